@@ -1,0 +1,52 @@
+# skdiff: each target sets up what it needs (a venv, packages, the kernel's source, the build) and does nothing twice.
+
+KERNEL  ?= 6.12
+SECONDS ?= 60
+ENGINE  ?= random
+SEED    ?=
+ARGS    ?=
+SAN     ?=
+PYTHON  ?= python3
+
+VENV := .venv
+BIN  := $(VENV)/bin
+export SAN
+
+.PHONY: help fuzz test replay extract bench lint format clean
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=random, SEED=, SAN=asan or ubsan, ARGS='
+
+fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
+	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) --engine $(ENGINE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+test: $(VENV)/ready ## All tests
+	$(BIN)/pytest -n auto $(ARGS)
+
+replay: $(VENV)/ready ## Run the kept cases of corpus/ again
+	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)
+
+extract: $(VENV)/ready ## Show what is taken out of the kernel tree
+	$(BIN)/skdiff extract --kernel '$(KERNEL)' $(ARGS)
+
+bench: $(VENV)/ready ## Measure where the time of a case goes
+	$(BIN)/skdiff bench --kernel '$(KERNEL)' $(ARGS)
+
+lint: $(VENV)/ready ## ruff, mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## Remove what was built here; the fetched kernels stay in the user's cache
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'skdiff needs Python 3.11 or newer: set PYTHON=' >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'no venv: on Debian, apt install python3-venv python3-dev gcc' >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $@

@@ -1,0 +1,16 @@
+/* What stands before the closure: the records, and the names of the driver and the guard that the stand-ins call. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "record.h"
+
+struct bpf_prog;
+struct sk_buff;
+struct sock;
+
+void reference_stop(int why) __attribute__((noreturn));
+static void reference_warn(const char *function);
+static void reference_freed(const struct sock *sk);
+static struct sk_buff *reference_clone(struct sk_buff *skb);
+static void reference_free_clone(struct sk_buff *skb);
+static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

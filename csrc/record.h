@@ -1,0 +1,143 @@
+/* The Scenario and Outcome records: the only declaration of what passes between Python and C.
+ *
+ * Read by the C compiler and by cffi. Addresses and ports are in host byte order; an index names a socket, a group or a
+ * namespace of the same record, NONE (-1) is no such thing. Python's Scenario has the same fields in the same order.
+ */
+#define MAX_SOCKS 16
+#define MAX_NETNS 2
+#define MAX_PROGS 3
+#define MAX_GROUPS 4
+#define MAX_SLOTS 8
+#define MAX_SHOWN 16
+#define MAX_WARNS 4
+#define MAX_TABLE 131072
+
+struct packet_record {
+	uint32_t saddr;
+	uint32_t daddr;
+	uint16_t sport;
+	uint16_t dport;
+	int32_t rt_iif;
+	int32_t skb_iif;
+	int32_t sdif;
+	uint32_t doff;		/* bytes of TCP header, what __inet_lookup_skb() is called with */
+	uint32_t len;		/* skb->len, from the TCP header on */
+	uint32_t data_len;	/* how much of it is not in the linear part */
+	uint32_t users;		/* skb->users: shared when it is not 1 */
+	uint8_t clone_fails;	/* skb_clone() finds no memory */
+	uint8_t pull_fails;	/* __pskb_pull_tail() finds no memory */
+	uint8_t netns;		/* of the device of the packet's dst */
+	uint8_t destructor;	/* enum destructor */
+	int8_t sk;		/* skb->sk */
+};
+
+struct sock_record {
+	uint32_t daddr;
+	uint32_t rcv_saddr;
+	uint32_t refcnt;
+	int32_t bound_dev_if;
+	int32_t incoming_cpu;	/* a mini socket's rcv_wnd lies at the same place */
+	uint16_t dport;
+	uint16_t num;
+	uint16_t protocol;
+	uint16_t hash_xor;	/* what is wrong with sk_hash: 0 is nothing */
+	uint8_t kind;		/* enum kind */
+	uint8_t family;
+	uint8_t ipv6only;
+	uint8_t state;
+	uint8_t netns;
+	uint8_t rcu_free;
+	uint8_t reuseport;
+	uint8_t hashed;		/* enum hashed */
+	uint8_t no_pprev;	/* in its chain, but already marked as unhashed */
+	uint8_t syncookie;	/* of a request */
+	int8_t group;		/* sk_reuseport_cb */
+	int8_t listener;	/* rsk_listener of a request */
+};
+
+struct program_record {
+	uint8_t verdict;	/* what an sk_lookup program returns */
+	int8_t assign;		/* a socket for bpf_sk_assign(), NONE for its NULL, LEAVE for no call */
+	uint8_t no_reuseport;	/* the flag of that call */
+};
+
+struct netns_record {
+	uint32_t hash_mix;
+	uint8_t tcp_l3mdev_accept;
+	uint8_t udp_l3mdev_accept;
+	uint8_t own_hashinfo;	/* tables of its own, or those that all namespaces share */
+	uint8_t run_array;	/* whether there is an array of sk_lookup programs at all */
+	uint8_t n_progs;
+	struct program_record progs[MAX_PROGS];
+};
+
+struct group_record {
+	uint32_t reuseport_id;
+	uint32_t index;		/* what a filter returns */
+	uint16_t num_socks;
+	uint16_t num_closed_socks;
+	uint16_t incoming_cpu;
+	uint8_t bind_inany;
+	uint8_t prog;		/* enum prog */
+	uint8_t cb_access;	/* whether a filter uses skb->cb */
+	uint8_t verdict;	/* what an sk_reuseport program returns */
+	int8_t select;		/* the socket that it selects */
+	uint8_t n_slots;
+	int8_t slots[MAX_SLOTS];
+};
+
+struct scenario_record {
+	uint32_t hash_secret;
+	uint32_t ehash_size;	/* a power of two, like lhash2_size */
+	uint32_t lhash2_size;
+	uint32_t ehash_nulls_xor;	/* what is wrong with the end marks of ehash */
+	int32_t cpu;
+	uint8_t hostile;
+	uint8_t foreign_hashinfo;	/* the caller passes the tables of somebody else */
+	uint8_t sk_lookup_enabled;	/* the static key */
+	uint8_t n_netns;
+	uint8_t n_groups;
+	uint8_t n_socks;
+	struct packet_record packet;
+	struct netns_record netns[MAX_NETNS];
+	struct group_record groups[MAX_GROUPS];
+	struct sock_record socks[MAX_SOCKS];
+};
+
+struct shown_record {
+	uint32_t program;	/* enum shown: what kind of program was run */
+	int64_t args[11];	/* what it saw: outcome.py names them by kind */
+};
+
+struct outcome_record {
+	uint32_t ended;		/* enum ended */
+	int32_t sk;		/* returned: a socket, NONE, or FOREIGN for a pointer that is no socket's */
+	int32_t skb_sk;
+	uint32_t refcounted;	/* the bool behind the pointer, UNSET as long as nobody wrote it */
+	uint32_t destructor;
+	int32_t skb_data;	/* skb->data, bytes after the TCP header's first */
+	uint32_t skb_len;
+	uint32_t skb_data_len;
+	uint32_t skb_users;
+	uint32_t skb_cb;	/* bytes of skb->cb that are not what they were */
+	int32_t clones;		/* clones that nobody freed */
+	uint32_t freed;		/* bit i: socket i was freed */
+	int32_t signal;		/* that a crash came with */
+	uint32_t n_warns;
+	uint32_t n_shown;
+	uint32_t refcnt[MAX_SOCKS];
+	int32_t listener[MAX_SOCKS];
+	struct shown_record shown[MAX_SHOWN];
+	char warns[MAX_WARNS][32];	/* the functions that warned */
+};
+
+enum { NONE = -1, LEAVE = -2, FOREIGN = -3, UNSET = 2 };
+enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
+enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
+enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
+enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
+enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
+enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
+
+int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
+void reference_guard(void);

@@ -1,0 +1,407 @@
+/* The driver of the reference: a record becomes an sk_buff, sockets and tables; the root is called; the outcome is read.
+ *
+ * It is compiled behind the closure, in one unit with it, so that it uses the kernel's own types and static functions.
+ * Nothing is allocated: all that a case needs lies in the arena and is written anew for each case.
+ */
+
+#define FUEL 20000
+#define POISON 0x6b
+#define HEADROOM 512
+
+/* A socket of any kind. What lies behind a mini socket is poison, as it would be somebody else's memory. */
+union any_sock {
+	struct sock sk;
+	struct request_sock req;
+	struct inet_timewait_sock tw;
+};
+
+struct any_prog_array {
+	struct bpf_prog_array array;
+	struct bpf_prog_array_item room[MAX_PROGS + 1];
+};
+
+struct any_reuseport {
+	struct sock_reuseport reuse;
+	struct sock *room[MAX_SLOTS];
+};
+
+static struct {
+	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
+	struct any_reuseport groups[MAX_GROUPS];
+	struct bpf_prog group_progs[MAX_GROUPS];
+	struct net nets[MAX_NETNS];
+	struct any_prog_array arrays[MAX_NETNS];
+	struct bpf_prog progs[MAX_NETNS][MAX_PROGS];
+	struct net_device devices[MAX_NETNS];
+	struct rtable route;
+	struct sk_buff skb, clone;
+	unsigned char data[HEADROOM + 64];
+} arena;
+
+/* Two sets of tables: the one that all namespaces share, and a namespace's own. */
+static struct inet_hashinfo tables[2];
+static struct inet_ehash_bucket ehash[2][MAX_TABLE];
+static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
+
+static const struct scenario_record *in;
+static struct outcome_record *out;
+static unsigned int clones_out;
+
+static struct sock *sock_at(int index)
+{
+	return index < 0 ? NULL : &arena.socks[index].sk;
+}
+
+static int index_of(const struct sock *sk)
+{
+	if (!sk)
+		return NONE;
+	for (int i = 0; i < in->n_socks; i++)
+		if (sk == &arena.socks[i].sk)
+			return i;
+	return FOREIGN;
+}
+
+static void reference_warn(const char *function)
+{
+	unsigned int i;
+
+	for (i = 0; i < out->n_warns && i < MAX_WARNS; i++)
+		if (!__builtin_strncmp(out->warns[i], function, sizeof(out->warns[i]) - 1))
+			return;
+	if (i < MAX_WARNS)
+		__builtin_strncpy(out->warns[i], function, sizeof(out->warns[i]) - 1);
+	out->n_warns++;
+}
+
+static void reference_freed(const struct sock *sk)
+{
+	int i = index_of(sk);
+
+	if (i >= 0)
+		out->freed |= 1u << i;
+}
+
+static struct sk_buff *reference_clone(struct sk_buff *skb)
+{
+	if (in->packet.clone_fails)
+		return NULL;
+	arena.clone = *skb;
+	arena.clone.sk = NULL;
+	refcount_set(&arena.clone.users, 1);
+	clones_out++;
+	return &arena.clone;
+}
+
+static void reference_free_clone(struct sk_buff *skb)
+{
+	if (skb == &arena.clone)
+		clones_out--;
+	else if (skb)
+		refcount_set(&skb->users, refcount_read(&skb->users) - 1);
+}
+
+static struct shown_record *show(unsigned int program)
+{
+	static struct shown_record spare;
+	struct shown_record *shown = out->n_shown < MAX_SHOWN ? &out->shown[out->n_shown] : &spare;
+
+	out->n_shown++;
+	shown->program = program;
+	return shown;
+}
+
+static u32 run_sk_lookup(int netns, int number, struct bpf_sk_lookup_kern *ctx)
+{
+	const struct program_record *prog = &in->netns[netns].progs[number];
+	int64_t *args = show(SHOWN_SK_LOOKUP)->args;
+
+	args[0] = netns;
+	args[1] = number;
+	args[2] = ctx->family;
+	args[3] = ctx->protocol;
+	args[4] = ntohl(ctx->v4.saddr);
+	args[5] = ntohs(ctx->sport);
+	args[6] = ntohl(ctx->v4.daddr);
+	args[7] = ctx->dport;
+	args[8] = (int)ctx->ingress_ifindex;
+	args[9] = index_of(ctx->selected_sk);
+	args[10] = ctx->no_reuseport;
+	if (prog->assign != LEAVE) {
+		ctx->selected_sk = sock_at(prog->assign);
+		ctx->no_reuseport = prog->no_reuseport;
+	}
+	return prog->verdict;
+}
+
+static int data_offset(const struct sk_buff *skb)
+{
+	return skb->data - arena.data - HEADROOM;
+}
+
+static u32 run_filter(int number, struct sk_buff *skb)
+{
+	int64_t *args = show(SHOWN_FILTER)->args;
+	int64_t dirt = 0;
+
+	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
+		dirt += skb->cb[i] != 0;
+	args[0] = number;
+	args[1] = skb == &arena.clone;
+	args[2] = data_offset(skb);
+	args[3] = skb->len;
+	args[4] = skb->data_len;
+	args[5] = dirt;
+	if (in->groups[number].cb_access)
+		*bpf_skb_cb(skb) = 0x7f;	/* what it writes must not be seen behind it */
+	return in->groups[number].index;
+}
+
+static u32 run_sk_reuseport(int number, struct sk_reuseport_kern *ctx)
+{
+	const struct group_record *group = &in->groups[number];
+	int64_t *args = show(SHOWN_SK_REUSEPORT)->args;
+
+	args[0] = number;
+	args[1] = index_of(ctx->sk);
+	args[2] = ctx->hash;
+	args[3] = ctx->reuseport_id;
+	args[4] = ctx->bind_inany;
+	args[5] = index_of(ctx->selected_sk);
+	args[6] = index_of(ctx->migrating_sk);
+	args[7] = ctx->skb == &arena.skb;
+	args[8] = (unsigned char *)ctx->data_end - ctx->skb->data;
+	ctx->selected_sk = sock_at(group->select);
+	return group->verdict;
+}
+
+static u32 reference_run_program(const struct bpf_prog *prog, const void *ctx)
+{
+	for (int i = 0; i < in->n_groups; i++)
+		if (prog == &arena.group_progs[i])
+			return in->groups[i].prog == PROG_FILTER ?
+				run_filter(i, (struct sk_buff *)ctx) :
+				run_sk_reuseport(i, (struct sk_reuseport_kern *)ctx);
+	for (int i = 0; i < in->n_netns; i++)
+		for (int j = 0; j < in->netns[i].n_progs; j++)
+			if (prog == &arena.progs[i][j])
+				return run_sk_lookup(i, j, (struct bpf_sk_lookup_kern *)ctx);
+	reference_stop(ENDED_CRASHED);
+	return 0;
+}
+
+static void fill_tables(void)
+{
+	for (int t = 0; t < 2; t++) {
+		tables[t].ehash = ehash[t];
+		tables[t].ehash_mask = in->ehash_size - 1;
+		tables[t].lhash2 = lhash2[t];
+		tables[t].lhash2_mask = in->lhash2_size - 1;
+		for (u32 i = 0; i < in->ehash_size; i++)
+			INIT_HLIST_NULLS_HEAD(&ehash[t][i].chain, (i ^ in->ehash_nulls_xor));
+		for (u32 i = 0; i < in->lhash2_size; i++)
+			INIT_HLIST_NULLS_HEAD(&lhash2[t][i].nulls_head, i + LISTENING_NULLS_BASE);
+	}
+}
+
+static void fill_netns(int i)
+{
+	const struct netns_record *from = &in->netns[i];
+	struct net *net = &arena.nets[i];
+	struct bpf_prog_array *array = &arena.arrays[i].array;
+
+	__builtin_memset(net, 0, sizeof(*net));
+	net->hash_mix = from->hash_mix;
+	net->ipv4.sysctl_tcp_l3mdev_accept = from->tcp_l3mdev_accept;
+	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
+	net->ipv4.tcp_death_row.hashinfo = &tables[from->own_hashinfo];
+	for (int j = 0; j < from->n_progs; j++) {
+		arena.progs[i][j].type = BPF_PROG_TYPE_SK_LOOKUP;
+		array->items[j].prog = &arena.progs[i][j];
+	}
+	array->items[from->n_progs].prog = NULL;
+	net->bpf.run_array[NETNS_BPF_SK_LOOKUP] = from->run_array ? array : NULL;
+	arena.devices[i].nd_net.net = net;
+}
+
+static void fill_group(int i)
+{
+	const struct group_record *from = &in->groups[i];
+	struct sock_reuseport *reuse = &arena.groups[i].reuse;
+
+	__builtin_memset(reuse, 0, sizeof(arena.groups[i]));
+	reuse->max_socks = MAX_SLOTS;
+	reuse->num_socks = from->num_socks;
+	reuse->num_closed_socks = from->num_closed_socks;
+	reuse->incoming_cpu = from->incoming_cpu;
+	reuse->reuseport_id = from->reuseport_id;
+	reuse->bind_inany = from->bind_inany;
+	for (int j = 0; j < from->n_slots; j++)
+		reuse->socks[j] = sock_at(from->slots[j]);
+	if (from->prog != PROG_NONE) {
+		arena.group_progs[i].type = from->prog == PROG_FILTER ?
+			BPF_PROG_TYPE_SOCKET_FILTER : BPF_PROG_TYPE_SK_REUSEPORT;
+		arena.group_progs[i].cb_access = from->cb_access;
+		reuse->prog = &arena.group_progs[i];
+	}
+}
+
+/* The mark that the end of a chain carries belongs to the slot: insertion is the kernel's own. */
+static void hash_sock(struct sock *sk, const struct sock_record *from)
+{
+	struct net *net = &arena.nets[from->netns];
+	struct inet_hashinfo *table = net->ipv4.tcp_death_row.hashinfo;
+	u32 hash;
+
+	if (from->hashed == HASHED_EHASH) {
+		hash = inet_ehashfn(net, sk->sk_rcv_saddr, sk->sk_num, sk->sk_daddr, sk->sk_dport);
+		sk->sk_hash = hash ^ from->hash_xor;
+		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, hash)->chain);
+	} else if (from->hashed == HASHED_LHASH2) {
+		struct hlist_nulls_head *head;
+
+		/* An AF_INET6 socket is bound to :: or to a mapped address: ipv6_portaddr_hash() then gives this too. */
+		hash = ipv4_portaddr_hash(net, sk->sk_rcv_saddr, sk->sk_num);
+		head = &inet_lhash2_bucket(table, hash)->nulls_head;
+		if (sk->sk_reuseport && sk->sk_family == AF_INET6)
+			__sk_nulls_add_node_tail_rcu(sk, head);
+		else
+			__sk_nulls_add_node_rcu(sk, head);
+	}
+}
+
+static void fill_sock(int i)
+{
+	const struct sock_record *from = &in->socks[i];
+	union any_sock *any = &arena.socks[i];
+	struct sock *sk = &any->sk;
+
+	__builtin_memset(any, POISON, sizeof(*any));
+	__builtin_memset(&sk->__sk_common, 0, sizeof(sk->__sk_common));
+	sk->sk_daddr = htonl(from->daddr);
+	sk->sk_rcv_saddr = htonl(from->rcv_saddr);
+	sk->sk_dport = htons(from->dport);
+	sk->sk_num = from->num;
+	sk->sk_family = from->family;
+	sk->sk_state = from->state;
+	sk->sk_reuseport = from->reuseport;
+	sk->sk_ipv6only = from->ipv6only;
+	sk->sk_bound_dev_if = from->bound_dev_if;
+	sk->sk_net.net = &arena.nets[from->netns];
+	sk->sk_incoming_cpu = from->incoming_cpu;
+	refcount_set(&sk->sk_refcnt, from->refcnt);
+	if (from->kind == KIND_REQUEST) {
+		any->req.rsk_listener = sock_at(from->listener);
+		any->req.syncookie = from->syncookie;
+	} else if (from->kind == KIND_TIMEWAIT) {
+		any->tw.tw_substate = from->state;
+		any->tw.tw_family = from->family;
+	} else {
+		sk->sk_flags = from->rcu_free ? 1UL << SOCK_RCU_FREE : 0;
+		sk->sk_protocol = from->protocol;
+		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
+	}
+	hash_sock(sk, from);
+}
+
+static void fill_packet(void)
+{
+	static void (*const destructors[])(struct sk_buff *) = {
+		[DESTRUCTOR_PFREE] = sock_pfree, [DESTRUCTOR_EDEMUX] = sock_edemux, [DESTRUCTOR_OTHER] = kfree_skb,
+	};
+	const struct packet_record *from = &in->packet;
+	struct sk_buff *skb = &arena.skb;
+	struct iphdr *iph = (struct iphdr *)(arena.data + HEADROOM - sizeof(struct iphdr));
+
+	__builtin_memset(skb, 0, sizeof(*skb));
+	__builtin_memset(skb->cb, POISON, sizeof(skb->cb));
+	__builtin_memset(iph, 0, sizeof(*iph));
+	iph->saddr = htonl(from->saddr);
+	iph->daddr = htonl(from->daddr);
+	skb->head = arena.data;
+	skb->data = arena.data + HEADROOM;
+	skb->network_header = (unsigned char *)iph - arena.data;
+	skb->len = from->len;
+	skb->data_len = from->data_len;
+	skb->skb_iif = from->skb_iif;
+	refcount_set(&skb->users, from->users);
+	skb->sk = sock_at(from->sk);
+	skb->destructor = destructors[from->destructor];
+	__builtin_memset(&arena.route, 0, sizeof(arena.route));
+	arena.route.dst.dev = &arena.devices[from->netns];
+	arena.route.rt_iif = from->rt_iif;
+	skb->_skb_refdst = (unsigned long)&arena.route.dst | SKB_DST_NOREF;
+}
+
+static void fill(void)
+{
+	reference_fuel = FUEL;
+	reference_cpu = in->cpu;
+	reference_secret = in->hash_secret;
+	reference_pull_fails = in->packet.pull_fails;
+	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
+	clones_out = 0;
+	fill_tables();
+	for (int i = 0; i < in->n_netns; i++)
+		fill_netns(i);
+	for (int i = 0; i < in->n_groups; i++)
+		fill_group(i);
+	for (int i = 0; i < in->n_socks; i++)
+		fill_sock(i);
+	for (int i = 0; i < in->n_socks; i++)	/* when all are in: an insertion writes its neighbour's pprev */
+		if (in->socks[i].no_pprev)
+			arena.socks[i].sk.sk_nulls_node.pprev = NULL;
+	fill_packet();
+}
+
+static unsigned int destructor_of(const struct sk_buff *skb)
+{
+	return !skb->destructor ? DESTRUCTOR_NONE :
+		skb->destructor == sock_pfree ? DESTRUCTOR_PFREE :
+		skb->destructor == sock_edemux ? DESTRUCTOR_EDEMUX : DESTRUCTOR_OTHER;
+}
+
+static void read_outcome(const struct sock *sk)
+{
+	const struct sk_buff *skb = &arena.skb;
+
+	out->sk = index_of(sk);
+	out->skb_sk = index_of(skb->sk);
+	out->destructor = destructor_of(skb);
+	out->skb_data = data_offset(skb);
+	out->skb_len = skb->len;
+	out->skb_data_len = skb->data_len;
+	out->skb_users = refcount_read(&skb->users);
+	out->clones = clones_out;
+	out->skb_cb = 0;
+	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
+		out->skb_cb += skb->cb[i] != POISON;
+	for (int i = 0; i < in->n_socks; i++) {
+		out->refcnt[i] = refcount_read(&arena.socks[i].sk.sk_refcnt);
+		out->listener[i] = in->socks[i].kind == KIND_REQUEST ?
+			index_of(arena.socks[i].req.rsk_listener) : NONE;
+	}
+}
+
+void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome)
+{
+	union {
+		bool value;
+		unsigned char byte;
+	} refcounted = { .byte = UNSET };
+	struct inet_hashinfo *hashinfo;
+	struct sock *sk;
+
+	in = scenario;
+	out = outcome;
+	out->freed = out->n_warns = out->n_shown = 0;
+	__builtin_memset(out->warns, 0, sizeof(out->warns));
+	fill();
+	hashinfo = arena.nets[in->packet.netns].ipv4.tcp_death_row.hashinfo;
+	if (in->foreign_hashinfo)
+		hashinfo = hashinfo == &tables[0] ? &tables[1] : &tables[0];
+	sk = __inet_lookup_skb(hashinfo, &arena.skb, in->packet.doff, htons(in->packet.sport), htons(in->packet.dport),
+			       in->packet.sdif, &refcounted.value);
+	out->refcounted = refcounted.byte;
+	read_outcome(sk);
+}

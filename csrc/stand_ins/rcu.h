@@ -1,0 +1,46 @@
+/* Kernel: RCU, per-CPU data, barriers, static keys: one thread needs none of it. */
+
+/* Kernel: starts a read-side section. Here: nothing, nobody writes. */
+static inline void rcu_read_lock(void) { }
+/* Kernel: ends a read-side section. Here: nothing. */
+static inline void rcu_read_unlock(void) { }
+/* Kernel: lockdep's answer. Here: always yes. */
+static inline int rcu_read_lock_held(void) { return 1; }
+/* Kernel: lockdep's answer. Here: always yes. */
+static inline int rcu_read_lock_bh_held(void) { return 1; }
+/* Kernel: loads a pointer that RCU protects. Here: loads it. */
+#define rcu_dereference(p) READ_ONCE(p)
+/* Kernel: loads a pointer under a lock. Here: loads it. */
+#define rcu_dereference_protected(p, c) (p)
+/* Kernel: loads the next node of a chain. Here: loads it and burns fuel, so that an endless walk ends as stuck. */
+#define rcu_dereference_raw(p) ({ reference_burn(); READ_ONCE(p); })
+/* Kernel: publishes a pointer. Here: stores it. */
+#define rcu_assign_pointer(p, v) WRITE_ONCE(p, v)
+/* Kernel: orders loads between CPUs. Here: nothing, there is one. */
+#define smp_rmb() barrier()
+/* Kernel: orders after a control dependency. Here: nothing. */
+#define smp_acquire__after_ctrl_dep() barrier()
+/* Kernel: pins the task to its CPU. Here: nothing. */
+static inline void migrate_disable(void) { }
+/* Kernel: ends that. Here: nothing. */
+static inline void migrate_enable(void) { }
+/* Kernel: the CPU that runs this. Here: the Scenario's. */
+#define raw_smp_processor_id() (reference_cpu)
+/* Kernel: a branch that is patched into the code. Here: a plain test of the key. */
+#define static_branch_unlikely(key) ((key)->enabled)
+/* Kernel: a counter and a code patch. Here: a flag that the Scenario sets. */
+struct static_key_false {
+	int enabled;
+};
+/* Kernel: on as long as an sk_lookup program is attached anywhere. Here: as the Scenario says. */
+static struct static_key_false bpf_sk_lookup_enabled;
+/* Kernel: the CPU of the current task. Here: set for each case. */
+static int reference_cpu;
+/* Kernel: no such thing. Here: ends a walk that goes on for ever. */
+static long reference_fuel;
+/* Kernel: no such thing. Here: one step of a walk, and the end of the case at the last one. */
+static inline void reference_burn(void)
+{
+	if (reference_fuel-- <= 0)
+		reference_stop(ENDED_STUCK);
+}

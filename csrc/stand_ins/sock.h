@@ -1,0 +1,25 @@
+/* Kernel: the ends of sockets, random numbers and the running of BPF programs. */
+
+/* Kernel: frees a full socket. Here: noted. */
+static void sk_free(struct sock *sk) { reference_freed(sk); }
+/* Kernel: frees a timewait socket. Here: noted. */
+static void inet_twsk_free(struct inet_timewait_sock *tw) { reference_freed((struct sock *)tw); }
+/* Kernel: frees a request. Here: noted. */
+static void reqsk_free(struct request_sock *req) { reference_freed((struct sock *)req); }
+/* Kernel: random bytes, the first time. Here: the Scenario's secret, each time. */
+#define net_get_random_once(buf, nbytes) __builtin_memcpy(buf, &reference_secret, nbytes)
+/* Kernel: the boot's random number. Here: the Scenario's. */
+static u32 reference_secret;
+/* Kernel: net/core/hotdata.c, what is read for each packet. Here: the part that the lookup reads. */
+static struct net_hotdata net_hotdata;
+/* Kernel: UDP's hash function with a secret of its own. Here: never the one asked for: TCP passes its own. */
+static u32 udp_ehashfn(const struct net *net, const __be32 laddr, const __u16 lport, const __be32 faddr, const __be16 fport)
+{
+	reference_stop(ENDED_CRASHED);
+	return 0;
+}
+/* Kernel: runs the program's code. Here: does to the context what the Scenario says, and notes what was shown. */
+static u32 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
+{
+	return reference_run_program(prog, ctx);
+}

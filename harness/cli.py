@@ -1,0 +1,183 @@
+"""The command line: `skdiff fuzz`, `replay`, `extract`. Exit codes: 0 agreed, 1 mismatch found, 2 could not run."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import extract_report, replaying
+from harness.engines import ENGINES
+from harness.errors import CannotRun
+from harness.kernel.build import VARIANTS, Build, build
+from harness.kernel.closure import Manifest
+from harness.kernel.source import find
+from harness.live import Live
+from harness.supervise import supervise
+from harness.worker import Job
+
+AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+EXIT_CODES = "exit codes: 0 the oracles agree, 1 they differ, 2 could not run"
+
+
+def say(text: str) -> None:
+    """A line of progress, on stderr."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+def made(kernel: str, variant: str | None = None) -> Build:
+    """The reference of a kernel (a version or a path), fetched and built if it is not there yet."""
+    manifest = Manifest.load()
+    tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    return build(tree, variant or os.environ.get("SAN") or "plain", say)
+
+
+def fuzz(arguments: argparse.Namespace) -> int:
+    """Compare the oracles on scenarios of an engine."""
+    reference = made(arguments.kernel)
+    seed = int.from_bytes(os.urandom(4), "little") if arguments.seed is None else arguments.seed
+    job = Job(
+        tree=str(reference.tree.path),
+        version=reference.tree.version,
+        origin_of_tree=reference.tree.origin,
+        kernel_argument=arguments.kernel,
+        variant=reference.variant,
+        engine=arguments.engine,
+        seed=seed,
+        cases=arguments.cases,
+        seconds=arguments.seconds,
+        findings=str(arguments.findings),
+        in_flight="",
+    )
+    say(f"Linux {reference.tree.version} ({reference.tree.origin}) against the model, closure {reference.closure[:16]}")
+    say(f"engine {arguments.engine}, seed {seed}")
+    with Live(errors, arguments.seconds) as live:
+        total = supervise(job, reference.closure, live.message)
+    summary = {
+        "kernel": {
+            "version": reference.tree.version,
+            "origin": reference.tree.origin,
+            "closure": reference.closure,
+            "compiler": reference.compiler,
+            "variant": reference.variant,
+        },
+        "engine": arguments.engine,
+        "seed": seed,
+        "cases": total["cases"],
+        "seconds": round(total["seconds"], 3),
+        "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+        "classes": total["classes"],
+        "mismatches": total["mismatches"],
+    }
+    write_json(arguments.json, summary)
+    live.summary(console, summary)
+    return MISMATCH if total["mismatches"] else AGREED
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Run cases from files again, on both oracles, and check what they expect."""
+    reference = made(arguments.kernel)
+    result = replaying.replay(arguments.paths, reference, arguments.kernel, console, say)
+    write_json(arguments.json, result)
+    if any(c["verdict"] == "unreadable" for c in result["cases"]):
+        return COULD_NOT_RUN
+    return AGREED if all(c["verdict"] == "agreed" for c in result["cases"]) else MISMATCH
+
+
+def extract(arguments: argparse.Namespace) -> int:
+    """Show what was taken out of the kernel tree, and what stands in for the rest."""
+    reference = made(arguments.kernel)
+    report = extract_report.report(reference, made(arguments.kernel, "coverage"))
+    write_json(arguments.json, report)
+    extract_report.show(console, report)
+    return AGREED
+
+
+def write_json(path: Path | None, value: Any) -> None:
+    """Write a summary where the user wants one."""
+    if path is not None:
+        try:
+            path.write_text(json.dumps(value, indent=1) + "\n")
+        except OSError as error:
+            raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def _number(text: str) -> int:
+    value = int(text, 0)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 10**8:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(
+        prog="skdiff",
+        description="Differential fuzzing of the Linux kernel's IPv4 socket lookup: the kernel's own C, taken out of a"
+        " source tree, against a Python model of its rules.",
+        epilog=EXIT_CODES,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(function: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(function.__name__, help=text, description=function.__doc__, epilog=EXIT_CODES)
+        sub.set_defaults(function=function)
+        sub.add_argument(
+            "--kernel",
+            default="6.12",
+            metavar="K",
+            help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
+        )
+        sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
+        return sub
+
+    sub = command(fuzz, "compare kernel and model on random scenarios")
+    sub.add_argument("--engine", choices=list(ENGINES), default="random", help="default: %(default)s")
+    sub.add_argument("--seconds", type=_seconds, default=None, metavar="N", help="stop after N seconds (default: 60)")
+    sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
+    sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
+    sub.add_argument(
+        "--findings", type=Path, default=Path("findings"), metavar="DIR", help="where to keep them (default: %(default)s)"
+    )
+    sub = command(replay, "run kept cases again")
+    sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
+    command(extract, "show what was taken out of a kernel tree")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    if arguments.command == "fuzz" and arguments.seconds is None:
+        arguments.seconds = 0 if arguments.cases else 60
+    variant = os.environ.get("SAN")
+    try:
+        if variant and variant not in VARIANTS:
+            raise CannotRun(f"SAN={variant}: one of {', '.join(VARIANTS)}")
+        return int(arguments.function(arguments))
+    except CannotRun as error:
+        errors.print(f"skdiff: {error}", markup=False, soft_wrap=True)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        errors.print("skdiff: interrupted", markup=False)
+        return COULD_NOT_RUN
+    except BrokenPipeError:
+        return COULD_NOT_RUN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Where two Outcomes differ, and the signature of that difference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`."""
+
+    names: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    fields: tuple[str, ...]
+
+    @property
+    def signature(self) -> str:
+        """One line that names the kind of mismatch: how the model found its socket, and the fields that differ.
+
+        Stable over seeds and kernels; the same cause may have several, the same signature may have several causes."""
+        ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
+        via = next((o.via for o in self.outcomes if o.via), ("?",))
+        parts = [*(via), *(sorted(set(ended)) or self.fields)]
+        return "-".join(parts).replace(" ", "_").replace(".", "_")
+
+
+def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:
+    """None if all outcomes agree, field by field; any number of oracles."""
+    first = outcomes[0][:COMPARED]
+    if all(outcome[:COMPARED] == first for outcome in outcomes[1:]):
+        return None
+    fields = tuple(
+        name
+        for i, name in enumerate(Outcome._fields[:COMPARED])
+        if any(outcome[i] != first[i] for outcome in outcomes[1:])
+    )
+    return Mismatch(tuple(names), tuple(outcomes), fields)

@@ -1,0 +1,234 @@
+"""From a kernel tree to a loaded reference: extract, compile with gcc or clang, keep in the build folder.
+
+A build is named by everything that went into it, so nothing is built twice and nothing stale is ever loaded.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+from harness.errors import CannotRun
+from harness.kernel.closure import CSRC, Closure, Manifest, extract
+from harness.kernel.source import Tree
+from harness.record import cdef
+
+BUILD = CSRC.parent / "build"
+
+# The kernel's own flags, as far as they change what code means.
+_KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
+_FLAGS = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w")
+# What each kind of build adds for the closure (not for the driver's glue), and for the linker.
+VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "plain": ((), ()),
+    "asan": (("-O1", "-fsanitize=address", "-fno-omit-frame-pointer"), ("-fsanitize=address",)),
+    "ubsan": (
+        ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=undefined", "-fsanitize-undefined-trap-on-error"),
+        (),
+    ),
+    "coverage": (("-O0", "--coverage"), ("--coverage",)),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
+    reaches it (the rest serves the driver); a stand-in has its reason."""
+
+    name: str
+    kind: str
+    file: str
+    line: int
+    end_line: int
+    sha256: str
+    reason: str
+    lookup: bool
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text."""
+
+    folder: Path
+    module: str
+    tree: Tree
+    closure: str
+    compiler: str
+    variant: str
+    kernel: tuple[Line, ...]
+    stand_ins: tuple[Line, ...]
+
+    def load(self) -> Any:
+        """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
+        path = self.folder / f"{self.module}.so"
+        spec = importlib.util.spec_from_file_location(self.module, path)
+        try:
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        except (ImportError, OSError) as error:
+            raise CannotRun(f"cannot load {path}: {error}") from error
+        return module
+
+
+def compiler() -> str:
+    """The C compiler to use: $CC, else gcc, else clang, else cc. Raises CannotRun if there is none."""
+    wanted = os.environ.get("CC")
+    for name in (wanted,) if wanted else ("gcc", "clang", "cc"):
+        if name and shutil.which(name):
+            return name
+    raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
+
+
+def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None) -> Build:
+    """Build the reference of `tree`, or find the build that is there already.
+
+    Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
+    """
+    if variant not in VARIANTS:
+        raise CannotRun(f"no build variant {variant!r}: one of {', '.join(VARIANTS)}")
+    cc = compiler()
+    manifest = Manifest.load()
+    key = _key(tree, manifest, variant, cc)
+    folder = BUILD / f"{tree.version}-{variant}-{key[:16]}"
+    report = folder / "closure.json"
+    if report.exists():
+        return _read(report, folder, tree)
+    if say is not None:
+        say(f"extracting and building the lookup of Linux {tree.version} ({variant}, {cc})")
+    closure = extract(tree.path, manifest)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
+        work = Path(name) / "build"
+        work.mkdir()
+        _compile(closure, work, variant, cc, _module(key))
+        info = {
+            "module": _module(key),
+            "closure": closure.sha256,
+            "compiler": cc,
+            "variant": variant,
+            "kernel": [asdict(line) for line in _lines(closure, stand_ins=False)],
+            "stand_ins": [asdict(line) for line in _lines(closure, stand_ins=True)],
+        }
+        (work / "closure.json").write_text(json.dumps(info, indent=1))
+        try:
+            work.rename(folder)
+        except OSError:  # somebody else was faster
+            if not report.exists():
+                raise
+    return _read(report, folder, tree)
+
+
+def _module(key: str) -> str:
+    return f"_skdiff_{key[:16]}"
+
+
+def _read(report: Path, folder: Path, tree: Tree) -> Build:
+    try:
+        info = json.loads(report.read_text())
+        return Build(
+            folder,
+            info["module"],
+            tree,
+            info["closure"],
+            info["compiler"],
+            info["variant"],
+            tuple(Line(**line) for line in info["kernel"]),
+            tuple(Line(**line) for line in info["stand_ins"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
+
+
+def _key(tree: Tree, manifest: Manifest, variant: str, cc: str) -> str:
+    """The SHA-256 of all that goes into a build."""
+    digest = hashlib.sha256()
+    ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
+    for path in (*ours, *(tree.path / name for name in (*manifest.files, *manifest.optional))):
+        digest.update(f"{path.name}\0".encode())
+        try:
+            digest.update(path.read_bytes())
+        except OSError:  # the extractor says which file is missing, and whether that matters
+            digest.update(b"missing")
+    version = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False).stdout
+    soabi = sysconfig.get_config_var("SOABI") or ""
+    digest.update(repr((variant, VARIANTS[variant], _FLAGS, _KERNEL_FLAGS, cc, version, soabi, sys.version)).encode())
+    return digest.hexdigest()
+
+
+def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
+    return [
+        Line(
+            *(d.name, d.kind, d.file, d.line, d.end_line, hashlib.sha256(d.text).hexdigest()),
+            d.comment if stand_ins else "",
+            lookup,
+        )
+        for d, lookup in closure.definitions(stand_ins)
+    ]
+
+
+def _compile(closure: Closure, work: Path, variant: str, cc: str, module: str) -> None:
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").exists():
+        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
+    extra, link = VARIANTS[variant]
+    unit = "\n".join(
+        [
+            (CSRC / "prelude.h").read_text(),
+            '#line 1 "csrc/stand_ins/config.h"',
+            (CSRC / "stand_ins" / "config.h").read_text(),
+            closure.text,
+            '#line 1 "csrc/reference.c"',
+            (CSRC / "reference.c").read_text(),
+        ]
+    )
+    (work / "closure.c").write_text(unit)
+    ffi = FFI()
+    ffi.cdef(cdef())
+    ffi.set_source(module, '#include "record.h"')
+    with contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
+        ffi.emit_c_code(str(work / "wrapper.c"))
+    common = (*_FLAGS, "-I", str(CSRC), "-I", include)
+    _run([cc, *common, *_KERNEL_FLAGS, *extra, "-c", "closure.c", "-o", "closure.o"], work)
+    _run([cc, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
+    _run([cc, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
+    _run([cc, "-shared", *link, "closure.o", "guard.o", "wrapper.o", "-o", f"{module}.so"], work)
+
+
+def _run(command: list[str], work: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise CannotRun(
+            f"{command[0]} cannot compile the lookup: {errors[0] if errors else 'no message'}"
+            f" ({len(errors)} errors; a kernel too far from those that closure.toml knows, or a patch that does not build)"
+        )
+
+
+def preload(variant: str) -> dict[str, str]:
+    """The environment that a process needs to load a build of this variant: AddressSanitizer wants to come first."""
+    if variant != "asan":
+        return {}
+    cc = compiler()
+    name = "libasan.so" if "gcc" in cc else "libclang_rt.asan-x86_64.so"
+    found = subprocess.run([cc, f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+    return {
+        "LD_PRELOAD": found.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
+    }

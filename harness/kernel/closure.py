@@ -1,0 +1,302 @@
+"""The closure: every definition that the lookup reaches, in an order that C accepts, as one readable file.
+
+Kernel text and stand-ins go the same way: both are definitions of files, both are copied byte for byte with `#line`;
+where a name is in both, the stand-in wins. Structs are cut to the members that somebody uses (a slice), except those
+that `closure.toml` wants whole.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import CannotRun
+from harness.kernel.index import Definition, Member, Reference, declared, definitions, is_member_path, parse
+from harness.kernel.index import _references as references_of
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+STAND_IN_PREFIX = "csrc/"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole."""
+
+    roots: tuple[str, ...]
+    files: tuple[str, ...]
+    optional: tuple[str, ...]
+    whole: frozenset[str]
+    given: frozenset[str]
+    stand_ins: tuple[Path, ...]
+    driver: Path
+
+    @staticmethod
+    def load(csrc: Path = CSRC) -> "Manifest":
+        """Read the manifest; raises CannotRun where it is missing or broken."""
+        path = csrc / "closure.toml"
+        try:
+            data = tomllib.loads(path.read_text())
+            return Manifest(
+                roots=tuple(data["roots"]),
+                files=tuple(data["files"]),
+                optional=tuple(data.get("optional", ())),
+                whole=frozenset(data["whole"]),
+                given=frozenset(data["given"]) | declared((csrc / "record.h").read_bytes()) | declared((csrc / "prelude.h").read_bytes()),
+                stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
+                driver=csrc / "reference.c",
+            )
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            raise CannotRun(f"{path}: not a closure manifest: {error!r}") from error
+
+
+@dataclass
+class Closure:
+    """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
+    `lookup` definitions are what the roots reach, the rest is there for the driver."""
+
+    order: list[Definition]
+    lookup: int
+    text: str
+    sha256: str
+
+    def definitions(self, stand_ins: bool) -> list[tuple[Definition, bool]]:
+        """The kernel's own text, or what userspace supplies; each with whether a lookup reaches it."""
+        return [
+            (d, i < self.lookup)
+            for i, d in enumerate(self.order)
+            if d.file.startswith(STAND_IN_PREFIX) == stand_ins
+        ]
+
+
+class _Index:
+    """name -> definitions, tags apart from other names; stand-ins hide kernel definitions."""
+
+    def __init__(
+        self, kernel: Iterable[Definition], stand_ins: Iterable[Definition], given: Iterable[str] = ()
+    ) -> None:
+        self.given = frozenset(given)
+        self.names: dict[str, list[Definition]] = {}
+        self.tags: dict[str, list[Definition]] = {}
+        self.members: set[str] = set()
+        for group in (list(stand_ins), list(kernel)):
+            seen_names, seen_tags = set(self.names), set(self.tags)
+            for definition in group:
+                self.members.update(_member_names(definition.members or ()))
+                if definition.kind == "tag" or (definition.kind == "enum" and definition.name not in definition.names):
+                    if definition.name not in seen_tags:
+                        self.tags.setdefault(definition.name, []).append(definition)
+                for name in definition.names:
+                    if name not in seen_names:
+                        self.names.setdefault(name, []).append(definition)
+
+    def is_given(self, name: str) -> bool:
+        """Whether a name needs no definition here: the compiler, the records or the prelude supply it."""
+        return name in self.given or bool(_COMPILERS_OWN.fullmatch(name))
+
+    def find(self, reference: Reference) -> list[Definition]:
+        if reference.kind in ("tag", "pointer"):
+            macros = [d for d in self.names.get(reference.name, []) if d.kind == "macro"]  # rcu_head is one
+            return self.tags.get(reference.name, macros)
+        if reference.name in self.given:
+            return []
+        found = self.names.get(reference.name, [])
+        if not found and reference.kind == "name":
+            return self.tags.get(reference.name, [])
+        if reference.kind == "path":
+            return [d for d in found if d.kind == "variable" or is_member_path(d)]
+        if reference.kind == "field":
+            return [d for d in found if is_member_path(d)]
+        return found
+
+
+def _driver_references(driver: Path) -> tuple[Reference, ...]:
+    root = parse(driver.read_bytes())
+    return tuple(r for r in references_of(root, "function"))
+
+
+def extract(tree: Path, manifest: Manifest) -> Closure:
+    """Find the closure of the manifest's roots, and of what the driver mentions, in the kernel tree at `tree`.
+
+    Raises CannotRun for an unreadable file, a root that is not there, and a name that is neither the kernel's nor a
+    stand-in; the line says where it is used.
+    """
+    kernel: list[Definition] = []
+    for name in (*manifest.files, *manifest.optional):
+        try:
+            kernel += definitions((tree / name).read_bytes(), name)
+        except FileNotFoundError as error:
+            if name in manifest.files:
+                raise CannotRun(f"{tree}: no kernel file {name}: is this a whole kernel tree?") from error
+        except OSError as error:
+            raise CannotRun(f"cannot read {tree / name}: {error.strerror}") from error
+    stand_ins: list[Definition] = []
+    for path in manifest.stand_ins:
+        stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stand_ins/{path.name}")
+    index = _Index(kernel, stand_ins, manifest.given)
+    driver = _driver_references(manifest.driver)
+    roots = []
+    for root in manifest.roots:
+        if root not in index.names:
+            raise CannotRun(f"{tree}: no definition of {root}() in the {len(manifest.files)} files of closure.toml")
+        roots += index.names[root]
+    driver_roots = list(_driver_roots(index, driver))
+    used = {r.name for r in driver if r.kind == "field"}
+    while True:  # a longer list of used members can only reach more: repeat until it stands still
+        walk = _Walk(index, manifest.whole, used)
+        for definition in roots:
+            walk.visit(definition)
+        lookup = len(walk.order)
+        for definition in driver_roots:
+            walk.visit(definition)
+        if walk.used == used:
+            break
+        used = walk.used
+    if walk.unresolved:
+        name, (definition, line) = sorted(walk.unresolved.items(), key=lambda item: item[0])[0]
+        more = f" (and {len(walk.unresolved) - 1} more: {', '.join(sorted(walk.unresolved)[:12])})"
+        raise CannotRun(
+            f"{definition.file}:{line}: {definition.name} uses {name}, which no file of closure.toml defines and no"
+            f" stand-in supplies{more if len(walk.unresolved) > 1 else ''}"
+        )
+    text = "".join(_emit(walk, manifest.whole))
+    return Closure(walk.order, lookup, text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _driver_roots(index: _Index, references: Iterable[Reference]) -> Iterator[Definition]:
+    for reference in references:
+        yield from index.find(reference)
+
+
+class _Walk:
+    """Depth first from the roots; `order` ends up with definitions before their users."""
+
+    def __init__(self, index: _Index, whole: frozenset[str], used: set[str]) -> None:
+        self.index, self.whole, self.used_before = index, whole, used
+        self.used = set(used)
+        self.order: list[Definition] = []
+        self.forward: set[str] = set()
+        self.unresolved: dict[str, tuple[Definition, int]] = {}
+        self._seen: set[tuple[str, int, str]] = set()
+
+    def keeps(self, member: Member) -> bool:
+        """Whether a slice keeps this member: somebody uses its name, and its type is to be had."""
+        if member.nested is not None:
+            return (not member.names or any(n in self.used_before for n in member.names)) and any(
+                self.keeps(m) for m in member.nested
+            )
+        if not any(name in self.used_before for name in member.names):
+            return False
+        return all(
+            reference.kind in ("field", "pointer")
+            or self.index.find(reference)
+            or (reference.kind == "name" and self.index.is_given(reference.name))
+            for reference in member.references
+        )
+
+    def visit(self, definition: Definition) -> None:
+        key = (definition.file, definition.line, definition.name)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        for reference in self._references(definition):
+            if reference.kind in ("field", "path"):
+                self.used.add(reference.name)
+            found = self.index.find(reference)
+            if reference.kind == "condition":
+                found = [d for d in found if d.kind == "macro"]
+            elif reference.kind == "pointer" or (reference.kind == "tag" and not found):
+                self.forward.add(reference.name)
+                continue
+            if not found and reference.name in self.index.members:  # container_of() and its kin name a member
+                self.used.add(reference.name)
+            elif not found and reference.kind == "name" and not self.index.is_given(reference.name):
+                # Under a condition it is the compiler that tells, should that branch be taken.
+                if all(branch == ("#ifdef __KERNEL__",) for branch in definition.conditions):
+                    self.unresolved.setdefault(reference.name, (definition, reference.line))
+            for target in found:
+                if target.kind == "tag":
+                    self.forward.add(target.name)
+                self.visit(target)
+        self.order.append(definition)
+
+    def _references(self, definition: Definition) -> Iterator[Reference]:
+        yield from _condition_references(definition.conditions, definition.line)
+        if definition.members is not None and definition.name not in self.whole:
+            yield from _member_references(definition.members, self.keeps)
+        elif definition.members is not None:
+            yield from _member_references(definition.members, lambda member: True)
+        else:
+            yield from definition.references
+
+
+_COMPILERS_OWN = re.compile(r"__(?:builtin|atomic|sync|ATOMIC)_\w+|__\w+_ENDIAN__|__CHECKER__|CONFIG_\w+")
+
+
+def _condition_references(conditions: tuple[tuple[str, ...], ...], line: int) -> Iterator[Reference]:
+    """What an `#if` asks for (IS_ENABLED() is the kernel's own text too); a name that nobody defines is 0 there."""
+    for branch in conditions:
+        for directive in branch:
+            for word in re.findall(r"[A-Za-z_]\w*", directive)[1:]:
+                yield Reference("condition", word, line)
+
+
+def _member_names(members: Iterable[Member]) -> Iterator[str]:
+    for member in members:
+        yield from member.names
+        yield from _member_names(member.nested or ())
+
+
+def _member_references(members: Iterable[Member], keeps: Callable[[Member], bool]) -> Iterator[Reference]:
+    for member in members:
+        if not keeps(member):
+            continue
+        yield from (r for r in member.references if r.kind != "field")
+        if member.nested is not None:
+            yield from _member_references(member.nested, keeps)
+        yield from _condition_references(member.conditions, member.line)
+
+
+def _emit(walk: _Walk, whole: frozenset[str]) -> Iterator[str]:
+    yield "/* Generated by skdiff from a kernel tree; the text behind each #line is the named file's own. */\n\n"
+    for tag in sorted(walk.forward):
+        definitions_of = walk.index.tags.get(tag, [])
+        if not any(d.kind == "enum" for d in definitions_of):
+            union = any(d.text.startswith(b"union") for d in definitions_of)
+            yield f"{'union' if union else 'struct'} {tag};\n"
+    for definition in walk.order:
+        members = definition.members
+        if members is None or definition.name in whole:
+            body = definition.text.decode("utf-8", "replace") + "\n"
+        elif any(walk.keeps(m) for m in members):
+            head = definition.text.split(b"{", 1)[0].decode("utf-8", "replace")
+            body = f"{head.rstrip()} {{\n" + "".join(_emit_members(members, walk.keeps, definition.file)) + "};\n"
+        else:
+            continue
+        yield "\n"
+        yield from _open(definition.conditions)
+        yield f'#line {definition.line} "{definition.file}"\n'
+        yield body
+        yield "#endif\n" * len(definition.conditions)
+
+
+def _open(conditions: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    for branch in conditions:
+        for directive in branch:
+            yield directive + "\n"
+
+
+def _emit_members(members: Iterable[Member], keeps: Callable[[Member], bool], file: str) -> Iterator[str]:
+    for member in members:
+        if not keeps(member):
+            continue
+        yield from _open(member.conditions)
+        yield f'#line {member.line} "{file}"\n'
+        if member.nested is not None:
+            yield member.head.decode("utf-8", "replace") + "\n"
+            yield from _emit_members(member.nested, keeps, file)
+            yield member.tail.decode("utf-8", "replace") + "\n"
+        else:
+            yield member.text.decode("utf-8", "replace") + "\n"
+        yield "#endif\n" * len(member.conditions)

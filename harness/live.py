@@ -1,0 +1,73 @@
+"""What a person sees of a run: a line that moves on a terminal, a line now and then elsewhere, a summary at the end."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from harness.run import CLASSES
+
+QUIET_EVERY = 15.0
+
+
+class Live:
+    """Shows the messages of a worker on `console`; `seconds` (0: no bound) is how long the run will take."""
+
+    def __init__(self, console: Console, seconds: float) -> None:
+        self._console = console
+        self._seconds = seconds
+        self._told = time.monotonic()
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            bar = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            self._progress = Progress(*bar, console=console, transient=True)
+            self._task = self._progress.add_task("starting", total=seconds or None)
+
+    def __enter__(self) -> "Live":
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def message(self, message: Mapping[str, Any]) -> None:
+        """Show one message of a worker."""
+        if message["kind"] == "finding":
+            self._console.print(message["report"], markup=False, soft_wrap=True)
+        elif message["kind"] == "progress":
+            rate = message["cases"] / message["seconds"] if message["seconds"] else 0
+            found = sum(m["count"] for m in message["mismatches"])
+            text = f"{message['cases']:,} cases, {rate:,.0f}/s, {found} mismatches"
+            if self._progress is not None:
+                self._progress.update(self._task, completed=message["seconds"], description=text)
+            elif time.monotonic() - self._told >= QUIET_EVERY:
+                self._told = time.monotonic()
+                self._console.print(f"{message['seconds']:.0f}s: {text}")
+
+    def summary(self, console: Console, summary: Mapping[str, Any]) -> None:
+        """The end of a run: shares of the classes, and what was found."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("class of case")
+        table.add_column("cases", justify="right")
+        table.add_column("share", justify="right")
+        for name in CLASSES:
+            count = summary["classes"].get(name, 0)
+            table.add_row(name, f"{count:,}", f"{100 * count / summary['cases']:.1f} %" if summary["cases"] else "-")
+        console.print(table)
+        kernel = summary["kernel"]
+        console.print(
+            f"Linux {kernel['version']} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
+            f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
+        )
+        if not summary["mismatches"]:
+            console.print("no difference")
+        for mismatch in summary["mismatches"]:
+            console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)

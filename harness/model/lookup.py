@@ -1,0 +1,54 @@
+"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h."""
+
+from harness.model.state import DROP, State, Stuck
+from harness.model.steal import inet_steal_sock
+from harness.model.tables import inet_lookup_established, inet_lookup_listener
+from harness.outcome import STUCK, Outcome
+from harness.scenario import NONE, Scenario
+
+
+def inet_lookup_skb(state: State) -> int:
+    """__inet_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else the tables."""
+    chosen = inet_steal_sock(state)
+    if chosen == NONE:
+        chosen = inet_lookup(state)
+    return NONE if chosen == DROP else chosen
+
+
+def inet_lookup(state: State) -> int:
+    """__inet_lookup(): the connection's own socket, refcounted; else a listener, which is not."""
+    state.refcounted = 1
+    chosen = inet_lookup_established(state)
+    if chosen == NONE:
+        state.refcounted = 0
+        chosen = inet_lookup_listener(state)
+    return chosen
+
+
+class Model:
+    """The oracle that states the rules."""
+
+    name = "model"
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """The outcome that the rules give for `scenario`, which must be a valid one (see `harness.rules`)."""
+        state = State(scenario)
+        try:
+            chosen = inet_lookup_skb(state)
+        except Stuck:
+            return Outcome(ended=STUCK, via=("stuck",))
+        packet = scenario.packet
+        return Outcome(
+            sk=chosen,
+            skb_sk=state.skb_sk,
+            refcounted=state.refcounted,
+            destructor=state.destructor,
+            skb_len=packet.len,
+            skb_data_len=state.data_len,
+            skb_users=packet.users,
+            refcnt=tuple(state.refcnt),
+            listener=tuple(state.listener),
+            warns=tuple(sorted(state.warns)),
+            shown=tuple(state.shown),
+            via=tuple(state.via) or ("none",),
+        )

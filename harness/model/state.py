@@ -1,0 +1,46 @@
+"""What a lookup changes while it runs, as the model keeps it."""
+
+from harness.scenario import Scenario
+
+# A lookup step answers with a socket's index, with NONE, or with DROP: an error pointer in the kernel. DROP is an
+# answer: nothing else is tried, and the packet finds no socket.
+DROP = -4
+
+
+class Stuck(Exception):
+    """The walk never ends: an end mark or a node is wrong and nobody will mend it."""
+
+
+class State:
+    """The mutable side of one lookup: the sk_buff, reference counts, requests' listeners, and what was noted."""
+
+    __slots__ = (
+        *("scenario", "packet", "socks", "netns", "dif", "table", "refcounted", "skb_sk", "destructor", "data_len"),
+        *("refcnt", "listener", "warns", "shown", "via"),
+    )
+
+    def __init__(self, scenario: Scenario) -> None:
+        packet = scenario.packet
+        socks = scenario.socks
+        self.scenario = scenario
+        self.packet = packet
+        self.socks = socks
+        self.netns = scenario.netns[packet.netns]
+        # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
+        self.dif = packet.rt_iif or packet.skb_iif
+        # Which of the two sets of tables the caller passes: the namespace's, or somebody else's.
+        self.table = self.netns.own_hashinfo ^ scenario.foreign_hashinfo
+        self.refcounted = 0
+        self.skb_sk = packet.sk
+        self.destructor = packet.destructor
+        self.data_len = packet.data_len
+        self.refcnt = [sock.refcnt for sock in socks]
+        self.listener = [sock.listener if sock.kind == 1 else -1 for sock in socks]
+        self.warns: list[str] = []
+        self.shown: list[tuple[int, ...]] = []
+        self.via: list[str] = []
+
+    def warn(self, function: str) -> None:
+        """A WARN_ON_ONCE() of `function`: it is noted once."""
+        if function not in self.warns:
+            self.warns.append(function)

@@ -1,0 +1,142 @@
+"""Step 2: the established table, then the listeners (net/ipv4/inet_hashtables.c)."""
+
+from collections.abc import Iterator
+
+from harness.model.reuseport import inet_lookup_reuseport
+from harness.model.sk_lookup import inet_lookup_run_sk_lookup
+from harness.model.state import State, Stuck
+from harness.scenario import AF_INET, AF_INET6, EHASH, INT_MAX, LHASH2, NONE, REFCOUNT_SATURATED, Sock
+
+INADDR_ANY = 0
+
+
+def inet_lookup_established(state: State) -> int:
+    """__inet_lookup_established(): the socket of this very connection, with a reference.
+
+    It has the packet's two addresses, two ports and namespace, and its device fits (inet_match()). Of several, the one
+    hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. A chain
+    whose end mark is not its own, or a match that is marked as unhashed, sends the walk back to the start, each time.
+    """
+    packet = state.packet
+    saddr, daddr, sport, dport = packet.saddr, packet.daddr, packet.sport, packet.dport
+    socks = state.socks
+    for index in range(len(socks) - 1, -1, -1):
+        sock = socks[index]
+        if (
+            sock.hashed == EHASH
+            and sock.dport == sport
+            and sock.num == dport
+            and sock.daddr == saddr
+            and sock.rcv_saddr == daddr
+            and sock.netns == packet.netns
+            and not sock.hash_xor  # not where its hash says: the kernel compares hashes before all else
+            and in_table(state, sock)
+            and inet_sk_bound_dev_eq(state, sock)
+        ):
+            if not refcount_inc_not_zero(state, index):
+                return NONE
+            if sock.no_pprev:
+                raise Stuck
+            state.via.append("established")
+            return index
+    if state.scenario.ehash_nulls_xor:
+        raise Stuck
+    return NONE
+
+
+def refcount_inc_not_zero(state: State, index: int) -> bool:
+    """include/linux/refcount.h: takes a reference unless there is none left. A count that would overflow, or has, is
+    pinned for good: the object leaks, with a warning, and is never freed."""
+    count = state.refcnt[index]
+    if not count:
+        return False
+    if count >= INT_MAX:
+        state.refcnt[index] = REFCOUNT_SATURATED
+        state.warn("refcount_warn_saturate")
+    else:
+        state.refcnt[index] = count + 1
+    return True
+
+
+def inet_lookup_listener(state: State) -> int:
+    """__inet_lookup_listener(): sk_lookup programs, then listeners on the packet's address, then on the wildcard.
+
+    The programs are asked where any is attached (a static key) and only for TCP's own tables. Each step's answer is
+    final, a drop as much as a socket. No reference is taken.
+    """
+    if state.scenario.sk_lookup_enabled and not state.scenario.foreign_hashinfo:
+        chosen = inet_lookup_run_sk_lookup(state)
+        if chosen != NONE:
+            return chosen
+    chosen = inet_lhash2_lookup(state, state.packet.daddr, "exact listener")
+    if chosen == NONE:
+        chosen = inet_lhash2_lookup(state, INADDR_ANY, "wildcard listener")
+    return chosen
+
+
+def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
+    """inet_lhash2_lookup(): the best listener bound to `daddr`; of equals, the one met first.
+
+    Each time a listener is the best so far its group is asked, and the group's answer ends the search there, though a
+    better listener may follow.
+    """
+    best, best_score = NONE, 0
+    for index in in_chain_order(state):
+        score = compute_score(state, state.socks[index], daddr)
+        if score > best_score:
+            before = len(state.via)
+            state.via.append(via)
+            member = inet_lookup_reuseport(state, index, daddr)
+            if member != NONE:
+                return member
+            del state.via[before:]
+            best, best_score = index, score
+    if best != NONE:
+        state.via.append(via)
+    return best
+
+
+def in_chain_order(state: State) -> Iterator[int]:
+    """__inet_hash(): listeners are hashed in at the head of their chain, so the newest is met first; AF_INET6 listeners
+    with SO_REUSEPORT at the tail, behind all others, so that AF_INET is met before them."""
+    tail = []
+    socks = state.socks
+    for index in range(len(socks) - 1, -1, -1):
+        sock = socks[index]
+        if sock.hashed == LHASH2 and sock.num == state.packet.dport and in_table(state, sock):
+            if sock.family == AF_INET6 and sock.reuseport:
+                tail.append(index)
+            else:
+                yield index
+    yield from reversed(tail)
+
+
+def compute_score(state: State, sock: Sock, daddr: int) -> int:
+    """compute_score(): 0 for a listener that may not have the packet, else the better, the more it asked for.
+
+    Namespace, port and address must be the packet's, the socket must accept IPv4, and its device must fit. Then 1, and
+    1 more for each: bound to a device, AF_INET rather than AF_INET6, SO_INCOMING_CPU set to this CPU.
+    """
+    if (
+        sock.netns != state.packet.netns
+        or sock.num != state.packet.dport
+        or sock.ipv6only
+        or sock.rcv_saddr != daddr
+        or not inet_sk_bound_dev_eq(state, sock)
+    ):
+        return 0
+    return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.scenario.cpu)
+
+
+def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
+    """include/net/inet_sock.h inet_bound_dev_eq(): a bound socket wants the packet's device, or the one that it came in
+    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept."""
+    bound = sock.bound_dev_if
+    if not bound:
+        return not state.packet.sdif or bool(state.netns.tcp_l3mdev_accept)
+    return bound in (state.dif, state.packet.sdif)
+
+
+def in_table(state: State, sock: Sock) -> bool:
+    """Whether a hashed socket lies in the tables that the caller passed: those that its namespace uses."""
+    return state.scenario.netns[sock.netns].own_hashinfo == state.table

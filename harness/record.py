@@ -1,0 +1,148 @@
+"""Scenario and Outcome as the bytes of `csrc/record.h`, the only declaration of their layout."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from cffi import FFI
+
+from harness.outcome import MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
+from harness.scenario import Group, Netns, Packet, Program, Scenario, Sock
+
+RECORD_H = Path(__file__).resolve().parents[1] / "csrc" / "record.h"
+
+_CODES = {
+    "uint8_t": "B",
+    "int8_t": "b",
+    "uint16_t": "H",
+    "int32_t": "i",
+    "uint32_t": "I",
+    "int64_t": "q",
+    "char": "c",
+}
+
+
+def cdef() -> str:
+    """record.h as cffi reads it: without comments, which hold no declaration."""
+    return re.sub(r"/\*.*?\*/", "", RECORD_H.read_text(), flags=re.DOTALL)
+
+
+_ffi = FFI()
+_ffi.cdef(cdef())
+constants: Any = _ffi.dlopen(None)
+SCENARIO_SIZE: int = _ffi.sizeof("struct scenario_record")
+OUTCOME_SIZE: int = _ffi.sizeof("struct outcome_record")
+
+
+def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
+    """The leading plain fields of a struct of record.h: how to pack them, and their names."""
+    text, names, end = "=", [], 0
+    for name, member in _ffi.typeof(f"struct {struct}").fields:
+        kind, count = member.type, 1
+        if kind.kind == "array":
+            kind, count = kind.item, kind.length
+        if kind.kind != "primitive":
+            break
+        text += "x" * (member.offset - end) + f"{count if count > 1 else ''}{_CODES[kind.cname]}"
+        end = member.offset + count * _ffi.sizeof(kind)
+        names.append(name)
+    return Struct(text), tuple(names)
+
+
+def _offset(struct: str, *path: str | int) -> int:
+    return int(_ffi.offsetof(f"struct {struct}", *path))
+
+
+_HEAD, _ = layout("scenario_record")
+_PACKET, _ = layout("packet_record")
+_SOCK, _ = layout("sock_record")
+_NETNS, _ = layout("netns_record")
+_PROGRAM, _ = layout("program_record")
+_GROUP, _ = layout("group_record")
+_PACKET_AT = _offset("scenario_record", "packet")
+_NETNS_AT = [_offset("scenario_record", "netns", i) for i in range(constants.MAX_NETNS)]
+_PROGS_AT = [_offset("netns_record", "progs", i) for i in range(constants.MAX_PROGS)]
+_GROUPS_AT = [_offset("scenario_record", "groups", i) for i in range(constants.MAX_GROUPS)]
+_SOCKS_AT = [_offset("scenario_record", "socks", i) for i in range(constants.MAX_SOCKS)]
+_PADDING = [(-1,) * (constants.MAX_SLOTS - n) for n in range(constants.MAX_SLOTS + 1)]
+
+
+def encode(scenario: Scenario, buffer: Any) -> None:
+    """Write a scenario into a buffer of at least SCENARIO_SIZE bytes. Raises struct.error for a value out of range and
+    IndexError for more of something than the record has room for (see `rules.problems`)."""
+    packet, netns, groups, socks = scenario[8:]
+    _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
+    _PACKET.pack_into(buffer, _PACKET_AT, *packet)
+    for i, net in enumerate(netns):
+        at = _NETNS_AT[i]
+        progs = net.progs
+        _NETNS.pack_into(buffer, at, *net[:5], len(progs))
+        for j, program in enumerate(progs):
+            _PROGRAM.pack_into(buffer, at + _PROGS_AT[j], *program)
+    for at, group in zip(_GROUPS_AT, groups, strict=False):
+        slots = group.slots
+        _GROUP.pack_into(buffer, at, *group[:10], len(slots), *slots, *_PADDING[len(slots)])
+    for at, sock in zip(_SOCKS_AT, socks, strict=False):
+        _SOCK.pack_into(buffer, at, *sock)
+
+
+def decode(buffer: Any) -> Scenario:
+    """The scenario that `encode` wrote."""
+    *head, n_netns, n_groups, n_socks = _HEAD.unpack_from(buffer, 0)
+    netns = []
+    for at in _NETNS_AT[:n_netns]:
+        *fields, n_progs = _NETNS.unpack_from(buffer, at)
+        progs = tuple(Program._make(_PROGRAM.unpack_from(buffer, at + p)) for p in _PROGS_AT[:n_progs])
+        netns.append(Netns(*fields, progs))
+    groups = []
+    for at in _GROUPS_AT[:n_groups]:
+        fields = list(_GROUP.unpack_from(buffer, at))
+        groups.append(Group(*fields[:10], tuple(fields[11 : 11 + fields[10]])))
+    socks = tuple(Sock._make(_SOCK.unpack_from(buffer, at)) for at in _SOCKS_AT[:n_socks])
+    packet = Packet._make(_PACKET.unpack_from(buffer, _PACKET_AT))
+    return Scenario(*head, packet, tuple(netns), tuple(groups), socks)
+
+
+_OUTCOME, _OUTCOME_FIELDS = layout("outcome_record")
+_SIGNAL = _OUTCOME_FIELDS.index("signal")
+_REFCNT, _LISTENER = _SIGNAL + 3, _SIGNAL + 3 + constants.MAX_SOCKS
+_SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
+_SHOWN_ARGS = _offset("shown_record", "args")
+_SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
+_WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
+_KIND = Struct("=I")
+
+
+def outcome(buffer: Any, n_socks: int) -> Outcome:
+    """The outcome that the reference wrote for a scenario of `n_socks` sockets."""
+    values = _OUTCOME.unpack_from(buffer, 0)
+    if values[0] != RETURNED:
+        return Outcome(ended=values[0], signal=values[_SIGNAL])
+    n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
+    return Outcome(
+        *values[:_SIGNAL],
+        values[_REFCNT : _REFCNT + n_socks],
+        values[_LISTENER : _LISTENER + n_socks],
+        _warns(buffer, n_warns) if n_warns else (),
+        _shown(buffer, n_shown) if n_shown else (),
+    )
+
+
+def _warns(buffer: Any, count: int) -> tuple[str, ...]:
+    texts = (bytes(buffer[at : at + 32]).split(b"\0", 1)[0].decode() for at in _WARNS_AT[:count])
+    return tuple(sorted(texts))
+
+
+def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:
+    found: list[tuple[int, ...]] = []
+    for at in _SHOWN_AT[:count]:
+        (kind,) = _KIND.unpack_from(buffer, at)
+        found.append((kind, *_SHOWN[kind].unpack_from(buffer, at + _SHOWN_ARGS)))
+    return tuple(found)
+
+
+def names_agree(struct: str, fields: Sequence[str]) -> bool:
+    """Whether a struct of record.h has these fields, counters (n_...) apart, in this order."""
+    return tuple(n for n, _ in _ffi.typeof(f"struct {struct}").fields if not n.startswith("n_")) == tuple(fields)

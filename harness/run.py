@@ -1,0 +1,177 @@
+"""One run in one process: oracles, a budget, counters, and findings that are on disk before anybody is told."""
+
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from harness.compare import Mismatch, compare
+from harness.outcome import COMPARED, Outcome
+from harness.report import render, shell_path
+from harness.scenario import Scenario
+from harness.text import Case, dump
+
+# The classes of cases; one that stays empty means that the engine does not reach it.
+CLASSES = (
+    *("stolen", "re-selected", "established", "exact listener", "wildcard listener", "group by hash"),
+    *("group by program", "sk_lookup", "drop", "none", "stuck"),
+)
+TELL_EVERY = 0.5  # seconds
+
+
+class Oracle(Protocol):
+    """Anything that knows what a lookup does. There may be any number of them in a run."""
+
+    name: str
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """The outcome for a valid scenario."""
+        ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a finding says of where it came from."""
+
+    kernel: str
+    closure: str
+    engine: str
+    seed: int
+    kernel_argument: str = "6.12"
+
+
+@dataclass
+class Run:
+    """`oracles` are compared on each case; `cases` and `seconds` bound the run (0: no bound).
+
+    `tell` gets a message for each finding and, twice a second, one with the counters."""
+
+    oracles: Sequence[Oracle]
+    origin: Origin
+    findings: Path
+    tell: Callable[[Mapping[str, Any]], None]
+    cases: int = 0
+    seconds: float = 0
+    done: int = 0
+    classes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    mismatches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+        self._told = self.started
+        self._runs = [oracle.run for oracle in self.oracles]
+        self._names = [oracle.name for oracle in self.oracles]
+
+    def case(self, scenario: Scenario) -> Mismatch | None:
+        """Run all oracles on a case, count it, and keep it if they differ."""
+        outcomes = [run(scenario) for run in self._runs]
+        first = outcomes[0]
+        self.classes[outcomes[-1].via] += 1
+        self.done += 1
+        mismatch = None
+        for other in outcomes[1:]:
+            if first[:COMPARED] != other[:COMPARED]:
+                mismatch = compare(self._names, outcomes)
+                self.keep(scenario, mismatch)
+                break
+        if not self.done & 63:
+            self._tick()
+        return mismatch
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self.cases and self.done >= self.cases:
+            self.stopped = True
+        if self.seconds and now - self.started >= self.seconds:
+            self.stopped = True
+        if now - self._told >= TELL_EVERY:
+            self._told = now
+            self.tell(self.counters("progress"))
+
+    def over(self) -> bool:
+        """Whether the budget is used up or somebody asked to stop."""
+        return self.stopped or bool(self.cases and self.done >= self.cases)
+
+    def keep(self, scenario: Scenario, mismatch: Mismatch | None) -> None:
+        """Write a finding: one case per signature, the smallest seen; the first is told at once."""
+        assert mismatch is not None
+        known = self.mismatches.setdefault(mismatch.signature, {"count": 0, "file": "", "size": 1 << 30})
+        known["count"] += 1
+        if len(scenario.socks) >= known["size"]:
+            return
+        path = write_finding(self.findings, scenario, mismatch, self.origin, known["file"])
+        first = not known["file"]
+        known.update(file=str(path), size=len(scenario.socks))
+        if first:
+            message = {"kind": "finding", "signature": mismatch.signature, "file": str(path)}
+            self.tell({**message, "report": (path.parent / "report.txt").read_text()})
+
+    def counters(self, kind: str) -> dict[str, Any]:
+        """The run so far, as a message."""
+        classes: Counter[str] = Counter()
+        for via, count in self.classes.items():
+            for name in via:
+                classes[name] += count
+        return {
+            "kind": kind,
+            "cases": self.done,
+            "seconds": time.monotonic() - self.started,
+            "classes": dict(classes),
+            "mismatches": [
+                {"signature": signature, "file": known["file"], "count": known["count"]}
+                for signature, known in self.mismatches.items()
+            ],
+        }
+
+    def stop_on_signals(self) -> None:
+        """Let SIGINT and SIGTERM end the run after the case in hand."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self.stopped = True
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+
+
+def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> Path:
+    """Write case.toml and report.txt under `folder`/signature, whole or not at all; returns the case's path.
+
+    A case that another run left there stays: the new one gets a name of its own. `replace` is a file of this run."""
+    place = folder / mismatch.signature[:120]
+    place.mkdir(parents=True, exist_ok=True)
+    path = Path(replace) if replace else place / "case.toml"
+    number = 1
+    while not replace and path.exists():
+        number += 1
+        path = place / f"case-{number}.toml"
+    found = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "kernel": origin.kernel,
+        "closure": origin.closure,
+        "engine": origin.engine,
+        "seed": origin.seed,
+        "signature": mismatch.signature,
+        "oracles": list(mismatch.names),
+        "fields": list(mismatch.fields),
+    }
+    case = Case(scenario, found=found)
+    argument = origin.kernel_argument
+    replay = f"skdiff replay --kernel {argument} {shell_path(path)}"
+    text = render(mismatch, case, origin.kernel, origin.closure, replay)
+    for name, content in ((path, dump(case)), (place / "report.txt", text)):
+        fresh = name.with_suffix(name.suffix + ".new")
+        with fresh.open("w") as file:
+            file.write(content)
+            file.flush()
+            with contextlib.suppress(OSError):  # not every file system can
+                os.fsync(file.fileno())
+        fresh.replace(name)
+    return path

@@ -1,0 +1,151 @@
+"""Scenario: everything that one lookup can see. Pure data, immutable.
+
+Each class has the fields of its struct in `csrc/record.h`, in the same order; what a field means is said there and in
+the docstrings here. Addresses are ints in host byte order (0x0a000001 is 10.0.0.1), ports too. A socket, a group or a
+namespace is named by its index; NONE is no such thing. Flags are 0 or 1.
+"""
+
+from typing import NamedTuple
+
+NONE, LEAVE, FOREIGN, UNSET = -1, -2, -3, 2
+
+KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
+NOWHERE, EHASH, LHASH2 = range(3)
+DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER = range(4)
+PROG_NONE, FILTER, SK_REUSEPORT = range(3)
+SK_DROP, SK_PASS = range(2)
+
+AF_INET, AF_INET6 = 2, 10
+IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP = 6, 17, 132
+
+# include/net/tcp_states.h
+(
+    TCP_ESTABLISHED,
+    TCP_SYN_SENT,
+    TCP_SYN_RECV,
+    TCP_FIN_WAIT1,
+    TCP_FIN_WAIT2,
+    TCP_TIME_WAIT,
+    TCP_CLOSE,
+    TCP_CLOSE_WAIT,
+    TCP_LAST_ACK,
+    TCP_LISTEN,
+    TCP_CLOSING,
+    TCP_NEW_SYN_RECV,
+) = range(1, 13)
+
+REFCOUNT_SATURATED = 0xC0000000
+INT_MAX = 0x7FFFFFFF
+
+
+class Packet(NamedTuple):
+    """A TCP segment in its sk_buff, as tcp_v4_rcv() has it: skb->data points to the TCP header.
+
+    `doff` is the TCP header's length in bytes, `len` and `data_len` count from that header on; `sk` is the socket that
+    already hangs on the sk_buff; `netns` is the namespace of the device of its dst."""
+
+    saddr: int = 0x0A000001
+    daddr: int = 0x0A000002
+    sport: int = 40000
+    dport: int = 80
+    rt_iif: int = 0
+    skb_iif: int = 1
+    sdif: int = 0
+    doff: int = 20
+    len: int = 20
+    data_len: int = 0
+    users: int = 1
+    clone_fails: int = 0
+    pull_fails: int = 0
+    netns: int = 0
+    destructor: int = DESTRUCTOR_NONE
+    sk: int = NONE
+
+
+class Sock(NamedTuple):
+    """A full socket, a request or a timewait socket; `rcv_saddr`:`num` is its own end, `daddr`:`dport` the other's.
+
+    `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
+    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_xor` spoils sk_hash, `no_pprev` marks a
+    hashed socket as unhashed."""
+
+    daddr: int = 0
+    rcv_saddr: int = 0
+    refcnt: int = 1
+    bound_dev_if: int = 0
+    incoming_cpu: int = -1
+    dport: int = 0
+    num: int = 80
+    protocol: int = IPPROTO_TCP
+    hash_xor: int = 0
+    kind: int = KIND_FULL
+    family: int = AF_INET
+    ipv6only: int = 0
+    state: int = TCP_CLOSE
+    netns: int = 0
+    rcu_free: int = 0
+    reuseport: int = 0
+    hashed: int = NOWHERE
+    no_pprev: int = 0
+    syncookie: int = 0
+    group: int = NONE
+    listener: int = NONE
+
+
+class Program(NamedTuple):
+    """What an sk_lookup program does: bpf_sk_assign() with a socket, with NULL (NONE) or not at all (LEAVE), with the
+    flag BPF_SK_LOOKUP_F_NO_REUSEPORT or without, and then its verdict."""
+
+    verdict: int = SK_PASS
+    assign: int = LEAVE
+    no_reuseport: int = 0
+
+
+class Netns(NamedTuple):
+    """A network namespace; `run_array` tells whether it has an array of sk_lookup programs, empty or not."""
+
+    hash_mix: int = 0
+    tcp_l3mdev_accept: int = 0
+    udp_l3mdev_accept: int = 0
+    own_hashinfo: int = 0
+    run_array: int = 0
+    progs: tuple[Program, ...] = ()
+
+
+class Group(NamedTuple):
+    """A struct sock_reuseport: the first `num_socks` of `slots` are live, what is behind them is stale or closed.
+
+    `index` is what a FILTER program returns (u32); `verdict` and `select` are what an SK_REUSEPORT program does."""
+
+    reuseport_id: int = 1
+    index: int = 0
+    num_socks: int = 0
+    num_closed_socks: int = 0
+    incoming_cpu: int = 0
+    bind_inany: int = 0
+    prog: int = PROG_NONE
+    cb_access: int = 0
+    verdict: int = SK_PASS
+    select: int = NONE
+    slots: tuple[int, ...] = ()
+
+
+class Scenario(NamedTuple):
+    """One case. `socks` are in the order of insertion, table sizes are powers of two.
+
+    `hostile` 0 says that system calls and BPF helpers can produce this state (see `rules.py`); 1, that the C at least
+    accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash chains,
+    `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace."""
+
+    hash_secret: int = 0
+    ehash_size: int = 1
+    lhash2_size: int = 1
+    ehash_nulls_xor: int = 0
+    cpu: int = 0
+    hostile: int = 0
+    foreign_hashinfo: int = 0
+    sk_lookup_enabled: int = 0
+    packet: Packet = Packet()
+    netns: tuple[Netns, ...] = (Netns(),)
+    groups: tuple[Group, ...] = ()
+    socks: tuple[Sock, ...] = ()

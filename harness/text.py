@@ -1,0 +1,369 @@
+"""Cases as TOML, for people: names for sockets, dotted addresses, only what differs from the plain case."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from harness import rules
+from harness.errors import CannotRun
+from harness.outcome import ENDED_NAMES, Outcome
+from harness.scenario import (
+    FOREIGN,
+    KIND_FULL,
+    LEAVE,
+    NONE,
+    TCP_LISTEN,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+
+VERSION = 1
+MAX_BYTES = 1_000_000
+KINDS = ("full", "request", "timewait")
+HASHED = ("nowhere", "ehash", "lhash2")
+DESTRUCTORS = ("none", "sock_pfree", "sock_edemux", "other")
+PROGS = ("none", "filter", "sk_reuseport")
+STATES = (
+    *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
+    *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+FAMILIES = {2: "AF_INET", 10: "AF_INET6"}
+PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+VERDICTS = {0: "drop", 1: "pass"}
+_FLAGS = frozenset(
+    "hostile foreign_hashinfo sk_lookup_enabled clone_fails pull_fails ipv6only rcu_free reuseport no_pprev syncookie"
+    " no_reuseport tcp_l3mdev_accept udp_l3mdev_accept own_hashinfo run_array bind_inany cb_access refcounted".split()
+)
+_ADDRESSES = frozenset({"saddr", "daddr", "rcv_saddr"})
+_SOCKETS = frozenset({"sk", "listener", "assign", "select", "skb_sk", "selected_sk", "migrating_sk"})
+_HEX = frozenset({"hash_secret", "hash_mix", "hash", "ehash_nulls_xor", "hash_xor"})
+_ENUMS: dict[str, Mapping[int, str]] = {
+    "kind": dict(enumerate(KINDS)),
+    "hashed": dict(enumerate(HASHED)),
+    "destructor": dict(enumerate(DESTRUCTORS)),
+    "prog": dict(enumerate(PROGS)),
+    "state": dict(enumerate(STATES)),
+    "family": FAMILIES,
+    "protocol": PROTOCOLS,
+    "verdict": VERDICTS,
+    "ended": dict(enumerate(ENDED_NAMES)),
+}
+_HEAD_FIELDS = Scenario._fields[:8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario with its story: `why` it is kept, how it was `found`, what to `expect`, and its sockets' names."""
+
+    scenario: Scenario
+    why: str = ""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    socks: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    path: Path | None = None
+
+
+class Bad(Exception):
+    """Something in a case's text that does not fit; becomes a CannotRun that names file and line."""
+
+
+def default_names(scenario: Scenario) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names for sockets and groups that say what they are, unique within the scenario."""
+    return (
+        tuple(f"{role(sock)}{i}" for i, sock in enumerate(scenario.socks)),
+        tuple(f"group{i}" for i in range(len(scenario.groups))),
+    )
+
+
+def role(sock: Sock) -> str:
+    """One word for what a socket is: listener, udp, request, ..."""
+    if sock.kind != KIND_FULL:
+        return KINDS[sock.kind]
+    if sock.protocol != 6:
+        return PROTOCOLS.get(sock.protocol, "other")
+    if sock.state == TCP_LISTEN:
+        return "listener"
+    return STATES[sock.state].lower() if sock.state < len(STATES) else "socket"
+
+
+def address(value: int) -> str:
+    """An address in host byte order as a dotted quad."""
+    return str(IPv4Address(value))
+
+
+def show(name: str, value: Any, socks: Sequence[str]) -> Any:
+    """A field's value as a reader wants it: a name for a socket, a dotted quad for an address, ..."""
+    if name in _FLAGS and value in (0, 1):
+        return bool(value)
+    if name in _ADDRESSES:
+        return address(value)
+    if name in _SOCKETS:
+        if value == LEAVE:
+            return "leave"
+        return socks[value] if 0 <= value < len(socks) else {NONE: "none", FOREIGN: "foreign"}.get(value, value)
+    if name in _ENUMS:
+        return _ENUMS[name].get(value, value)
+    return value
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def dump(case: Case) -> str:
+    """The case as TOML. What is as in the plainest case is left out."""
+    scenario = case.scenario
+    socks, groups = default_names(scenario)
+    socks, groups = case.socks or socks, case.groups or groups
+    document = tomlkit.document()
+    document["version"] = VERSION
+    if case.why:
+        document["why"] = case.why
+    if case.found:
+        document["found"] = _plain_table(case.found)
+    if case.expect:
+        document["expect"] = _plain_table(case.expect)
+    plain = Scenario()
+    document["scenario"] = _table(_HEAD_FIELDS, scenario, plain, socks)
+    document["packet"] = _table(Packet._fields, scenario.packet, (), socks)
+    nets = tomlkit.aot()
+    for net in scenario.netns:
+        table = _table(Netns._fields[:-1], net, Netns(), socks)
+        progs = tomlkit.aot()
+        for program in net.progs:
+            progs.append(_table(Program._fields, program, (), socks))
+        if net.progs:
+            table["progs"] = progs
+        nets.append(table)
+    document["netns"] = nets
+    aots: Iterable[tuple[str, Sequence[Any], Sequence[str], Any]] = (
+        ("group", scenario.groups, groups, Group()),
+        ("sock", scenario.socks, socks, Sock()),
+    )
+    for key, things, names, default in aots:
+        array = tomlkit.aot()
+        for name, thing in zip(names, things, strict=True):
+            table = tomlkit.table()
+            table["name"] = name
+            for k, v in _table(thing._fields, thing, default, socks).items():
+                table[k] = v
+            if "group" in table:
+                table["group"] = groups[thing.group]
+            if "slots" in table:
+                table["slots"] = [socks[i] for i in thing.slots]
+            array.append(table)
+        if things:
+            document[key] = array
+    return tomlkit.dumps(document)
+
+
+def _plain_table(values: Mapping[str, Any]) -> Any:
+    table = tomlkit.table()
+    for key, value in values.items():
+        table[key] = _plain_table(value) if isinstance(value, Mapping) else value
+    return table
+
+
+def _table(fields: Sequence[str], values: Sequence[Any], default: Sequence[Any], socks: Sequence[str]) -> Any:
+    table = tomlkit.table()
+    for i, name in enumerate(fields):
+        if not default or values[i] != default[i]:
+            value = show(name, values[i], socks)
+            if name in _HEX:
+                value = tomlkit.integer(hex(value))
+            table[name] = value
+    return table
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Case:
+    """The case in a file. Raises CannotRun with file, line and what is wrong."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CannotRun(f"{path}: larger than {MAX_BYTES} bytes, no case is")
+        text = path.read_text()
+    except OSError as error:
+        raise CannotRun(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CannotRun(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    case = parse(text, str(path))
+    return Case(case.scenario, case.why, case.found, case.expect, case.socks, case.groups, path)
+
+
+def parse(text: str, where: str = "case") -> Case:
+    """The case in a text; `where` names it in errors. Raises CannotRun with a line number and what is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CannotRun(f"{where}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise CannotRun(f"{where}: nested too deeply, no case is") from error
+    try:
+        return _case(document)
+    except Bad as error:
+        key = str(error).split(":", 1)[0].split(".")[-1]
+        line = next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[*{re.escape(key)}\b", row)), 1)
+        raise CannotRun(f"{where}:{line}: {error}") from error
+
+
+def _case(document: dict[str, Any]) -> Case:
+    known = {"version", "why", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
+    _only(document, known, "")
+    version = document.get("version")
+    if version != VERSION:
+        raise Bad(f"version: {version!r}; this skdiff reads version {VERSION}")
+    socks = _array(document, "sock")
+    groups = _array(document, "group")
+    sock_names = _names(socks, "sock")
+    group_names = _names(groups, "group")
+    sock_at = {name: i for i, name in enumerate(sock_names)}
+    group_at = {name: i for i, name in enumerate(group_names)}
+    sock_at_or_none = {**sock_at, "none": NONE}
+
+    def fill(kind: type[Any], table: dict[str, Any], where: str, special: dict[str, Callable[[Any], Any]]) -> Any:
+        fields = _HEAD_FIELDS if kind is Scenario else kind._fields
+        _only(table, {*fields, "name"} - {"progs"} | set(special), where)
+        values = {}
+        for name, value in table.items():
+            if name == "name":
+                continue
+            values[name] = special[name](value) if name in special else _read(name, value, f"{where}.{name}", sock_at)
+        return kind(**values)
+
+    def slots(value: Any) -> tuple[int, ...]:
+        if not isinstance(value, list):
+            raise Bad("slots: a list of names of sockets is needed")
+        return tuple(_lookup(v, sock_at, "slots") for v in value)
+
+    def group(value: Any) -> int:
+        return _lookup(value, {**group_at, "none": NONE}, "group")
+
+    netns = []
+    for i, table in enumerate(_array(document, "netns")):
+        progs = tuple(fill(Program, t, f"netns.{i}.progs", {}) for t in _array(table, "progs"))
+        rest = {k: v for k, v in table.items() if k != "progs"}
+        netns.append(fill(Netns, rest, f"netns.{i}", {})._replace(progs=progs))
+    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", {})._replace(
+        packet=fill(Packet, _subtable(document, "packet"), "packet", {}),
+        netns=tuple(netns) or (Netns(),),
+        groups=tuple(fill(Group, t, f"group.{t['name']}", {"slots": slots}) for t in groups),
+        socks=tuple(fill(Sock, t, f"sock.{t['name']}", {"group": group}) for t in socks),
+    )
+    wrong = rules.problems(scenario)
+    if wrong:
+        raise Bad(f"scenario: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
+    why = document.get("why", "")
+    if not isinstance(why, str):
+        raise Bad("why: a text is needed")
+    expect = dict(_subtable(document, "expect"))
+    _check_expect(expect, sock_at_or_none)
+    return Case(scenario, why, dict(_subtable(document, "found")), expect, sock_names, group_names)
+
+
+def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise Bad(f"{f'{where}.' if where else ''}{key}: no such key here; known: {', '.join(sorted(known))}")
+
+
+def _subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise Bad(f"{key}: a table [{key}] is needed")
+    return table
+
+
+def _array(document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    array = document.get(key, [])
+    if not isinstance(array, list) or not all(isinstance(t, dict) for t in array):
+        raise Bad(f"{key}: tables [[{key}]] are needed")
+    return array
+
+
+def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for i, table in enumerate(tables):
+        name = table.setdefault("name", f"{what}{i}")
+        if not isinstance(name, str) or name in ("none", "leave", "foreign", *names):
+            raise Bad(f"name: {name!r} is taken, or no text")
+        names.append(name)
+    return tuple(names)
+
+
+def _lookup(value: Any, names: Mapping[str, int], key: str) -> int:
+    if not isinstance(value, str) or value not in names:
+        raise Bad(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
+    return names[value]
+
+
+_LIMITS = (-(1 << 31), (1 << 32) - 1)
+
+
+def _read(name: str, value: Any, where: str, socks: Mapping[str, int]) -> int:
+    if name in _FLAGS:
+        if not isinstance(value, bool):
+            raise Bad(f"{where}: true or false is needed, not {value!r}")
+        return int(value)
+    if name in _ADDRESSES:
+        try:
+            return int(IPv4Address(value)) if isinstance(value, str) else _number(value, where)
+        except AddressValueError:
+            raise Bad(f"{where}: {value!r} is no IPv4 address") from None
+    if name in _SOCKETS:
+        return _lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
+    if name in _ENUMS and isinstance(value, str):
+        by_name = {text: number for number, text in _ENUMS[name].items()}
+        return _lookup(value, by_name, where)
+    return _number(value, where)
+
+
+def _number(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not _LIMITS[0] <= value <= _LIMITS[1]:
+        raise Bad(f"{where}: a number of 32 bits is needed, not {value!r}")
+    return value
+
+
+# --- expectations ----------------------------------------------------------------------------------------------------
+
+_EXPECTABLE = (*("ended", "sk", "refcounted", "skb_sk", "destructor", "warns"), "refcnt", "listener")
+
+
+def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
+    _only(expect, set(_EXPECTABLE), "expect")
+    for key in ("sk", "skb_sk"):
+        if key in expect:
+            _lookup(expect[key], socks, f"expect.{key}")
+    for key in ("refcnt", "listener"):
+        for name in _subtable(expect, key):
+            _lookup(name, {k: v for k, v in socks.items() if v >= 0}, f"expect.{key}")
+
+
+def unmet(case: Case, outcome: Outcome) -> list[str]:
+    """What of the case's `[expect]` an outcome does not meet, a line each."""
+    found = []
+    for key, wanted in case.expect.items():
+        if key in ("refcnt", "listener"):
+            values = dict(zip(case.socks, getattr(outcome, key), strict=False))
+            for name, value in wanted.items():
+                got = show(key, values.get(name), case.socks)
+                if got != value:
+                    found.append(f"{key} of {name} is {got}, expected {value}")
+        else:
+            got = show(key, getattr(outcome, key), case.socks)
+            if isinstance(got, tuple):
+                got = list(got)
+            if got != wanted:
+                found.append(f"{key} is {got}, expected {wanted}")
+    return found

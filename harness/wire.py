@@ -1,0 +1,116 @@
+"""The fuzzers' wire format: any bytes are a Scenario, zeros the plainest, one byte a field.
+
+A byte indexes its field's table of 256 entries, in which each value of the pool has its weight's share; bytes that are
+not there are zeros. Counts come first and everything stands at its fixed place, so that a changed byte changes one
+field and moves nothing. The format is named by VERSION; an old corpus of bytes is never the only copy of a finding.
+"""
+
+from collections.abc import Mapping
+from operator import getitem
+
+from harness.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
+from harness.record import constants
+from harness.rules import MINI_STATE
+from harness.scenario import Scenario
+from harness.tame import tame
+
+VERSION = 1
+
+
+def _table(pool: Pool) -> tuple[int, ...]:
+    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
+    total = sum(weight for _, weight in pool)
+    shares = [max(1, weight * 256 // total) for _, weight in pool]
+    shares[shares.index(max(shares))] += 256 - sum(shares)
+    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
+
+
+def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
+    return tuple(_table(pool) for pool in pools.values())
+
+
+_PROGS, _SLOTS = constants.MAX_PROGS, constants.MAX_SLOTS
+_COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
+_NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
+_GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
+_SOCK = _tables(SOCK)
+_N_NETNS, _N_PROGRAM, _N_GROUP, _N_SOCK = len(NETNS), len(PROGRAM), len(GROUP), len(SOCK)
+_FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
+FIXED_SIZE = len(_FIXED)
+SOCK_SIZE = len(_SOCK)
+SIZE = FIXED_SIZE + SOCK_SIZE * constants.MAX_SOCKS
+_HEAD_AT = len(_COUNTS)
+_PACKET_AT = _HEAD_AT + len(_HEAD)
+_NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
+_GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
+_ALL = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
+
+
+def draw(data: bytes) -> Raw:
+    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
+    if len(data) < FIXED_SIZE:
+        data = data.ljust(FIXED_SIZE, b"\0")
+    n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
+    end = FIXED_SIZE + n_socks * SOCK_SIZE
+    if len(data) < end:
+        data = data.ljust(end, b"\0")
+    v = list(map(getitem, _ALL, data[:end]))
+    netns = []
+    for at in _NETNS_AT[:n_netns]:
+        progs = at + _N_NETNS
+        n_progs = v[progs - 1]
+        netns.append(
+            (v[at : progs - 1], [v[progs + i * _N_PROGRAM : progs + (i + 1) * _N_PROGRAM] for i in range(n_progs)])
+        )
+    groups = []
+    for at in _GROUPS_AT[:n_groups]:
+        slots = at + _N_GROUP
+        groups.append((v[at : slots - 1], v[slots : slots + v[slots - 1]]))
+    return Raw(
+        v[_HEAD_AT:_PACKET_AT],
+        v[_PACKET_AT : _NETNS_AT[0]],
+        netns,
+        groups,
+        [v[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
+    )
+
+
+def decode(data: bytes) -> Scenario:
+    """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
+    return tame(draw(data))
+
+
+_INVERSE = [{value: table.index(value) for value in table} for table in _ALL]
+_STATE_AT = list(SOCK).index("state")
+for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini socket's state follows from its kind
+    _table_of_states.update(dict.fromkeys(MINI_STATE.values(), 0))
+
+
+def encode(scenario: Scenario) -> bytes:
+    """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool: the format is for
+    fuzzing, TOML is for keeping."""
+    v = [0] * SIZE
+    v[:3] = len(scenario.netns), len(scenario.groups), len(scenario.socks)
+    v[_HEAD_AT:_PACKET_AT] = scenario[: len(_HEAD)]
+    v[_PACKET_AT : _NETNS_AT[0]] = scenario.packet
+    used = {*range(_NETNS_AT[0])}
+    for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
+        fields = [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)]
+        v[at : at + len(fields)] = fields
+        used.update(range(at, at + len(fields)))
+    for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
+        fields = [*group[:-1], len(group.slots), *group.slots]
+        v[at : at + len(fields)] = fields
+        used.update(range(at, at + len(fields)))
+    for i, sock in enumerate(scenario.socks):
+        at = FIXED_SIZE + i * SOCK_SIZE
+        v[at : at + SOCK_SIZE] = sock
+        used.update(range(at, at + SOCK_SIZE))
+    try:
+        data = bytes(_INVERSE[i][value] if i in used else 0 for i, value in enumerate(v))
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} is in no pool: this scenario has no wire format") from None
+    data = data[: FIXED_SIZE + len(scenario.socks) * SOCK_SIZE]
+    if decode(data) != scenario:
+        raise ValueError("this scenario is not what its bytes would mean")
+    return data

@@ -1,0 +1,78 @@
+"""The worker process: builds its oracles, runs an engine, and tells its parent what happened, a JSON line each.
+
+Its scenario buffer is a mapping of a file that the parent made: when the C kills the process, the case that did it is
+still there.
+"""
+
+import json
+import mmap
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.engines import ENGINES
+from harness.errors import CannotRun
+from harness.kernel.build import Build, build
+from harness.kernel.source import Tree
+from harness.model import Model
+from harness.record import SCENARIO_SIZE
+from harness.reference import Reference
+from harness.run import Origin, Run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked for; it passes through JSON, so paths are texts."""
+
+    tree: str
+    version: str
+    origin_of_tree: str
+    kernel_argument: str
+    variant: str
+    engine: str
+    seed: int
+    cases: int
+    seconds: float
+    findings: str
+    in_flight: str
+
+    def build(self) -> Build:
+        """The build that the parent has made already."""
+        return build(Tree(Path(self.tree), self.version, self.origin_of_tree), self.variant)
+
+
+def shared_buffer(path: str) -> mmap.mmap:
+    """A shared mapping of a file of SCENARIO_SIZE bytes."""
+    with Path(path).open("r+b") as file:
+        return mmap.mmap(file.fileno(), SCENARIO_SIZE)
+
+
+def work(job: Job, channel: int) -> None:
+    """Run a job; messages go to the file descriptor `channel`."""
+
+    def tell(message: Mapping[str, Any]) -> None:
+        os.write(channel, json.dumps(message).encode() + b"\n")
+
+    made = job.build()
+    reference = Reference(made, shared_buffer(job.in_flight))
+    origin = Origin(made.tree.version, made.closure, job.engine, job.seed, job.kernel_argument)
+    run = Run([reference, Model()], origin, Path(job.findings), tell, job.cases, job.seconds)
+    run.stop_on_signals()
+    ENGINES[job.engine](run)
+    tell(run.counters("done"))
+
+
+def main() -> None:
+    """`python -m harness.worker CHANNEL JOB`: CHANNEL is an open file descriptor, JOB a Job as JSON."""
+    channel, job = int(sys.argv[1]), Job(**json.loads(sys.argv[2]))
+    try:
+        work(job, channel)
+    except CannotRun as error:
+        os.write(channel, json.dumps({"kind": "cannot", "why": str(error)}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

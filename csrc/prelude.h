@@ -11,6 +11,6 @@ struct sock;
 void reference_stop(int why) __attribute__((noreturn));
 static void reference_warn(const char *function);
 static void reference_freed(const struct sock *sk);
-static struct sk_buff *reference_clone(struct sk_buff *skb);
-static void reference_free_clone(struct sk_buff *skb);
+static struct sk_buff *reference_clone(const struct sk_buff *skb);
+static void reference_free_clone(const struct sk_buff *skb);
 static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

@@ -20,6 +20,27 @@ struct any_prog_array {
 	struct bpf_prog_array_item room[MAX_PROGS + 1];
 };
 
+/* A BPF program, and what it does: bpf_prog_run() finds the effect behind the program. */
+struct any_prog {
+	struct bpf_prog prog;
+	u32 (*run)(const struct any_prog *any, void *ctx);
+	struct sock *sk;
+	u32 verdict;
+	bool assigns, no_reuseport;
+	u8 netns, number;
+};
+
+/* The context of one run as the program saw it, kept as it is: it is read when the lookup is over. */
+struct glimpse {
+	const struct any_prog *any;
+	union {
+		struct bpf_sk_lookup_kern lookup;
+		struct sk_reuseport_kern selection;
+		struct sk_buff skb;
+	};
+	bool clone;
+};
+
 struct any_reuseport {
 	struct sock_reuseport reuse;
 	struct sock *room[MAX_SLOTS];
@@ -28,10 +49,11 @@ struct any_reuseport {
 static struct {
 	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
 	struct any_reuseport groups[MAX_GROUPS];
-	struct bpf_prog group_progs[MAX_GROUPS];
+	struct any_prog group_progs[MAX_GROUPS];
 	struct net nets[MAX_NETNS];
 	struct any_prog_array arrays[MAX_NETNS];
-	struct bpf_prog progs[MAX_NETNS][MAX_PROGS];
+	struct any_prog progs[MAX_NETNS][MAX_PROGS];
+	struct glimpse seen[MAX_SHOWN + 1];
 	struct net_device devices[MAX_NETNS];
 	struct rtable route;
 	struct sk_buff skb, clone;
@@ -82,112 +104,59 @@ static void reference_freed(const struct sock *sk)
 		out->freed |= 1u << i;
 }
 
-static struct sk_buff *reference_clone(struct sk_buff *skb)
+static struct sk_buff *reference_clone(const struct sk_buff *skb)
 {
-	if (in->packet.clone_fails)
-		return NULL;
-	arena.clone = *skb;
-	arena.clone.sk = NULL;
-	refcount_set(&arena.clone.users, 1);
 	clones_out++;
+	arena.clone = *skb;
 	return &arena.clone;
 }
 
-static void reference_free_clone(struct sk_buff *skb)
+static void reference_free_clone(const struct sk_buff *skb)
 {
-	if (skb == &arena.clone)
-		clones_out--;
-	else if (skb)
-		refcount_set(&skb->users, refcount_read(&skb->users) - 1);
+	clones_out -= skb == &arena.clone;
 }
 
-static struct shown_record *show(unsigned int program)
+static u32 run_sk_lookup(const struct any_prog *any, void *data)
 {
-	static struct shown_record spare;
-	struct shown_record *shown = out->n_shown < MAX_SHOWN ? &out->shown[out->n_shown] : &spare;
+	struct bpf_sk_lookup_kern *ctx = data;
 
-	out->n_shown++;
-	shown->program = program;
-	return shown;
-}
-
-static u32 run_sk_lookup(int netns, int number, struct bpf_sk_lookup_kern *ctx)
-{
-	const struct program_record *prog = &in->netns[netns].progs[number];
-	int64_t *args = show(SHOWN_SK_LOOKUP)->args;
-
-	args[0] = netns;
-	args[1] = number;
-	args[2] = ctx->family;
-	args[3] = ctx->protocol;
-	args[4] = ntohl(ctx->v4.saddr);
-	args[5] = ntohs(ctx->sport);
-	args[6] = ntohl(ctx->v4.daddr);
-	args[7] = ctx->dport;
-	args[8] = (int)ctx->ingress_ifindex;
-	args[9] = index_of(ctx->selected_sk);
-	args[10] = ctx->no_reuseport;
-	if (prog->assign != LEAVE) {
-		ctx->selected_sk = sock_at(prog->assign);
-		ctx->no_reuseport = prog->no_reuseport;
+	arena.seen[out->n_shown].lookup = *ctx;
+	if (any->assigns) {
+		ctx->selected_sk = any->sk;
+		ctx->no_reuseport = any->no_reuseport;
 	}
-	return prog->verdict;
+	return any->verdict;
 }
 
-static int data_offset(const struct sk_buff *skb)
+static u32 run_filter(const struct any_prog *any, void *data)
 {
-	return skb->data - arena.data - HEADROOM;
-}
+	struct sk_buff *skb = data;
 
-static u32 run_filter(int number, struct sk_buff *skb)
-{
-	int64_t *args = show(SHOWN_FILTER)->args;
-	int64_t dirt = 0;
-
-	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
-		dirt += skb->cb[i] != 0;
-	args[0] = number;
-	args[1] = skb == &arena.clone;
-	args[2] = data_offset(skb);
-	args[3] = skb->len;
-	args[4] = skb->data_len;
-	args[5] = dirt;
-	if (in->groups[number].cb_access)
+	arena.seen[out->n_shown].skb = *skb;
+	arena.seen[out->n_shown].clone = skb == &arena.clone;
+	if (any->prog.cb_access)
 		*bpf_skb_cb(skb) = 0x7f;	/* what it writes must not be seen behind it */
-	return in->groups[number].index;
+	return any->verdict;
 }
 
-static u32 run_sk_reuseport(int number, struct sk_reuseport_kern *ctx)
+static u32 run_sk_reuseport(const struct any_prog *any, void *data)
 {
-	const struct group_record *group = &in->groups[number];
-	int64_t *args = show(SHOWN_SK_REUSEPORT)->args;
+	struct sk_reuseport_kern *ctx = data;
 
-	args[0] = number;
-	args[1] = index_of(ctx->sk);
-	args[2] = ctx->hash;
-	args[3] = ctx->reuseport_id;
-	args[4] = ctx->bind_inany;
-	args[5] = index_of(ctx->selected_sk);
-	args[6] = index_of(ctx->migrating_sk);
-	args[7] = ctx->skb == &arena.skb;
-	args[8] = (unsigned char *)ctx->data_end - ctx->skb->data;
-	ctx->selected_sk = sock_at(group->select);
-	return group->verdict;
+	arena.seen[out->n_shown].selection = *ctx;
+	ctx->selected_sk = any->sk;
+	return any->verdict;
 }
 
 static u32 reference_run_program(const struct bpf_prog *prog, const void *ctx)
 {
-	for (int i = 0; i < in->n_groups; i++)
-		if (prog == &arena.group_progs[i])
-			return in->groups[i].prog == PROG_FILTER ?
-				run_filter(i, (struct sk_buff *)ctx) :
-				run_sk_reuseport(i, (struct sk_reuseport_kern *)ctx);
-	for (int i = 0; i < in->n_netns; i++)
-		for (int j = 0; j < in->netns[i].n_progs; j++)
-			if (prog == &arena.progs[i][j])
-				return run_sk_lookup(i, j, (struct bpf_sk_lookup_kern *)ctx);
-	reference_stop(ENDED_CRASHED);
-	return 0;
+	const struct any_prog *any = (const struct any_prog *)prog;
+	u32 verdict;
+
+	arena.seen[out->n_shown].any = any;
+	verdict = any->run(any, (void *)ctx);
+	out->n_shown += out->n_shown < MAX_SHOWN;
+	return verdict;
 }
 
 static void fill_tables(void)
@@ -216,8 +185,19 @@ static void fill_netns(int i)
 	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
 	net->ipv4.tcp_death_row.hashinfo = &tables[from->own_hashinfo];
 	for (int j = 0; j < from->n_progs; j++) {
-		arena.progs[i][j].type = BPF_PROG_TYPE_SK_LOOKUP;
-		array->items[j].prog = &arena.progs[i][j];
+		const struct program_record *prog = &from->progs[j];
+
+		arena.progs[i][j] = (struct any_prog) {
+			.prog.type = BPF_PROG_TYPE_SK_LOOKUP,
+			.run = run_sk_lookup,
+			.sk = sock_at(prog->assign),
+			.verdict = prog->verdict,
+			.assigns = prog->assign != LEAVE,
+			.no_reuseport = prog->no_reuseport,
+			.netns = i,
+			.number = j,
+		};
+		array->items[j].prog = &arena.progs[i][j].prog;
 	}
 	array->items[from->n_progs].prog = NULL;
 	net->bpf.run_array[NETNS_BPF_SK_LOOKUP] = from->run_array ? array : NULL;
@@ -239,10 +219,17 @@ static void fill_group(int i)
 	for (int j = 0; j < from->n_slots; j++)
 		reuse->socks[j] = sock_at(from->slots[j]);
 	if (from->prog != PROG_NONE) {
-		arena.group_progs[i].type = from->prog == PROG_FILTER ?
-			BPF_PROG_TYPE_SOCKET_FILTER : BPF_PROG_TYPE_SK_REUSEPORT;
-		arena.group_progs[i].cb_access = from->cb_access;
-		reuse->prog = &arena.group_progs[i];
+		bool filter = from->prog == PROG_FILTER;
+
+		arena.group_progs[i] = (struct any_prog) {
+			.prog.type = filter ? BPF_PROG_TYPE_SOCKET_FILTER : BPF_PROG_TYPE_SK_REUSEPORT,
+			.prog.cb_access = from->cb_access,
+			.run = filter ? run_filter : run_sk_reuseport,
+			.sk = sock_at(from->select),
+			.verdict = filter ? from->index : from->verdict,
+			.number = i,
+		};
+		reuse->prog = &arena.group_progs[i].prog;
 	}
 }
 
@@ -307,7 +294,7 @@ static void fill_sock(int i)
 static void fill_packet(void)
 {
 	static void (*const destructors[])(struct sk_buff *) = {
-		[DESTRUCTOR_PFREE] = sock_pfree, [DESTRUCTOR_EDEMUX] = sock_edemux, [DESTRUCTOR_OTHER] = kfree_skb,
+		[DESTRUCTOR_PFREE] = sock_pfree, [DESTRUCTOR_EDEMUX] = sock_edemux, [DESTRUCTOR_OTHER] = other_destructor,
 	};
 	const struct packet_record *from = &in->packet;
 	struct sk_buff *skb = &arena.skb;
@@ -339,6 +326,7 @@ static void fill(void)
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
 	reference_pull_fails = in->packet.pull_fails;
+	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
 	clones_out = 0;
 	fill_tables();
@@ -361,6 +349,54 @@ static unsigned int destructor_of(const struct sk_buff *skb)
 		skb->destructor == sock_edemux ? DESTRUCTOR_EDEMUX : DESTRUCTOR_OTHER;
 }
 
+static int data_offset(const struct sk_buff *skb)
+{
+	return skb->data - arena.data - HEADROOM;
+}
+
+static void read_seen(const struct glimpse *seen, struct shown_record *shown)
+{
+	const struct bpf_sk_lookup_kern *lookup = &seen->lookup;
+	const struct sk_reuseport_kern *reuse = &seen->selection;
+	int64_t *args = shown->args;
+
+	if (seen->any->run == run_sk_lookup) {
+		shown->program = SHOWN_SK_LOOKUP;
+		args[0] = seen->any->netns;
+		args[1] = seen->any->number;
+		args[2] = lookup->family;
+		args[3] = lookup->protocol;
+		args[4] = ntohl(lookup->v4.saddr);
+		args[5] = ntohs(lookup->sport);
+		args[6] = ntohl(lookup->v4.daddr);
+		args[7] = lookup->dport;
+		args[8] = (int)lookup->ingress_ifindex;
+		args[9] = index_of(lookup->selected_sk);
+		args[10] = lookup->no_reuseport;
+	} else if (seen->any->run == run_filter) {
+		shown->program = SHOWN_FILTER;
+		args[0] = seen->any->number;
+		args[1] = seen->clone;
+		args[2] = data_offset(&seen->skb);
+		args[3] = seen->skb.len;
+		args[4] = seen->skb.data_len;
+		args[5] = 0;
+		for (unsigned int i = 0; i < sizeof(seen->skb.cb); i++)
+			args[5] += seen->skb.cb[i] != 0;
+	} else {
+		shown->program = SHOWN_SK_REUSEPORT;
+		args[0] = seen->any->number;
+		args[1] = index_of(reuse->sk);
+		args[2] = reuse->hash;
+		args[3] = reuse->reuseport_id;
+		args[4] = reuse->bind_inany;
+		args[5] = index_of(reuse->selected_sk);
+		args[6] = index_of(reuse->migrating_sk);
+		args[7] = reuse->skb == &arena.skb;
+		args[8] = (unsigned char *)reuse->data_end - (arena.data + HEADROOM);
+	}
+}
+
 static void read_outcome(const struct sock *sk)
 {
 	const struct sk_buff *skb = &arena.skb;
@@ -376,6 +412,8 @@ static void read_outcome(const struct sock *sk)
 	out->skb_cb = 0;
 	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
 		out->skb_cb += skb->cb[i] != POISON;
+	for (unsigned int i = 0; i < out->n_shown; i++)
+		read_seen(&arena.seen[i], &out->shown[i]);
 	for (int i = 0; i < in->n_socks; i++) {
 		out->refcnt[i] = refcount_read(&arena.socks[i].sk.sk_refcnt);
 		out->listener[i] = in->socks[i].kind == KIND_REQUEST ?

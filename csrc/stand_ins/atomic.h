@@ -11,21 +11,13 @@ typedef struct {
 /* Kernel: a static initialiser. Here: the same. */
 #define ATOMIC_INIT(i) { (i) }
 /* Kernel: plain load. Here: the same. */
-static inline int atomic_read(const atomic_t *v) { return __atomic_load_n(&v->counter, __ATOMIC_RELAXED); }
+#define atomic_read(v) __atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
 /* Kernel: plain store. Here: the same. */
-static inline void atomic_set(atomic_t *v, int i) { __atomic_store_n(&v->counter, i, __ATOMIC_RELAXED); }
+#define atomic_set(v, i) __atomic_store_n(&(v)->counter, i, __ATOMIC_RELAXED)
 /* Kernel: compare and exchange, *old is updated on failure. Here: the same. */
-static inline bool atomic_try_cmpxchg_relaxed(atomic_t *v, int *old, int new)
-{
-	return __atomic_compare_exchange_n(&v->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
+#define atomic_try_cmpxchg_relaxed(v, old, new) \
+	__atomic_compare_exchange_n(&(v)->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 /* Kernel: subtracts, returns the old value. Here: the same. */
-static inline int atomic_fetch_sub_release(int i, atomic_t *v)
-{
-	return __atomic_fetch_sub(&v->counter, i, __ATOMIC_RELEASE);
-}
+#define atomic_fetch_sub_release(i, v) __atomic_fetch_sub(&(v)->counter, i, __ATOMIC_RELEASE)
 /* Kernel: adds, returns the old value. Here: the same. */
-static inline int atomic_fetch_add_relaxed(int i, atomic_t *v)
-{
-	return __atomic_fetch_add(&v->counter, i, __ATOMIC_RELAXED);
-}
+#define atomic_fetch_add_relaxed(i, v) __atomic_fetch_add(&(v)->counter, i, __ATOMIC_RELAXED)

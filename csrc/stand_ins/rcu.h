@@ -1,13 +1,13 @@
 /* Kernel: RCU, per-CPU data, barriers, static keys: one thread needs none of it. */
 
 /* Kernel: starts a read-side section. Here: nothing, nobody writes. */
-static inline void rcu_read_lock(void) { }
+#define rcu_read_lock() ((void)0)
 /* Kernel: ends a read-side section. Here: nothing. */
-static inline void rcu_read_unlock(void) { }
+#define rcu_read_unlock() ((void)0)
 /* Kernel: lockdep's answer. Here: always yes. */
-static inline int rcu_read_lock_held(void) { return 1; }
+#define rcu_read_lock_held() 1
 /* Kernel: lockdep's answer. Here: always yes. */
-static inline int rcu_read_lock_bh_held(void) { return 1; }
+#define rcu_read_lock_bh_held() 1
 /* Kernel: loads a pointer that RCU protects. Here: loads it. */
 #define rcu_dereference(p) READ_ONCE(p)
 /* Kernel: loads a pointer under a lock. Here: loads it. */
@@ -21,9 +21,9 @@ static inline int rcu_read_lock_bh_held(void) { return 1; }
 /* Kernel: orders after a control dependency. Here: nothing. */
 #define smp_acquire__after_ctrl_dep() barrier()
 /* Kernel: pins the task to its CPU. Here: nothing. */
-static inline void migrate_disable(void) { }
+#define migrate_disable() ((void)0)
 /* Kernel: ends that. Here: nothing. */
-static inline void migrate_enable(void) { }
+#define migrate_enable() ((void)0)
 /* Kernel: the CPU that runs this. Here: the Scenario's. */
 #define raw_smp_processor_id() (reference_cpu)
 /* Kernel: a branch that is patched into the code. Here: a plain test of the key. */
@@ -39,8 +39,4 @@ static int reference_cpu;
 /* Kernel: no such thing. Here: ends a walk that goes on for ever. */
 static long reference_fuel;
 /* Kernel: no such thing. Here: one step of a walk, and the end of the case at the last one. */
-static inline void reference_burn(void)
-{
-	if (reference_fuel-- <= 0)
-		reference_stop(ENDED_STUCK);
-}
+#define reference_burn() (--reference_fuel < 0 ? reference_stop(ENDED_STUCK) : (void)0)

@@ -40,7 +40,7 @@ struct sock_record {
 	uint16_t dport;
 	uint16_t num;
 	uint16_t protocol;
-	uint16_t hash_xor;	/* what is wrong with sk_hash: 0 is nothing */
+	uint16_t hash_kind;	/* enum hash_kind */
 	uint8_t kind;		/* enum kind */
 	uint8_t family;
 	uint8_t ipv6only;
@@ -134,6 +134,7 @@ struct outcome_record {
 enum { NONE = -1, LEAVE = -2, FOREIGN = -3, UNSET = 2 };
 enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
 enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
+enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };

@@ -233,6 +233,13 @@ static void fill_group(int i)
 	}
 }
 
+static u32 hash_of_packet(void)
+{
+	const struct packet_record *p = &in->packet;
+
+	return inet_ehashfn(&arena.nets[p->netns], htonl(p->daddr), p->dport, htonl(p->saddr), htons(p->sport));
+}
+
 /* The mark that the end of a chain carries belongs to the slot: insertion is the kernel's own. */
 static void hash_sock(struct sock *sk, const struct sock_record *from)
 {
@@ -241,8 +248,9 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 	u32 hash;
 
 	if (from->hashed == HASHED_EHASH) {
-		hash = inet_ehashfn(net, sk->sk_rcv_saddr, sk->sk_num, sk->sk_daddr, sk->sk_dport);
-		sk->sk_hash = hash ^ from->hash_xor;
+		hash = from->hash_kind == HASH_PACKET ? hash_of_packet() :
+			inet_ehashfn(net, sk->sk_rcv_saddr, sk->sk_num, sk->sk_daddr, sk->sk_dport);
+		sk->sk_hash = hash ^ (from->hash_kind == HASH_WRONG);
 		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, hash)->chain);
 	} else if (from->hashed == HASHED_LHASH2) {
 		struct hlist_nulls_head *head;

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from harness import bench as benchmark
 from harness import extract_report, replaying
 from harness.engines import ENGINES
 from harness.errors import CannotRun
@@ -100,6 +101,14 @@ def extract(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure where the time of a case goes (about three minutes)."""
+    result = benchmark.measure(made(arguments.kernel))
+    write_json(arguments.json, result)
+    benchmark.show(console, result)
+    return AGREED
+
+
 def write_json(path: Path | None, value: Any) -> None:
     """Write a summary where the user wants one."""
     if path is not None:
@@ -156,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
     command(extract, "show what was taken out of a kernel tree")
+    command(bench, "measure where the time of a case goes")
     return top
 
 

@@ -27,6 +27,14 @@ class Reference:
         self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
         module.lib.reference_guard()
 
+    def buffers(self) -> tuple[Any, Any]:
+        """Where the C reads its scenario record and writes its outcome record."""
+        return self._scenario, self._outcome
+
+    def call(self) -> None:
+        """Run the record that is in the buffer as it is, and leave the outcome record unread."""
+        self._call(self._in, self._out)
+
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of the C. A crash or an endless loop in it is an outcome too; what the guard cannot catch kills
         the process (see `supervise`)."""

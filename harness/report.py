@@ -97,8 +97,8 @@ def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> st
         parts.append("SYN cookie validated by BPF")
     if s.listener != NONE:
         parts.append(f"request to {socks[s.listener]}")
-    if s.hash_xor:
-        parts.append(f"sk_hash spoilt by {s.hash_xor:#x}")
+    if s.hash_kind:
+        parts.append(("", "sk_hash is wrong", "sk_hash is the packet's")[s.hash_kind])
     if s.no_pprev:
         parts.append("marked as unhashed")
     return ", ".join([*parts, f"refcnt {s.refcnt}"]) + "."

@@ -162,7 +162,7 @@ def _attached(s: Scenario) -> Iterator[str]:
 
 
 def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
-    if sock.hash_xor or sock.no_pprev:
+    if sock.hash_kind or sock.no_pprev:
         yield "a spoilt hash or node is hostile"
     if not sock.num or sock.family not in (AF_INET, AF_INET6):
         yield "a bound inet socket has a port"

@@ -11,6 +11,7 @@ NONE, LEAVE, FOREIGN, UNSET = -1, -2, -3, 2
 
 KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
 NOWHERE, EHASH, LHASH2 = range(3)
+HASH_OWN, HASH_WRONG, HASH_PACKET = range(3)
 DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER = range(4)
 PROG_NONE, FILTER, SK_REUSEPORT = range(3)
 SK_DROP, SK_PASS = range(2)
@@ -66,7 +67,8 @@ class Sock(NamedTuple):
     """A full socket, a request or a timewait socket; `rcv_saddr`:`num` is its own end, `daddr`:`dport` the other's.
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
-    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_xor` spoils sk_hash, `no_pprev` marks a
+    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_kind` tells that sk_hash is wrong, or collides
+    with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
     hashed socket as unhashed."""
 
     daddr: int = 0
@@ -77,7 +79,7 @@ class Sock(NamedTuple):
     dport: int = 0
     num: int = 80
     protocol: int = IPPROTO_TCP
-    hash_xor: int = 0
+    hash_kind: int = HASH_OWN
     kind: int = KIND_FULL
     family: int = AF_INET
     ipv6only: int = 0

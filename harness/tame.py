@@ -35,7 +35,7 @@ from harness.scenario import (
 )
 
 # Where each field stands in its list: drawn fields are lists, for speed.
-(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_XOR, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(14)
+(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(14)
 (RCU_FREE, REUSEPORT, HASHED, NO_PPREV, SYNCOOKIE, GROUP, LISTENER) = range(14, 21)
 _P = {name: i for i, name in enumerate(Packet._fields)}
 _P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS = (_P[n] for n in ("daddr", "doff", "len", "data_len", "users"))
@@ -136,7 +136,7 @@ def _tame_packet(packet: list[int]) -> None:
 def _tame_socks(socks: list[list[int]]) -> None:
     connections = set()
     for sock in socks:
-        sock[HASH_XOR] = sock[NO_PPREV] = 0
+        sock[HASH_KIND] = sock[NO_PPREV] = 0
         sock[REFCNT] = min(sock[REFCNT], _MOST_REFERENCES) or 1
         if sock[KIND] != KIND_FULL:
             sock[HASHED] = EHASH

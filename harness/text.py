@@ -31,6 +31,7 @@ VERSION = 1
 MAX_BYTES = 1_000_000
 KINDS = ("full", "request", "timewait")
 HASHED = ("nowhere", "ehash", "lhash2")
+SK_HASHES = ("own", "wrong", "packet")
 DESTRUCTORS = ("none", "sock_pfree", "sock_edemux", "other")
 PROGS = ("none", "filter", "sk_reuseport")
 STATES = (
@@ -46,10 +47,11 @@ _FLAGS = frozenset(
 )
 _ADDRESSES = frozenset({"saddr", "daddr", "rcv_saddr"})
 _SOCKETS = frozenset({"sk", "listener", "assign", "select", "skb_sk", "selected_sk", "migrating_sk"})
-_HEX = frozenset({"hash_secret", "hash_mix", "hash", "ehash_nulls_xor", "hash_xor"})
+_HEX = frozenset({"hash_secret", "hash_mix", "hash", "ehash_nulls_xor"})
 _ENUMS: dict[str, Mapping[int, str]] = {
     "kind": dict(enumerate(KINDS)),
     "hashed": dict(enumerate(HASHED)),
+    "hash_kind": dict(enumerate(SK_HASHES)),
     "destructor": dict(enumerate(DESTRUCTORS)),
     "prog": dict(enumerate(PROGS)),
     "state": dict(enumerate(STATES)),

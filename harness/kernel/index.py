@@ -8,7 +8,7 @@ that are no C (`__rcu`, `__must_check`, ...) are blanked out, byte for byte, so 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser
@@ -155,6 +155,7 @@ def _include_guard(lines: list[bytes]) -> int:
     return -1
 
 
+@lru_cache(maxsize=512)
 def definitions(source: bytes, file: str) -> list[Definition]:
     """All that `source` defines at file level, and the macros defined inside its structs."""
     conditions = conditions_by_line(source)

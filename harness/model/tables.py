@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
 from harness.model.state import State, Stuck
-from harness.scenario import AF_INET, AF_INET6, EHASH, INT_MAX, LHASH2, NONE, REFCOUNT_SATURATED, Sock
+from harness.scenario import AF_INET, AF_INET6, EHASH, HASH_WRONG, INT_MAX, LHASH2, NONE, REFCOUNT_SATURATED, Sock
 
 INADDR_ANY = 0
 
@@ -29,7 +29,7 @@ def inet_lookup_established(state: State) -> int:
             and sock.daddr == saddr
             and sock.rcv_saddr == daddr
             and sock.netns == packet.netns
-            and not sock.hash_xor  # not where its hash says: the kernel compares hashes before all else
+            and sock.hash_kind != HASH_WRONG  # the kernel compares hashes before all else
             and in_table(state, sock)
             and inet_sk_bound_dev_eq(state, sock)
         ):

@@ -1,0 +1,122 @@
+"""`skdiff bench`: where the time of a case goes. Ratios within one run; never an assertion."""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.compare import compare
+from harness.engines import random_engine
+from harness.kernel.build import Build
+from harness.model import Model
+from harness.outcome import Outcome
+from harness.record import encode, outcome
+from harness.reference import Reference
+from harness.run import Origin, Run
+from harness.scenario import Scenario
+from harness.wire import SIZE, decode
+
+ROUNDS = 5
+CASES = 8000
+MEMORY_CASES = 1_000_000
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Processor seconds of the fastest way to say it: one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _run(oracles: Sequence[Any], cases: int, seed: int) -> Run:
+    run = Run(oracles, Origin("bench", "", "random", seed), Path("findings"), lambda message: None, cases=cases)
+    random_engine.drive(run)
+    return run
+
+
+def small_cases(count: int, seed: int) -> list[bytes]:
+    """Drawn bytes of `count` cases with 0 to 8 sockets."""
+    draw = Random(seed).randbytes
+    found: list[bytes] = []
+    while len(found) < count:
+        data = draw(SIZE)
+        if len(decode(data).socks) <= 8:
+            found.append(data)
+    return found
+
+
+def measure(build: Build) -> dict[str, Any]:
+    """Medians over ROUNDS, in microseconds a case, scenarios of 0 to 8 sockets, one core."""
+    reference, model = Reference(build), Model()
+    steps: dict[str, list[float]] = {}
+    for round_ in range(ROUNDS):
+        data = small_cases(CASES, round_)
+        scenarios: list[Scenario] = []
+        theirs: list[Outcome] = []
+        ours: list[Outcome] = []
+        buffer, out = reference.buffers()
+        call = reference.call
+
+        def add(name: str, work: Callable[[], object]) -> None:
+            steps.setdefault(name, []).append(_seconds(work) / CASES * 1e6)
+
+        def calls() -> None:
+            for _ in range(CASES):
+                call()
+
+        def read() -> None:
+            for _ in range(CASES):
+                outcome(out, 4)
+
+        # One list at a time, so that each step is alone with the clock.
+        add("generate", lambda: scenarios.extend([decode(d) for d in data]))
+        add("encode", lambda: [encode(s, buffer) for s in scenarios])
+        add("C alone, ready record", calls)
+        add("read outcome", read)
+        add("reference (encode, C, read)", lambda: theirs.extend([reference.run(s) for s in scenarios]))
+        add("model", lambda: ours.extend([model.run(s) for s in scenarios]))
+        names = (reference.name, model.name)
+        add("compare", lambda: [compare(names, pair) for pair in zip(theirs, ours, strict=True)])
+        add("whole, random engine", lambda: _run([reference, model], CASES, round_))
+    medians = {name: statistics.median(values) for name, values in steps.items()}
+    both = medians["reference (encode, C, read)"] + medians["model"]
+    return {
+        "kernel": {"version": build.tree.version, "closure": build.closure, "compiler": build.compiler},
+        "microseconds": medians,
+        "cases_per_second": 1e6 / medians["whole, random engine"],
+        "reference_alone_per_second": 1e6 / medians["C alone, ready record"],
+        "whole_to_model_and_reference": medians["whole, random engine"] / both,
+        "memory_kib": _memory(reference, model),
+    }
+
+
+def _memory(reference: Reference, model: Model) -> dict[str, int]:
+    """Peak resident memory (KiB) after a tenth of a million cases and after all of it: flat if they are the same."""
+    _run([reference, model], MEMORY_CASES // 10, 1)
+    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _run([reference, model], MEMORY_CASES - MEMORY_CASES // 10, 2)
+    return {"early": early, "late": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "cases": MEMORY_CASES}
+
+
+def show(console: Console, result: dict[str, Any]) -> None:
+    """Print the result as a table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("step", "us a case", "share of the whole"):
+        table.add_column(heading, justify="left" if heading == "step" else "right")
+    steps = result["microseconds"]
+    for name, us in steps.items():
+        table.add_row(name, f"{us:.2f}", f"{100 * us / steps['whole, random engine']:.0f} %")
+    console.print(table)
+    console.print(
+        f"Linux {result['kernel']['version']}: {result['cases_per_second']:,.0f} cases a second through both sides,"
+        f" {result['whole_to_model_and_reference']:.2f} times model and reference alone;"
+        f" the C alone {result['reference_alone_per_second']:,.0f} a second"
+    )
+    memory = result["memory_kib"]
+    console.print(f"peak memory {memory['early']} KiB early, {memory['late']} KiB after {memory['cases']:,} cases")

@@ -1,0 +1,45 @@
+"""What all tests share: Hypothesis profiles, the tree of the default kernel, and the reference made of it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import settings
+
+from harness.kernel.build import build
+from harness.kernel.closure import Manifest
+from harness.kernel.source import Tree, find
+from harness.reference import Reference
+
+settings.register_profile("dev", deadline=None, max_examples=100)
+settings.register_profile(
+    "ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=200
+)
+settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=20_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@contextmanager
+def _one_process_at_a_time(factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The workers of xdist need the same kernel and the same build: one makes it, the others find it."""
+    with (factory.getbasetemp().parent / "skdiff.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def kernel_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The default kernel's files, from the user's cache; the first use fetches them."""
+    manifest = Manifest.load()
+    with _one_process_at_a_time(tmp_path_factory):
+        return find("6.12", manifest.files, optional=manifest.optional)
+
+
+@pytest.fixture(scope="session")
+def reference(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """The default kernel's lookup, compiled."""
+    with _one_process_at_a_time(tmp_path_factory):
+        made = build(kernel_tree)
+    return Reference(made)

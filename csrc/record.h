@@ -73,7 +73,7 @@ struct netns_record {
 
 struct group_record {
 	uint32_t reuseport_id;
-	uint32_t index;		/* what a filter returns */
+	uint32_t returns;	/* what a filter returns */
 	uint16_t num_socks;
 	uint16_t num_closed_socks;
 	uint16_t incoming_cpu;

@@ -226,7 +226,7 @@ static void fill_group(int i)
 			.prog.cb_access = from->cb_access,
 			.run = filter ? run_filter : run_sk_reuseport,
 			.sk = sock_at(from->select),
-			.verdict = filter ? from->index : from->verdict,
+			.verdict = filter ? from->returns : from->verdict,
 			.number = i,
 		};
 		reuse->prog = &arena.group_progs[i].prog;

@@ -76,6 +76,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
         "classes": total["classes"],
         "mismatches": total["mismatches"],
+        "gave_up": total.get("gave_up", ""),
     }
     write_json(arguments.json, summary)
     live.summary(console, summary)
@@ -160,7 +161,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
     sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
     sub.add_argument(
-        "--findings", type=Path, default=Path("findings"), metavar="DIR", help="where to keep them (default: %(default)s)"
+        "--findings",
+        type=Path,
+        default=Path("findings"),
+        metavar="DIR",
+        help="where to keep them (default: %(default)s)",
     )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")

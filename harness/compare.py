@@ -18,7 +18,8 @@ class Mismatch:
     def signature(self) -> str:
         """One line that names the kind of mismatch: how the model found its socket, and the fields that differ.
 
-        Stable over seeds and kernels; the same cause may have several, the same signature may have several causes."""
+        Stable over seeds and kernels; the same cause may have several, the same signature may have several causes.
+        """
         ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
         via = next((o.via for o in self.outcomes if o.via), ("?",))
         parts = [*(via), *(sorted(set(ended)) or self.fields)]

@@ -1,4 +1,4 @@
-"""What `skdiff extract` shows: each definition taken, each stand-in with its reason, and how much of what runs is kernel text."""
+"""What `skdiff extract` shows: definitions taken, stand-ins with reasons, how much of what runs is the kernel's."""
 
 import json
 import os
@@ -66,7 +66,8 @@ def executed(build: Build) -> dict[str, Any]:
 def line_counts(build: Build, cases: int) -> list[tuple[str, int, int, str]]:
     """(file, line, times run, function) of each line of the closure after `cases` random cases, as gcov counts them.
 
-    Raises CannotRun if gcov is not there or does not understand the compiler's notes."""
+    Raises CannotRun if gcov is not there or does not understand the compiler's notes.
+    """
     gcov = ["gcov"] if "gcc" in build.compiler else ["llvm-cov", "gcov"]
     if shutil.which(gcov[0]) is None:
         raise CannotRun(f"no {gcov[0]}: install it with {build.compiler} to count lines")

@@ -19,7 +19,8 @@ from harness.scenario import Scenario
 class Guarded:
     """The reference behind a pipe: slower than `Reference` (some 20,000 cases a second), but nothing can kill it.
 
-    A context manager; leaving it ends the process."""
+    A context manager; leaving it ends the process.
+    """
 
     def __init__(self, build: Build) -> None:
         self.build = build

@@ -67,6 +67,8 @@ class Live:
             f"Linux {kernel['version']} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
             f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
         )
+        if summary["gave_up"]:
+            console.print(f"ended early: {summary['gave_up']}")
         if not summary["mismatches"]:
             console.print("no difference")
         for mismatch in summary["mismatches"]:

@@ -131,7 +131,7 @@ SOCK: dict[str, Pool] = {
 }
 GROUP: dict[str, Pool] = {
     "reuseport_id": ((1, 12), (2, 4), (3, 1), (4, 1), (0xFFFFFFFF, 2)),
-    "index": ((0, 3), (1, 3), (2, 2), (3, 1), (4, 1), (7, 1), (8, 1), (0xFFFFFFFF, 1)),
+    "returns": ((0, 3), (1, 3), (2, 2), (3, 1), (4, 1), (7, 1), (8, 1), (0xFFFFFFFF, 1)),
     "num_socks": ((0, 2), (1, 6), (2, 8), (3, 6), (4, 4), *((n, 1) for n in range(5, 9))),
     "num_closed_socks": ((0, 4), (1, 1)),
     "incoming_cpu": ((0, 12), (1, 6), *((n, 1) for n in range(2, 9))),
@@ -161,7 +161,8 @@ PROGRAM: dict[str, Pool] = {
 class Raw(NamedTuple):
     """The fields of a case as they were drawn, each from its pool: `tame.py` makes a Scenario of them.
 
-    A namespace has its fields up to the programs, and the programs'; a group those up to the slots, and the slots."""
+    A namespace has its fields up to the programs, and the programs'; a group those up to the slots, and the slots.
+    """
 
     head: list[int]
     packet: list[int]

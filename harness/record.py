@@ -71,7 +71,8 @@ _PADDING = [(-1,) * (constants.MAX_SLOTS - n) for n in range(constants.MAX_SLOTS
 
 def encode(scenario: Scenario, buffer: Any) -> None:
     """Write a scenario into a buffer of at least SCENARIO_SIZE bytes. Raises struct.error for a value out of range and
-    IndexError for more of something than the record has room for (see `rules.problems`)."""
+    IndexError for more of something than the record has room for (see `rules.problems`).
+    """
     packet, netns, groups, socks = scenario[8:]
     _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
     _PACKET.pack_into(buffer, _PACKET_AT, *packet)
@@ -95,14 +96,14 @@ def decode(buffer: Any) -> Scenario:
     for at in _NETNS_AT[:n_netns]:
         *fields, n_progs = _NETNS.unpack_from(buffer, at)
         progs = tuple(Program._make(_PROGRAM.unpack_from(buffer, at + p)) for p in _PROGS_AT[:n_progs])
-        netns.append(Netns(*fields, progs))
+        netns.append(Netns._make((*fields, progs)))
     groups = []
     for at in _GROUPS_AT[:n_groups]:
         fields = list(_GROUP.unpack_from(buffer, at))
-        groups.append(Group(*fields[:10], tuple(fields[11 : 11 + fields[10]])))
+        groups.append(Group._make((*fields[:10], tuple(fields[11 : 11 + fields[10]]))))
     socks = tuple(Sock._make(_SOCK.unpack_from(buffer, at)) for at in _SOCKS_AT[:n_socks])
     packet = Packet._make(_PACKET.unpack_from(buffer, _PACKET_AT))
-    return Scenario(*head, packet, tuple(netns), tuple(groups), socks)
+    return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks))
 
 
 _OUTCOME, _OUTCOME_FIELDS = layout("outcome_record")
@@ -121,12 +122,16 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
     if values[0] != RETURNED:
         return Outcome(ended=values[0], signal=values[_SIGNAL])
     n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
-    return Outcome(
-        *values[:_SIGNAL],
-        values[_REFCNT : _REFCNT + n_socks],
-        values[_LISTENER : _LISTENER + n_socks],
-        _warns(buffer, n_warns) if n_warns else (),
-        _shown(buffer, n_shown) if n_shown else (),
+    return Outcome._make(
+        (
+            *values[:_SIGNAL],
+            values[_REFCNT : _REFCNT + n_socks],
+            values[_LISTENER : _LISTENER + n_socks],
+            _warns(buffer, n_warns) if n_warns else (),
+            _shown(buffer, n_shown) if n_shown else (),
+            (),
+            0,
+        )
     )
 
 

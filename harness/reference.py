@@ -37,7 +37,8 @@ class Reference:
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of the C. A crash or an endless loop in it is an outcome too; what the guard cannot catch kills
-        the process (see `supervise`)."""
+        the process (see `supervise`).
+        """
         encode(scenario, self._scenario)
         self._call(self._in, self._out)
         return outcome(self._outcome, len(scenario.socks))

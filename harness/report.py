@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -112,7 +113,7 @@ def _group(name: str, g: Group, socks: Sequence[str]) -> str:
     if g.incoming_cpu:
         text += f"; {g.incoming_cpu} asked for a CPU"
     if g.prog == FILTER:
-        text += f"; a filter returns {g.index}" + (" and uses skb->cb" if g.cb_access else "")
+        text += f"; a filter returns {g.returns}" + (" and uses skb->cb" if g.cb_access else "")
     elif g.prog == SK_REUSEPORT:
         chosen = socks[g.select] if g.select != NONE else "nothing"
         text += f"; an sk_reuseport program selects {chosen} and says {VERDICTS.get(g.verdict, g.verdict)}"
@@ -136,16 +137,17 @@ def _netns(i: int, net: Netns, socks: Sequence[str]) -> str:
 
 def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(field, text) of each field of an outcome; a field of many sockets is split by socket."""
+    value: Any
     for name, value in zip(Outcome._fields[:COMPARED], outcome, strict=False):
         if name in ("refcnt", "listener"):
-            for sock, v in zip(socks, value, strict=False):  # type: ignore[call-overload]  # these two are tuples
+            for sock, v in zip(socks, value, strict=False):
                 if name == "refcnt" or v != NONE:
                     yield f"{name} of {sock}", str(show(name, v, socks))
         elif name == "shown":
-            for i, event in enumerate(value):  # type: ignore[arg-type]  # a tuple of tuples
+            for i, event in enumerate(value):
                 yield f"program run {i}", _event(event, socks)
         elif name == "warns":
-            yield name, ", ".join(value) or "none"  # type: ignore[arg-type]  # a tuple of texts
+            yield name, ", ".join(value) or "none"
         else:
             yield name, str(show(name, value, socks))
 

@@ -39,7 +39,8 @@ MINI_STATE = {KIND_REQUEST: TCP_NEW_SYN_RECV, KIND_TIMEWAIT: TCP_TIME_WAIT}
 
 def problems(scenario: Scenario) -> list[str]:
     """What is wrong with a scenario, a line each; empty for a valid one. A scenario that is not marked as hostile must
-    be reachable by system calls and BPF helpers as well."""
+    be reachable by system calls and BPF helpers as well.
+    """
     found = list(_structure(scenario))
     if not found and not scenario.hostile:
         found = list(_unreachable(scenario))

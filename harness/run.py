@@ -51,7 +51,8 @@ class Origin:
 class Run:
     """`oracles` are compared on each case; `cases` and `seconds` bound the run (0: no bound).
 
-    `tell` gets a message for each finding and, twice a second, one with the counters."""
+    `tell` gets a message for each finding and, twice a second, one with the counters.
+    """
 
     oracles: Sequence[Oracle]
     origin: Origin
@@ -144,7 +145,8 @@ class Run:
 def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> Path:
     """Write case.toml and report.txt under `folder`/signature, whole or not at all; returns the case's path.
 
-    A case that another run left there stays: the new one gets a name of its own. `replace` is a file of this run."""
+    A case that another run left there stays: the new one gets a name of its own. `replace` is a file of this run.
+    """
     place = folder / mismatch.signature[:120]
     place.mkdir(parents=True, exist_ok=True)
     path = Path(replace) if replace else place / "case.toml"

@@ -43,7 +43,8 @@ class Packet(NamedTuple):
     """A TCP segment in its sk_buff, as tcp_v4_rcv() has it: skb->data points to the TCP header.
 
     `doff` is the TCP header's length in bytes, `len` and `data_len` count from that header on; `sk` is the socket that
-    already hangs on the sk_buff; `netns` is the namespace of the device of its dst."""
+    already hangs on the sk_buff; `netns` is the namespace of the device of its dst.
+    """
 
     saddr: int = 0x0A000001
     daddr: int = 0x0A000002
@@ -67,9 +68,10 @@ class Sock(NamedTuple):
     """A full socket, a request or a timewait socket; `rcv_saddr`:`num` is its own end, `daddr`:`dport` the other's.
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
-    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_kind` tells that sk_hash is wrong, or collides
-    with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
-    hashed socket as unhashed."""
+    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_kind` tells that
+    sk_hash is wrong, or collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
+    hashed socket as unhashed.
+    """
 
     daddr: int = 0
     rcv_saddr: int = 0
@@ -96,7 +98,8 @@ class Sock(NamedTuple):
 
 class Program(NamedTuple):
     """What an sk_lookup program does: bpf_sk_assign() with a socket, with NULL (NONE) or not at all (LEAVE), with the
-    flag BPF_SK_LOOKUP_F_NO_REUSEPORT or without, and then its verdict."""
+    flag BPF_SK_LOOKUP_F_NO_REUSEPORT or without, and then its verdict.
+    """
 
     verdict: int = SK_PASS
     assign: int = LEAVE
@@ -117,10 +120,11 @@ class Netns(NamedTuple):
 class Group(NamedTuple):
     """A struct sock_reuseport: the first `num_socks` of `slots` are live, what is behind them is stale or closed.
 
-    `index` is what a FILTER program returns (u32); `verdict` and `select` are what an SK_REUSEPORT program does."""
+    `returns` is what a FILTER program returns (u32); `verdict` and `select` are what an SK_REUSEPORT program does.
+    """
 
     reuseport_id: int = 1
-    index: int = 0
+    returns: int = 0
     num_socks: int = 0
     num_closed_socks: int = 0
     incoming_cpu: int = 0
@@ -137,7 +141,8 @@ class Scenario(NamedTuple):
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `rules.py`); 1, that the C at least
     accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash chains,
-    `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace."""
+    `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
+    """
 
     hash_secret: int = 0
     ehash_size: int = 1

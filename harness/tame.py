@@ -35,7 +35,9 @@ from harness.scenario import (
 )
 
 # Where each field stands in its list: drawn fields are lists, for speed.
-(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(14)
+(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(
+    14
+)
 (RCU_FREE, REUSEPORT, HASHED, NO_PPREV, SYNCOOKIE, GROUP, LISTENER) = range(14, 21)
 _P = {name: i for i, name in enumerate(Packet._fields)}
 _P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS = (_P[n] for n in ("daddr", "doff", "len", "data_len", "users"))
@@ -82,7 +84,7 @@ def tame(raw: Raw) -> Scenario:
         fields[_G_CLOSED] = min(fields[_G_CLOSED], len(slots) - fields[_G_NUM])
         fields[_G_SELECT] = _in_range(fields[_G_SELECT], n_socks)
     if head[_HOSTILE]:
-        made_groups = [Group(*fields, tuple(slots)) for fields, slots in groups]
+        made_groups = [Group._make((*fields, tuple(slots))) for fields, slots in groups]
         made_netns = [_netns(fields, progs, socks) for fields, progs in netns]
     else:
         _tame_packet(packet)
@@ -93,8 +95,8 @@ def tame(raw: Raw) -> Scenario:
         made_netns = [_tame_netns(fields, progs, socks) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
         head[_ENABLED] = int(any(net.progs for net in made_netns))
-    return Scenario(
-        *head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks))
+    return Scenario._make(
+        (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)))
     )
 
 
@@ -107,7 +109,7 @@ def _netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) ->
         assign = program[1] = _in_range(program[1], len(socks))
         if assign >= 0 and socks[assign][KIND] != KIND_FULL:
             program[1] = LEAVE
-    return Netns(*fields[:5], tuple(map(Program._make, progs)))
+    return Netns._make((*fields[:5], tuple(map(Program._make, progs))))
 
 
 def _tame_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
@@ -120,7 +122,7 @@ def _tame_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]
             sock = socks[assign]
             if sock[HASHED] != LHASH2 or sock[IPV6ONLY]:
                 program[1] = LEAVE
-    return Netns(*fields[:5], tuple(map(Program._make, progs)))
+    return Netns._make((*fields[:5], tuple(map(Program._make, progs))))
 
 
 def _tame_packet(packet: list[int]) -> None:
@@ -227,7 +229,7 @@ def _tame_group(number: int, fields: list[int], slots: list[int], socks: list[li
     select = fields[_G_SELECT]
     if select not in members:
         fields[_G_SELECT] = members[select % len(members)] if members and select != NONE else NONE
-    return Group(*fields, tuple(order + stale))
+    return Group._make((*fields, tuple(order + stale)))
 
 
 def _tame_attached(packet: list[int], socks: list[list[int]]) -> None:

@@ -42,8 +42,11 @@ FAMILIES = {2: "AF_INET", 10: "AF_INET6"}
 PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 VERDICTS = {0: "drop", 1: "pass"}
 _FLAGS = frozenset(
-    "hostile foreign_hashinfo sk_lookup_enabled clone_fails pull_fails ipv6only rcu_free reuseport no_pprev syncookie"
-    " no_reuseport tcp_l3mdev_accept udp_l3mdev_accept own_hashinfo run_array bind_inany cb_access refcounted".split()
+    {
+        *("hostile", "foreign_hashinfo", "sk_lookup_enabled", "clone_fails", "pull_fails", "ipv6only", "rcu_free"),
+        *("reuseport", "no_pprev", "syncookie", "no_reuseport", "tcp_l3mdev_accept", "udp_l3mdev_accept"),
+        *("own_hashinfo", "run_array", "bind_inany", "cb_access", "refcounted"),
+    }
 )
 _ADDRESSES = frozenset({"saddr", "daddr", "rcv_saddr"})
 _SOCKETS = frozenset({"sk", "listener", "assign", "select", "skb_sk", "selected_sk", "migrating_sk"})
@@ -76,7 +79,7 @@ class Case:
     path: Path | None = None
 
 
-class Bad(Exception):
+class BadError(Exception):
     """Something in a case's text that does not fit; becomes a CannotRun that names file and line."""
 
 
@@ -214,7 +217,7 @@ def parse(text: str, where: str = "case") -> Case:
         raise CannotRun(f"{where}: nested too deeply, no case is") from error
     try:
         return _case(document)
-    except Bad as error:
+    except BadError as error:
         key = str(error).split(":", 1)[0].split(".")[-1]
         line = next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[*{re.escape(key)}\b", row)), 1)
         raise CannotRun(f"{where}:{line}: {error}") from error
@@ -225,7 +228,7 @@ def _case(document: dict[str, Any]) -> Case:
     _only(document, known, "")
     version = document.get("version")
     if version != VERSION:
-        raise Bad(f"version: {version!r}; this skdiff reads version {VERSION}")
+        raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}")
     socks = _array(document, "sock")
     groups = _array(document, "group")
     sock_names = _names(socks, "sock")
@@ -246,7 +249,7 @@ def _case(document: dict[str, Any]) -> Case:
 
     def slots(value: Any) -> tuple[int, ...]:
         if not isinstance(value, list):
-            raise Bad("slots: a list of names of sockets is needed")
+            raise BadError("slots: a list of names of sockets is needed")
         return tuple(_lookup(v, sock_at, "slots") for v in value)
 
     def group(value: Any) -> int:
@@ -265,10 +268,10 @@ def _case(document: dict[str, Any]) -> Case:
     )
     wrong = rules.problems(scenario)
     if wrong:
-        raise Bad(f"scenario: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
+        raise BadError(f"scenario: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
     why = document.get("why", "")
     if not isinstance(why, str):
-        raise Bad("why: a text is needed")
+        raise BadError("why: a text is needed")
     expect = dict(_subtable(document, "expect"))
     _check_expect(expect, sock_at_or_none)
     return Case(scenario, why, dict(_subtable(document, "found")), expect, sock_names, group_names)
@@ -277,20 +280,20 @@ def _case(document: dict[str, Any]) -> Case:
 def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise Bad(f"{f'{where}.' if where else ''}{key}: no such key here; known: {', '.join(sorted(known))}")
+            raise BadError(f"{f'{where}.' if where else ''}{key}: no such key here; known: {', '.join(sorted(known))}")
 
 
 def _subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise Bad(f"{key}: a table [{key}] is needed")
+        raise BadError(f"{key}: a table [{key}] is needed")
     return table
 
 
 def _array(document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     array = document.get(key, [])
     if not isinstance(array, list) or not all(isinstance(t, dict) for t in array):
-        raise Bad(f"{key}: tables [[{key}]] are needed")
+        raise BadError(f"{key}: tables [[{key}]] are needed")
     return array
 
 
@@ -299,14 +302,14 @@ def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
     for i, table in enumerate(tables):
         name = table.setdefault("name", f"{what}{i}")
         if not isinstance(name, str) or name in ("none", "leave", "foreign", *names):
-            raise Bad(f"name: {name!r} is taken, or no text")
+            raise BadError(f"name: {name!r} is taken, or no text")
         names.append(name)
     return tuple(names)
 
 
 def _lookup(value: Any, names: Mapping[str, int], key: str) -> int:
     if not isinstance(value, str) or value not in names:
-        raise Bad(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
+        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
     return names[value]
 
 
@@ -316,13 +319,13 @@ _LIMITS = (-(1 << 31), (1 << 32) - 1)
 def _read(name: str, value: Any, where: str, socks: Mapping[str, int]) -> int:
     if name in _FLAGS:
         if not isinstance(value, bool):
-            raise Bad(f"{where}: true or false is needed, not {value!r}")
+            raise BadError(f"{where}: true or false is needed, not {value!r}")
         return int(value)
     if name in _ADDRESSES:
         try:
             return int(IPv4Address(value)) if isinstance(value, str) else _number(value, where)
         except AddressValueError:
-            raise Bad(f"{where}: {value!r} is no IPv4 address") from None
+            raise BadError(f"{where}: {value!r} is no IPv4 address") from None
     if name in _SOCKETS:
         return _lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
     if name in _ENUMS and isinstance(value, str):
@@ -333,7 +336,7 @@ def _read(name: str, value: Any, where: str, socks: Mapping[str, int]) -> int:
 
 def _number(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not _LIMITS[0] <= value <= _LIMITS[1]:
-        raise Bad(f"{where}: a number of 32 bits is needed, not {value!r}")
+        raise BadError(f"{where}: a number of 32 bits is needed, not {value!r}")
     return value
 
 

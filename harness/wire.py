@@ -88,10 +88,11 @@ for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini
 
 def encode(scenario: Scenario) -> bytes:
     """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool: the format is for
-    fuzzing, TOML is for keeping."""
+    fuzzing, TOML is for keeping.
+    """
     v = [0] * SIZE
     v[:3] = len(scenario.netns), len(scenario.groups), len(scenario.socks)
-    v[_HEAD_AT:_PACKET_AT] = scenario[: len(_HEAD)]
+    v[_HEAD_AT:_PACKET_AT] = [getattr(scenario, name) for name in HEAD]
     v[_PACKET_AT : _NETNS_AT[0]] = scenario.packet
     used = {*range(_NETNS_AT[0])}
     for at, net in zip(_NETNS_AT, scenario.netns, strict=False):

@@ -13,7 +13,6 @@ from harness.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LHASH2,
-    NONE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
@@ -164,4 +163,3 @@ def secret_for(case: Scenario, laddr: int, members: int, wanted: int) -> Scenari
         if hash_of(keyed, laddr) * members >> 32 == wanted:
             return keyed
     raise AssertionError("no such secret")
-

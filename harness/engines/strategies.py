@@ -1,4 +1,4 @@
-"""Hypothesis strategies for Scenarios, from the same pools as the wire format; they shrink towards the plainest case."""
+"""Hypothesis strategies for Scenarios, from the wire format's pools; they shrink towards the plainest case."""
 
 from collections.abc import Mapping
 

@@ -46,7 +46,8 @@ VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 @dataclass(frozen=True)
 class Line:
     """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
-    reaches it (the rest serves the driver); a stand-in has its reason."""
+    reaches it (the rest serves the driver); a stand-in has its reason.
+    """
 
     name: str
     kind: str
@@ -216,8 +217,8 @@ def _run(command: list[str], work: Path) -> None:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise CannotRun(
-            f"{command[0]} cannot compile the lookup: {errors[0] if errors else 'no message'}"
-            f" ({len(errors)} errors; a kernel too far from those that closure.toml knows, or a patch that does not build)"
+            f"{command[0]} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
+            " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)"
         )
 
 

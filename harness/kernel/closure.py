@@ -43,7 +43,9 @@ class Manifest:
                 files=tuple(data["files"]),
                 optional=tuple(data.get("optional", ())),
                 whole=frozenset(data["whole"]),
-                given=frozenset(data["given"]) | declared((csrc / "record.h").read_bytes()) | declared((csrc / "prelude.h").read_bytes()),
+                given=frozenset(data["given"])
+                | declared((csrc / "record.h").read_bytes())
+                | declared((csrc / "prelude.h").read_bytes()),
                 stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
                 driver=csrc / "reference.c",
             )
@@ -54,7 +56,8 @@ class Manifest:
 @dataclass
 class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
-    `lookup` definitions are what the roots reach, the rest is there for the driver."""
+    `lookup` definitions are what the roots reach, the rest is there for the driver.
+    """
 
     order: list[Definition]
     lookup: int
@@ -64,9 +67,7 @@ class Closure:
     def definitions(self, stand_ins: bool) -> list[tuple[Definition, bool]]:
         """The kernel's own text, or what userspace supplies; each with whether a lookup reaches it."""
         return [
-            (d, i < self.lookup)
-            for i, d in enumerate(self.order)
-            if d.file.startswith(STAND_IN_PREFIX) == stand_ins
+            (d, i < self.lookup) for i, d in enumerate(self.order) if d.file.startswith(STAND_IN_PREFIX) == stand_ins
         ]
 
 
@@ -84,9 +85,11 @@ class _Index:
             seen_names, seen_tags = set(self.names), set(self.tags)
             for definition in group:
                 self.members.update(_member_names(definition.members or ()))
-                if definition.kind == "tag" or (definition.kind == "enum" and definition.name not in definition.names):
-                    if definition.name not in seen_tags:
-                        self.tags.setdefault(definition.name, []).append(definition)
+                tagged = definition.kind == "tag" or (
+                    definition.kind == "enum" and definition.name not in definition.names
+                )
+                if tagged and definition.name not in seen_tags:
+                    self.tags.setdefault(definition.name, []).append(definition)
                 for name in definition.names:
                     if name not in seen_names:
                         self.names.setdefault(name, []).append(definition)
@@ -211,10 +214,14 @@ class _Walk:
                 continue
             if not found and reference.name in self.index.members:  # container_of() and its kin name a member
                 self.used.add(reference.name)
-            elif not found and reference.kind == "name" and not self.index.is_given(reference.name):
+            elif (
+                not found
+                and reference.kind == "name"
+                and not self.index.is_given(reference.name)
                 # Under a condition it is the compiler that tells, should that branch be taken.
-                if all(branch == ("#ifdef __KERNEL__",) for branch in definition.conditions):
-                    self.unresolved.setdefault(reference.name, (definition, reference.line))
+                and all(branch == ("#ifdef __KERNEL__",) for branch in definition.conditions)
+            ):
+                self.unresolved.setdefault(reference.name, (definition, reference.line))
             for target in found:
                 if target.kind == "tag":
                     self.forward.add(target.name)

@@ -14,14 +14,21 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser
 
 # Words that stand where the C grammar has no place for them. Only the parser's copy loses them.
+_BARE_ANNOTATIONS = (
+    "__rcu __force __bitwise __must_check __always_inline __signed_wrap __percpu __user __iomem __init __read_mostly"
+    " __ro_after_init __bpf_kfunc __pure __cold __noreturn noinline asmlinkage ____cacheline_aligned_in_smp"
+    " ____cacheline_aligned __randomize_layout __packed __visible __weak __fix_address INDIRECT_CALLABLE_SCOPE"
+)
+_CALLED_ANNOTATIONS = (
+    "__aligned __counted_by __printf __attribute__ __acquires __releases __cond_acquires __no_sanitize"
+)
 _ANNOTATIONS = re.compile(
-    rb"(?<!#define )\b(?:__rcu|__force|__bitwise|__must_check|__always_inline|__signed_wrap|__percpu|__user|__iomem|__init|__read_mostly"
-    rb"|__ro_after_init|__bpf_kfunc|__pure|__cold|__noreturn|noinline|asmlinkage|____cacheline_aligned_in_smp"
-    rb"|____cacheline_aligned|__randomize_layout|__packed|__visible|__weak|__fix_address|INDIRECT_CALLABLE_SCOPE)\b"
-    rb"|(?<!#define )\b(?:__aligned|__counted_by|__printf|__attribute__|__acquires|__releases|__cond_acquires|__no_sanitize)"
-    rb"\s*\((?:[^()]|\([^()]*\))*\)"
-    rb"|\bINDIRECT_CALLABLE_DECLARE\([^;]*\);|(?<!#define )__cacheline_group_(?:begin|end)\w*\(\w+\);",
-    re.MULTILINE,
+    (
+        rf"(?<!#define )\b(?:{'|'.join(_BARE_ANNOTATIONS.split())})\b"
+        rf"|(?<!#define )\b(?:{'|'.join(_CALLED_ANNOTATIONS.split())})\s*\((?:[^()]|\([^()]*\))*\)"
+        r"|\bINDIRECT_CALLABLE_DECLARE\([^;]*\);"
+        r"|(?<!#define )__cacheline_group_(?:begin|end)\w*\(\w+\);"
+    ).encode()
 )
 _STRUCT_GROUP = re.compile(rb"\bstruct_group\(\w+,|\b__struct_group\([^,;]*,[^,;]*,[^,;]*,")
 _DIRECTIVE = re.compile(rb"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
@@ -31,18 +38,73 @@ _MACRO_HEAD = re.compile(r"[ \t]*#[ \t]*define[ \t]+\w+(?:\((?P<parameters>[^)]*
 _ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)")
 _MEMBER_PATH = re.compile(r"[A-Za-z_][\w.]*\.\w+")
 _KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register"
-    " restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool"
-    " _Static_assert _Generic asm __asm__ __inline __inline__ __volatile__ __extension__ __attribute__ typeof"
-    " __typeof__ __auto_type _Alignof __alignof__ __func__ __LINE__ __FILE__ __COUNTER__ __VA_ARGS__ defined"
-    " VA_ARGS args".split()
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "_Bool",
+        "_Static_assert",
+        "_Generic",
+        "asm",
+        "__asm__",
+        "__inline",
+        "__inline__",
+        "__volatile__",
+        "__extension__",
+        "__attribute__",
+        "typeof",
+        "__typeof__",
+        "__auto_type",
+        "_Alignof",
+        "__alignof__",
+        "__func__",
+        "__LINE__",
+        "__FILE__",
+        "__COUNTER__",
+        "__VA_ARGS__",
+        "defined",
+        "VA_ARGS",
+        "args",
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Reference:
     """A name that a definition mentions: `kind` is "name", "tag" (struct, union, enum), "pointer" (a tag behind `*`,
-    for which a forward declaration will do) or "field"; `line` is 1-based in the definition's own file."""
+    for which a forward declaration will do) or "field"; `line` is 1-based in the definition's own file.
+    """
 
     kind: str
     name: str
@@ -55,7 +117,8 @@ class Definition:
 
     `kind` is function, macro, tag, enum, typedef or variable; `text` the file's own bytes, from `line` to `end_line`
     (1-based, inclusive); `conditions` the preprocessor lines that lead to it, outermost first, each with the branches
-    before its own; `names` all that it defines (an enum defines its enumerators too)."""
+    before its own; `names` all that it defines (an enum defines its enumerators too).
+    """
 
     name: str
     kind: str
@@ -179,7 +242,11 @@ def definitions(source: bytes, file: str) -> list[Definition]:
                 conditions=conditions[line - 1],
                 names=names,
                 references=(
-                    *(_macro_references(source[start:end].decode("utf-8", "replace"), line) if kind == "macro" else _references(node, kind)),
+                    *(
+                        _macro_references(source[start:end].decode("utf-8", "replace"), line)
+                        if kind == "macro"
+                        else _references(node, kind)
+                    ),
                     *_annotation_references(source[start:end], line),
                 ),
                 comment=comment.removeprefix("/*").removesuffix("*/").strip() if comment.startswith("/*") else "",
@@ -266,7 +333,9 @@ def _declared(node: Node | None) -> str:
             return _text(node)
         inner = node.child_by_field_name("declarator")
         if inner is None:  # parenthesized_declarator has no field name
-            inner = next((c for c in node.children if c.type.endswith("declarator") or c.type.endswith("identifier")), None)
+            inner = next(
+                (c for c in node.children if c.type.endswith("declarator") or c.type.endswith("identifier")), None
+            )
         node = inner
     return ""
 
@@ -368,9 +437,7 @@ def is_member_path(definition: Definition) -> bool:
     return definition.kind == "macro" and len(words) == 3 and bool(_MEMBER_PATH.fullmatch(words[2].decode().strip()))
 
 
-def _members(
-    node: Node, source: bytes, conditions: list[tuple[tuple[str, ...], ...]]
-) -> tuple[Member, ...]:
+def _members(node: Node, source: bytes, conditions: list[tuple[tuple[str, ...], ...]]) -> tuple[Member, ...]:
     body = node.child_by_field_name("body")
     found: list[Member] = []
     outer = conditions[_line(node) - 1]

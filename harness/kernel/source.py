@@ -380,6 +380,4 @@ def _get(url: str, stop: threading.Event) -> bytes | None:
         except (OSError, ValueError, http.client.HTTPException) as error:
             cause = error.reason if isinstance(error, urllib.error.URLError) else error
             reason = str(cause) or type(cause).__name__
-    raise CannotRun(
-        f"cannot fetch {url}: {' '.join(reason.split())}; check the network, or SKDIFF_GIT_WEB if set"
-    )
+    raise CannotRun(f"cannot fetch {url}: {' '.join(reason.split())}; check the network, or SKDIFF_GIT_WEB if set")

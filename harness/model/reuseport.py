@@ -84,7 +84,7 @@ def run_bpf_filter(state: State, number: int, group: Group) -> int:
     state.shown.append(
         (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_set)
     )
-    return group.slots[group.index] if group.index < group.num_socks else NONE
+    return group.slots[group.returns] if group.returns < group.num_socks else NONE
 
 
 def reuseport_select_sock_by_hash(state: State, group: Group, phash: int) -> int:

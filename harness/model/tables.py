@@ -46,7 +46,8 @@ def inet_lookup_established(state: State) -> int:
 
 def refcount_inc_not_zero(state: State, index: int) -> bool:
     """include/linux/refcount.h: takes a reference unless there is none left. A count that would overflow, or has, is
-    pinned for good: the object leaks, with a warning, and is never freed."""
+    pinned for good: the object leaks, with a warning, and is never freed.
+    """
     count = state.refcnt[index]
     if not count:
         return False
@@ -98,7 +99,8 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
 
 def in_chain_order(state: State) -> Iterator[int]:
     """__inet_hash(): listeners are hashed in at the head of their chain, so the newest is met first; AF_INET6 listeners
-    with SO_REUSEPORT at the tail, behind all others, so that AF_INET is met before them."""
+    with SO_REUSEPORT at the tail, behind all others, so that AF_INET is met before them.
+    """
     tail = []
     socks = state.socks
     for index in range(len(socks) - 1, -1, -1):
@@ -130,7 +132,8 @@ def compute_score(state: State, sock: Sock, daddr: int) -> int:
 
 def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     """include/net/inet_sock.h inet_bound_dev_eq(): a bound socket wants the packet's device, or the one that it came in
-    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept."""
+    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept.
+    """
     bound = sock.bound_dev_if
     if not bound:
         return not state.packet.sdif or bool(state.netns.tcp_l3mdev_accept)

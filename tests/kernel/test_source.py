@@ -69,9 +69,7 @@ def plant(top: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_a_path_is_used_as_it_is(tmp_path: Path, kernels: Path) -> None:
-    makefile = MAKEFILE.replace(b"SUBLEVEL = 0", b"SUBLEVEL\t= 7").replace(
-        b"EXTRAVERSION =", b"EXTRAVERSION = -rc3+"
-    )
+    makefile = MAKEFILE.replace(b"SUBLEVEL = 0", b"SUBLEVEL\t= 7").replace(b"EXTRAVERSION =", b"EXTRAVERSION = -rc3+")
     top = plant(tmp_path / "linux", {**FILES, "Makefile": makefile})
     before = {path: path.stat().st_mtime_ns for path in [top, *top.rglob("*")]}
     tree = find(str(top), [LOOKUP, HEADER], optional=[EXTRA])
@@ -384,9 +382,7 @@ def test_another_process_was_first(web: Web, kernels: Path) -> None:
 
 def test_many_at_the_same_time(web: Web, kernels: Path) -> None:
     trees: list[source.Tree] = []
-    threads = [
-        threading.Thread(target=lambda: trees.append(find("6.12", [LOOKUP, HEADER]))) for _ in range(6)
-    ]
+    threads = [threading.Thread(target=lambda: trees.append(find("6.12", [LOOKUP, HEADER]))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -437,9 +433,7 @@ class Apt:
         table = f"x:\n  Installed: (none)\n  Candidate: {candidate}\n  Version table:\n     {VERSION} 500\n"
         (self.top / "stanzas").write_text(stanzas)
         (self.top / "table").write_text(table)
-        self.program(
-            "apt-cache", f"case $1 in policy) cat {self.top}/table;; show) cat {self.top}/stanzas;; esac"
-        )
+        self.program("apt-cache", f"case $1 in policy) cat {self.top}/table;; show) cat {self.top}/stanzas;; esac")
 
     def calls(self) -> list[str]:
         log = self.top / "log"
@@ -458,9 +452,7 @@ class Apt:
                     member.size = len(body)
                     archive.addfile(member, io.BytesIO(body))
         body = inner.getvalue()
-        control = (
-            f"Package: {self.name}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: x\nDescription: x\n"
-        )
+        control = f"Package: {self.name}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: x\nDescription: x\n"
         plant(self.top / "root", {
             "DEBIAN/control": control.encode(),
             f"usr/src/{self.name}.tar.xz": body[: len(body) - cut],
@@ -554,9 +546,7 @@ def test_a_wrong_hash(apt: Apt, kernels: Path) -> None:
 def test_damaged_packages(apt: Apt, kernels: Path) -> None:
     apt.package({**DEBIAN_FILES, "linux-source-6.12/big": os.urandom(200_000)}, cut=100_000)
     assert "is damaged or cannot be unpacked" in refused("6.12", LOOKUP, EXTRA)
-    apt.package(
-        DEBIAN_FILES, cut=12
-    )  # no more than the end of the archive, but it had to be read up to there
+    apt.package(DEBIAN_FILES, cut=12)  # no more than the end of the archive, but it had to be read up to there
     assert "is damaged or cannot be unpacked" in refused("6.12", LOOKUP, optional=[EXTRA])
     apt.deb.write_bytes(apt.deb.read_bytes()[:300])
     apt.sign()
@@ -605,9 +595,7 @@ def test_without_a_candidate_the_web_is_asked(apt: Apt, web: Web) -> None:
 def test_apt_that_fails_or_knows_no_hash(apt: Apt, web: Web) -> None:
     apt.policy("6.12.200-1")  # a candidate that `apt-cache show` does not show
     web.answers["Makefile"] = 404
-    assert "apt has no SHA256 for linux-source-6.12 6.12.200-1 (run 'apt-get update'" in refused(
-        "6.12", LOOKUP
-    )
+    assert "apt has no SHA256 for linux-source-6.12 6.12.200-1 (run 'apt-get update'" in refused("6.12", LOOKUP)
     apt.program("apt-cache", "echo 'E: Malformed entry in list file' >&2; exit 100")
     assert "apt knows no linux-source-6.12" in refused("6.12", LOOKUP)
 

@@ -33,7 +33,8 @@ def test_three_words_hash_as_their_twelve_bytes(a: int, b: int, c: int, seed: in
 
 
 @pytest.mark.parametrize(
-    ("words", "seed", "value"), [((0, 0, 0), 0, 0x1B68E557), ((1, 2, 3), 4, 0x8103143F), ((0x72756F46, 0x6F637320, 0x61206572), 0, 0xCCDA323B)]
+    ("words", "seed", "value"),
+    [((0, 0, 0), 0, 0x1B68E557), ((1, 2, 3), 4, 0x8103143F), ((0x72756F46, 0x6F637320, 0x61206572), 0, 0xCCDA323B)],
 )
 def test_known_values(words: tuple[int, int, int], seed: int, value: int) -> None:
     assert hashing.jhash_3words(*words, seed) == value
@@ -80,7 +81,9 @@ def test_programs_are_shown_the_connections_hash(
 
 
 @given(secret=WORD, mix=WORD, saddr=WORD, sport=st.integers(0, 65535), dport=st.integers(0, 65535))
-def test_the_model_hashes_any_packet_as_the_judge_does(secret: int, mix: int, saddr: int, sport: int, dport: int) -> None:
+def test_the_model_hashes_any_packet_as_the_judge_does(
+    secret: int, mix: int, saddr: int, sport: int, dport: int
+) -> None:
     packet = Packet(saddr=saddr, sport=sport, dport=dport)
     case = scenario(packet=packet, hash_secret=secret, netns=(Netns(hash_mix=mix),))
     assert hashing.inet_ehashfn(secret, mix, HERE, dport, saddr, sport) == hash_of(case, HERE)

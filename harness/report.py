@@ -173,7 +173,8 @@ def outcomes_table(mismatch: Mismatch, case: Case) -> RenderableType:
     for name in dict.fromkeys(name for column in columns for name in column):
         values = [column.get(name, "-") for column in columns]
         differs = len(set(values)) > 1 and not (ended and name != "ended")
-        if differs or name in ("ended", "sk", "refcounted") or (not ended and set(values) != {plain.get(name)}):
+        told = not ended and set(values) != {plain.get(name)} and not name.startswith("refcnt")
+        if differs or told or name in ("ended", "sk", "refcounted"):
             style = "bold red" if differs else ""
             table.add_row(">" if differs else "", name, *values, style=style)
     return table

@@ -7,7 +7,6 @@ import pytest
 from harness.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
 from harness.reference import Reference
 from harness.scenario import (
-    AF_INET6,
     FILTER,
     NONE,
     PFREE,
@@ -30,19 +29,20 @@ ALONE = ("wildcard listener",)
 
 
 def grouped(*slots: int, packet: Packet | None = None, members: int = 3, **fields: Any) -> Scenario:
-    """`members` listeners on the wildcard in one group with these slots, of which as many are live."""
+    """`members` listeners on the wildcard in one group with these slots, of which as many are live; then two strangers.
+
+    `cpus` are the members', the rest the group's fields, but for `hostile`."""
     cpus = fields.pop("cpus", [NONE] * members)
-    plain = {"num_socks": members, "bind_inany": 1, "incoming_cpu": sum(cpu >= 0 for cpu in cpus), "slots": slots}
-    hostile, cpu = fields.pop("hostile", 0), fields.pop("cpu", 0)
+    hostile = fields.pop("hostile", 0)
     socks = [listener(reuseport=1, group=0, incoming_cpu=cpu) for cpu in cpus]
-    return scenario(
-        *socks, listener(reuseport=1), packet=packet, groups=(Group(**{**plain, **fields}),), hostile=hostile, cpu=cpu
-    )
+    plain = {"num_socks": members, "bind_inany": 1, "incoming_cpu": sum(cpu >= 0 for cpu in cpus), "slots": slots}
+    group = Group(**{**plain, **fields})
+    return scenario(*socks, Sock(num=81), Sock(num=81), packet=packet, groups=(group,), hostile=hostile)
 
 
 def filtered(index: int, packet: Packet | None = None, **fields: Any) -> Scenario:
     """A group of 2, 0, 1 with a filter; its hash points to slot 0, socket 2."""
-    case = grouped(2, 0, 1, packet=packet, prog=FILTER, index=index, **fields)
+    case = grouped(2, 0, 1, packet=packet, prog=FILTER, returns=index, **fields)
     return secret_for(case, 0, 3, 0)
 
 
@@ -86,9 +86,8 @@ def test_a_group_on_the_wildcard_is_asked_for_the_wildcard(reference: Reference,
 
 @pytest.mark.parametrize("secret", range(20))
 def test_stale_and_closed_slots_are_not_chosen(reference: Reference, secret: int) -> None:
-    stale = grouped(0, 2, 2, 2, 2, 2, 2, 2, members=1, num_closed_socks=1, hostile=1)
-    socks = (*stale.socks, listener(reuseport=1))
-    agree(reference, stale._replace(socks=socks, hash_secret=secret), sk=0, via=BY_HASH)
+    case = grouped(0, 1, 2, 2, 2, 2, 2, 2, members=1, num_closed_socks=1, hostile=1)
+    agree(reference, case._replace(hash_secret=secret), sk=0, via=BY_HASH)
 
 
 def test_the_chosen_member_need_not_fit_the_packet(reference: Reference) -> None:
@@ -170,7 +169,7 @@ CPUS = [
 def test_the_first_member_that_asked_for_this_cpu_is_chosen_else_the_first(
     reference: Reference, cpus: tuple[int, ...], cpu: int, wanted: int, sk: int
 ) -> None:
-    case = secret_for(grouped(0, 1, 2, cpus=cpus, cpu=cpu)._replace(cpu=cpu), 0, 3, wanted)
+    case = secret_for(grouped(0, 1, 2, cpus=cpus)._replace(cpu=cpu), 0, 3, wanted)
     agree(reference, case, sk=sk, via=BY_HASH)
 
 
@@ -215,8 +214,8 @@ def test_any_other_verdict_drops_whatever_was_selected(
 
 
 def test_a_selected_socket_is_not_looked_at(reference: Reference) -> None:
-    case = program(SK_PASS, 4, hostile=1)
-    agree(reference, case._replace(socks=(*case.socks, Sock(state=TCP_ESTABLISHED, refcnt=0))), sk=4)
+    case = program(SK_PASS, 3, hostile=1)
+    agree(reference, case._replace(socks=(*case.socks[:3], Sock(state=TCP_ESTABLISHED, refcnt=0))), sk=3)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +225,7 @@ def test_a_program_is_shown_its_group_and_the_socket_that_was_found(
     reference: Reference, packet: Packet, headlen: int
 ) -> None:
     case = program(SK_PASS, 1, packet)
-    found = 2  # the newest
-    socks = (*case.socks[:3], Sock(num=81))
-    case = case._replace(socks=socks)
-    seen = (SHOWN_SK_REUSEPORT, 0, found, hash_of(case, 0), 1, 1, NONE, NONE, 1, headlen)
+    seen = (SHOWN_SK_REUSEPORT, 0, 2, hash_of(case, 0), 1, 1, NONE, NONE, 1, headlen)
     agree(reference, case, sk=1, shown=(seen,))
 
 
@@ -255,7 +251,7 @@ def test_an_index_out_of_range_leaves_it_to_the_hash(reference: Reference, index
 
 @pytest.mark.parametrize("index", [1, 2])
 def test_the_index_of_a_stale_slot_leaves_it_to_the_hash(reference: Reference, index: int) -> None:
-    case = grouped(0, 1, 1, members=1, prog=FILTER, index=index)
+    case = grouped(0, 1, 1, members=1, prog=FILTER, returns=index)
     agree(reference, case, sk=0, via=BY_HASH)
 
 
@@ -265,7 +261,7 @@ def test_a_filter_has_no_verdict_and_selects_by_index_alone(reference: Reference
 
 def test_a_filter_may_return_a_connected_member(reference: Reference) -> None:
     case = udp_group(TCP_ESTABLISHED)
-    groups = (case.groups[0]._replace(prog=FILTER, index=0),)
+    groups = (case.groups[0]._replace(prog=FILTER, returns=0),)
     agree(reference, case._replace(groups=groups), sk=1, skb_sk=NONE, destructor=0)
 
 
@@ -301,15 +297,12 @@ def test_a_header_in_the_pages_is_pulled_for_good(reference: Reference, data_len
 
 
 def test_a_program_behind_a_filter_sees_what_was_pulled(reference: Reference) -> None:
-    """A group without a say comes first: its filter pulls, then another group's program is run."""
-    first = Group(num_socks=1, prog=FILTER, index=0xFFFFFFFF, slots=(2,))
+    """The first group's only member is connected, so that it has no say: a better listener of another is asked."""
+    first = Group(num_socks=1, prog=FILTER, returns=0xFFFFFFFF, slots=(2,))
     second = Group(num_socks=1, prog=SK_REUSEPORT, select=0, slots=(0,))
-    socks = (listener(reuseport=1, group=1), listener(reuseport=1, group=0, family=AF_INET6))
-    connected = Sock(state=TCP_ESTABLISHED)
     packet = Packet(len=60, data_len=50)
-    # The tail is met behind the head, so the AF_INET6 listener is exact and the other is on the wildcard.
-    exact = socks[1]._replace(rcv_saddr=HERE)
-    case = scenario(socks[0], exact, connected, packet=packet, groups=(first, second), hostile=1)
+    socks = (listener(reuseport=1, group=1, bound_dev_if=1), listener(reuseport=1, group=0), Sock(state=TCP_ESTABLISHED))
+    case = scenario(*socks, packet=packet, groups=(first, second), hostile=1)
     seen = (SHOWN_SK_REUSEPORT, 1, 0, hash_of(case, 0), 1, 0, NONE, NONE, 1, 20)
     agree(reference, case, sk=0, skb_data_len=40, shown=(*shown(packet, 40), seen))
 

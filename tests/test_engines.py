@@ -1,0 +1,82 @@
+"""The engines reach what they are for, and the extracted text is what runs."""
+
+from collections import Counter
+from random import Random
+
+from hypothesis import given
+
+from harness import rules
+from harness.cli import made
+from harness.compare import compare
+from harness.engines import ENGINES, random_engine
+from harness.engines.strategies import scenarios
+from harness.extract_report import executed
+from harness.model import Model
+from harness.run import CLASSES, Origin, Run
+from harness.scenario import Scenario
+from harness.wire import SIZE, decode
+
+
+def drive(engine, oracles, cases, folder):
+    run = Run(oracles, Origin("test", "", engine, 11), folder, lambda message: None, cases=cases)
+    ENGINES[engine](run)
+    return run.counters("done")
+
+
+def test_no_class_stays_empty_for_20000_random_cases(reference, tmp_path):
+    counters = drive("random", [reference, Model()], 20000, tmp_path)
+    assert counters["mismatches"] == []
+    assert [name for name in CLASSES if not counters["classes"].get(name)] == []
+
+
+def test_hypothesis_reaches_most_classes_in_600_cases(reference, tmp_path):
+    counters = drive("hypothesis", [reference, Model()], 600, tmp_path)
+    assert counters["mismatches"] == []
+    assert len(counters["classes"]) >= 8
+
+
+def test_both_kinds_of_scenario_are_drawn_alike():
+    draw = Random(5).randbytes
+    kinds = Counter(decode(draw(SIZE)).hostile for _ in range(2000))
+    assert 800 < kinds[0] < 1200
+
+
+@given(scenarios())
+def test_the_reference_and_the_model_agree(reference, scenario):
+    outcomes = [reference.run(scenario), Model().run(scenario)]
+    assert compare(["reference", "model"], outcomes) is None
+
+
+@given(scenarios(hostile=False))
+def test_drawn_reachable_scenarios_are_reachable(scenario):
+    assert not scenario.hostile
+    assert rules.problems(scenario) == []
+
+
+def test_a_mismatch_is_shrunk_by_the_hypothesis_engine(reference, tmp_path):
+    class Wrong(Model):
+        name = "wrong"
+
+        def run(self, scenario: Scenario):
+            outcome = super().run(scenario)
+            return outcome._replace(sk=-1) if "exact listener" in outcome.via else outcome
+
+    counters = drive("hypothesis", [reference, Wrong()], 600, tmp_path)
+    assert counters["mismatches"]
+    found = next(m for m in counters["mismatches"] if m["signature"] == "exact_listener-sk")
+    text = (tmp_path / "exact_listener-sk" / "case.toml").read_text()
+    assert found["count"] >= 1
+    assert text.count("[[sock]]") == 1
+
+
+def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):
+    share = executed(made("6.12", "coverage"))
+    assert share["share_of_lines"] >= 0.9
+    assert share["share_of_runs"] >= 0.9
+    assert share["kernel_lines"] > 300
+
+
+def test_the_random_engine_stops_at_its_budget(reference, tmp_path):
+    run = Run([reference, Model()], Origin("test", "", "random", 1), tmp_path, lambda message: None, cases=100)
+    random_engine.drive(run)
+    assert run.done == 100

@@ -1,0 +1,224 @@
+"""The fuzzers' bytes: total, canonical, local, and zeros are the plainest."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from harness import rules, wire
+from harness.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
+from harness.scenario import LEAVE, Group, Netns, Packet, Program, Scenario, Sock
+from harness.wire import FIXED_SIZE, SIZE, SOCK_SIZE, decode, draw, encode
+from tests.arbitrary import any_bytes
+
+HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")
+N_SOCKS_AT = list(COUNTS).index("socks")
+whole = st.binary(min_size=SIZE, max_size=SIZE)
+
+
+def with_byte(data: bytes, at: int, value: int) -> bytes:
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
+def leaves(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    else:
+        for item in value:
+            yield from leaves(item)
+
+
+# --- total ---
+
+
+@given(any_bytes)
+def test_all_bytes_mean_a_valid_scenario(data: bytes) -> None:
+    assert rules.problems(decode(data)) == []
+
+
+@given(any_bytes, st.binary(max_size=40))
+def test_bytes_that_are_not_there_are_zeros_and_those_beyond_the_end_mean_nothing(data: bytes, more: bytes) -> None:
+    full = data[:SIZE].ljust(SIZE, b"\0")
+    assert decode(full) == decode(data)
+    assert decode(full + more) == decode(data)
+
+
+@given(any_bytes)
+def test_the_same_bytes_mean_the_same(data: bytes) -> None:
+    assert decode(bytes(bytearray(data))) == decode(data)
+
+
+# --- canonical ---
+
+
+@given(any_bytes)
+def test_a_scenario_has_one_encoding_that_means_it(data: bytes) -> None:
+    case = decode(data)
+    canonical = encode(case)
+    assert decode(canonical) == case
+    assert encode(decode(canonical)) == canonical
+    assert len(canonical) == FIXED_SIZE + len(case.socks) * SOCK_SIZE
+
+
+@given(any_bytes)
+def test_no_byte_of_an_encoding_can_be_smaller(data: bytes) -> None:
+    canonical = encode(decode(data))
+    for at, byte in enumerate(canonical):
+        if byte:
+            assert draw(with_byte(canonical, at, byte - 1)) != draw(canonical)
+
+
+@given(whole, st.integers(0, SIZE - 1), st.integers(0, 255))
+def test_different_scenarios_have_different_encodings(one: bytes, at: int, value: int) -> None:
+    two = with_byte(one, at, value)
+    assert (encode(decode(one)) == encode(decode(two))) == (decode(one) == decode(two))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Scenario(packet=Packet(dport=81)),
+        Scenario(ehash_size=8),
+        Scenario(hash_secret=1),
+        Scenario(socks=(Sock(refcnt=7),)),
+        Scenario(groups=(Group(slots=(17,)),)),
+        Scenario(netns=(Netns(progs=(Program(verdict=3),)),)),
+    ],
+)
+def test_a_value_that_is_in_no_pool_has_no_encoding(case: Scenario) -> None:
+    with pytest.raises(ValueError, match="in no pool"):
+        encode(case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Scenario(packet=Packet(users=2)),
+        Scenario(packet=Packet(sk=0)),
+        Scenario(socks=(Sock(group=0),)),
+        Scenario(socks=(Sock(state=10),)),
+        Scenario(foreign_hashinfo=1),
+    ],
+)
+def test_a_scenario_that_no_bytes_mean_has_no_encoding(case: Scenario) -> None:
+    with pytest.raises(ValueError, match="not what its bytes would mean"):
+        encode(case)
+
+
+# --- plainest ---
+
+
+@pytest.mark.parametrize("size", [0, 1, FIXED_SIZE - 1, FIXED_SIZE, SIZE, SIZE + 1])
+def test_zeros_are_the_plainest_scenario(size: int) -> None:
+    assert decode(bytes(size)) == Scenario()
+
+
+def test_the_plainest_scenario_is_zeros() -> None:
+    assert encode(Scenario()) == bytes(FIXED_SIZE)
+
+
+def test_a_socket_of_zeros_is_the_plainest_socket() -> None:
+    data = with_byte(bytes(SIZE), N_SOCKS_AT, 255)
+    (*_, last) = decode(data).socks
+    assert last == Sock()
+
+
+def test_a_group_and_a_program_of_zeros_are_the_plainest_but_for_their_number() -> None:
+    case = decode(with_byte(bytes(SIZE), list(COUNTS).index("groups"), 255))
+    assert case.groups == tuple(Group(reuseport_id=i + 1) for i in range(len(case.groups)))
+    assert len(case.groups) == 4
+    n_progs_at = len(COUNTS) + len(HEAD) + len(PACKET) + list(NETNS).index("progs")
+    case = decode(with_byte(bytes(SIZE), n_progs_at, 255))
+    assert case.netns == (Netns(run_array=1, progs=(Program(),) * 3),)
+
+
+# --- local ---
+
+socket_bytes = st.tuples(st.integers(0, SIZE - FIXED_SIZE - 1), st.integers(0, 255))
+
+
+@given(whole, socket_bytes)
+def test_a_byte_of_a_socket_draws_one_field_of_that_socket(data: bytes, change: tuple[int, int]) -> None:
+    (offset, value) = change
+    other = draw(with_byte(data, FIXED_SIZE + offset, value))
+    before = draw(data)
+    assert other._replace(socks=[]) == before._replace(socks=[])
+    assert len(other.socks) == len(before.socks)
+    number, field = divmod(offset, SOCK_SIZE)
+    for i, (one, two) in enumerate(zip(before.socks, other.socks, strict=True)):
+        assert {k for k, (a, b) in enumerate(zip(one, two, strict=True)) if a != b} <= ({field} if i == number else set())
+
+
+@given(whole, socket_bytes)
+def test_a_byte_of_a_hostile_socket_changes_that_socket_and_who_may_assign_it(
+    data: bytes, change: tuple[int, int]
+) -> None:
+    data = with_byte(data, HOSTILE_AT, 255)
+    number = change[0] // SOCK_SIZE
+    one, two = decode(data), decode(with_byte(data, FIXED_SIZE + change[0], change[1]))
+    assume(number < len(one.socks))
+    assert one.hostile
+
+    def rest(case: Scenario) -> Scenario:
+        socks = (*case.socks[:number], *case.socks[number + 1 :])
+        netns = tuple(
+            net._replace(progs=tuple(p._replace(assign=LEAVE) if p.assign == number else p for p in net.progs))
+            for net in case.netns
+        )
+        return case._replace(socks=socks, netns=netns)
+
+    assert rest(one) == rest(two)
+
+
+@given(whole, st.integers(len(COUNTS), FIXED_SIZE - 1), st.integers(0, 255))
+def test_a_byte_before_the_sockets_draws_one_field_but_for_counts(data: bytes, at: int, value: int) -> None:
+    one, two = draw(data), draw(with_byte(data, at, value))
+    assert one.socks == two.socks
+    before, after = list(leaves(one)), list(leaves(two))
+    if len(before) == len(after):
+        assert sum(a != b for a, b in zip(before, after, strict=True)) <= 1
+
+
+@given(whole, st.integers(0, SIZE - 1), st.integers(0, 255))
+def test_a_count_keeps_what_it_still_counts(data: bytes, n_socks: int, value: int) -> None:
+    one, two = draw(data), draw(with_byte(data, N_SOCKS_AT, value))
+    shorter = min(len(one.socks), len(two.socks))
+    assert one.socks[:shorter] == two.socks[:shorter]
+    assert one._replace(socks=[]) == two._replace(socks=[])
+
+
+# --- each value has its byte ---
+
+
+def pools() -> Iterator[tuple[str, Pool]]:
+    for table in (COUNTS, HEAD, PACKET, NETNS, PROGRAM, GROUP, SOCK):
+        yield from table.items()
+    yield "slot", SLOT
+
+
+@pytest.mark.parametrize(("name", "pool"), list(pools()))
+def test_values_of_a_pool_differ_and_have_weight(name: str, pool: Pool) -> None:
+    values = [value for value, _ in pool]
+    assert len(set(values)) == len(values), name
+    assert min(weight for _, weight in pool) > 0
+    assert len(values) <= 256
+
+
+@pytest.mark.parametrize("field", list(SOCK))
+def test_each_value_of_a_sockets_pool_can_be_drawn_as_often_as_its_weight_says(field: str) -> None:
+    at = FIXED_SIZE + list(SOCK).index(field)
+    one_socket = with_byte(bytes(SIZE), N_SOCKS_AT, 60)
+    drawn = [draw(with_byte(one_socket, at, byte)).socks[0][list(SOCK).index(field)] for byte in range(256)]
+    total = sum(weight for _, weight in SOCK[field])
+    assert drawn[0] == SOCK[field][0][0]
+    assert set(drawn) == {value for value, _ in SOCK[field]}
+    for value, weight in SOCK[field]:
+        assert abs(drawn.count(value) - 256 * weight / total) <= 1 + len(SOCK[field])
+
+
+def test_fields_are_drawn_in_the_order_of_their_class() -> None:
+    assert (tuple(HEAD), tuple(PACKET), tuple(SOCK)) == (Scenario._fields[:8], Packet._fields, Sock._fields)
+    assert (tuple(NETNS), tuple(PROGRAM), tuple(GROUP)) == (Netns._fields, Program._fields, Group._fields)
+    assert wire.VERSION == 1

@@ -2,7 +2,7 @@
 
 KERNEL  ?= 6.12
 SECONDS ?= 60
-ENGINE  ?= random
+ENGINE  ?=
 SEED    ?=
 ARGS    ?=
 SAN     ?=
@@ -15,10 +15,10 @@ export SAN
 .PHONY: help fuzz test replay extract bench lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
-	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=random, SEED=, SAN=asan or ubsan, ARGS='
+	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, ARGS='
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
-	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) --engine $(ENGINE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test: $(VENV)/ready ## All tests
 	$(BIN)/pytest -n auto $(ARGS)
@@ -49,4 +49,5 @@ $(VENV)/ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'no venv: on Debian, apt install python3-venv python3-dev gcc' >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'atheris>=3.0' || echo 'no atheris for this Python: make fuzz will use the random engine'
 	touch $@

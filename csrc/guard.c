@@ -65,6 +65,46 @@ void reference_guard(void)
 	setitimer(ITIMER_VIRTUAL, &tick, NULL);
 }
 
+/* A guided build's counters: clang's section, or those of trace.c. libFuzzer clears them before each case. */
+extern uint8_t __start___sancov_cntrs[] __attribute__((weak, visibility("hidden")));
+extern uint8_t __stop___sancov_cntrs[] __attribute__((weak, visibility("hidden")));
+extern uint8_t trace_counters[] __attribute__((weak, visibility("hidden")));
+extern uint16_t trace_used __attribute__((weak, visibility("hidden")));
+
+#define MAX_EDGES 8192
+static uint8_t seen[MAX_EDGES];
+
+static uint8_t *edges(uint32_t *count)
+{
+	if (trace_counters) {
+		*count = trace_used;
+		return trace_counters;
+	}
+	*count = __stop___sancov_cntrs - __start___sancov_cntrs;
+	return __start___sancov_cntrs;
+}
+
+static void remember_edges(void)
+{
+	uint32_t count;
+	const uint8_t *counters = edges(&count);
+
+	for (uint32_t i = 0; i < count && i < MAX_EDGES; i++)
+		seen[i] |= counters[i];
+}
+
+/* How many edges the closure has (gcc: had, so far), and how many of them any case has taken. */
+uint32_t reference_edges(uint32_t *covered)
+{
+	uint32_t count;
+
+	edges(&count);
+	*covered = 0;
+	for (uint32_t i = 0; i < count && i < MAX_EDGES; i++)
+		*covered += seen[i] != 0;
+	return count;
+}
+
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome)
 {
 	int ended = sigsetjmp(way_out, 0);
@@ -77,6 +117,7 @@ int reference_call(const struct scenario_record *scenario, struct outcome_record
 		reference_lookup(scenario, outcome);
 		running = 0;
 	}
+	remember_edges();
 	outcome->ended = ended;
 	outcome->signal = ended == ENDED_CRASHED ? caught : 0;
 	return ended;

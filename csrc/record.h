@@ -142,3 +142,4 @@ enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);
+uint32_t reference_edges(uint32_t *covered);

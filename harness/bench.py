@@ -35,7 +35,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _run(oracles: Sequence[Any], cases: int, seed: int) -> Run:
-    run = Run(oracles, Origin("bench", "", "random", seed), Path("findings"), lambda message: None, cases=cases)
+    run = Run(lambda: oracles, Origin("bench", "", "random", seed), Path("findings"), lambda message: None, cases=cases)
     random_engine.drive(run)
     return run
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness import bench as benchmark
 from harness import extract_report, replaying
-from harness.engines import ENGINES
+from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
 from harness.kernel.build import VARIANTS, Build, build
 from harness.kernel.closure import Manifest
@@ -33,32 +33,42 @@ def say(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
-def made(kernel: str, variant: str | None = None) -> Build:
+def made(kernel: str, variant: str | None = None, guided: bool = False) -> Build:
     """The reference of a kernel (a version or a path), fetched and built if it is not there yet."""
     manifest = Manifest.load()
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
-    return build(tree, variant or os.environ.get("SAN") or "plain", say)
+    return build(tree, variant or os.environ.get("SAN") or "plain", say, guided)
 
 
 def fuzz(arguments: argparse.Namespace) -> int:
     """Compare the oracles on scenarios of an engine."""
-    reference = made(arguments.kernel)
-    seed = int.from_bytes(os.urandom(4), "little") if arguments.seed is None else arguments.seed
+    engine = arguments.engine or ("atheris" if atheris_engine.available() else "random")
+    if not arguments.engine and engine == "random":
+        say("no atheris for this Python: the random engine runs instead")
+    atheris_engine.check(arguments.flags)
+    if arguments.flags and engine not in GUIDED:
+        raise CannotRun(f"{arguments.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
+    budget = atheris_engine.budget(arguments.flags)
+    reference = made(arguments.kernel, guided=engine in GUIDED)
+    seed = budget.get("seed", arguments.seed)
+    if seed is None:
+        seed = int.from_bytes(os.urandom(4), "little")
     job = Job(
         tree=str(reference.tree.path),
         version=reference.tree.version,
         origin_of_tree=reference.tree.origin,
         kernel_argument=arguments.kernel,
         variant=reference.variant,
-        engine=arguments.engine,
+        engine=engine,
         seed=seed,
-        cases=arguments.cases,
-        seconds=arguments.seconds,
+        cases=budget.get("runs", arguments.cases),
+        seconds=budget.get("max_total_time", 0 if "runs" in budget else arguments.seconds),
         findings=str(arguments.findings),
         in_flight="",
+        arguments=tuple(arguments.flags),
     )
     say(f"Linux {reference.tree.version} ({reference.tree.origin}) against the model, closure {reference.closure[:16]}")
-    say(f"engine {arguments.engine}, seed {seed}")
+    say(f"engine {engine}, seed {seed}")
     with Live(errors, arguments.seconds) as live:
         total = supervise(job, reference.closure, live.message)
     summary = {
@@ -69,12 +79,14 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "compiler": reference.compiler,
             "variant": reference.variant,
         },
-        "engine": arguments.engine,
+        "engine": engine,
         "seed": seed,
         "cases": total["cases"],
         "seconds": round(total["seconds"], 3),
         "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
         "classes": total["classes"],
+        "edges": total.get("edges", [0, 0]),
+        "corpus": total.get("corpus", 0),
         "mismatches": total["mismatches"],
         "gave_up": total.get("gave_up", ""),
     }
@@ -156,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command(fuzz, "compare kernel and model on random scenarios")
-    sub.add_argument("--engine", choices=list(ENGINES), default="random", help="default: %(default)s")
+    sub.add_argument("--engine", choices=list(ENGINES), help="default: atheris where it is installed, else random")
     sub.add_argument("--seconds", type=_seconds, default=None, metavar="N", help="stop after N seconds (default: 60)")
     sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
     sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
@@ -166,6 +178,9 @@ def parser() -> argparse.ArgumentParser:
         default=Path("findings"),
         metavar="DIR",
         help="where to keep them (default: %(default)s)",
+    )
+    sub.add_argument(
+        "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
     )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")

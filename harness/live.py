@@ -46,6 +46,9 @@ class Live:
             rate = message["cases"] / message["seconds"] if message["seconds"] else 0
             found = sum(m["count"] for m in message["mismatches"])
             text = f"{message['cases']:,} cases, {rate:,.0f}/s, {found} mismatches"
+            taken, edges = message.get("edges", (0, 0))
+            if edges:
+                text += f", {taken}/{edges} edges of the C"
             if self._progress is not None:
                 self._progress.update(self._task, completed=message["seconds"], description=text)
             elif time.monotonic() - self._told >= QUIET_EVERY:
@@ -67,6 +70,9 @@ class Live:
             f"Linux {kernel['version']} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
             f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
         )
+        taken, edges = summary["edges"]
+        if edges:
+            console.print(f"{taken} of {edges} edges of the extracted C taken, {summary['corpus']} inputs kept")
         if summary["gave_up"]:
             console.print(f"ended early: {summary['gave_up']}")
         if not summary["mismatches"]:

@@ -25,7 +25,14 @@ class Reference:
         self._in = module.ffi.cast("struct scenario_record *", module.ffi.from_buffer(self._scenario))
         self._out = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(self._outcome))
         self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
+        self._ffi, self._edges = module.ffi, module.lib.reference_edges
         module.lib.reference_guard()
+
+    def edges(self) -> tuple[int, int]:
+        """(taken, all) edges of the extracted C in a guided build, (0, 0) in another; gcc knows only edges taken."""
+        covered = self._ffi.new("uint32_t *")
+        total = self._edges(covered)
+        return int(covered[0]), int(total)
 
     def buffers(self) -> tuple[Any, Any]:
         """Where the C reads its scenario record and writes its outcome record."""

@@ -49,12 +49,13 @@ class Origin:
 
 @dataclass
 class Run:
-    """`oracles` are compared on each case; `cases` and `seconds` bound the run (0: no bound).
+    """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
+    `first` ends it at the first finding.
 
-    `tell` gets a message for each finding and, twice a second, one with the counters.
+    Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell` gets a message for each finding and, twice a second, one with the counters.
     """
 
-    oracles: Sequence[Oracle]
+    open: Callable[[], Sequence[Oracle]]
     origin: Origin
     findings: Path
     tell: Callable[[Mapping[str, Any]], None]
@@ -64,12 +65,21 @@ class Run:
     classes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     mismatches: dict[str, dict[str, Any]] = field(default_factory=dict)
     stopped: bool = False
+    arguments: tuple[str, ...] = ()
+    first: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
         self._told = self.started
+        self.oracles: Sequence[Oracle] = ()
+
+    def start(self) -> None:
+        """Open the oracles, and start the clock."""
+        self.oracles = self.open()
         self._runs = [oracle.run for oracle in self.oracles]
         self._names = [oracle.name for oracle in self.oracles]
+        self.started = time.monotonic()
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
@@ -113,6 +123,7 @@ class Run:
         known.update(file=str(path), size=len(scenario.socks))
         if first:
             message = {"kind": "finding", "signature": mismatch.signature, "file": str(path)}
+            self.stopped = self.stopped or self.first
             self.tell({**message, "report": (path.parent / "report.txt").read_text()})
 
     def counters(self, kind: str) -> dict[str, Any]:
@@ -126,6 +137,8 @@ class Run:
             "cases": self.done,
             "seconds": time.monotonic() - self.started,
             "classes": dict(classes),
+            **self.extra,
+            "edges": next((oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), (0, 0)),
             "mismatches": [
                 {"signature": signature, "file": known["file"], "count": known["count"]}
                 for signature, known in self.mismatches.items()

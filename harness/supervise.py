@@ -62,6 +62,9 @@ def merge(total: dict[str, Any], part: Mapping[str, Any]) -> None:
     """Add the counters of one worker to those of all."""
     total["cases"] += part.get("cases", 0)
     total["seconds"] += part.get("seconds", 0.0)
+    for name in ("edges", "corpus"):
+        if name in part:
+            total[name] = part[name]
     for name, count in part.get("classes", {}).items():
         total["classes"][name] = total["classes"].get(name, 0) + count
     known = {m["signature"]: m for m in total["mismatches"]}

@@ -86,10 +86,59 @@ for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini
     _table_of_states.update(dict.fromkeys(MINI_STATE.values(), 0))
 
 
+# Where each field of each thing stands: ("sock", 3, "num") and so on.
+_FIELDS = {
+    "head": (_HEAD_AT, 0, list(HEAD)),
+    "packet": (_PACKET_AT, 0, list(PACKET)),
+    "netns": (
+        _NETNS_AT[0],
+        len(_NETNS),
+        [*NETNS, *(f"{name}{i}" for i in range(_PROGS) for name in PROGRAM)],
+    ),
+    "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(_SLOTS))]),
+    "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
+}
+_PLACES = {
+    (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
+}
+
+
+def value(at: int, byte_: int) -> int:
+    """The value that a byte means at a place."""
+    return _ALL[at][byte_]
+
+
+def byte(at: int, value_: int) -> int:
+    """The first byte that means a value at a place; 0, the plainest, if the value is not in the pool there."""
+    return _INVERSE[at].get(value_, 0)
+
+
+def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
+    """The value of a field in bytes of SIZE."""
+    start, size = _PLACES[kind, name]
+    at = start + index * size
+    return _ALL[at][data[at]]
+
+
+def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
+    """Set a field in bytes of SIZE; a value that its pool lacks becomes the plainest."""
+    start, size = _PLACES[kind, name]
+    at = start + index * size
+    data[at] = _INVERSE[at].get(value_, 0)
+
+
 def encode(scenario: Scenario) -> bytes:
     """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool: the format is for
     fuzzing, TOML is for keeping.
     """
+    data = near(scenario)
+    if decode(data) != scenario:
+        raise ValueError("a value of this scenario is in no pool: it has no wire format")
+    return data
+
+
+def near(scenario: Scenario) -> bytes:
+    """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy."""
     v = [0] * SIZE
     v[:3] = len(scenario.netns), len(scenario.groups), len(scenario.socks)
     v[_HEAD_AT:_PACKET_AT] = [getattr(scenario, name) for name in HEAD]
@@ -107,11 +156,5 @@ def encode(scenario: Scenario) -> bytes:
         at = FIXED_SIZE + i * SOCK_SIZE
         v[at : at + SOCK_SIZE] = sock
         used.update(range(at, at + SOCK_SIZE))
-    try:
-        data = bytes(_INVERSE[i][value] if i in used else 0 for i, value in enumerate(v))
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]} is in no pool: this scenario has no wire format") from None
-    data = data[: FIXED_SIZE + len(scenario.socks) * SOCK_SIZE]
-    if decode(data) != scenario:
-        raise ValueError("this scenario is not what its bytes would mean")
-    return data
+    data = bytes(_INVERSE[i].get(value, 0) if i in used else 0 for i, value in enumerate(v))
+    return data[: FIXED_SIZE + len(scenario.socks) * SOCK_SIZE]

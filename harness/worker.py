@@ -8,19 +8,20 @@ import json
 import mmap
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.engines import ENGINES
+from harness.engines import ENGINES, GUIDED
+from harness.engines.atheris_engine import NO_COVERAGE
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
 from harness.kernel.source import Tree
 from harness.model import Model
 from harness.record import SCENARIO_SIZE
 from harness.reference import Reference
-from harness.run import Origin, Run
+from harness.run import Oracle, Origin, Run
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class Job:
     seconds: float
     findings: str
     in_flight: str
+    arguments: Sequence[str] = ()
+    first: bool = False
 
     def build(self) -> Build:
         """The build that the parent has made already."""
-        return build(Tree(Path(self.tree), self.version, self.origin_of_tree), self.variant)
+        tree = Tree(Path(self.tree), self.version, self.origin_of_tree)
+        return build(tree, self.variant, guided=self.engine in GUIDED and not os.environ.get(NO_COVERAGE))
 
 
 def shared_buffer(path: str) -> mmap.mmap:
@@ -57,10 +61,14 @@ def work(job: Job, channel: int) -> None:
         os.write(channel, json.dumps(message).encode() + b"\n")
 
     made = job.build()
-    reference = Reference(made, shared_buffer(job.in_flight))
+
+    def oracles() -> list[Oracle]:
+        return [Reference(made, shared_buffer(job.in_flight)), Model()]
+
     origin = Origin(made.tree.version, made.closure, job.engine, job.seed, job.kernel_argument)
-    run = Run([reference, Model()], origin, Path(job.findings), tell, job.cases, job.seconds)
+    run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
+    run.arguments, run.first = tuple(job.arguments), job.first
     ENGINES[job.engine](run)
     tell(run.counters("done"))
 

@@ -156,10 +156,13 @@ def hash_of(case: Scenario, laddr: int) -> int:
     return hashlittle(data, case.hash_secret + case.netns[packet.netns].hash_mix & MASK)
 
 
-def secret_for(case: Scenario, laddr: int, members: int, wanted: int) -> Scenario:
-    """The case with a secret that makes the packet's hash point to slot `wanted` of `members`."""
+def secret_for(case: Scenario, laddr: int, members: int, wanted: int, unlike: int | None = None) -> Scenario:
+    """The case with a secret that makes the packet's hash for `laddr` point to slot `wanted` of `members`, and the one
+    for `unlike` to another."""
     for secret in range(10_000):
         keyed = case._replace(hash_secret=secret)
-        if hash_of(keyed, laddr) * members >> 32 == wanted:
+        if hash_of(keyed, laddr) * members >> 32 == wanted and (
+            unlike is None or hash_of(keyed, unlike) * members >> 32 != wanted
+        ):
             return keyed
     raise AssertionError("no such secret")

@@ -18,7 +18,7 @@ from harness.wire import SIZE, decode
 
 
 def drive(engine, oracles, cases, folder):
-    run = Run(oracles, Origin("test", "", engine, 11), folder, lambda message: None, cases=cases)
+    run = Run(lambda: oracles, Origin("test", "", engine, 11), folder, lambda message: None, cases=cases)
     ENGINES[engine](run)
     return run.counters("done")
 
@@ -77,6 +77,6 @@ def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):
 
 
 def test_the_random_engine_stops_at_its_budget(reference, tmp_path):
-    run = Run([reference, Model()], Origin("test", "", "random", 1), tmp_path, lambda message: None, cases=100)
+    run = Run(lambda: [reference, Model()], Origin("test", "", "random", 1), tmp_path, lambda message: None, cases=100)
     random_engine.drive(run)
     assert run.done == 100

@@ -153,8 +153,17 @@ def written(**fields: Any) -> bytes:
 
 def test_an_outcome_is_read_field_by_field() -> None:
     plain = {
-        **{"sk": 2, "skb_sk": -1, "refcounted": 1, "destructor": 3, "skb_data": -20, "skb_len": 60},
-        **{"skb_data_len": 40, "skb_users": 2, "skb_cb": 7, "clones": -1, "freed": 5},
+        "sk": 2,
+        "skb_sk": -1,
+        "refcounted": 1,
+        "destructor": 3,
+        "skb_data": -20,
+        "skb_len": 60,
+        "skb_data_len": 40,
+        "skb_users": 2,
+        "skb_cb": 7,
+        "clones": -1,
+        "freed": 5,
     }
     data = written(**plain, refcnt=[1, 0xC0000000, 3], listener=[-1, 0, -3])
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))

@@ -85,7 +85,10 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ("group 0: 9 slots, there is room for 8", scenario(Sock(), groups=(Group(slots=(0,) * 9),))),
     ("group 0: a slot without a socket", scenario(Sock(), groups=(Group(slots=(0, 1)),))),
     ("group 0: a slot without a socket", scenario(Sock(), groups=(Group(slots=(NONE,)),))),
-    ("group 0: 1 live and 1 closed in 1 slots", scenario(Sock(), groups=(Group(num_socks=1, num_closed_socks=1, slots=(0,)),))),
+    (
+        "group 0: 1 live and 1 closed in 1 slots",
+        scenario(Sock(), groups=(Group(num_socks=1, num_closed_socks=1, slots=(0,)),)),
+    ),
     ("group 0: its program selects socket 1, which is not there", scenario(Sock(), groups=(Group(select=1),))),
     ("namespace 0: 4 programs, there is room for 3", scenario(netns=(Netns(progs=(Program(),) * 4),))),
     *(
@@ -257,7 +260,9 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     ("group 1: ids are unique, 2 here", scenario(groups=(Group(), Group()))),
 ]
 # What these rules forbid is forbidden by another too.
-ALSO = {"socket 0: listeners and closed sockets are not in ehash": ["socket 0: a listening or closed socket has no peer"]}
+ALSO = {
+    "socket 0: listeners and closed sockets are not in ehash": ["socket 0: a listening or closed socket has no peer"]
+}
 
 
 @pytest.mark.parametrize(("problem", "case"), STRUCTURE)

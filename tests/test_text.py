@@ -1,10 +1,10 @@
 """Cases as TOML: what is written is read again, what is wrong is one line that says where, expectations are checked."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,8 +68,14 @@ def test_sockets_and_groups_may_have_any_names(case: Scenario, data: st.DataObje
 
 
 EXPECT = {
-    **{"ended": "returned", "sk": "b", "skb_sk": "none", "refcounted": True, "destructor": "sock_pfree"},
-    **{"warns": ["inet_steal_sock"], "refcnt": {"a": 3, "b": 1}, "listener": {"b": "a"}},
+    "ended": "returned",
+    "sk": "b",
+    "skb_sk": "none",
+    "refcounted": True,
+    "destructor": "sock_pfree",
+    "warns": ["inet_steal_sock"],
+    "refcnt": {"a": 3, "b": 1},
+    "listener": {"b": "a"},
 }
 
 
@@ -103,11 +109,19 @@ def test_a_case_reads_well() -> None:
     assert group["slots"] == ["udp2", "request1"]
     assert group["prog"] == "filter"
     assert document["sock"][0] == {
-        **{"name": "listener0", "rcv_saddr": "10.0.0.2", "state": "LISTEN", "rcu_free": True, "hashed": "lhash2"}
+        "name": "listener0",
+        "rcv_saddr": "10.0.0.2",
+        "state": "LISTEN",
+        "rcu_free": True,
+        "hashed": "lhash2",
     }
     assert document["sock"][1]["listener"] == "listener0"
     assert document["sock"][2] == {
-        **{"name": "udp2", "protocol": "udp", "rcu_free": True, "reuseport": True, "group": "group0"}
+        "name": "udp2",
+        "protocol": "udp",
+        "rcu_free": True,
+        "reuseport": True,
+        "group": "group0",
     }
 
 
@@ -256,7 +270,9 @@ def test_a_socket_and_a_group_may_have_the_same_name() -> None:
     assert parse(ONE + '[[group]]\nname = "a"\nslots = ["a"]\n').groups == ("a",)
 
 
-@pytest.mark.parametrize(("text", "line"), [("version = 1\n[[sock\n", 2), ("version 1", 1), ("\0", 1), ("a = 1\na = 2", 2)])
+@pytest.mark.parametrize(
+    ("text", "line"), [("version = 1\n[[sock\n", 2), ("version 1", 1), ("\0", 1), ("a = 1\na = 2", 2)]
+)
 def test_what_is_not_toml_is_one_line_that_says_where(text: str, line: int) -> None:
     said = refused(text)
     assert said.startswith(" not TOML: ")
@@ -314,8 +330,14 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
 
 SEEN = Outcome(sk=1, skb_sk=NONE, refcounted=1, destructor=PFREE, refcnt=(3, 1), listener=(NONE, 0), warns=("f", "g"))
 MET: dict[str, Any] = {
-    **{"ended": "returned", "sk": "b", "skb_sk": "none", "refcounted": True, "destructor": "sock_pfree"},
-    **{"warns": ["f", "g"], "refcnt": {"a": 3, "b": 1}, "listener": {"a": "none", "b": "a"}},
+    "ended": "returned",
+    "sk": "b",
+    "skb_sk": "none",
+    "refcounted": True,
+    "destructor": "sock_pfree",
+    "warns": ["f", "g"],
+    "refcnt": {"a": 3, "b": 1},
+    "listener": {"a": "none", "b": "a"},
 }
 
 

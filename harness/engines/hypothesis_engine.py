@@ -16,6 +16,7 @@ class _Differs(Exception):
 
 def drive(run: Run) -> None:
     """Feed a run with batches of examples, each with its own seed derived from the run's."""
+    run.start()
     batch = 0
     while not run.over():
         _batch(run, run.origin.seed * 1_000_003 + batch)

@@ -41,6 +41,13 @@ VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "coverage": (("-O0", "--coverage"), ("--coverage",)),
 }
+# Coverage for libFuzzer: clang's inline counters, or gcc's hooks with csrc/trace.c to make counters of them.
+_GUIDED = {
+    "clang": ("-O1", "-fno-inline", "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"),
+    "gcc": ("-O1", "-fno-inline", "-fsanitize-coverage=trace-pc,trace-cmp"),
+}
+# The driver must not guide: it takes other paths for each record, and none of them is the kernel's.
+_UNGUIDED = '#pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)'
 
 
 @dataclass(frozen=True)
@@ -94,17 +101,23 @@ def compiler() -> str:
     raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
 
 
-def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None) -> Build:
-    """Build the reference of `tree`, or find the build that is there already.
+def build(
+    tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False
+) -> Build:
+    """Build the reference of `tree`, or find the build that is there already. A `guided` build has coverage that only
+    a process with libFuzzer in it can load; it is made by clang where clang is installed.
 
     Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
     """
     if variant not in VARIANTS:
         raise CannotRun(f"no build variant {variant!r}: one of {', '.join(VARIANTS)}")
-    cc = compiler()
+    cc = "clang" if guided and not os.environ.get("CC") and shutil.which("clang") else compiler()
+    extra, link = VARIANTS[variant]
+    if guided:
+        extra = (*extra, *_GUIDED["clang" if _is_clang(cc) else "gcc"])
     manifest = Manifest.load()
-    key = _key(tree, manifest, variant, cc)
-    folder = BUILD / f"{tree.version}-{variant}-{key[:16]}"
+    key = _key(tree, manifest, cc, extra)
+    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}-{key[:16]}"
     report = folder / "closure.json"
     if report.exists():
         return _read(report, folder, tree)
@@ -115,7 +128,7 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
         work = Path(name) / "build"
         work.mkdir()
-        _compile(closure, work, variant, cc, _module(key))
+        _compile(closure, work, cc, extra, link, _module(key))
         info = {
             "module": _module(key),
             "closure": closure.sha256,
@@ -154,7 +167,12 @@ def _read(report: Path, folder: Path, tree: Tree) -> Build:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
 
 
-def _key(tree: Tree, manifest: Manifest, variant: str, cc: str) -> str:
+def _is_clang(cc: str) -> bool:
+    done = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False)
+    return "clang" in done.stdout
+
+
+def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
     """The SHA-256 of all that goes into a build."""
     digest = hashlib.sha256()
     ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
@@ -166,7 +184,7 @@ def _key(tree: Tree, manifest: Manifest, variant: str, cc: str) -> str:
             digest.update(b"missing")
     version = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False).stdout
     soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((variant, VARIANTS[variant], _FLAGS, _KERNEL_FLAGS, cc, version, soabi, sys.version)).encode())
+    digest.update(repr((extra, _FLAGS, _KERNEL_FLAGS, cc, version, soabi, sys.version)).encode())
     return digest.hexdigest()
 
 
@@ -181,19 +199,23 @@ def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
     ]
 
 
-def _compile(closure: Closure, work: Path, variant: str, cc: str, module: str) -> None:
+def _compile(
+    closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str
+) -> None:
     include = sysconfig.get_path("include")
     if not (Path(include) / "Python.h").exists():
         raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
-    extra, link = VARIANTS[variant]
+    inline = any("inline-8bit" in flag for flag in extra)
     unit = "\n".join(
         [
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),
             closure.text,
+            _UNGUIDED if inline else "",
             '#line 1 "csrc/reference.c"',
             (CSRC / "reference.c").read_text(),
+            "#pragma clang attribute pop" if inline else "",
         ]
     )
     (work / "closure.c").write_text(unit)
@@ -206,7 +228,11 @@ def _compile(closure: Closure, work: Path, variant: str, cc: str, module: str) -
     _run([cc, *common, *_KERNEL_FLAGS, *extra, "-c", "closure.c", "-o", "closure.o"], work)
     _run([cc, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
     _run([cc, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
-    _run([cc, "-shared", *link, "closure.o", "guard.o", "wrapper.o", "-o", f"{module}.so"], work)
+    objects = ["closure.o", "guard.o", "wrapper.o"]
+    if _GUIDED["gcc"][-1] in extra:
+        _run([cc, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
+        objects.append("trace.o")
+    _run([cc, "-shared", *link, *objects, "-o", f"{module}.so"], work)
 
 
 def _run(command: list[str], work: Path) -> None:

@@ -63,24 +63,13 @@ def test_the_hash_points_to_one_of_the_live_members(reference: Reference, wanted
 def test_a_group_on_an_address_is_asked_for_that_address(reference: Reference, wanted: int) -> None:
     socks = [listener(rcv_saddr=HERE, reuseport=1, group=0)] * 3
     plain = scenario(*socks, groups=(Group(num_socks=3, slots=(0, 2, 1)),))
-    case = next(
-        keyed
-        for secret in range(10_000)
-        if hash_of(keyed := plain._replace(hash_secret=secret), HERE) * 3 >> 32 == wanted
-        and hash_of(keyed, 0) * 3 >> 32 != wanted
-    )
+    case = secret_for(plain, HERE, 3, wanted, unlike=0)
     agree(reference, case, sk=(0, 2, 1)[wanted], via=("exact listener", "group by hash"))
 
 
 @pytest.mark.parametrize("wanted", range(3))
 def test_a_group_on_the_wildcard_is_asked_for_the_wildcard(reference: Reference, wanted: int) -> None:
-    plain = grouped(0, 2, 1)
-    case = next(
-        keyed
-        for secret in range(10_000)
-        if hash_of(keyed := plain._replace(hash_secret=secret), 0) * 3 >> 32 == wanted
-        and hash_of(keyed, HERE) * 3 >> 32 != wanted
-    )
+    case = secret_for(grouped(0, 2, 1), 0, 3, wanted, unlike=HERE)
     agree(reference, case, sk=(0, 2, 1)[wanted])
 
 
@@ -301,7 +290,11 @@ def test_a_program_behind_a_filter_sees_what_was_pulled(reference: Reference) ->
     first = Group(num_socks=1, prog=FILTER, returns=0xFFFFFFFF, slots=(2,))
     second = Group(num_socks=1, prog=SK_REUSEPORT, select=0, slots=(0,))
     packet = Packet(len=60, data_len=50)
-    socks = (listener(reuseport=1, group=1, bound_dev_if=1), listener(reuseport=1, group=0), Sock(state=TCP_ESTABLISHED))
+    socks = (
+        listener(reuseport=1, group=1, bound_dev_if=1),
+        listener(reuseport=1, group=0),
+        Sock(state=TCP_ESTABLISHED),
+    )
     case = scenario(*socks, packet=packet, groups=(first, second), hostile=1)
     seen = (SHOWN_SK_REUSEPORT, 1, 0, hash_of(case, 0), 1, 0, NONE, NONE, 1, 20)
     agree(reference, case, sk=0, skb_data_len=40, shown=(*shown(packet, 40), seen))

@@ -9,7 +9,6 @@ from harness.reference import Reference
 from harness.scenario import (
     AF_INET,
     IPPROTO_TCP,
-    LEAVE,
     NONE,
     SK_DROP,
     SK_PASS,
@@ -22,7 +21,7 @@ from harness.scenario import (
     Scenario,
     Sock,
 )
-from tests.helpers import HERE, PEER, agree, connection, hash_of, listener, scenario, secret_for
+from tests.helpers import HERE, PEER, agree, connection, listener, scenario, secret_for
 
 PASS, DROP = Program(), Program(verdict=SK_DROP)
 BAD = 2
@@ -207,13 +206,7 @@ def with_group(*progs: Program, **fields: Any) -> Scenario:
 
 @pytest.mark.parametrize("wanted", range(3))
 def test_a_chosen_socket_stands_for_its_group_with_the_packets_own_address(reference: Reference, wanted: int) -> None:
-    plain = with_group(assign(0))
-    case = next(
-        keyed
-        for secret in range(10_000)
-        if hash_of(keyed := plain._replace(hash_secret=secret), HERE) * 3 >> 32 == wanted
-        and hash_of(keyed, 0) * 3 >> 32 != wanted
-    )
+    case = secret_for(with_group(assign(0)), HERE, 3, wanted, unlike=0)
     agree(reference, case, sk=(1, 2, 0)[wanted], via=("sk_lookup", "group by hash"))
 
 
@@ -251,8 +244,3 @@ def test_the_drop_of_the_chosen_sockets_group_ends_the_lookup(reference: Referen
 def test_no_reuseport_leaves_out_a_group_that_would_drop(reference: Reference) -> None:
     case = with_group(assign(0, no_reuseport=1), prog=SK_REUSEPORT, verdict=SK_DROP)
     agree(reference, case, sk=0, **CHOSEN)
-
-
-def test_a_program_that_leaves_the_choice_alone_is_not_one_that_assigns_null() -> None:
-    assert LEAVE != NONE
-    assert Program().assign == LEAVE

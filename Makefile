@@ -12,7 +12,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 export SAN
 
-.PHONY: help fuzz test replay extract bench lint format clean
+.PHONY: help fuzz test replay extract doctor bench lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, ARGS='
@@ -28,6 +28,9 @@ replay: $(VENV)/ready ## Run the kept cases of corpus/ again
 
 extract: $(VENV)/ready ## Show what is taken out of the kernel tree
 	$(BIN)/skdiff extract --kernel '$(KERNEL)' $(ARGS)
+
+doctor: $(VENV)/ready ## Say what is here, what is missing, and whether guidance works
+	$(BIN)/skdiff doctor --kernel '$(KERNEL)' $(ARGS)
 
 bench: $(VENV)/ready ## Measure where the time of a case goes
 	$(BIN)/skdiff bench --kernel '$(KERNEL)' $(ARGS)

@@ -7,12 +7,15 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "record.h"
 
 #define TICK_US 100000
 
 void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome);
+void reference_prepare(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd);
+void reference_again(void);
 void reference_stop(int why);
 
 static sigjmp_buf way_out;
@@ -121,4 +124,25 @@ int reference_call(const struct scenario_record *scenario, struct outcome_record
 	outcome->ended = ended;
 	outcome->signal = ended == ENDED_CRASHED ? caught : 0;
 	return ended;
+}
+
+static double now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e9 + now.tv_nsec;
+}
+
+/* Nanoseconds of one lookup, the mean of many, with a crowd in the tables. */
+double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,
+			 uint32_t repeat)
+{
+	double start;
+
+	reference_prepare(scenario, outcome, crowd);
+	start = now_ns();
+	for (uint32_t i = 0; i < repeat; i++)
+		reference_again();
+	return (now_ns() - start) / repeat;
 }

@@ -11,6 +11,7 @@
 #define MAX_SHOWN 16
 #define MAX_WARNS 4
 #define MAX_TABLE 131072
+#define MAX_CROWD 100000
 
 struct packet_record {
 	uint32_t saddr;
@@ -143,3 +144,5 @@ enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);
 uint32_t reference_edges(uint32_t *covered);
+double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,
+			 uint32_t repeat);

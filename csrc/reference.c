@@ -265,10 +265,8 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 	}
 }
 
-static void fill_sock(int i)
+static void fill_sock(union any_sock *any, const struct sock_record *from)
 {
-	const struct sock_record *from = &in->socks[i];
-	union any_sock *any = &arena.socks[i];
 	struct sock *sk = &any->sk;
 
 	__builtin_memset(any, POISON, sizeof(*any));
@@ -343,7 +341,7 @@ static void fill(void)
 	for (int i = 0; i < in->n_groups; i++)
 		fill_group(i);
 	for (int i = 0; i < in->n_socks; i++)
-		fill_sock(i);
+		fill_sock(&arena.socks[i], &in->socks[i]);
 	for (int i = 0; i < in->n_socks; i++)	/* when all are in: an insertion writes its neighbour's pprev */
 		if (in->socks[i].no_pprev)
 			arena.socks[i].sk.sk_nulls_node.pprev = NULL;
@@ -429,13 +427,48 @@ static void read_outcome(const struct sock *sk)
 	}
 }
 
+static struct inet_hashinfo *hashinfo_of_caller(void)
+{
+	struct inet_hashinfo *own = arena.nets[in->packet.netns].ipv4.tcp_death_row.hashinfo;
+
+	return !in->foreign_hashinfo ? own : own == &tables[0] ? &tables[1] : &tables[0];
+}
+
+/* For the benchmark of big tables: the case, and a crowd that has nothing to do with it, half connected, half listening. */
+void reference_prepare(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t count)
+{
+	static union any_sock crowd[MAX_CROWD];
+
+	in = scenario;
+	out = outcome;
+	fill();
+	for (uint32_t i = 0; i < count && i < MAX_CROWD; i++) {
+		struct sock_record from = {
+			.rcv_saddr = 0x0b000000 + i, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET, .refcnt = 1,
+			.hashed = i % 2 ? HASHED_EHASH : HASHED_LHASH2, .state = i % 2 ? TCP_ESTABLISHED : TCP_LISTEN,
+			.daddr = i % 2 ? 0x0c000000 + i : 0, .dport = i % 2 ? 1024 + i % 60000 : 0,
+			.incoming_cpu = -1, .group = NONE, .protocol = IPPROTO_TCP,
+		};
+
+		fill_sock(&crowd[i], &from);
+	}
+}
+
+void reference_again(void)
+{
+	bool refcounted;
+
+	reference_fuel = FUEL;
+	__inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),
+			  htons(in->packet.dport), in->packet.sdif, &refcounted);
+}
+
 void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome)
 {
 	union {
 		bool value;
 		unsigned char byte;
 	} refcounted = { .byte = UNSET };
-	struct inet_hashinfo *hashinfo;
 	struct sock *sk;
 
 	in = scenario;
@@ -443,11 +476,8 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	out->freed = out->n_warns = out->n_shown = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
 	fill();
-	hashinfo = arena.nets[in->packet.netns].ipv4.tcp_death_row.hashinfo;
-	if (in->foreign_hashinfo)
-		hashinfo = hashinfo == &tables[0] ? &tables[1] : &tables[0];
-	sk = __inet_lookup_skb(hashinfo, &arena.skb, in->packet.doff, htons(in->packet.sport), htons(in->packet.dport),
-			       in->packet.sdif, &refcounted.value);
+	sk = __inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),
+			       htons(in->packet.dport), in->packet.sdif, &refcounted.value);
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
@@ -15,11 +16,14 @@ from harness.compare import compare
 from harness.engines import random_engine
 from harness.kernel.build import Build
 from harness.model import Model
+from harness.model.lookup import inet_lookup_skb
+from harness.model.state import State
+from harness.model.tables import Tables
 from harness.outcome import Outcome
 from harness.record import encode, outcome
 from harness.reference import Reference
 from harness.run import Origin, Run
-from harness.scenario import Scenario
+from harness.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
 from harness.wire import SIZE, decode
 
 ROUNDS = 5
@@ -96,8 +100,43 @@ def measure(build: Build) -> dict[str, Any]:
         "cases_per_second": 1e6 / medians["whole, random engine"],
         "reference_alone_per_second": 1e6 / medians["C alone, ready record"],
         "whole_to_model_and_reference": medians["whole, random engine"] / both,
+        "big_tables": big_tables(reference, model),
         "memory_kib": _memory(reference, model),
     }
+
+
+def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
+    """Nanoseconds of one lookup on each side against the number of unrelated sockets, tables of 65536 buckets."""
+    found = []
+    for count in (4, 16, 64, 256, 1024, 4096, 16384, 65536, 100_000):
+        case = Scenario(ehash_size=65536, lhash2_size=65536, socks=(Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1),))
+        crowd = tuple(
+            Sock(
+                rcv_saddr=0x0B000000 + i,
+                num=1024 + i % 50000,
+                daddr=0x0C000000 + i if i % 2 else 0,
+                dport=1024 + i % 60000 if i % 2 else 0,
+                state=TCP_ESTABLISHED if i % 2 else TCP_LISTEN,
+                hashed=EHASH if i % 2 else LHASH2,
+            )
+            for i in range(count)
+        )
+        crowded = case._replace(socks=(*case.socks, *crowd))
+        tables = Tables(crowded)
+        state = State(crowded, tables)  # copies a count for each socket: not part of a lookup
+
+        def look(state: State = state) -> None:
+            for _ in range(2000):
+                inet_lookup_skb(state)
+
+        found.append(
+            {
+                "sockets": count,
+                "c_ns": statistics.median(reference.crowded(case, count, 20000) for _ in range(ROUNDS)),
+                "model_ns": statistics.median(_seconds(look) / 2000 * 1e9 for _ in range(ROUNDS)),
+            }
+        )
+    return found
 
 
 def _memory(reference: Reference, model: Model) -> dict[str, int]:
@@ -122,5 +161,13 @@ def show(console: Console, result: dict[str, Any]) -> None:
         f" {result['whole_to_model_and_reference']:.2f} times model and reference alone;"
         f" the C alone {result['reference_alone_per_second']:,.0f} a second"
     )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("unrelated sockets", "C, ns", "", "model, ns", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    rows = result["big_tables"]
+    for row in rows:
+        bars = [Bar(max(r[key] for r in rows), 0, row[key], width=30) for key in ("c_ns", "model_ns")]
+        table.add_row(f"{row['sockets']:,}", f"{row['c_ns']:.0f}", bars[0], f"{row['model_ns']:.0f}", bars[1])
+    console.print(table)
     memory = result["memory_kib"]
     console.print(f"peak memory {memory['early']} KiB early, {memory['late']} KiB after {memory['cases']:,} cases")

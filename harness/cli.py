@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import bench as benchmark
+from harness import doctor as examination
 from harness import extract_report, replaying
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -122,6 +123,15 @@ def bench(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
+def doctor(arguments: argparse.Namespace) -> int:
+    """Say what is here and what is missing, and try whether coverage and mutation reach libFuzzer."""
+
+    def make(guided: bool = False) -> Build:
+        return made(arguments.kernel, guided=guided)
+
+    return AGREED if examination.show(console, examination.examine(make)) else COULD_NOT_RUN
+
+
 def write_json(path: Path | None, value: Any) -> None:
     """Write a summary where the user wants one."""
     if path is not None:
@@ -185,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
     command(extract, "show what was taken out of a kernel tree")
+    command(doctor, "say what is here, what is missing, and whether guidance works")
     command(bench, "measure where the time of a case goes")
     return top
 

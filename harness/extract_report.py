@@ -128,24 +128,16 @@ def show(console: Console, report: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """The process that is counted: random cases, and a normal exit that writes the counts."""
-    import importlib.util
     from random import Random
 
-    from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, encode
+    from harness.reference import Reference
     from harness.wire import SIZE, decode
 
     folder, name, cases = sys.argv[1:]
-    spec = importlib.util.spec_from_file_location(name, Path(folder) / f"{name}.so")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    scenario, result = bytearray(SCENARIO_SIZE), bytearray(OUTCOME_SIZE)
-    into = module.ffi.cast("struct scenario_record *", module.ffi.from_buffer(scenario))
-    out = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(result))
+    reference = Reference.of(Path(folder), name)
     draw = Random(0).randbytes
     for _ in range(int(cases)):
-        encode(decode(draw(SIZE)), scenario)
-        module.lib.reference_call(into, out)
+        reference.run(decode(draw(SIZE)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from harness.errors import CannotRun
-from harness.kernel.build import Build, preload
+from harness.kernel.build import Build, load, preload
 from harness.outcome import CRASHED, Outcome
 from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, encode, outcome
 from harness.scenario import Scenario
@@ -80,13 +80,8 @@ class Guarded:
 
 def main() -> None:
     """The process: one byte in, run the scenario in the shared file, one byte out."""
-    import importlib.util
-
     folder, name, path = json.loads(sys.argv[1])
-    spec = importlib.util.spec_from_file_location(name, Path(folder) / f"{name}.so")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(Path(folder), name)
     with Path(path).open("r+b") as file:
         memory = mmap.mmap(file.fileno(), SCENARIO_SIZE + OUTCOME_SIZE)
     start = module.ffi.from_buffer(memory)

@@ -73,9 +73,8 @@ def encode(scenario: Scenario, buffer: Any) -> None:
     """Write a scenario into a buffer of at least SCENARIO_SIZE bytes. Raises struct.error for a value out of range and
     IndexError for more of something than the record has room for (see `rules.problems`).
     """
-    packet, netns, groups, socks = scenario[8:]
-    _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
-    _PACKET.pack_into(buffer, _PACKET_AT, *packet)
+    encode_frame(scenario, buffer)
+    _, netns, groups, socks = scenario[8:]
     for i, net in enumerate(netns):
         at = _NETNS_AT[i]
         progs = net.progs
@@ -87,6 +86,13 @@ def encode(scenario: Scenario, buffer: Any) -> None:
         _GROUP.pack_into(buffer, at, *group[:10], len(slots), *slots, *_PADDING[len(slots)])
     for at, sock in zip(_SOCKS_AT, socks, strict=False):
         _SOCK.pack_into(buffer, at, *sock)
+
+
+def encode_frame(scenario: Scenario, buffer: Any) -> None:
+    """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
+    packet, netns, groups, socks = scenario[8:]
+    _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
+    _PACKET.pack_into(buffer, _PACKET_AT, *packet)
 
 
 def decode(buffer: Any) -> Scenario:

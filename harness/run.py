@@ -181,12 +181,25 @@ def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: 
     argument = origin.kernel_argument
     replay = f"skdiff replay --kernel {argument} {shell_path(path)}"
     text = render(mismatch, case, origin.kernel, origin.closure, replay)
-    for name, content in ((path, dump(case)), (place / "report.txt", text)):
-        fresh = name.with_suffix(name.suffix + ".new")
-        with fresh.open("w") as file:
-            file.write(content)
-            file.flush()
-            with contextlib.suppress(OSError):  # not every file system can
-                os.fsync(file.fileno())
-        fresh.replace(name)
+    write_whole(path, dump(case))
+    write_whole(report_of(path), text)
     return path
+
+
+SAID = "\nthe process said: "  # follows the report of a worker's death
+
+
+def report_of(path: Path) -> Path:
+    """Where the report of a finding's case is."""
+    return path.with_name(f"report{path.stem.removeprefix('case')}.txt")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_suffix(path.suffix + ".new")
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        with contextlib.suppress(OSError):  # not every file system can
+            os.fsync(file.fileno())
+    fresh.replace(path)

@@ -8,10 +8,10 @@ field and moves nothing. The format is named by VERSION; an old corpus of bytes 
 from collections.abc import Mapping
 from operator import getitem
 
-from harness.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
+from harness.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
 from harness.record import constants
 from harness.rules import MINI_STATE
-from harness.scenario import Scenario
+from harness.scenario import Packet, Scenario
 from harness.tame import tame
 
 VERSION = 1
@@ -33,7 +33,7 @@ _PROGS, _SLOTS = constants.MAX_PROGS, constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
 _GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
-_SOCK = _tables(SOCK)
+_SOCK, _PROGRAM, _SLOT = _tables(SOCK), _tables(PROGRAM), (_table(SLOT),) * _SLOTS
 _N_NETNS, _N_PROGRAM, _N_GROUP, _N_SOCK = len(NETNS), len(PROGRAM), len(GROUP), len(SOCK)
 _FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
 FIXED_SIZE = len(_FIXED)
@@ -54,24 +54,26 @@ def draw(data: bytes) -> Raw:
     end = FIXED_SIZE + n_socks * SOCK_SIZE
     if len(data) < end:
         data = data.ljust(end, b"\0")
-    v = list(map(getitem, _ALL, data[:end]))
     netns = []
     for at in _NETNS_AT[:n_netns]:
-        progs = at + _N_NETNS
-        n_progs = v[progs - 1]
-        netns.append(
-            (v[at : progs - 1], [v[progs + i * _N_PROGRAM : progs + (i + 1) * _N_PROGRAM] for i in range(n_progs)])
-        )
+        *fields, n_progs = map(getitem, _NETNS, data[at : at + _N_NETNS])
+        at += _N_NETNS
+        progs = [
+            list(map(getitem, _PROGRAM, data[i : i + _N_PROGRAM]))
+            for i in range(at, at + n_progs * _N_PROGRAM, _N_PROGRAM)
+        ]
+        netns.append((fields, progs))
     groups = []
     for at in _GROUPS_AT[:n_groups]:
-        slots = at + _N_GROUP
-        groups.append((v[at : slots - 1], v[slots : slots + v[slots - 1]]))
+        *fields, n_slots = map(getitem, _GROUP, data[at : at + _N_GROUP])
+        at += _N_GROUP
+        groups.append((fields, list(map(getitem, _SLOT, data[at : at + n_slots]))))
     return Raw(
-        v[_HEAD_AT:_PACKET_AT],
-        v[_PACKET_AT : _NETNS_AT[0]],
+        list(map(getitem, _HEAD, data[_HEAD_AT:_PACKET_AT])),
+        list(map(getitem, _PACKET, data[_PACKET_AT : _NETNS_AT[0]])),
         netns,
         groups,
-        [v[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
+        [list(map(getitem, _SOCK, data[at : at + SOCK_SIZE])) for at in range(FIXED_SIZE, end, SOCK_SIZE)],
     )
 
 
@@ -84,6 +86,20 @@ _INVERSE = [{value: table.index(value) for value in table} for table in _ALL]
 _STATE_AT = list(SOCK).index("state")
 for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini socket's state follows from its kind
     _table_of_states.update(dict.fromkeys(MINI_STATE.values(), 0))
+
+
+# What may change with the tables as they are: nothing that a valid case holds against a socket.
+_FRAME = tuple(_table(HEAD[name]) for name in ("hash_secret", "ehash_size", "lhash2_size", "cpu")) + tuple(
+    _table(PACKET[name]) for name in Packet._fields[:7]
+)
+FRAME_SIZE = len(_FRAME)
+
+
+def other_packet(scenario: Scenario, data: bytes) -> Scenario:
+    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
+    secret, ehash_size, lhash2_size, cpu, saddr, daddr, *rest = map(getitem, _FRAME, data)
+    packet = Packet._make((saddr, daddr or HERE, *rest, *scenario.packet[7:]))
+    return Scenario._make((secret, ehash_size, lhash2_size, scenario[3], cpu, *scenario[5:8], packet, *scenario[9:]))
 
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.

@@ -37,10 +37,10 @@ PATCHES = [
     Patch(HASHTABLES_C, "inet_lookup_run_sk_lookup", 0, "||", "&&"),
     Patch(HASHTABLES_C, "__inet_lookup_listener", 0, "==", "!="),
     Patch(HASHTABLES_C, "__inet_lookup_established", 0, "!=", "=="),
-    Patch(REUSEPORT, "reuseport_select_sock_by_hash", 1, "==", "!="),
+    Patch(REUSEPORT, "reuseport_select_sock_by_hash", 0, "==", "!="),
     Patch(REUSEPORT, "run_bpf_filter", 0, ">=", ">"),
     Patch("include/linux/refcount.h", "__refcount_add_not_zero", 0, "<", ">"),
-    Patch("include/linux/skbuff.h", "pskb_may_pull_reason", 0, ">", ">="),
+    Patch("include/linux/skbuff.h", "pskb_may_pull_reason", 1, ">", ">="),
 ]
 # name: engine, environment
 ENGINES = {

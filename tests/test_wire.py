@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from harness import rules, wire
 from harness.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
 from harness.scenario import LEAVE, Group, Netns, Packet, Program, Scenario, Sock
-from harness.wire import FIXED_SIZE, SIZE, SOCK_SIZE, decode, draw, encode
-from tests.arbitrary import any_bytes
+from harness.wire import FIXED_SIZE, SIZE, SOCK_SIZE, decode, draw, encode, near, put, take
+from tests.arbitrary import any_bytes, hostile_scenarios
 
 HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")
 N_SOCKS_AT = list(COUNTS).index("socks")
@@ -105,6 +105,68 @@ def test_a_value_that_is_in_no_pool_has_no_encoding(case: Scenario) -> None:
 def test_a_scenario_that_no_bytes_mean_has_no_encoding(case: Scenario) -> None:
     with pytest.raises(ValueError, match="no wire format"):
         encode(case)
+
+
+# --- near ---
+
+
+@given(any_bytes)
+def test_near_is_exact_for_what_bytes_mean(data: bytes) -> None:
+    assert decode(near(decode(data))) == decode(data)
+
+
+@given(hostile_scenarios())
+def test_near_keeps_counts_and_all_values_that_are_in_their_pools(case: Scenario) -> None:
+    copy = decode(near(case))
+    assert [len(things) for things in copy[9:]] == [len(things) for things in case[9:]]
+    for name in ("hostile", "foreign_hashinfo", "sk_lookup_enabled"):
+        assert getattr(copy, name) == getattr(case, name)
+    for sock, ours in zip(copy.socks, case.socks, strict=True):
+        for name in ("kind", "family", "hashed", "group", "listener"):
+            if getattr(ours, name) in dict(SOCK[name]):
+                assert getattr(sock, name) == getattr(ours, name)
+
+
+# --- fields by name ---
+
+TABLES = {"head": HEAD, "packet": PACKET, "netns": NETNS, "group": GROUP, "sock": SOCK}
+MOST = {"head": 1, "packet": 1, "netns": 2, "group": 4, "sock": 16}
+
+
+@given(whole, st.sampled_from(sorted(TABLES)), st.data())
+def test_what_is_put_into_a_field_is_taken_from_it_and_nothing_else_moves(
+    data: bytes, kind: str, more: st.DataObject
+) -> None:
+    name = more.draw(st.sampled_from(sorted(TABLES[kind])))
+    index = more.draw(st.integers(0, MOST[kind] - 1))
+    value = more.draw(st.sampled_from([value for value, _ in TABLES[kind][name]]))
+    changed = bytearray(data)
+    put(changed, kind, index, name, value)
+    assert take(changed, kind, index, name) == value
+    assert sum(a != b for a, b in zip(data, changed, strict=True)) <= 1
+    for other in TABLES[kind]:
+        assert other == name or take(changed, kind, index, other) == take(data, kind, index, other)
+
+
+@given(whole)
+def test_a_field_is_taken_as_it_is_drawn(data: bytes) -> None:
+    raw = draw(data)
+    for i, fields in enumerate(raw.socks):
+        assert [take(data, "sock", i, name) for name in SOCK] == fields
+    for i, (fields, slots) in enumerate(raw.groups):
+        assert [take(data, "group", i, name) for name in GROUP] == [*fields, len(slots)]
+        assert [take(data, "group", i, f"slot{j}") for j in range(len(slots))] == slots
+    for i, (fields, progs) in enumerate(raw.netns):
+        assert [take(data, "netns", i, name) for name in NETNS] == [*fields, len(progs)]
+        assert [[take(data, "netns", i, f"{name}{j}") for name in PROGRAM] for j in range(len(progs))] == progs
+    assert [take(data, "head", 0, name) for name in HEAD] == raw.head
+    assert [take(data, "packet", 0, name) for name in PACKET] == raw.packet
+
+
+def test_a_value_that_its_pool_lacks_becomes_the_plainest() -> None:
+    data = bytearray(b"\xff") * SIZE
+    put(data, "sock", 3, "num", 12345)
+    assert take(data, "sock", 3, "num") == SOCK["num"][0][0]
 
 
 # --- plainest ---

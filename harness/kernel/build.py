@@ -81,15 +81,20 @@ class Build:
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
-        path = self.folder / f"{self.module}.so"
-        spec = importlib.util.spec_from_file_location(self.module, path)
-        try:
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        except (ImportError, OSError) as error:
-            raise CannotRun(f"cannot load {path}: {error}") from error
-        return module
+        return load(self.folder, self.module)
+
+
+def load(folder: Path, name: str) -> Any:
+    """Import a compiled module by its name in a build's folder. Raises CannotRun if it cannot load."""
+    path = folder / f"{name}.so"
+    spec = importlib.util.spec_from_file_location(name, path)
+    try:
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except (ImportError, OSError) as error:
+        raise CannotRun(f"cannot load {path}: {error}") from error
+    return module
 
 
 def compiler() -> str:
@@ -101,9 +106,7 @@ def compiler() -> str:
     raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
 
 
-def build(
-    tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False
-) -> Build:
+def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False) -> Build:
     """Build the reference of `tree`, or find the build that is there already. A `guided` build has coverage that only
     a process with libFuzzer in it can load; it is made by clang where clang is installed.
 
@@ -114,7 +117,7 @@ def build(
     cc = "clang" if guided and not os.environ.get("CC") and shutil.which("clang") else compiler()
     extra, link = VARIANTS[variant]
     if guided:
-        extra = (*extra, *_GUIDED["clang" if _is_clang(cc) else "gcc"])
+        extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
     manifest = Manifest.load()
     key = _key(tree, manifest, cc, extra)
     folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}-{key[:16]}"
@@ -167,7 +170,8 @@ def _read(report: Path, folder: Path, tree: Tree) -> Build:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
 
 
-def _is_clang(cc: str) -> bool:
+def is_clang(cc: str) -> bool:
+    """Whether a compiler is clang under whatever name."""
     done = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False)
     return "clang" in done.stdout
 
@@ -199,9 +203,7 @@ def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
     ]
 
 
-def _compile(
-    closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str
-) -> None:
+def _compile(closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str) -> None:
     include = sysconfig.get_path("include")
     if not (Path(include) / "Python.h").exists():
         raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")

@@ -2,7 +2,7 @@
 
 from harness.model.state import DROP, State, Stuck
 from harness.model.steal import inet_steal_sock
-from harness.model.tables import inet_lookup_established, inet_lookup_listener
+from harness.model.tables import Tables, inet_lookup_established, inet_lookup_listener
 from harness.outcome import STUCK, Outcome
 from harness.scenario import NONE, Scenario
 
@@ -30,9 +30,15 @@ class Model:
 
     name = "model"
 
+    def __init__(self) -> None:
+        self._tables = Tables(Scenario())
+
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `harness.rules`)."""
-        state = State(scenario)
+        tables = self._tables
+        if tables.socks is not scenario.socks or tables.netns is not scenario.netns:  # else: another packet for them
+            tables = self._tables = Tables(scenario)
+        state = State(scenario, tables)
         try:
             chosen = inet_lookup_skb(state)
         except Stuck:

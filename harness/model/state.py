@@ -1,6 +1,11 @@
 """What a lookup changes while it runs, as the model keeps it."""
 
+from typing import TYPE_CHECKING
+
 from harness.scenario import Scenario
+
+if TYPE_CHECKING:
+    from harness.model.tables import Tables
 
 # A lookup step answers with a socket's index, with NONE, or with DROP: an error pointer in the kernel. DROP is an
 # answer: nothing else is tried, and the packet finds no socket.
@@ -15,11 +20,24 @@ class State:
     """The mutable side of one lookup: the sk_buff, reference counts, requests' listeners, and what was noted."""
 
     __slots__ = (
-        *("scenario", "packet", "socks", "netns", "dif", "table", "refcounted", "skb_sk", "destructor", "data_len"),
+        *(
+            "scenario",
+            "packet",
+            "socks",
+            "netns",
+            "tables",
+            "dif",
+            "table",
+            "refcounted",
+            "skb_sk",
+            "destructor",
+            "data_len",
+        ),
         *("refcnt", "listener", "warns", "shown", "via"),
     )
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, tables: "Tables") -> None:
+        self.tables = tables
         packet = scenario.packet
         socks = scenario.socks
         self.scenario = scenario

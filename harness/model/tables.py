@@ -1,11 +1,20 @@
 """Step 2: the established table, then the listeners (net/ipv4/inet_hashtables.c)."""
 
-from collections.abc import Iterator
-
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
 from harness.model.state import State, Stuck
-from harness.scenario import AF_INET, AF_INET6, EHASH, HASH_WRONG, INT_MAX, LHASH2, NONE, REFCOUNT_SATURATED, Sock
+from harness.scenario import (
+    AF_INET,
+    AF_INET6,
+    EHASH,
+    HASH_WRONG,
+    INT_MAX,
+    LHASH2,
+    NONE,
+    REFCOUNT_SATURATED,
+    Scenario,
+    Sock,
+)
 
 INADDR_ANY = 0
 
@@ -18,21 +27,10 @@ def inet_lookup_established(state: State) -> int:
     whose end mark is not its own, or a match that is marked as unhashed, sends the walk back to the start, each time.
     """
     packet = state.packet
-    saddr, daddr, sport, dport = packet.saddr, packet.daddr, packet.sport, packet.dport
-    socks = state.socks
-    for index in range(len(socks) - 1, -1, -1):
-        sock = socks[index]
-        if (
-            sock.hashed == EHASH
-            and sock.dport == sport
-            and sock.num == dport
-            and sock.daddr == saddr
-            and sock.rcv_saddr == daddr
-            and sock.netns == packet.netns
-            and sock.hash_kind != HASH_WRONG  # the kernel compares hashes before all else
-            and in_table(state, sock)
-            and inet_sk_bound_dev_eq(state, sock)
-        ):
+    connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    for index in state.tables.connections.get(connection, ()):
+        sock = state.socks[index]
+        if inet_sk_bound_dev_eq(state, sock):
             if not refcount_inc_not_zero(state, index):
                 return NONE
             if sock.no_pprev:
@@ -82,8 +80,9 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     better listener may follow.
     """
     best, best_score = NONE, 0
-    for index in in_chain_order(state):
-        score = compute_score(state, state.socks[index], daddr)
+    packet = state.packet
+    for index in state.tables.listeners.get((state.table, packet.netns, daddr, packet.dport), ()):
+        score = compute_score(state, state.socks[index])
         if score > best_score:
             before = len(state.via)
             state.via.append(via)
@@ -97,35 +96,13 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     return best
 
 
-def in_chain_order(state: State) -> Iterator[int]:
-    """__inet_hash(): listeners are hashed in at the head of their chain, so the newest is met first; AF_INET6 listeners
-    with SO_REUSEPORT at the tail, behind all others, so that AF_INET is met before them.
-    """
-    tail = []
-    socks = state.socks
-    for index in range(len(socks) - 1, -1, -1):
-        sock = socks[index]
-        if sock.hashed == LHASH2 and sock.num == state.packet.dport and in_table(state, sock):
-            if sock.family == AF_INET6 and sock.reuseport:
-                tail.append(index)
-            else:
-                yield index
-    yield from reversed(tail)
-
-
-def compute_score(state: State, sock: Sock, daddr: int) -> int:
+def compute_score(state: State, sock: Sock) -> int:
     """compute_score(): 0 for a listener that may not have the packet, else the better, the more it asked for.
 
-    Namespace, port and address must be the packet's, the socket must accept IPv4, and its device must fit. Then 1, and
-    1 more for each: bound to a device, AF_INET rather than AF_INET6, SO_INCOMING_CPU set to this CPU.
+    Of those with the packet's namespace, port and address: the socket must accept IPv4, and its device must fit. Then
+    1, and 1 more for each: bound to a device, AF_INET rather than AF_INET6, SO_INCOMING_CPU set to this CPU.
     """
-    if (
-        sock.netns != state.packet.netns
-        or sock.num != state.packet.dport
-        or sock.ipv6only
-        or sock.rcv_saddr != daddr
-        or not inet_sk_bound_dev_eq(state, sock)
-    ):
+    if sock.ipv6only or not inet_sk_bound_dev_eq(state, sock):
         return 0
     return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.scenario.cpu)
 
@@ -140,6 +117,32 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     return bound in (state.dif, state.packet.sdif)
 
 
-def in_table(state: State, sock: Sock) -> bool:
-    """Whether a hashed socket lies in the tables that the caller passed: those that its namespace uses."""
-    return state.scenario.netns[sock.netns].own_hashinfo == state.table
+class Tables:
+    """Who can be found by what, in the order in which the kernel meets them.
+
+    `connections`: (table, netns, daddr, rcv_saddr, dport, num) of a socket in ehash; `listeners`: (table, netns,
+    rcv_saddr, num) of one in lhash2; each gives indices of sockets, first met first. Sockets lie in the tables that
+    their namespace uses. The kernel's buckets hold others as well: they match nothing, and are not met here.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.socks, self.netns = scenario.socks, scenario.netns
+        connections: dict[tuple[int, ...], list[int]] = {}
+        heads: dict[tuple[int, ...], list[int]] = {}
+        tails: dict[tuple[int, ...], list[int]] = {}
+        for index, sock in enumerate(scenario.socks):
+            table = scenario.netns[sock.netns].own_hashinfo
+            if sock.hashed == EHASH:
+                # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
+                if sock.hash_kind != HASH_WRONG:
+                    key = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connections.setdefault(key, []).append(index)
+            elif sock.hashed == LHASH2:
+                # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
+                # all others, so that AF_INET is met before them.
+                side = tails if sock.family == AF_INET6 and sock.reuseport else heads
+                side.setdefault((table, sock.netns, sock.rcv_saddr, sock.num), []).append(index)
+        self.connections = {key: indices[::-1] for key, indices in connections.items()}
+        self.listeners = {key: indices[::-1] for key, indices in heads.items()}
+        for key, indices in tails.items():
+            self.listeners.setdefault(key, []).extend(indices)

@@ -160,8 +160,16 @@ def repair(s: Scenario) -> Scenario | None:
 
 
 def _candidates(state: _State) -> Iterator[Scenario]:
-    """One pass. Things are dropped from the last to the first, so that a step does not renumber those to come."""
+    """One pass; each step of a hostile scenario is tried as a reachable one first."""
     yield state.best._replace(hostile=0)
+    for candidate in _pass(state):
+        if candidate.hostile:
+            yield candidate._replace(hostile=0)
+        yield candidate
+
+
+def _pass(state: _State) -> Iterator[Scenario]:
+    """Things are dropped from the last to the first, so that a step does not renumber those to come."""
     yield from _fewer_socks(state)
     yield from _fewer_others(state)
     for name, choices in _CHOICES[Sock].items():
@@ -172,19 +180,25 @@ def _candidates(state: _State) -> Iterator[Scenario]:
 
 
 def _fewer_socks(state: _State) -> Iterator[Scenario]:
-    count = max(1, len(state.best.socks) // 2)
+    count = len(state.best.socks) // 2
     while count:
-        end = len(state.best.socks)
-        while end > 0:
+        for end in range(len(state.best.socks), 0, -count):
             yield without_socks(state.best, range(end - count, end))
-            end -= count
         count //= 2
+    for i in reversed(range(len(state.best.socks))):
+        before = state.best
+        for heir in (NONE, *range(len(before.socks))):
+            if heir != i and state.best is before:
+                yield without_socks(before, [i], heir)
 
 
-def without_socks(s: Scenario, gone: Iterable[int]) -> Scenario:
-    """The scenario without some sockets: what named one names nothing, a program leaves the choice. Not repaired."""
+def without_socks(s: Scenario, gone: Iterable[int], heir: int = NONE) -> Scenario:
+    """The scenario without some sockets, not repaired. What named one of them names the heir, or nothing; a slot of
+    nothing goes, a program with nothing to assign leaves the choice.
+    """
     left = [i for i in range(len(s.socks)) if i not in set(gone)]
     at = {old: new for new, old in enumerate(left)} | {NONE: NONE, LEAVE: LEAVE}
+    at |= {} if heir == NONE else dict.fromkeys(gone, at[heir])
     groups = [_with_slots(group, [slot in at for slot in group.slots]) for group in s.groups]
     netns = [[p._replace(assign=at.get(p.assign, LEAVE)) for p in net.progs] for net in s.netns]
     return s._replace(
@@ -205,10 +219,9 @@ def _with_slots(group: Group, keep: Sequence[bool]) -> Group:
 
 
 def _fewer_others(state: _State) -> Iterator[Scenario]:
-    if len(state.best.netns) > 1:
-        yield _in_namespaces(state.best, [1, 0])
-        yield _in_namespaces(state.best, [0])
-        yield _in_namespaces(state.best, [1])
+    for order in ([1, 0], [0], [1]):
+        if len(state.best.netns) > 1:
+            yield _in_namespaces(state.best, order)
     for i in reversed(range(len(state.best.groups))):
         s = state.best
         at = {old: old - (old > i) for old in range(NONE, len(s.groups))} | {i: NONE}

@@ -52,7 +52,8 @@ class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
     `first` ends it at the first finding.
 
-    Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell` gets a message for each finding and, twice a second, one with the counters.
+    Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
+    gets a message for each finding and, twice a second, one with the counters.
     """
 
     open: Callable[[], Sequence[Oracle]]

@@ -9,6 +9,9 @@ struct sk_buff;
 struct sock;
 
 void reference_stop(int why) __attribute__((noreturn));
+static int index_of(const struct sock *sk);
+static int sock_or_drop(const struct sock *sk);
+static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three);
 static void reference_warn(const char *function);
 static void reference_freed(const struct sock *sk);
 static struct sk_buff *reference_clone(const struct sk_buff *skb);

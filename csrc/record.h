@@ -10,6 +10,7 @@
 #define MAX_SLOTS 8
 #define MAX_SHOWN 16
 #define MAX_WARNS 4
+#define MAX_STEPS 128
 #define MAX_TABLE 131072
 #define MAX_CROWD 100000
 
@@ -132,17 +133,52 @@ struct outcome_record {
 	char warns[MAX_WARNS][32];	/* the functions that warned */
 };
 
-enum { NONE = -1, LEAVE = -2, FOREIGN = -3, UNSET = 2 };
+struct step_record {
+	uint32_t step;		/* enum step */
+	int64_t values[3];
+};
+
+struct trace_record {
+	uint32_t n_steps;
+	struct step_record steps[MAX_STEPS];
+};
+
+enum { NONE = -1, LEAVE = -2, FOREIGN = -3, DROP = -4, UNSET = 2 };
 enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
 enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
 enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
+/* What a traced build notes: which function of the kernel returned (see probes.h). */
+enum step {
+	STEP_SK_IS_REFCOUNTED = 1,
+	STEP_SKB_STEAL_SOCK,
+	STEP_INET_STEAL_SOCK,
+	STEP_INET_IIF,
+	STEP_INET_BOUND_DEV_EQ,
+	STEP_REFCOUNT_INC_NOT_ZERO,
+	STEP_INET_LOOKUP_ESTABLISHED,
+	STEP_BPF_SK_LOOKUP_RUN_V4,
+	STEP_INET_LOOKUP_RUN_SK_LOOKUP,
+	STEP_COMPUTE_SCORE,
+	STEP_RECIPROCAL_SCALE,
+	STEP_REUSEPORT_SELECT_SOCK_BY_HASH,
+	STEP_RUN_BPF_FILTER,
+	STEP_BPF_RUN_SK_REUSEPORT,
+	STEP_REUSEPORT_SELECT_SOCK,
+	STEP_INET_LOOKUP_REUSEPORT,
+	STEP_INET_LHASH2_LOOKUP,
+	STEP_INET_LOOKUP_LISTENER,
+	STEP_INET_LOOKUP,
+	STEP_INET_LOOKUP_SKB,
+	STEP_INET_MATCH,
+};
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);
+void reference_trace(struct trace_record *trace);
 uint32_t reference_edges(uint32_t *covered);
 double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,
 			 uint32_t repeat);

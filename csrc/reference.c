@@ -84,6 +84,25 @@ static int index_of(const struct sock *sk)
 	return FOREIGN;
 }
 
+static int sock_or_drop(const struct sock *sk)
+{
+	return IS_ERR(sk) ? DROP : index_of(sk);
+}
+
+static struct trace_record *trace;
+
+/* Where a traced build notes its steps; NULL for nowhere. */
+void reference_trace(struct trace_record *into)
+{
+	trace = into;
+}
+
+static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three)
+{
+	if (trace && trace->n_steps < MAX_STEPS)
+		trace->steps[trace->n_steps++] = (struct step_record) { step, { one, two, three } };
+}
+
 static void reference_warn(const char *function)
 {
 	unsigned int i;
@@ -474,6 +493,8 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	in = scenario;
 	out = outcome;
 	out->freed = out->n_warns = out->n_shown = 0;
+	if (trace)
+		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
 	fill();
 	sk = __inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),

@@ -1,6 +1,7 @@
-"""The command line: `skdiff fuzz`, `replay`, `extract`. Exit codes: 0 agreed, 1 mismatch found, 2 could not run."""
+"""The command line: `skdiff fuzz` and the rest. Exit codes: 0 agreed, 1 mismatch found, 2 could not run."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -11,21 +12,28 @@ from typing import Any
 from rich.console import Console
 
 from harness import bench as benchmark
+from harness import explain as explaining
 from harness import doctor as examination
 from harness import extract_report, replaying
+from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
+from harness.guarded import Guarded
 from harness.kernel.build import VARIANTS, Build, build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import find
 from harness.live import Live
+from harness.model import Model
+from harness.run import report_of, write_whole
 from harness.supervise import supervise
+from harness.text import dump, load
 from harness.worker import Job
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+REPORTS = 3  # of a run are printed
 EXIT_CODES = "exit codes: 0 the oracles agree, 1 they differ, 2 could not run"
 
 
@@ -72,6 +80,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
     say(f"engine {engine}, seed {seed}")
     with Live(errors, arguments.seconds) as live:
         total = supervise(job, reference.closure, live.message)
+    if total["mismatches"]:
+        say("reducing what was found (Ctrl-C to leave it as it is)")
+        reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), arguments.kernel, say)
     summary = {
         "kernel": {
             "version": reference.tree.version,
@@ -92,6 +103,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "gave_up": total.get("gave_up", ""),
     }
     write_json(arguments.json, summary)
+    for finding in total["mismatches"][:REPORTS]:
+        with contextlib.suppress(OSError):  # the summary says where the file should be
+            console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
     live.summary(console, summary)
     return MISMATCH if total["mismatches"] else AGREED
 
@@ -104,6 +118,45 @@ def replay(arguments: argparse.Namespace) -> int:
     if any(c["verdict"] == "unreadable" for c in result["cases"]):
         return COULD_NOT_RUN
     return AGREED if all(c["verdict"] == "agreed" for c in result["cases"]) else MISMATCH
+
+
+def reduce(arguments: argparse.Namespace) -> int:
+    """Make a case that shows a difference as small as it gets. The file itself stays; what comes out of it has neither
+    its names nor its expectations.
+    """
+    path = arguments.path
+    out = arguments.output or path.with_name(f"{path.stem}-reduced.toml")
+    case = load(path)
+    build = made(arguments.kernel)
+    with Guarded(build) as oracle, reducer.interruptible() as stopped:
+        done = reducer.reduced(case, [oracle, Model()], reducer.LIMIT_OF_ALL, stopped)
+    if done is None:
+        raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")
+    small, mismatch, reduction = done
+    try:
+        write_whole(out, dump(small))
+    except OSError as error:
+        raise CannotRun(f"cannot write {out}: {error.strerror}") from error
+    console.print(reducer.report(out, small, mismatch, build, arguments.kernel), markup=False, soft_wrap=True)
+    console.print(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
+    counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
+    steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}
+    write_json(arguments.json, {"file": str(out), **counts, **steps, "finished": reduction.finished})
+    return AGREED
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Tell which socket gets a case's packet, and why; where kernel and model differ, at which step they part."""
+    case = load(arguments.path)
+    with Guarded(made(arguments.kernel, "traced")) as oracle:
+        told = explaining.explanation(case, oracle, Model())
+    write_json(arguments.json, told.data())
+    if arguments.dot is not None:
+        explaining.draw(arguments.dot, told)
+    if arguments.svg is not None:
+        explaining.draw(arguments.svg, told, "svg")
+    told.show(console)
+    return MISMATCH if told.mismatch is not None else AGREED
 
 
 def extract(arguments: argparse.Namespace) -> int:
@@ -194,6 +247,14 @@ def parser() -> argparse.ArgumentParser:
     )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
+    sub = command(reduce, "make a case as small as it gets")
+    sub.epilog = "exit codes: 0 wrote a reduced case, 2 the oracles agree about it, or could not run"
+    sub.add_argument("path", type=Path, metavar="FILE", help="a case that shows a difference")
+    sub.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write (default: FILE-reduced.toml)")
+    sub = command(explain, "tell which socket gets a case's packet, and why")
+    sub.add_argument("path", type=Path, metavar="FILE", help="a case")
+    sub.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path for Graphviz")
+    sub.add_argument("--svg", type=Path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
     command(extract, "show what was taken out of a kernel tree")
     command(doctor, "say what is here, what is missing, and whether guidance works")
     command(bench, "measure where the time of a case goes")

@@ -12,8 +12,12 @@ from types import TracebackType
 from harness.errors import CannotRun
 from harness.kernel.build import Build, load, preload
 from harness.outcome import CRASHED, Outcome
-from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, encode, outcome
+from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, encode, outcome, steps
 from harness.scenario import Scenario
+from harness.steps import Step
+
+_TRACE_AT = SCENARIO_SIZE + OUTCOME_SIZE
+_SIZE = _TRACE_AT + TRACE_SIZE
 
 
 class Guarded:
@@ -27,9 +31,9 @@ class Guarded:
         self.name = f"Linux {build.tree.version}"
         self._folder = tempfile.TemporaryDirectory(prefix="skdiff-")
         path = Path(self._folder.name) / "records"
-        path.write_bytes(bytes(SCENARIO_SIZE + OUTCOME_SIZE))
+        path.write_bytes(bytes(_SIZE))
         with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), SCENARIO_SIZE + OUTCOME_SIZE)
+            self._memory = mmap.mmap(file.fileno(), _SIZE)
         self._path = path
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,6 +68,12 @@ class Guarded:
             raise CannotRun(f"the reference's process ended with status {process.returncode}")
         return Outcome(ended=CRASHED, signal=-process.returncode)
 
+    def trace(self, scenario: Scenario) -> list[Step]:
+        """The steps of the C, up to its death if it dies; a build of the variant "traced" has some, others none."""
+        self._memory[_TRACE_AT:_SIZE] = bytes(TRACE_SIZE)
+        self.run(scenario)
+        return steps(self._memory, _TRACE_AT)
+
     def _start(self) -> "subprocess.Popen[bytes]":
         build = self.build
         place = [str(build.folder), build.module, str(self._path)]
@@ -83,10 +93,11 @@ def main() -> None:
     folder, name, path = json.loads(sys.argv[1])
     module = load(Path(folder), name)
     with Path(path).open("r+b") as file:
-        memory = mmap.mmap(file.fileno(), SCENARIO_SIZE + OUTCOME_SIZE)
+        memory = mmap.mmap(file.fileno(), _SIZE)
     start = module.ffi.from_buffer(memory)
     scenario = module.ffi.cast("struct scenario_record *", start)
     result = module.ffi.cast("struct outcome_record *", start + SCENARIO_SIZE)
+    module.lib.reference_trace(module.ffi.cast("struct trace_record *", start + _TRACE_AT))
     module.lib.reference_guard()
     while os.read(0, 1):
         module.lib.reference_call(scenario, result)

@@ -41,7 +41,7 @@ class Live:
     def message(self, message: Mapping[str, Any]) -> None:
         """Show one message of a worker."""
         if message["kind"] == "finding":
-            self._console.print(message["report"], markup=False, soft_wrap=True)
+            self._console.print(f"found {message['signature']}: {message['file']}", markup=False, soft_wrap=True)
         elif message["kind"] == "progress":
             rate = message["cases"] / message["seconds"] if message["seconds"] else 0
             found = sum(m["count"] for m in message["mismatches"])

@@ -10,9 +10,9 @@ from cffi import FFI
 
 from harness.outcome import MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
 from harness.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from harness.steps import FUNCTIONS, Step, tidy
 
 RECORD_H = Path(__file__).resolve().parents[1] / "csrc" / "record.h"
-
 _CODES = {
     "uint8_t": "B",
     "int8_t": "b",
@@ -152,6 +152,22 @@ def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:
         (kind,) = _KIND.unpack_from(buffer, at)
         found.append((kind, *_SHOWN[kind].unpack_from(buffer, at + _SHOWN_ARGS)))
     return tuple(found)
+
+
+TRACE_SIZE: int = _ffi.sizeof("struct trace_record")
+_STEP = Struct("=I4x3q")
+_STEPS_AT = _offset("trace_record", "steps")
+
+
+def steps(buffer: Any, at: int = 0) -> list[Step]:
+    """The steps in a trace record that starts at a place of a buffer."""
+    (count,) = _KIND.unpack_from(buffer, at)
+    found = []
+    for i in range(min(count, constants.MAX_STEPS)):
+        step, *values = _STEP.unpack_from(buffer, at + _STEPS_AT + i * _STEP.size)
+        function, names = FUNCTIONS[step]
+        found.append(Step(function, tuple(values[: len(names)])))
+    return tidy(found)
 
 
 def names_agree(struct: str, fields: Sequence[str]) -> bool:

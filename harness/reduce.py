@@ -7,7 +7,7 @@ member counts one less) is left to `tame`. `reduce` takes each step that keeps t
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -371,37 +371,43 @@ def report(path: Path, case: Case, mismatch: Mismatch, build: Build, kernel: str
     return render(mismatch, case, build.tree.version, build.closure, replay)
 
 
-def reduce_findings(mismatches: list[dict[str, Any]], build: Build, kernel: str, say: Callable[[str], None]) -> None:
-    """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced stays.
+def reduce_findings(
+    mismatches: Sequence[dict[str, Any]], make: Callable[[], Build], kernel: str, say: Callable[[str], None]
+) -> None:
+    """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
+    not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
 
-    `mismatches` are those of `supervise`: they get "reduced", and "merged" where files have gone. Ctrl-C ends it.
+    `mismatches` are those of `supervise`: they get "reduced", and "merged", the number of their files that have gone.
     """
     deadline = time.monotonic() + LIMIT_OF_ALL
     todo = [(finding, finding["file"]) for finding in mismatches]
     todo += [(finding, other) for finding in mismatches for other in finding.get("others", ())]
     kept: dict[Scenario, str] = {}
-    with Guarded(build) as reference, interruptible() as stopped:
+    with interruptible() as stopped, ExitStack() as stack:
+        try:
+            reference = stack.enter_context(Guarded(make()))
+        except CannotRun as error:
+            say(f"not reduced: {error}")
+            return
         for number, (finding, file) in enumerate(todo):
             path, left = Path(file), deadline - time.monotonic()
             if left <= 0 or stopped():
-                say(f"{len(todo) - number} findings are kept as they were found")
-                break
+                say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
+                return
             try:
                 done = reduced(load(path), [reference, Model()], min(LIMIT, left), stopped)
                 if done is None or done[1].signature != finding["signature"]:
-                    say(f"{shell_path(path)}: does not show its difference again, kept as it is")
-                    continue
-                case, mismatch, _ = done
-                if kept.setdefault(case.scenario, file) != file:  # of this signature, so one of the others
-                    finding["others"].remove(file)
-                    finding["merged"] = finding.get("merged", 0) + 1
+                    say(f"{file}: does not show its difference again, left as it was found")
+                elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
                     path.unlink()
                     report_of(path).unlink(missing_ok=True)
-                    continue
-                _, _, said = report_of(path).read_text().partition(SAID)
-                text = report(path, case, mismatch, build, kernel)
-                write_whole(path, dump(case))
-                write_whole(report_of(path), text + (SAID + said if said else ""))
-                finding.setdefault("reduced", case.found["reduced"])
+                    finding["others"].remove(file)
+                    finding["merged"] = finding.get("merged", 0) + 1
+                else:
+                    _, _, said = report_of(path).read_text().partition(SAID)
+                    text = report(path, done[0], done[1], reference.build, kernel)
+                    write_whole(path, dump(done[0]))
+                    write_whole(report_of(path), text + SAID * bool(said) + said)
+                    finding.setdefault("reduced", done[0].found["reduced"])
             except (CannotRun, OSError) as error:
-                say(f"{shell_path(path)}: not reduced: {error}")
+                say(f"{file}: not reduced: {error}")

@@ -6,8 +6,9 @@ from typing import Any
 
 from harness.kernel.build import Build, load
 from harness.outcome import Outcome
-from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, encode, encode_frame, outcome
+from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, encode, encode_frame, outcome, steps
 from harness.scenario import Scenario
+from harness.steps import Step
 
 
 class Reference:
@@ -35,6 +36,7 @@ class Reference:
         self._in = module.ffi.cast("struct scenario_record *", module.ffi.from_buffer(self._scenario))
         self._out = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(self._outcome))
         self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
+        self._trace = module.lib.reference_trace
         self._crowded = module.lib.reference_crowded
         self._tables: tuple[Any, ...] = (None, None, None)
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
@@ -53,6 +55,16 @@ class Reference:
     def call(self) -> None:
         """Run the record that is in the buffer as it is, and leave the outcome record unread."""
         self._call(self._in, self._out)
+
+    def trace(self, scenario: Scenario) -> list[Step]:
+        """The steps of the C; a build of the variant "traced" has some, others none."""
+        trace = bytearray(TRACE_SIZE)
+        self._trace(self._ffi.cast("struct trace_record *", self._ffi.from_buffer(trace)))
+        try:
+            self.run(scenario)
+        finally:
+            self._trace(self._ffi.NULL)
+        return steps(trace)
 
     def crowded(self, scenario: Scenario, crowd: int, repeat: int) -> float:
         """Nanoseconds of one lookup with `crowd` unrelated sockets in the tables, the mean of `repeat`."""

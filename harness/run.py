@@ -123,9 +123,8 @@ class Run:
         first = not known["file"]
         known.update(file=str(path), size=len(scenario.socks))
         if first:
-            message = {"kind": "finding", "signature": mismatch.signature, "file": str(path)}
             self.stopped = self.stopped or self.first
-            self.tell({**message, "report": (path.parent / "report.txt").read_text()})
+            self.tell({"kind": "finding", "signature": mismatch.signature, "file": str(path)})
 
     def counters(self, kind: str) -> dict[str, Any]:
         """The run so far, as a message."""

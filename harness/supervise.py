@@ -18,7 +18,7 @@ from harness.model import Model
 from harness.outcome import CRASHED, Outcome
 from harness.record import SCENARIO_SIZE, decode
 from harness.rules import problems
-from harness.run import Origin, write_finding
+from harness.run import SAID, Origin, report_of, write_finding
 from harness.worker import Job, shared_buffer
 
 MAX_DEATHS = 10
@@ -71,6 +71,7 @@ def merge(total: dict[str, Any], part: Mapping[str, Any]) -> None:
     for m in part.get("mismatches", []):
         if m["signature"] in known:
             known[m["signature"]]["count"] += m["count"]
+            known[m["signature"]].setdefault("others", []).append(m["file"])
         else:
             total["mismatches"].append({key: m[key] for key in ("signature", "file", "count")})
 
@@ -123,7 +124,7 @@ def _keep_crash(job: Job, closure: str, number: int, in_flight: Path, errors: st
     assert mismatch is not None
     origin = Origin(job.version, closure, job.engine, job.seed, job.kernel_argument)
     path = write_finding(Path(job.findings), scenario, mismatch, origin)
-    report = (path.parent / "report.txt").read_text()
     if errors:
-        report += f"\nthe process said: {errors}\n"
-    return {"kind": "finding", "signature": mismatch.signature, "file": str(path), "report": report}
+        with report_of(path).open("a") as report:
+            report.write(f"{SAID}{errors}\n")
+    return {"kind": "finding", "signature": mismatch.signature, "file": str(path)}

@@ -29,7 +29,8 @@ def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
     return tuple(_table(pool) for pool in pools.values())
 
 
-_PROGS, _SLOTS = constants.MAX_PROGS, constants.MAX_SLOTS
+_PROGS: int = constants.MAX_PROGS
+_SLOTS: int = constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
 _GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
@@ -43,7 +44,7 @@ _HEAD_AT = len(_COUNTS)
 _PACKET_AT = _HEAD_AT + len(_HEAD)
 _NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
 _GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
-_ALL = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
+_ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
 
 
 def draw(data: bytes) -> Raw:

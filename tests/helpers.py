@@ -23,7 +23,7 @@ from harness.scenario import (
 )
 
 # The plain packet goes from PEER:40000 to HERE:80 and comes in by device 1.
-PEER, HERE, ELSEWHERE = 0x0A000001, 0x0A000002, 0xC0A80105
+PEER, HERE, ELSEWHERE = Packet().saddr, Packet().daddr, 0xC0A80105
 MASK = 0xFFFFFFFF
 
 

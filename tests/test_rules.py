@@ -173,6 +173,7 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
             carries(connection()),
             carries(connection(rcu_free=1), destructor=EDEMUX),
             carries(timewait()),
+            carries(request(listener=1), listener()),
             carries(listener(), destructor=EDEMUX),
         )
     ),
@@ -189,6 +190,7 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
         scenario(listener(family=AF_INET6, ipv6only=1, rcv_saddr=HERE)),
     ),
     *((TCP_CONNECTION, scenario(connection(**{field: 0}))) for field in ("daddr", "rcv_saddr", "dport")),
+    (TCP_CONNECTION, scenario(timewait(protocol=IPPROTO_SCTP))),
     ("socket 0: listeners and closed sockets are not in ehash", scenario(connection(state=TCP_LISTEN))),
     ("socket 0: listeners and closed sockets are not in ehash", scenario(connection(state=TCP_CLOSE))),
     ("socket 0: a socket that somebody can find has references", scenario(listener(refcnt=0))),
@@ -259,6 +261,13 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     ("group 0: ids are unique, 1 here", scenario(groups=(Group(reuseport_id=2),))),
     ("group 1: ids are unique, 2 here", scenario(groups=(Group(), Group()))),
 ]
+# Broken along with another rule.
+TOGETHER: list[tuple[str, Scenario]] = [
+    (REFUSED, runs(Program(assign=0), listener(rcu_free=0))),
+    (REFUSED, runs(Program(assign=0), udp(state=TCP_LISTEN))),
+    (TCP_CONNECTION, scenario(connection(ipv6only=1, family=AF_INET6))),
+    (COOKIE_ALONE, carries(cookie())),
+]
 # What these rules forbid is forbidden by another too.
 ALSO = {
     "socket 0: listeners and closed sockets are not in ehash": ["socket 0: a listening or closed socket has no peer"]
@@ -275,6 +284,12 @@ def test_what_the_c_does_not_accept_is_a_problem_hostile_or_not(problem: str, ca
 def test_what_no_system_call_makes_is_a_problem_unless_hostile(problem: str, case: Scenario) -> None:
     assert problems(case) == [problem, *ALSO.get(problem, [])]
     assert problems(case._replace(hostile=1)) == []
+
+
+@pytest.mark.parametrize(("problem", "case"), TOGETHER)
+def test_a_rule_fires_beside_another(problem: str, case: Scenario) -> None:
+    assert problem in problems(case)
+    assert len(problems(case)) == 2
 
 
 def yielded() -> list[str]:

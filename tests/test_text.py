@@ -27,7 +27,7 @@ from harness.scenario import (
 )
 from harness.text import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role, unmet
 from tests.arbitrary import valid_scenarios
-from tests.helpers import HERE, PEER, connection, cookie, listener, scenario, timewait, udp
+from tests.helpers import HERE, connection, cookie, listener, scenario, timewait, udp
 
 HOSTILE = "version = 1\n[scenario]\nhostile = true\n"
 ONE = HOSTILE + '[[sock]]\nname = "a"\n'
@@ -377,7 +377,3 @@ def test_strange_outcomes_meet_no_plain_expectation() -> None:
     assert unmet(expecting(refcounted=True), SEEN._replace(refcounted=UNSET)) == ["refcounted is 2, expected True"]
     assert unmet(expecting(ended="returned"), Outcome(ended=CRASHED)) == ["ended is crashed, expected returned"]
     assert unmet(expecting(refcnt={"a": 1}), Outcome(ended=STUCK)) == ["refcnt of a is None, expected 1"]
-
-
-def test_addresses_in_helpers_are_those_of_the_plain_packet() -> None:
-    assert (Packet().saddr, Packet().daddr) == (PEER, HERE)

@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "coverage": (("-O0", "--coverage"), ("--coverage",)),
+    "traced": (("-DTRACED",), ()),
 }
 # Coverage for libFuzzer: clang's inline counters, or gcc's hooks with csrc/trace.c to make counters of them.
 _GUIDED = {
@@ -126,7 +127,7 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
         return _read(report, folder, tree)
     if say is not None:
         say(f"extracting and building the lookup of Linux {tree.version} ({variant}, {cc})")
-    closure = extract(tree.path, manifest)
+    closure = extract(tree.path, manifest, traced=variant == "traced")
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
         work = Path(name) / "build"

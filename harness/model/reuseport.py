@@ -15,14 +15,16 @@ def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
     Only the flag SO_REUSEPORT of the socket found asks the group. `daddr` is what the search was for: the wildcard
     search asks for 0.0.0.0, so all packets to a wildcard group share that part of the hash.
     """
-    sock = state.socks[index]
-    if not sock.reuseport:
-        return NONE
-    packet = state.packet
-    phash = inet_ehashfn(
-        state.scenario.hash_secret, state.netns.hash_mix, daddr, packet.dport, packet.saddr, packet.sport
-    )
-    return reuseport_select_sock(state, index, phash)
+    chosen = NONE
+    if state.socks[index].reuseport:
+        packet = state.packet
+        phash = inet_ehashfn(
+            state.scenario.hash_secret, state.netns.hash_mix, daddr, packet.dport, packet.saddr, packet.sport
+        )
+        chosen = reuseport_select_sock(state, index, phash)
+        state.note("reuseport_select_sock", index, phash, chosen)
+    state.note("inet_lookup_reuseport", index, chosen)
+    return chosen
 
 
 def reuseport_select_sock(state: State, index: int, phash: int) -> int:
@@ -39,12 +41,15 @@ def reuseport_select_sock(state: State, index: int, phash: int) -> int:
     chosen = NONE
     if group.prog == SK_REUSEPORT:
         chosen = bpf_run_sk_reuseport(state, number, group, index, phash)
+        state.note("bpf_run_sk_reuseport", chosen)
     elif group.prog != PROG_NONE:
         chosen = run_bpf_filter(state, number, group)
+        state.note("run_bpf_filter", chosen)
     if chosen != NONE:
         state.via.append("group by program" if chosen != DROP else "drop")
         return chosen
     chosen = reuseport_select_sock_by_hash(state, group, phash)
+    state.note("reuseport_select_sock_by_hash", chosen)
     if chosen != NONE:
         state.via.append("group by hash")
     return chosen
@@ -95,6 +100,7 @@ def reuseport_select_sock_by_hash(state: State, group: Group, phash: int) -> int
     """
     live = group.slots[: group.num_socks]
     start = reciprocal_scale(phash, group.num_socks)
+    state.note("reciprocal_scale", phash, group.num_socks, start)
     willing = [i for i in live[start:] + live[:start] if state.socks[i].state != TCP_ESTABLISHED]
     if group.incoming_cpu:
         cpu = state.scenario.cpu

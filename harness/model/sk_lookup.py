@@ -11,6 +11,7 @@ def inet_lookup_run_sk_lookup(state: State) -> int:
     unless they asked to leave the group out. The group's hash uses the packet's own address.
     """
     chosen, no_reuseport = bpf_sk_lookup_run_v4(state)
+    state.note("bpf_sk_lookup_run_v4", chosen, no_reuseport)
     if chosen == DROP:
         state.via.append("drop")
     if chosen in (NONE, DROP):

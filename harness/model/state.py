@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from harness.scenario import Scenario
+from harness.steps import Step
 
 if TYPE_CHECKING:
     from harness.model.tables import Tables
@@ -33,7 +34,7 @@ class State:
             "destructor",
             "data_len",
         ),
-        *("refcnt", "listener", "warns", "shown", "via"),
+        *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
 
     def __init__(self, scenario: Scenario, tables: "Tables") -> None:
@@ -57,6 +58,12 @@ class State:
         self.warns: list[str] = []
         self.shown: list[tuple[int, ...]] = []
         self.via: list[str] = []
+        self.steps: list[Step] | None = None
+
+    def note(self, function: str, *values: int) -> None:
+        """A kernel function returns; told to whoever wants to follow the steps (see harness/steps.py)."""
+        if self.steps is not None:
+            self.steps.append(Step(function, values))
 
     def warn(self, function: str) -> None:
         """A WARN_ON_ONCE() of `function`: it is noted once."""

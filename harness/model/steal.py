@@ -24,6 +24,7 @@ def inet_steal_sock(state: State) -> int:
     """
     assigned = state.packet.destructor == PFREE
     index = skb_steal_sock(state)
+    state.note("skb_steal_sock", index, state.refcounted)
     if index == NONE:
         return NONE
     state.via.append("stolen")
@@ -61,8 +62,9 @@ def skb_steal_sock(state: State) -> int:
         listener = state.listener[index]
         state.listener[index] = NONE
         return listener
-    elif sock.kind != KIND_FULL or not sock.rcu_free:
-        state.refcounted = 1
+    else:
+        state.refcounted = int(sock.kind != KIND_FULL or not sock.rcu_free)
+        state.note("sk_is_refcounted", index, state.refcounted)
     state.skb_sk = NONE
     state.destructor = DESTRUCTOR_NONE
     return index

@@ -30,8 +30,12 @@ def inet_lookup_established(state: State) -> int:
     connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
     for index in state.tables.connections.get(connection, ()):
         sock = state.socks[index]
-        if inet_sk_bound_dev_eq(state, sock):
-            if not refcount_inc_not_zero(state, index):
+        fits = inet_sk_bound_dev_eq(state, sock)
+        state.note("inet_match", index, int(fits))
+        if fits:
+            taken = refcount_inc_not_zero(state, index)
+            state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
+            if not taken:
                 return NONE
             if sock.no_pprev:
                 raise Stuck
@@ -65,11 +69,14 @@ def inet_lookup_listener(state: State) -> int:
     """
     if state.scenario.sk_lookup_enabled and not state.scenario.foreign_hashinfo:
         chosen = inet_lookup_run_sk_lookup(state)
+        state.note("inet_lookup_run_sk_lookup", chosen)
         if chosen != NONE:
             return chosen
     chosen = inet_lhash2_lookup(state, state.packet.daddr, "exact listener")
+    state.note("inet_lhash2_lookup", state.packet.daddr, chosen)
     if chosen == NONE:
         chosen = inet_lhash2_lookup(state, INADDR_ANY, "wildcard listener")
+        state.note("inet_lhash2_lookup", INADDR_ANY, chosen)
     return chosen
 
 
@@ -83,6 +90,7 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     packet = state.packet
     for index in state.tables.listeners.get((state.table, packet.netns, daddr, packet.dport), ()):
         score = compute_score(state, state.socks[index])
+        state.note("compute_score", index, score)
         if score > best_score:
             before = len(state.via)
             state.via.append(via)
@@ -111,10 +119,10 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     """include/net/inet_sock.h inet_bound_dev_eq(): a bound socket wants the packet's device, or the one that it came in
     by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept.
     """
-    bound = sock.bound_dev_if
-    if not bound:
-        return not state.packet.sdif or bool(state.netns.tcp_l3mdev_accept)
-    return bound in (state.dif, state.packet.sdif)
+    bound, sdif = sock.bound_dev_if, state.packet.sdif
+    fits = bound in (state.dif, sdif) if bound else not sdif or bool(state.netns.tcp_l3mdev_accept)
+    state.note("inet_bound_dev_eq", bound, int(fits))
+    return fits
 
 
 class Tables:

@@ -278,9 +278,11 @@ def test_a_short_header_is_pulled_all_the_same(reference: Reference, doff: int) 
     agree(reference, filtered(1, packet, hostile=1), sk=0, shown=shown(packet, 0))
 
 
-@pytest.mark.parametrize(("data_len", "left"), [(40, 40), (41, 40), (50, 40), (60, 40)])
-def test_a_header_in_the_pages_is_pulled_for_good(reference: Reference, data_len: int, left: int) -> None:
-    packet = Packet(len=60, data_len=data_len)
+@pytest.mark.parametrize(
+    ("length", "data_len", "left"), [(60, 40, 40), (60, 41, 40), (60, 50, 40), (60, 60, 40), (20, 1, 0), (20, 20, 0)]
+)
+def test_a_header_in_the_pages_is_pulled_for_good(reference: Reference, length: int, data_len: int, left: int) -> None:
+    packet = Packet(len=length, data_len=data_len)
     case = filtered(1, packet, hostile=1)
     agree(reference, case, sk=0, skb_data_len=left, shown=shown(packet, left))
 

@@ -12,6 +12,8 @@ from harness.scenario import (
     HASH_WRONG,
     INT_MAX,
     KIND_REQUEST,
+    LHASH2,
+    NOWHERE,
     REFCOUNT_SATURATED,
     SK_DROP,
     SK_REUSEPORT,
@@ -45,6 +47,7 @@ def test_without_sockets_nothing_is_found(reference: Reference) -> None:
 
 def test_an_unhashed_socket_is_not_found(reference: Reference) -> None:
     agree(reference, scenario(Sock()), **NOTHING)
+    agree(reference, scenario(connection(hashed=NOWHERE), listener(hashed=NOWHERE), hostile=1), **NOTHING)
 
 
 # --- established ---
@@ -354,8 +357,9 @@ def test_a_namespace_finds_its_sockets_in_its_tables(reference: Reference, make:
 
 
 @pytest.mark.parametrize("make", [connection, listener])
-def test_the_tables_of_somebody_else_have_none_of_ours(reference: Reference, make: Any) -> None:
-    netns = (Netns(), Netns(own_hashinfo=1))
+@pytest.mark.parametrize("own", [0, 1])
+def test_the_tables_of_somebody_else_have_none_of_ours(reference: Reference, make: Any, own: int) -> None:
+    netns = (Netns(own_hashinfo=own), Netns(own_hashinfo=1 - own))
     case = scenario(make(netns=0), make(netns=1), netns=netns, foreign_hashinfo=1, hostile=1)
     agree(reference, case, **NOTHING)
 
@@ -369,6 +373,10 @@ def test_the_state_of_a_listener_is_not_looked_at(reference: Reference) -> None:
 
 def test_a_listener_without_references_is_found_all_the_same(reference: Reference) -> None:
     agree(reference, scenario(listener(refcnt=0), hostile=1), sk=0, **WILDCARD)
+
+
+def test_a_connection_among_the_listeners_is_a_listener_there(reference: Reference) -> None:
+    agree(reference, scenario(connection(hashed=LHASH2), hostile=1), sk=0, **EXACT)
 
 
 def test_a_listener_in_ehash_is_a_connection_there(reference: Reference) -> None:

@@ -27,6 +27,7 @@ from harness.model import Model
 from harness.run import report_of, write_whole
 from harness.supervise import supervise
 from harness.text import dump, load
+from harness.triage import triage
 from harness.worker import Job
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
@@ -83,6 +84,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
     if total["mismatches"]:
         say("reducing what was found (Ctrl-C to leave it as it is)")
         reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), arguments.kernel, say)
+        total["mismatches"] = triage(
+            total["mismatches"], lambda: made(arguments.kernel, "traced"), arguments.kernel, arguments.findings, say
+        )
     summary = {
         "kernel": {
             "version": reference.tree.version,

@@ -143,17 +143,31 @@ def size(scenario: Scenario) -> tuple[int, ...]:
 
 def repair(s: Scenario) -> Scenario | None:
     """The valid scenario nearest to this one: itself if it is valid; None if there is none near."""
+    if problems(s) and not s.hostile:
+        s = _derive(s)  # often enough, and `tame` would give up more
     if not problems(s):
         return s
     netns = [(list(net[:-1]), [list(program) for program in net.progs]) for net in s.netns]
     groups = [(list(group[:-1]), list(group.slots)) for group in s.groups]
     fields: list[Any] = list(s)
-    tamed = tame(
-        pools.Raw(
-            fields[: Scenario._fields.index("packet")], list(s.packet), netns, groups, [list(sock) for sock in s.socks]
-        )
-    )
+    head = fields[: Scenario._fields.index("packet")]
+    tamed = tame(pools.Raw(head, list(s.packet), netns, groups, [list(sock) for sock in s.socks]))
     return None if problems(tamed) else tamed
+
+
+def _derive(s: Scenario) -> Scenario:
+    """A reachable scenario with those fields of `_DERIVED` that need nothing else to change."""
+    groups = []
+    for i, group in enumerate(s.groups):
+        members = [sock for sock in s.socks if sock.group == i]
+        inany = int(members[0].rcv_saddr == 0) if members else group.bind_inany
+        asked = sum(sock.incoming_cpu >= 0 for sock in members)
+        groups.append(group._replace(reuseport_id=i + 1, incoming_cpu=asked, bind_inany=inany))
+    return s._replace(
+        sk_lookup_enabled=int(any(net.progs for net in s.netns)),
+        netns=tuple(net._replace(run_array=int(bool(net.progs))) for net in s.netns),
+        groups=tuple(groups),
+    )
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -230,7 +244,10 @@ def _fewer_others(state: _State) -> Iterator[Scenario]:
     for i in range(len(state.best.groups)):
         for j in reversed(range(len(state.best.groups[i].slots))):
             group = state.best.groups[i]
-            yield _put(state.best, (Group, i, 0), _with_slots(group, [k != j for k in range(len(group.slots))]))
+            less = _put(state.best, (Group, i, 0), _with_slots(group, [k != j for k in range(len(group.slots))]))
+            yield less
+            member = group.slots[j]
+            yield _put(less, (Sock, member, 0), less.socks[member]._replace(group=NONE))
     for i in range(len(state.best.netns)):
         for j in reversed(range(len(state.best.netns[i].progs))):
             net = state.best.netns[i]

@@ -143,8 +143,8 @@ class Tables:
             if sock.hashed == EHASH:
                 # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
                 if sock.hash_kind != HASH_WRONG:
-                    key = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
-                    connections.setdefault(key, []).append(index)
+                    connection = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
                 # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
                 # all others, so that AF_INET is met before them.

@@ -1,0 +1,103 @@
+"""Triage: the findings of a run by their cause, one small case each, told as a story."""
+
+from collections.abc import Callable, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.compare import Mismatch
+from harness.errors import CannotRun
+from harness.explain import Explanation, explanation
+from harness.guarded import Guarded
+from harness.kernel.build import Build
+from harness.model import Model
+from harness.outcome import ENDED_NAMES, RETURNED
+from harness.report import shell_path
+from harness.run import SAID, report_of, write_whole
+from harness.text import Case, dump, load
+
+WIDTH = 110
+
+
+def cause(told: Explanation, mismatch: Mismatch) -> str:
+    """The signature by cause: the kernel function in which the sides part, and the first thing that came of it.
+
+    Stable over seeds and engines; a patch with several effects may have several."""
+    ended = [ENDED_NAMES[o.ended] for o in mismatch.outcomes if o.ended != RETURNED]
+    return f"{told.parted.function or 'outcome'}-{sorted(ended)[0] if ended else mismatch.fields[0]}"
+
+
+def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path) -> str:
+    """A finding for people: what, where the sides part, and the commands to go on with."""
+    out = StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
+    console.print(f"MISMATCH {signature}", markup=False, soft_wrap=True)
+    console.print(f"kernel {build.tree.version}, closure {build.closure}", markup=False, soft_wrap=True)
+    console.print()
+    told.show(console)
+    console.print()
+    for verb in ("replay", "explain"):
+        console.print(f"{verb}: skdiff {verb} --kernel {kernel} {shell_path(path)}", markup=False, soft_wrap=True)
+    return out.getvalue()
+
+
+def triage(
+    mismatches: Sequence[dict[str, Any]],
+    make: Callable[[], Build],
+    kernel: str,
+    folder: Path,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Sort a run's findings by cause: the smallest case of each moves to `folder`/cause/case.toml, the others of the
+    same cause go. What cannot be traced stays where it is, under the name that it has. Returns signature, file and
+    count of each. Never raises CannotRun."""
+    left: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        with Guarded(make()) as reference:
+            for finding in mismatches:
+                for file in (finding["file"], *finding.get("others", ())):
+                    case = load(Path(file))
+                    told = explanation(case, reference, Model())
+                    if told.mismatch is None:
+                        left.append({**finding, "file": file})
+                        continue
+                    name = cause(told, told.mismatch)
+                    known = found.setdefault(name, {"count": 0, "files": [], "best": None, "size": 0})
+                    known["count"] += finding["count"] if file == finding["file"] else 0
+                    known["files"].append(Path(file))
+                    size = len(dump(Case(case.scenario)))
+                    if known["best"] is None or size < known["size"]:
+                        known.update(best=(case, told), size=size)
+            sorted_out = [_settle(name, known, reference.build, kernel, folder) for name, known in found.items()]
+    except (CannotRun, OSError) as error:
+        say(f"not sorted by cause: {error}")
+        return list(mismatches)
+    return sorted(sorted_out, key=lambda m: -m["count"]) + left
+
+
+def _settle(name: str, known: dict[str, Any], build: Build, kernel: str, folder: Path) -> dict[str, Any]:
+    """Write the best case of a cause to its place, then remove what it came from."""
+    case, told = known["best"]
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    ours, number = set(known["files"]), 1
+    path = place / "case.toml"
+    while path.exists() and path not in ours:  # another run's
+        number += 1
+        path = place / f"case-{number}.toml"
+    said = ""
+    if case.path is not None and report_of(case.path).exists():
+        _, mark, rest = report_of(case.path).read_text().partition(SAID)
+        said = mark + rest
+    found = {**case.found, "signature": name}
+    write_whole(path, dump(Case(case.scenario, case.why, found, case.expect, case.socks, case.groups)))
+    write_whole(report_of(path), report(told, name, build, kernel, path) + said)
+    for old in ours - {path}:
+        old.unlink(missing_ok=True)
+        report_of(old).unlink(missing_ok=True)
+        if not any(old.parent.iterdir()):
+            old.parent.rmdir()
+    return {"signature": name, "file": str(path), "count": known["count"]}

@@ -14,7 +14,7 @@ from rich.console import Console
 from harness import bench as benchmark
 from harness import explain as explaining
 from harness import doctor as examination
-from harness import extract_report, replaying
+from harness import extract_report, keeping, replaying
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -24,6 +24,7 @@ from harness.kernel.closure import Manifest
 from harness.kernel.source import find
 from harness.live import Live
 from harness.model import Model
+from harness.reference import Reference
 from harness.run import report_of, write_whole
 from harness.supervise import supervise
 from harness.text import dump, load
@@ -163,6 +164,27 @@ def explain(arguments: argparse.Namespace) -> int:
     return MISMATCH if told.mismatch is not None else AGREED
 
 
+def keep(arguments: argparse.Namespace) -> int:
+    """Move a finding into corpus/regressions, with what the rules expect of it."""
+    target = keeping.keep(arguments.path, arguments.name, arguments.why, Model())
+    console.print(f"kept as {target}; replay: skdiff replay {target}", markup=False, soft_wrap=True)
+    return AGREED
+
+
+def distill(arguments: argparse.Namespace) -> int:
+    """Make corpus/seeds the small covering set of what is kept and of random cases: one case for each kind of answer
+    of each kernel function.
+    """
+    reference, model = Reference(made(arguments.kernel, "traced")), Model()
+    kept = [load(path).scenario for path in replaying.files([])]
+    candidates = [*kept, *keeping.drawn(arguments.cases, arguments.seed or 0)]
+    say(f"distilling {len(candidates)} cases")
+    chosen = keeping.distil(candidates, lambda scenario: keeping.features(reference, model, scenario))
+    keeping.write_seeds(chosen, model)
+    console.print(f"{len(chosen)} seeds of {len(candidates)} cases in {keeping.SEEDS}", markup=False, soft_wrap=True)
+    return AGREED
+
+
 def extract(arguments: argparse.Namespace) -> int:
     """Show what was taken out of the kernel tree, and what stands in for the rest."""
     reference = made(arguments.kernel)
@@ -259,6 +281,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("path", type=Path, metavar="FILE", help="a case")
     sub.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path for Graphviz")
     sub.add_argument("--svg", type=Path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
+    sub = command(keep, "move a finding into the regressions")
+    sub.add_argument("path", type=Path, metavar="FINDING", help="its case.toml")
+    sub.add_argument("--name", required=True, help="the name of its file there")
+    sub.add_argument("--why", default="", help="the story in a sentence or two")
+    sub = command(distill, "make corpus/seeds a small covering set")
+    sub.add_argument(
+        "--cases", type=_number, default=30000, metavar="N", help="random candidates (default: %(default)s)"
+    )
+    sub.add_argument("--seed", type=_number, metavar="N", help="of the random candidates (default: 0)")
     command(extract, "show what was taken out of a kernel tree")
     command(doctor, "say what is here, what is missing, and whether guidance works")
     command(bench, "measure where the time of a case goes")

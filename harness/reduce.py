@@ -244,6 +244,8 @@ def _fewer_others(state: _State) -> Iterator[Scenario]:
     for i in range(len(state.best.groups)):
         for j in reversed(range(len(state.best.groups[i].slots))):
             group = state.best.groups[i]
+            if j >= len(group.slots):  # the last step took more than one
+                continue
             less = _put(state.best, (Group, i, 0), _with_slots(group, [k != j for k in range(len(group.slots))]))
             yield less
             member = group.slots[j]
@@ -365,10 +367,11 @@ def reduced(
     reduction = reduce(case.scenario, differs, limit_seconds, stopped)
     before, after = len(case.scenario.socks), len(reduction.scenario.socks)
     told = f"{before} to {after} socket{'s' * (after != 1)} in {reduction.tried} steps"
-    last = seen[-1]
-    fields = {"signature": last.signature, "oracles": list(last.names), "fields": list(last.fields)}
     told += "" if reduction.finished else ", stopped early"
-    return Case(reduction.scenario, case.why, {**case.found, **fields, "reduced": told}), last, reduction
+    last = seen[-1]
+    found = {"signature": last.signature, "oracles": list(last.names), **case.found}
+    found |= {"fields": list(last.fields), "reduced": told}
+    return Case(reduction.scenario, case.why, found), last, reduction
 
 
 @contextmanager

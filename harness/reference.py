@@ -19,6 +19,7 @@ class Reference:
     """
 
     def __init__(self, build: Build, buffer: Any = None) -> None:
+        self.build = build
         self._open(build.load(), f"Linux {build.tree.version}", buffer)
 
     @classmethod

@@ -50,7 +50,7 @@ class Origin:
 @dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
-    `first` ends it at the first finding.
+    `first` ends it at the first finding. `scratch` is a folder that is gone after the run.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -68,6 +68,7 @@ class Run:
     stopped: bool = False
     arguments: tuple[str, ...] = ()
     first: bool = False
+    scratch: Path = Path()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

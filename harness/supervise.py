@@ -43,12 +43,14 @@ def supervise(job: Job, closure: str, tell: Tell) -> dict[str, Any]:
                 cases=max(1, job.cases - total["cases"]) if job.cases else 0,
                 seconds=max(0.1, job.seconds - total["seconds"]) if job.seconds else 0,
             )
-            last, status, errors = _one(part, tell)
+            last, status, errors, interrupted = _one(part, tell)
             merge(total, last)
             if last.get("kind") == "done":
                 return total
             if last.get("kind") == "cannot":
                 raise CannotRun(last["why"])
+            if interrupted:  # it may not have come so far as to sum up
+                return total
             if not last and status >= 0:
                 raise CannotRun(f"the worker ended with status {status}: {errors or 'no message'}")
             finding = _keep_crash(part, closure, -status, in_flight, errors)
@@ -76,8 +78,10 @@ def merge(total: dict[str, Any], part: Mapping[str, Any]) -> None:
             total["mismatches"].append({key: m[key] for key in ("signature", "file", "count")})
 
 
-def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str]:
-    """One life of a worker: its last counters, its exit status (negative: a signal), the end of what it complained."""
+def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str, bool]:
+    """One life of a worker: its last counters, its exit status (negative: a signal), the end of what it complained,
+    and whether somebody pressed Ctrl-C."""
+    interrupted = False
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "harness.worker", str(writing), json.dumps(asdict(job))]
     last: dict[str, Any] = {}
@@ -91,6 +95,7 @@ def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str]:
                 try:
                     line = messages.readline()
                 except KeyboardInterrupt:  # the worker got it too, and ends its run
+                    interrupted = True
                     process.send_signal(signal.SIGINT)
                     continue
                 if not line:
@@ -107,10 +112,10 @@ def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str]:
                 status = process.wait()
                 break
             except KeyboardInterrupt:
-                continue
+                interrupted = True
         complaints.seek(0)
         lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-    return last, status, " | ".join(lines[-3:]) if len(lines) < 40 else lines[0]
+    return last, status, " | ".join(lines[-3:]) if len(lines) < 40 else lines[0], interrupted
 
 
 def _keep_crash(job: Job, closure: str, number: int, in_flight: Path, errors: str) -> dict[str, Any]:

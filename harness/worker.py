@@ -68,6 +68,7 @@ def work(job: Job, channel: int) -> None:
     origin = Origin(made.tree.version, made.closure, job.engine, job.seed, job.kernel_argument)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
+    run.scratch = Path(job.in_flight).parent
     run.arguments, run.first = tuple(job.arguments), job.first
     ENGINES[job.engine](run)
     tell(run.counters("done"))

@@ -18,7 +18,7 @@ SKDIFF = [sys.executable, "-m", "harness.cli"]
 
 def test_a_run_that_agrees_exits_0_and_says_what_it_did(kernel_tree, tmp_path, capsys):
     summary = tmp_path / "summary.json"
-    assert cli.main(["fuzz", "--cases", "500", "--seed", "1", "--json", str(summary)]) == 0
+    assert cli.main(["fuzz", "--engine", "random", "--cases", "500", "--seed", "1", "--json", str(summary)]) == 0
     told = json.loads(summary.read_text())
     assert told["kernel"]["version"] == kernel_tree.version
     assert len(told["kernel"]["closure"]) == 64
@@ -95,7 +95,7 @@ def test_an_unmet_expectation_exits_1(tmp_path, capsys):
     assert "refcounted is False, expected True" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wait", [0.2, 3.0])
+@pytest.mark.parametrize("wait", [0.2, 0.7, 3.0])
 def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, wait, tmp_path):
     cli.made("6.12")  # what is interrupted is the run
     process = subprocess.Popen(
@@ -110,8 +110,5 @@ def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, wait, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert "Traceback" not in err
-    assert process.returncode in ((0, 2) if wait < 1 else (0,))  # before it began there is nothing to sum up
-    if process.returncode == 0:
-        assert "no difference" in out
-    else:
-        assert "interrupted" in err
+    assert process.returncode == 0, err
+    assert "no difference" in out

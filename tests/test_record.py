@@ -9,8 +9,10 @@ from hypothesis import given
 
 from harness import outcome as outcomes
 from harness import record, rules, scenario
+from harness.model.state import DROP
 from harness.outcome import CRASHED, RETURNED, STUCK, Outcome
 from harness.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from harness.steps import FUNCTIONS
 from tests.arbitrary import valid_scenarios
 
 ffi = FFI()
@@ -41,16 +43,23 @@ def test_outcome_begins_with_the_fields_of_its_record() -> None:
     assert Outcome._fields[len(plain) :][:4] == ("refcnt", "listener", "warns", "shown")
 
 
+NAMES = [name for name in dir(record.constants) if name.isupper()]
 PREFIXES = ("", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_")
-LIMITS = {"MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS", "MAX_TABLE"}
+LIMITS = {"MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS", "MAX_TABLE", "MAX_CROWD", "MAX_STEPS"}
 
 
-@pytest.mark.parametrize("name", sorted(n for n in dir(record.constants) if n.isupper() and n not in LIMITS))
+@pytest.mark.parametrize("name", sorted(n for n in NAMES if n not in LIMITS and not n.startswith("STEP_")))
 def test_constants_are_those_of_the_record(name: str) -> None:
     """DESTRUCTOR_PFREE is just PFREE in Python, and so on."""
-    ours = {**vars(scenario), **vars(outcomes)}
+    ours = {**vars(scenario), **vars(outcomes), "DROP": DROP}
     names = [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
+
+
+def test_steps_are_those_of_the_record() -> None:
+    numbered = {getattr(record.constants, name): name for name in NAMES if name.startswith("STEP_")}
+    told = {n: "STEP_" + function.lstrip("_").upper() for n, (function, _) in enumerate(FUNCTIONS) if function}
+    assert numbered == told
 
 
 def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:

@@ -1,6 +1,7 @@
 """Reduced cases: valid, no larger, still with their difference, and with nothing left that could go."""
 
 import os
+import re
 import signal
 from random import Random
 
@@ -40,7 +41,6 @@ from tests.patched import Patch, patched_tree
 from tests.test_patched_trees import INET_HASHTABLES_C
 
 MANY = tuple(listener(num=1000 + i, rcv_saddr=i % 3, refcnt=1 + i % 3, bound_dev_if=i % 4) for i in range(16))
-PLAIN_LISTENER = listener()
 
 
 def group_of(members, **fields):
@@ -353,20 +353,16 @@ def test_the_findings_of_a_run_are_reduced(tree, tmp_path, capsys):
     assert cli.main([*command, "--findings", str(tmp_path)]) == 1
     told = capsys.readouterr()
     paths = sorted(tmp_path.rglob("case*.toml"))
-    assert len(paths) >= 4
+    assert paths
     for path in paths:
         case = load(path)
         assert len(case.scenario.socks) <= 3
-        assert case.found["reduced"].startswith(tuple("0123456789"))
+        assert re.fullmatch(r"\d+ to \d sockets? in \d+ steps", case.found["reduced"])
         assert case.found["engine"] == "random"
-        assert case.found["signature"] == path.parent.name
-        report = (path.parent / "report.txt").read_text()
-        assert report.startswith(f"MISMATCH {path.parent.name}\n")
-        assert f"found {path.parent.name}: {path}" in told.err
-        for name in (f"listener{i}:" for i, k in enumerate(case.scenario.socks) if k == PLAIN_LISTENER):
-            assert name in report
+        assert str(path) in told.out
+    assert len(re.findall(r"^found [\w-]+: .*case.toml$", told.err, re.MULTILINE)) >= 4
     assert "MISMATCH" not in told.err
-    assert told.out.count("MISMATCH") == 3
+    assert told.out.count("MISMATCH") == min(3, len(paths))
     assert not list(tmp_path.rglob("*.new"))
     assert cli.main(["replay", "--kernel", tree, str(tmp_path)]) == 1
     assert f"{len(paths)} mismatch" in capsys.readouterr().out
@@ -417,7 +413,12 @@ def test_what_cannot_be_reduced_is_left_and_what_is_the_same_is_merged(tree, tmp
     assert findings[2].pop("reduced").startswith("16 to ")
     assert findings[2] == {"signature": mismatch.signature, "file": str(one), "count": 2, "others": [], "merged": 1}
     assert sorted(p.name for p in one.parent.iterdir()) == ["case.toml", "report.txt"]
-    assert (one.parent / "report.txt").read_text().endswith(f"{SAID}it hurts\n")
+    report = (one.parent / "report.txt").read_text()
+    assert report.startswith(f"MISMATCH {mismatch.signature}\n")
+    assert report.endswith(f"{SAID}it hurts\n")
+    small = load(one)
+    assert len(small.scenario.socks) <= 3
+    assert small.found == {**dict(small.found), "kernel": "6.12", "engine": "random", "signature": mismatch.signature}
 
 
 def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ def drive(run: Run) -> None:
     """Hand the process to libFuzzer until the run is over; it never returns."""
     import atheris
 
-    folder = tempfile.mkdtemp(prefix="skdiff-corpus-")
+    folder = tempfile.mkdtemp(prefix="corpus-", dir=run.scratch)
     for i, data in enumerate(seeds()):
         (Path(folder) / f"seed-{i:04}").write_bytes(data)
     ours = [a for a in run.arguments if a.removeprefix("-").partition("=")[0] not in _BUDGET]
@@ -134,11 +134,8 @@ class _State:
         return self._mutator.cross(one, other, most)
 
     def _finish(self) -> None:
-        self._run.extra["corpus"] = len(os.listdir(self._folder))
+        self._run.extra["corpus"] = sum(1 for _ in Path(self._folder).iterdir())
         self._run.tell(self._run.counters("done"))
-        for path in Path(self._folder).iterdir():
-            path.unlink()
-        Path(self._folder).rmdir()
         os._exit(0)  # libFuzzer has no way out but the end of the process
 
 

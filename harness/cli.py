@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from harness import bench as benchmark
-from harness import explain as explaining
 from harness import doctor as examination
-from harness import extract_report, keeping, replaying
+from harness import explain as explaining
+from harness import extract_report, keeping, known, replaying
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -88,6 +88,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         total["mismatches"] = triage(
             total["mismatches"], lambda: made(arguments.kernel, "traced"), arguments.kernel, arguments.findings, say
         )
+    new, old = known.split(total["mismatches"], known.load(), reference.tree.version)
     summary = {
         "kernel": {
             "version": reference.tree.version,
@@ -104,25 +105,28 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "classes": total["classes"],
         "edges": total.get("edges", [0, 0]),
         "corpus": total.get("corpus", 0),
-        "mismatches": total["mismatches"],
+        "mismatches": new,
+        "known": old,
         "gave_up": total.get("gave_up", ""),
     }
     write_json(arguments.json, summary)
-    for finding in total["mismatches"][:REPORTS]:
+    for finding in new[:REPORTS]:
         with contextlib.suppress(OSError):  # the summary says where the file should be
             console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
     live.summary(console, summary)
-    return MISMATCH if total["mismatches"] else AGREED
+    return MISMATCH if new else AGREED
 
 
 def replay(arguments: argparse.Namespace) -> int:
     """Run cases from files again, on both oracles, and check what they expect."""
     reference = made(arguments.kernel)
-    result = replaying.replay(arguments.paths, reference, arguments.kernel, console, say)
+    result = replaying.replay(
+        arguments.paths, reference, arguments.kernel, console, say, lambda: made(arguments.kernel, "traced")
+    )
     write_json(arguments.json, result)
     if any(c["verdict"] == "unreadable" for c in result["cases"]):
         return COULD_NOT_RUN
-    return AGREED if all(c["verdict"] == "agreed" for c in result["cases"]) else MISMATCH
+    return AGREED if all(c["verdict"] in ("agreed", "known") for c in result["cases"]) else MISMATCH
 
 
 def reduce(arguments: argparse.Namespace) -> int:

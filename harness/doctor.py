@@ -41,7 +41,8 @@ class Check:
 
 def examine(made: Callable[..., Build]) -> Iterator[Check]:
     """All checks, one after the other; `made(guided=...)` fetches and builds the default kernel. A check that another
-    one needs is left out when that one fails."""
+    one needs is left out when that one fails.
+    """
     yield Check("Python", True, f"{sys.version.split()[0]}")
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     yield Check("Python headers", headers.exists(), str(headers) if headers.exists() else "apt install python3-dev")

@@ -126,7 +126,7 @@ def step_text(step: Step, socks: Sequence[str]) -> str:
 
 
 def side_by_side(parted: Parting, case: Case) -> Table:
-    """Both traces, from the last common step before the parting to a few behind it; `>` marks the first that differs."""
+    """Both traces, from a few steps before the parting to a few behind it; `>` marks the first that differs."""
     socks, _ = names_of(case)
     table = Table(box=None, pad_edge=False)
     table.add_column("")

@@ -8,11 +8,11 @@ from typing import Any
 
 from harness import wire
 from harness.errors import CannotRun
+from harness.known import CORPUS
 from harness.model import Model
 from harness.outcome import RETURNED
 from harness.reduce import reduce
 from harness.reference import Reference
-from harness.replaying import CORPUS
 from harness.report import names_of
 from harness.run import write_whole
 from harness.scenario import Scenario
@@ -28,7 +28,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 def keep(path: Path, name: str, why: str, model: Model) -> Path:
     """Move a finding into the regressions as NAME.toml, with what the rules expect of it; returns where it is.
 
-    Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case."""
+    Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case.
+    """
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
     case = load(path)
@@ -79,7 +80,8 @@ def distil(
     candidates: Iterable[Scenario], worth: Callable[[Scenario], frozenset[tuple[object, ...]]]
 ) -> list[Scenario]:
     """A small set of candidates that has every feature that any of them has: plain ones are taken first, and what a
-    later choice made needless goes. Raises CannotRun rather than return an empty set."""
+    later choice made needless goes. Raises CannotRun rather than return an empty set.
+    """
     pool = sorted({*candidates}, key=lambda s: (len(s.socks), len(dump(Case(s)))))
     worths = {scenario: worth(scenario) for scenario in pool}
     missing = frozenset[tuple[object, ...]]().union(*worths.values()) if worths else frozenset()

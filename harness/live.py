@@ -75,7 +75,11 @@ class Live:
             console.print(f"{taken} of {edges} edges of the extracted C taken, {summary['corpus']} inputs kept")
         if summary["gave_up"]:
             console.print(f"ended early: {summary['gave_up']}")
+        for mismatch in summary["known"]:
+            console.print(
+                f"{mismatch['count']:6} x {mismatch['signature']}: known, see corpus/known.toml", soft_wrap=True
+            )
         if not summary["mismatches"]:
-            console.print("no difference")
+            console.print("no new difference" if summary["known"] else "no difference")
         for mismatch in summary["mismatches"]:
             console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness import wire
 from harness.errors import CannotRun
+from harness.known import CORPUS
 from harness.pools import ANY, HERE, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
-from harness.replaying import CORPUS
 from harness.scenario import Scenario
 from harness.text import load
 

@@ -52,6 +52,8 @@ CALLERS: dict[str, tuple[str, ...]] = {
     "__inet_lookup": ("__inet_lookup_skb",),
     "__inet_lookup_skb": (),
 }
+# Noted for what has to do with the packet alone, or what they take all the same.
+CHOOSY = ("inet_match", "compute_score")
 
 
 class Step(NamedTuple):
@@ -89,10 +91,11 @@ def above(function: str) -> list[str]:
 
 
 def culprit(ours: list[Step], theirs: list[Step]) -> str:
-    """The kernel function in which two traces part, "" if they do not.
+    """The kernel function in which two traces part, "" if they do not; `ours` is the kernel's.
 
     The function whose values differ; or, where one side returns from a function in which the other goes on to call
-    something, that function; or the nearest one above both."""
+    something, that function; or the nearest one above both.
+    """
     at = parting(ours, theirs)
     if at is None:
         return ""
@@ -101,8 +104,12 @@ def culprit(ours: list[Step], theirs: list[Step]) -> str:
     one, other = ours[at].function, theirs[at].function
     if one == other:
         return one
+    # One side is through with a function in which the other goes on: it is that function that chose to, unless what
+    # the kernel called there took something that it should not even have looked at.
     if one in above(other):
         return one
     if other in above(one):
-        return other
+        rest = [step.function for step in ours[at:]]
+        extra = rest[: rest.index(other)] if other in rest else rest
+        return next((f for f in extra if f in CHOOSY and other in above(f)), other)
     return next((f for f in above(one) if f in above(other)), one)

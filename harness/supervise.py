@@ -80,7 +80,8 @@ def merge(total: dict[str, Any], part: Mapping[str, Any]) -> None:
 
 def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str, bool]:
     """One life of a worker: its last counters, its exit status (negative: a signal), the end of what it complained,
-    and whether somebody pressed Ctrl-C."""
+    and whether somebody pressed Ctrl-C.
+    """
     interrupted = False
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "harness.worker", str(writing), json.dumps(asdict(job))]

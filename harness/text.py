@@ -140,7 +140,9 @@ def dump(case: Case) -> str:
         document["expect"] = _plain_table(case.expect)
     plain = Scenario()
     document["scenario"] = _table(_HEAD_FIELDS, scenario, plain, socks)
-    document["packet"] = _table(Packet._fields, scenario.packet, (), socks)
+    packet = _table(Packet._fields, scenario.packet, Packet(), socks)
+    document["packet"] = _table(Packet._fields[:4], scenario.packet, (), socks)  # who talks to whom is always said
+    document["packet"].update(packet)
     nets = tomlkit.aot()
     for net in scenario.netns:
         table = _table(Netns._fields[:-1], net, Netns(), socks)

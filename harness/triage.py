@@ -24,7 +24,8 @@ WIDTH = 110
 def cause(told: Explanation, mismatch: Mismatch) -> str:
     """The signature by cause: the kernel function in which the sides part, and the first thing that came of it.
 
-    Stable over seeds and engines; a patch with several effects may have several."""
+    Stable over seeds and engines; a patch with several effects may have several.
+    """
     ended = [ENDED_NAMES[o.ended] for o in mismatch.outcomes if o.ended != RETURNED]
     return f"{told.parted.function or 'outcome'}-{sorted(ended)[0] if ended else mismatch.fields[0]}"
 
@@ -52,7 +53,8 @@ def triage(
 ) -> list[dict[str, Any]]:
     """Sort a run's findings by cause: the smallest case of each moves to `folder`/cause/case.toml, the others of the
     same cause go. What cannot be traced stays where it is, under the name that it has. Returns signature, file and
-    count of each. Never raises CannotRun."""
+    count of each. Never raises CannotRun.
+    """
     left: list[dict[str, Any]] = []
     found: dict[str, dict[str, Any]] = {}
     try:

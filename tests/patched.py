@@ -7,7 +7,7 @@ from pathlib import Path
 from tree_sitter import Node
 
 from harness.kernel.closure import Manifest
-from harness.kernel.index import parse
+from harness.kernel.index import definitions, parse
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,9 @@ def patched_tree(tree: Path, folder: Path, patch: Patch) -> Path:
             shutil.copy(tree / name, folder / name)
     path = folder / patch.file
     source = path.read_bytes()
-    function = next(
-        node
-        for node in _nodes(parse(source))
-        if node.type == "function_definition"
-        and patch.function in (node.child_by_field_name("declarator").text or b"").decode().split("(")[0]
-    )
+    [definition] = [d for d in definitions(source, patch.file) if (d.kind, d.name) == ("function", patch.function)]
+    start = source.index(definition.text)
+    function = next(n for n in _nodes(parse(source)) if n.start_byte == start and n.type == "function_definition")
     places = [n for n in _nodes(function) if not n.children and n.text == patch.old.encode()]
     place = places[patch.nth]
     path.write_bytes(source[: place.start_byte] + patch.new.encode() + source[place.end_byte :])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import rules, wire
-from harness.cli import main, made
+from harness.cli import made, main
 from harness.doctor import examine
 from harness.engines import atheris_engine
 from harness.mutate import Mutator

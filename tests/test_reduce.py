@@ -240,6 +240,15 @@ def test_a_hostile_case_becomes_reachable_if_it_can():
     assert checked(case, lambda s: s.ehash_nulls_xor == 1) == Scenario(hostile=1, ehash_nulls_xor=1)
 
 
+def test_a_step_may_take_more_slots_than_one():
+    case = scenario(
+        *(listener(group=0), listener()), groups=(group_of([0], slots=(0, 0, 1, 1), num_socks=2),), hostile=1
+    )
+    shown = {(1, (0, 0, 1, 1)), (0, (0, 1))}
+    small = checked(case, lambda s: any((s.hostile, group.slots) in shown for group in s.groups))
+    assert small.groups[0].slots == (0, 1)
+
+
 def test_a_value_is_changed_wherever_it_stands():
     case = scenario(listener(num=OTHER_PORT), packet=Packet(dport=OTHER_PORT))
     small = checked(case, lambda s: any(k.num == s.packet.dport for k in s.socks))

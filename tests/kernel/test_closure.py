@@ -40,14 +40,14 @@ class Small:
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    def library(self, *flags: str) -> ctypes.CDLL:
+    def library(self, *flags: str, text: str = "") -> ctypes.CDLL:
         """The closure and the driver behind it, compiled and loaded."""
-        assert self.compile(*flags) == ""
+        assert self.compile(*flags, text=text) == ""
         return ctypes.CDLL(str(self.folder / "small.so"))
 
-    def compile(self, *flags: str) -> str:
-        """What the compiler says of it."""
-        (self.folder / "small.c").write_text(self.extract().text + self.manifest.driver.read_text())
+    def compile(self, *flags: str, text: str = "") -> str:
+        """What the compiler says of the closure, or of another text, with the driver behind it."""
+        (self.folder / "small.c").write_text((text or self.extract().text) + self.manifest.driver.read_text())
         command = [compiler(), "-std=gnu11", "-Wall", "-Werror", "-Wno-unused", "-shared", "-fPIC", *flags]
         done = subprocess.run(
             [*command, "small.c", "-o", "small.so"], cwd=self.folder, capture_output=True, text=True, check=False
@@ -345,11 +345,70 @@ def test_a_member_whose_type_is_nowhere_is_left_out(small) -> None:
 
 
 def test_a_struct_behind_a_pointer_is_declared_only(small) -> None:
-    found = small(SLICED + "void *root(struct s *s) { return s->pointer; }\n")
+    found = small(
+        SLICED.replace("int x;", "int last;") + "int root(struct s *s) { return s->pointer ? s->last : 0; }\n"
+    )
     text = found.extract().text
     assert "struct gone;\n" in text
     assert "struct gone {" not in text
     assert found.compile() == ""
+
+
+def test_a_struct_that_is_nowhere_is_declared_only(small) -> None:
+    found = small("int root(struct nowhere *n) { return n != 0; }\n")
+    assert "struct nowhere;\n" in found.extract().text
+    assert found.compile() == ""
+
+
+def test_a_nested_struct_is_kept_if_it_or_its_unnamed_ones_members_are_used(small) -> None:
+    found = small("""
+        struct s {
+            union { int one; int two; };
+            struct { int three; int four; } named;
+            struct { int two; int five; } unused;
+        };
+        int root(struct s *s) { return s->two + s->named.four; }
+    """)
+    assert set(re.findall(r"\b(?:one|two|three|four|five|named|unused)\b(?=;)", found.extract().text)) == {
+        *("two", "four", "named"),
+    }
+    assert found.extract().text.count("int two;") == 1
+    assert found.compile() == ""
+
+
+def test_a_union_of_which_nothing_is_used_leaves_nothing(small) -> None:
+    found = small("struct s { union { int one; long two; }; int last; };\nint root(struct s *s) { return s->last; }\n")
+    assert "union" not in found.extract().text
+
+
+def test_a_member_with_the_name_of_a_function_is_not_kept_for_its_calls(small) -> None:
+    found = small("""
+        static int helper(void) { return LIMIT; }
+        #define LIMIT 3
+        struct s { int helper; int LIMIT_; int last; };
+        int root(struct s *s) { return s->last + helper(); }
+    """)
+    assert "int helper;" not in found.extract().text
+    assert found.compile() == ""
+
+
+def test_a_struct_inside_a_function_is_the_functions_own(small) -> None:
+    found = small("int root(void) { struct inside { int value; } v = { .value = 4 }; return v.value; }\n")
+    assert found.library().root() == 4
+
+
+def test_an_enum_is_taken_for_its_tag(small) -> None:
+    found = small("""
+        enum side { LEFT = 3, RIGHT };
+        int root(enum side side) { return side; }
+    """)
+    assert taken(found.extract()) == ["side", "root"]
+    assert found.library().root(4) == 4
+
+
+def test_an_enum_is_taken_for_its_enumerators(small) -> None:
+    found = small("enum side { LEFT = 3, RIGHT };\nint root(void) { return RIGHT; }\n")
+    assert found.library().root() == 4
 
 
 def test_a_struct_of_which_no_member_is_used_is_declared_only(small) -> None:
@@ -432,6 +491,18 @@ def test_container_of_keeps_the_member_that_it_names(small) -> None:
     assert replace(found, manifest=manifest).library().run() == 6
 
 
+def test_a_member_that_only_a_macros_argument_names_is_kept(small) -> None:
+    found = small(
+        """
+        #define offset_of(type, member) __builtin_offsetof(type, member)
+        struct s { long before; int link; int value; };
+        int root(void) { return offset_of(struct s, link); }
+        """
+    )
+    assert "int link;" in found.extract().text
+    assert found.library().root() == 0
+
+
 def test_a_member_used_by_a_struct_that_is_found_late_is_kept(small) -> None:
     """The list of used members grows until it stands still."""
     found = small(
@@ -445,6 +516,41 @@ def test_a_member_used_by_a_struct_that_is_found_late_is_kept(small) -> None:
         driver="int run(void) { struct a a = { .b.d.deep = 3 }; return root(&a); }",
     )
     assert found.library().run() == 3
+
+
+# --- probes ---
+
+
+def test_a_traced_closure_has_a_probe_behind_each_function_that_has_one(small) -> None:
+    found = small(
+        """
+        #ifdef CONFIG_X
+        static int watched(int x) { return x; }
+        #else
+        static int watched(int x) { return x ? 1 + watched(x - 1) : 0; }
+        #endif
+        int unwatched(int x) { return watched(x) + watched(0); }
+        int root(int x) { return unwatched(x); }
+        """,
+        driver="int steps(void) { return noted; }",
+    )
+    (found.folder / "probes.h").write_text(
+        "/* What is watched. */\n"
+        "#define PROBE_NOTE(value) ({ noted++; value; })\n"
+        "#define watched(x) PROBE_NOTE(watched(x))\n"
+        "#define never_taken(x) nothing\n"
+    )
+    plain, traced = found.extract(), extract(found.folder / "tree", found.manifest, traced=True)
+    assert "PROBE_NOTE" not in plain.text
+    assert "never_taken" not in traced.text
+    assert (traced.sha256, traced.order) == (plain.sha256, plain.order)
+    probe = '#line 3 "csrc/probes.h"\n#define watched(x) PROBE_NOTE(watched(x))\n'
+    helper = '#line 2 "csrc/probes.h"\n#define PROBE_NOTE(value) ({ noted++; value; })\n'
+    assert traced.text.count(probe) == traced.text.count(helper) == 1
+    assert traced.text.replace(probe, "").replace(helper, "") == plain.text
+    traced_library = found.library(text="static int noted;\n" + traced.text)
+    assert traced_library.root(3) == 3
+    assert traced_library.steps() == 2  # not for its own recursion
 
 
 # --- stand-ins ---

@@ -160,7 +160,7 @@ class WebHandler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(answer)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http.server's
         pass
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from random import Random
 
 from harness import wire
-from harness.pools import COUNTS
 from harness.record import constants
 from harness.scenario import EDEMUX, EHASH, FILTER, KIND_FULL, LHASH2, PFREE, SK_PASS, SK_REUSEPORT, TCP_LISTEN
 from harness.wire import FIXED_SIZE, SIZE, SOCK_SIZE, put, take
 
+# Drawn cases are good ones, for the pools have weights: a walk from case to case alone would miss what they hit.
+FRESH = 0.5
 _N_NETNS, _N_GROUPS, _N_SOCKS = range(3)
 _MOST_SOCKS: int = constants.MAX_SOCKS
 # What inet_match() and compute_score() hold against the packet: (field of the socket, field of the packet).
@@ -20,7 +21,6 @@ _PAIRS = (
     *(("daddr", "saddr"), ("rcv_saddr", "daddr"), ("dport", "sport"), ("num", "dport"), ("netns", "netns")),
     *(("bound_dev_if", "rt_iif"), ("bound_dev_if", "skb_iif"), ("bound_dev_if", "sdif")),
 )
-_COUNT_OF = tuple(COUNTS)
 
 
 class Mutator:
@@ -36,7 +36,9 @@ class Mutator:
         )
 
     def mutate(self, data: bytes, most: int = SIZE) -> bytes:
-        """One to three changes of a case; `most` bounds the result's bytes."""
+        """One to three changes of a case, or another case altogether; `most` bounds the result's bytes."""
+        if self._random.random() < FRESH:
+            return self._cut(bytearray(self._random.randbytes(SIZE)))[:most]
         case = bytearray(data[:SIZE].ljust(SIZE, b"\0"))
         draw = self._random
         for _ in range(1 + (draw.random() < 0.4) + (draw.random() < 0.2)):

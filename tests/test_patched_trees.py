@@ -52,7 +52,7 @@ PATCHES = [
 def test_a_changed_operator_is_reported(patch, kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     summary = tmp_path / "summary.json"
-    command = ["fuzz", "--kernel", str(tree), "--cases", "10000", "--seed", "1", "--json", str(summary)]
+    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "10000", "--seed", "1", "--json", str(summary)]
     status = main([*command, "--findings", str(tmp_path / "findings")])
     assert status == 1, capsys.readouterr()
     mismatches = json.loads(summary.read_text())["mismatches"]

@@ -11,8 +11,11 @@ PYTHON  ?= python3
 VENV := .venv
 BIN  := $(VENV)/bin
 export SAN
+ifeq ($(origin CC),command line)
+export CC
+endif
 
-.PHONY: help fuzz test replay extract doctor bench lint format clean
+.PHONY: help fuzz test replay extract doctor bench detection lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, ARGS='
@@ -34,6 +37,9 @@ doctor: $(VENV)/ready ## Say what is here, what is missing, and whether guidance
 
 bench: $(VENV)/ready ## Measure where the time of a case goes
 	$(BIN)/skdiff bench --kernel '$(KERNEL)' $(ARGS)
+
+detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
+	PYTHONPATH=. $(BIN)/python tests/detection.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

@@ -1,10 +1,17 @@
-"""The whole road: a kernel tree with one changed operator is reported, whichever function it is in."""
+"""A kernel tree with one changed operator is reported, whichever function it is in."""
 
-import json
+from pathlib import Path
 
 import pytest
 
-from harness.cli import main
+from harness.engines import random_engine
+from harness.kernel.build import build
+from harness.kernel.source import Tree
+from harness.model import Model
+from harness.reference import Reference
+from harness.replaying import verdict
+from harness.run import Origin, Run
+from harness.text import load
 from tests.patched import Patch, patched_tree
 
 INET_HASHTABLES_C = "net/ipv4/inet_hashtables.c"
@@ -49,16 +56,14 @@ PATCHES = [
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=str)
-def test_a_changed_operator_is_reported(patch, kernel_tree, tmp_path, capsys):
-    tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
-    summary = tmp_path / "summary.json"
-    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "10000", "--seed", "1", "--json", str(summary)]
-    status = main([*command, "--findings", str(tmp_path / "findings")])
-    assert status == 1, capsys.readouterr()
-    mismatches = json.loads(summary.read_text())["mismatches"]
-    assert mismatches
-    for mismatch in mismatches:
-        case = tmp_path / "findings" / mismatch["signature"] / "case.toml"
-        assert case.exists()
-    assert main(["replay", "--kernel", str(tree), str(tmp_path / "findings")]) == 1
-    assert main(["replay", str(tmp_path / "findings")]) == 0  # the kernel as it is agrees on the same cases
+def test_a_changed_operator_is_reported(patch, kernel_tree, reference, tmp_path):
+    tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", patch), kernel_tree.version, str(patch))
+    findings, told = tmp_path / "findings", []
+    origin = Origin(tree.version, "", "random", 1)
+    oracles = [Reference(build(tree)), Model()]
+    run = Run(lambda: oracles, origin, findings, told.append, cases=20000, first=True)
+    random_engine.drive(run)
+    assert [message["kind"] for message in told] == ["finding"]
+    case = load(Path(told[0]["file"]))
+    assert verdict(case, *oracles)[0] == "mismatch"
+    assert verdict(case, reference, Model())[0] == "agreed"  # the kernel as it is does not show it

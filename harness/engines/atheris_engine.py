@@ -85,7 +85,7 @@ def drive(run: Run) -> None:
         "-max_len": str(SIZE),
         "-len_control": "0",
         "-verbosity": "0",
-        "-timeout": "0",
+        "-timeout": "3600",  # the guard ends an endless case, long before
         "-rss_limit_mb": "0",
         "-artifact_prefix": folder + "/",
     }

@@ -45,11 +45,11 @@ PATCHES = [
 # name: engine, environment
 ENGINES = {
     "random": ("random", {}),
-    "hypothesis": ("hypothesis", {}),
     "atheris": ("atheris", {}),
     "atheris, libFuzzer's mutations alone": ("atheris", {OWN_MUTATOR: "0"}),
     "atheris, guided by the model too": ("atheris", {GUIDE_BY_MODEL: "1"}),
     "atheris, C without coverage": ("atheris", {NO_COVERAGE: "1", GUIDE_BY_MODEL: "1"}),
+    "hypothesis": ("hypothesis", {}),
 }
 SECONDS = 30
 

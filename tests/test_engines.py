@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, note
 
 from harness import rules
 from harness.cli import made
@@ -14,6 +14,7 @@ from harness.extract_report import executed
 from harness.model import Model
 from harness.run import CLASSES, Origin, Run
 from harness.scenario import Scenario
+from harness.text import Case, dump
 from harness.wire import SIZE, decode
 
 
@@ -44,6 +45,7 @@ def test_both_kinds_of_scenario_are_drawn_alike():
 @given(scenarios())
 def test_the_reference_and_the_model_agree(reference, scenario):
     outcomes = [reference.run(scenario), Model().run(scenario)]
+    note(f"{dump(Case(scenario))}\nput this into case.toml, then: skdiff explain case.toml")
     assert compare(["reference", "model"], outcomes) is None
 
 

@@ -11,7 +11,7 @@
 
 #include "record.h"
 
-#define TICK_US 100000
+#define TICK_US 50000
 
 void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_prepare(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd);

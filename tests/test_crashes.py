@@ -12,30 +12,34 @@ from tests.patched import Patch, patched_tree
 REUSEPORT = "net/core/sock_reuseport.c"
 
 
-def fuzz(tree, folder, cases=6000):
+def fuzz(tree, folder, cases):
     summary = folder / "summary.json"
-    command = ["fuzz", "--kernel", str(tree), "--cases", str(cases), "--seed", "3", "--json", str(summary)]
-    status = main([*command, "--findings", str(folder / "findings")])
+    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", str(cases), "--seed", "3"]
+    status = main([*command, "--json", str(summary), "--findings", str(folder / "findings")])
     return status, json.loads(summary.read_text())
 
 
 @pytest.mark.parametrize(
-    ("patch", "ended"),
+    ("patch", "ended", "cases"),
     [
         # NULL is dereferenced: the guard catches the signal.
-        (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed"),
+        (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 2000),
         # The end of a chain sends the walk back to its start: it runs out of fuel.
-        (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck"),
+        (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 2000),
         # A loop that touches no chain: the watchdog sees that the case makes no progress.
-        (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck"),
+        (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 2000),
         # The stack overflows, which no handler survives: the parent finds the case in flight.
-        (Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"), "crashed"),
+        (
+            Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"),
+            "crashed",
+            80,
+        ),
     ],
     ids=["null", "endless-walk", "endless-loop", "stack-overflow"],
 )
-def test_how_a_case_ends_is_an_outcome(patch, ended, kernel_tree, tmp_path, capfd):
+def test_how_a_case_ends_is_an_outcome(patch, ended, cases, kernel_tree, tmp_path, capfd):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
-    status, summary = fuzz(tree, tmp_path)
+    status, summary = fuzz(tree, tmp_path, cases)
     kept = list((tmp_path / "findings").rglob("case*.toml"))
     assert status == 1, capfd.readouterr()
     assert summary["mismatches"]

@@ -175,9 +175,9 @@ def keep(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
-def distill(arguments: argparse.Namespace) -> int:
-    """Make corpus/seeds the small covering set of what is kept and of random cases: one case for each kind of answer
-    of each kernel function.
+def corpus(arguments: argparse.Namespace) -> int:
+    """distill: make corpus/seeds the small covering set of what is kept and of random cases, one case for each kind of
+    answer of each kernel function.
     """
     reference, model = Reference(made(arguments.kernel, "traced")), Model()
     kept = [load(path).scenario for path in replaying.files([])]
@@ -289,7 +289,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("path", type=Path, metavar="FINDING", help="its case.toml")
     sub.add_argument("--name", required=True, help="the name of its file there")
     sub.add_argument("--why", default="", help="the story in a sentence or two")
-    sub = command(distill, "make corpus/seeds a small covering set")
+    sub = command(corpus, "work on the corpus: distill makes corpus/seeds a small covering set")
+    sub.add_argument("action", choices=["distill"])
     sub.add_argument(
         "--cases", type=_number, default=30000, metavar="N", help="random candidates (default: %(default)s)"
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import tomlkit
+
 from harness import wire
 from harness.errors import CannotRun
 from harness.known import CORPUS
@@ -17,7 +19,7 @@ from harness.report import names_of
 from harness.run import write_whole
 from harness.scenario import Scenario
 from harness.steps import VALUES
-from harness.text import Case, dump, load, show
+from harness.text import Case, dump, load, parse, show
 
 REGRESSIONS = CORPUS / "regressions"
 SEEDS = CORPUS / "seeds"
@@ -36,12 +38,13 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
     target = REGRESSIONS / f"{name}.toml"
     if target.exists():
         raise CannotRun(f"{target.name} is there already: choose another name")
-    kept = Case(
-        case.scenario, why or case.why, case.found, case.expect or expectation(case, model), case.socks, case.groups
-    )
+    document = tomlkit.parse(path.read_text())  # the text itself, with its comments
+    document["why"] = why or case.why
+    document["expect"] = dict(case.expect) or expectation(case, model)
+    parse(tomlkit.dumps(document), str(target))
     try:
         REGRESSIONS.mkdir(parents=True, exist_ok=True)
-        write_whole(target, dump(kept))
+        write_whole(target, tomlkit.dumps(document))
         path.unlink()
     except OSError as error:
         raise CannotRun(f"cannot move {path} to {target}: {error.strerror}") from error

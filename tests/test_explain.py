@@ -146,10 +146,11 @@ def test_a_finding_names_the_patched_function(patch, kernel_tree, tmp_path, caps
 def test_keep_moves_a_finding_into_the_corpus(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(keeping, "REGRESSIONS", tmp_path / "regressions")
     path = tmp_path / "case.toml"
-    path.write_text(dump(Case(Scenario(socks=(LISTENER,)))))
+    path.write_text("# seen in the lab\n" + dump(Case(Scenario(socks=(LISTENER,)))))
     assert main(["keep", str(path), "--name", "a-listener", "--why", "Because."]) == 0
     kept = load(tmp_path / "regressions" / "a-listener.toml")
     assert (kept.why, kept.expect) == ("Because.", {"sk": "listener0", "refcounted": False})
+    assert "# seen in the lab" in kept.path.read_text()
     assert not path.exists()
     for name in ("../up", "a-listener", "", "A b"):
         path.write_text(dump(Case(Scenario())))

@@ -22,8 +22,6 @@
 #define WRITE_ONCE(x, val) (*(volatile typeof(x) *)&(x) = (val))
 /* Kernel: the compiler moves no memory access across it. Here: the same. */
 #define barrier() __asm__ __volatile__("" : : : "memory")
-/* Kernel: an export for modules. Here: nothing. */
-#define EXPORT_SYMBOL(name)
 /* Kernel: tells the optimiser, and a branch profiler if one is on. Here: tells the optimiser. */
 #define likely(x) __builtin_expect(!!(x), 1)
 /* Kernel: the opposite. Here: the same. */

@@ -24,12 +24,20 @@ static volatile uint64_t cases, cases_at_tick;
 static volatile int caught;
 static pthread_t runner;
 static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
-static struct sigaction before[sizeof(crashes) / sizeof(crashes[0])];
+#define N_CRASHES (sizeof(crashes) / sizeof(crashes[0]))
+
+/* Who had the signals before: another kernel's reference in this process, perhaps, whose case it may be. */
+static struct sigaction before[N_CRASHES], tick_before;
 
 void reference_stop(int why)
 {
 	running = 0;
 	siglongjmp(way_out, why);
+}
+
+static int is_function(const struct sigaction *action)
+{
+	return !(action->sa_flags & SA_SIGINFO) && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
 static void on_crash(int number)
@@ -38,9 +46,13 @@ static void on_crash(int number)
 		caught = number;
 		reference_stop(ENDED_CRASHED);
 	}
-	for (unsigned int i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
-		if (crashes[i] == number)
-			sigaction(number, &before[i], NULL);	/* not ours: happens again, and goes to its owner */
+	for (unsigned int i = 0; i < N_CRASHES; i++) {
+		if (crashes[i] != number)
+			continue;
+		if (is_function(&before[i]))
+			before[i].sa_handler(number);
+		sigaction(number, &before[i], NULL);	/* not ours: happens again, and goes to its owner */
+	}
 }
 
 /* A loop that burns no fuel still burns CPU time: the same case at two ticks of it is stuck. */
@@ -53,18 +65,23 @@ static void on_tick(int number)
 	if (running && cases == cases_at_tick)
 		reference_stop(ENDED_STUCK);
 	cases_at_tick = cases;
+	if (!running && is_function(&tick_before))
+		tick_before.sa_handler(number);
 }
 
 void reference_guard(void)
 {
 	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_NODEFER };
 	struct itimerval tick = { { 0, TICK_US }, { 0, TICK_US } };
+	static int guarded;
 
-	for (unsigned int i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+	if (guarded++)
+		return;
+	for (unsigned int i = 0; i < N_CRASHES; i++)
 		sigaction(crashes[i], &action, &before[i]);
 	action.sa_handler = on_tick;
 	action.sa_flags = SA_NODEFER | SA_RESTART;
-	sigaction(SIGVTALRM, &action, NULL);
+	sigaction(SIGVTALRM, &action, &tick_before);
 	setitimer(ITIMER_VIRTUAL, &tick, NULL);
 }
 

@@ -57,6 +57,8 @@ def fuzz(arguments: argparse.Namespace) -> int:
     if not arguments.engine and engine == "random":
         say("no atheris for this Python: the random engine runs instead")
     atheris_engine.check(arguments.flags)
+    listed = known.load()  # what could stop the end of a run is looked at before its start
+    _writable(arguments.findings)
     if arguments.flags and engine not in GUIDED:
         raise CannotRun(f"{arguments.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
     budget = atheris_engine.budget(arguments.flags)
@@ -88,7 +90,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         total["mismatches"] = triage(
             total["mismatches"], lambda: made(arguments.kernel, "traced"), arguments.kernel, arguments.findings, say
         )
-    new, old = known.split(total["mismatches"], known.load(), reference.tree.version)
+    new, old = known.split(total["mismatches"], listed, reference.tree.version)
     summary = {
         "kernel": {
             "version": reference.tree.version,
@@ -109,11 +111,11 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "known": old,
         "gave_up": total.get("gave_up", ""),
     }
-    write_json(arguments.json, summary)
     for finding in new[:REPORTS]:
         with contextlib.suppress(OSError):  # the summary says where the file should be
             console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
     live.summary(console, summary)
+    write_json(arguments.json, summary)
     return MISMATCH if new else AGREED
 
 
@@ -222,6 +224,15 @@ def write_json(path: Path | None, value: Any) -> None:
             path.write_text(json.dumps(value, indent=1) + "\n")
         except OSError as error:
             raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def _writable(folder: Path) -> None:
+    """Raises CannotRun if findings could not be written there, before there are any."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise CannotRun(f"{folder}: findings cannot be written there, choose another --findings")
 
 
 def _number(text: str) -> int:

@@ -49,6 +49,7 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
         (["fuzz", "--kernel", "{tmp}"], "Makefile"),
         (["replay", "/no/such/file.toml"], "/no/such/file.toml"),
         (["fuzz", "--cases", "1", "--json", "/no/such/folder/x.json"], "cannot write"),
+        (["fuzz", "--cases", "1", "--findings", "/dev/null/x"], "findings cannot be written"),
     ],
 )
 def test_what_cannot_run_exits_2_with_one_line(arguments, words, tmp_path, capsys):

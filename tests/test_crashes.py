@@ -6,6 +6,11 @@ import re
 import pytest
 
 from harness.cli import main
+from harness.kernel.build import build
+from harness.kernel.source import Tree
+from harness.outcome import CRASHED, RETURNED, STUCK
+from harness.reference import Reference
+from harness.scenario import LHASH2, PFREE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
 from harness.text import load
 from tests.patched import Patch, patched_tree
 
@@ -17,6 +22,24 @@ def fuzz(tree, folder, cases):
     command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", str(cases), "--seed", "3"]
     status = main([*command, "--json", str(summary), "--findings", str(folder / "findings")])
     return status, json.loads(summary.read_text())
+
+
+def test_two_kernels_in_one_process_do_not_lose_each_others_crashes(kernel_tree, tmp_path):
+    """The guard of the kernel that was loaded last has the signals: it passes on what is not its own."""
+    nothing_assigned = Scenario(hostile=1, packet=Packet(destructor=PFREE))
+    loops = Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i")
+    crashes = Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", "")
+    trees = [patched_tree(kernel_tree.path, tmp_path / str(i), p) for i, p in enumerate((crashes, loops))]
+    first, second = (Reference(build(Tree(tree, kernel_tree.version, "test"))) for tree in trees)
+    plain = Reference(build(kernel_tree))
+    members = tuple(Sock(hashed=LHASH2, state=TCP_ESTABLISHED, reuseport=1, group=0) for _ in range(5))
+    looping = Scenario(hostile=1, socks=members, groups=(Group(num_socks=5, slots=(0, 1, 2, 3, 4)),), hash_secret=3)
+    for _ in range(2):
+        assert first.run(nothing_assigned).ended == CRASHED
+        assert plain.run(nothing_assigned).ended == RETURNED
+        assert plain.run(looping).ended == RETURNED
+        assert second.run(looping).ended == STUCK
+        assert first.run(nothing_assigned).ended == CRASHED
 
 
 @pytest.mark.parametrize(

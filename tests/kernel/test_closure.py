@@ -456,6 +456,34 @@ def test_members_keep_their_lines_and_conditions(small) -> None:
     assert found.library().run() == 4
 
 
+def test_what_a_condition_inside_a_struct_asks_is_taken(small) -> None:
+    found = small(
+        """
+        struct s {
+        #if LEVEL > 2
+            long value;
+        #else
+            char value;
+        #endif
+        };
+        int root(struct s *s) { return sizeof(s->value); }
+        """,
+        stand_ins="#define LEVEL 3\n",
+        driver="int run(void) { return root(0); }",
+    )
+    assert found.library().run() == 8
+
+
+def test_the_types_of_nested_members_are_taken(small) -> None:
+    found = small("""
+        struct s { union { struct { count_t deep; }; other_t unused; }; };
+        typedef short count_t;
+        int root(struct s *s) { return sizeof(s->deep); }
+    """)
+    assert taken(found.extract()) == ["count_t", "s", "root"]
+    assert found.compile() == ""
+
+
 def test_a_macro_that_renames_a_member_keeps_the_member(small) -> None:
     found = small(
         """
@@ -495,12 +523,13 @@ def test_a_member_that_only_a_macros_argument_names_is_kept(small) -> None:
     found = small(
         """
         #define offset_of(type, member) __builtin_offsetof(type, member)
-        struct s { long before; int link; int value; };
-        int root(void) { return offset_of(struct s, link); }
+        struct s { long before; int link; union { int unused; struct { char deep; }; }; };
+        int root(void) { return offset_of(struct s, link) + offset_of(struct s, deep); }
         """
     )
-    assert "int link;" in found.extract().text
-    assert found.library().root() == 0
+    text = found.extract().text
+    assert ("int link;" in text, "char deep;" in text, "before" in text, "unused" in text) == (True, True, False, False)
+    assert found.library().root() == 0 + 4
 
 
 def test_a_member_used_by_a_struct_that_is_found_late_is_kept(small) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live as View
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,19 +25,20 @@ class Live:
         self._progress: Progress | None = None
         if console.is_terminal:
             bar = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._progress = Progress(*bar, console=console, transient=True)
+            self._progress = Progress(*bar, console=console)
             self._task = self._progress.add_task("starting", total=seconds or None)
+            self._view = View(self._progress, console=console, transient=True)
 
     def __enter__(self) -> "Live":
         if self._progress is not None:
-            self._progress.start()
+            self._view.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            self._view.stop()
 
     def message(self, message: Mapping[str, Any]) -> None:
         """Show one message of a worker."""
@@ -49,8 +51,11 @@ class Live:
             taken, edges = message.get("edges", (0, 0))
             if edges:
                 text += f", {taken}/{edges} edges of the C"
+            if message.get("corpus"):
+                text += f", {message['corpus']} inputs"
             if self._progress is not None:
                 self._progress.update(self._task, completed=message["seconds"], description=text)
+                self._view.update(Group(self._progress, _classes(message)))
             elif time.monotonic() - self._told >= QUIET_EVERY:
                 self._told = time.monotonic()
                 self._console.print(f"{message['seconds']:.0f}s: {text}")
@@ -83,3 +88,14 @@ class Live:
             console.print("no new difference" if summary["known"] else "no difference")
         for mismatch in summary["mismatches"]:
             console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)
+
+
+def _classes(message: Mapping[str, Any]) -> Table:
+    """The share of each class of cases so far, in two columns."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    shares = [(name, f"{100 * message['classes'].get(name, 0) / max(1, message['cases']):.1f} %") for name in CLASSES]
+    half = (len(shares) + 1) // 2
+    for i in range(half):
+        other = shares[half + i] if half + i < len(shares) else ("", "")
+        table.add_row("  ", *shares[i], "  ", *other)
+    return table

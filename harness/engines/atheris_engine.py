@@ -121,6 +121,8 @@ class _State:
             make_libfuzzer_global()
             self._run.start()
         self._run.case(decode(data))
+        if not self._run.done & 4095:
+            self._count_inputs()
         if self._run.over():
             self._finish()
 
@@ -133,8 +135,11 @@ class _State:
     def cross(self, one: bytes, other: bytes, most: int, _seed: int) -> bytes:
         return self._mutator.cross(one, other, most)
 
-    def _finish(self) -> None:
+    def _count_inputs(self) -> None:
         self._run.extra["corpus"] = sum(1 for _ in Path(self._folder).iterdir())
+
+    def _finish(self) -> None:
+        self._count_inputs()
         self._run.tell(self._run.counters("done"))
         os._exit(0)  # libFuzzer has no way out but the end of the process
 

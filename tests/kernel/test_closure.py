@@ -338,10 +338,36 @@ def test_what_the_driver_uses_is_kept_as_well(small) -> None:
     assert found.library().run() == 7
 
 
-def test_a_member_whose_type_is_nowhere_is_left_out(small) -> None:
-    found = small(SLICED + "int root(struct s *s) { return s->last; }\nint other(int absent) { return absent; }\n")
-    assert "missing_type" not in found.extract().text
+@pytest.mark.parametrize("missing", ["struct missing", "missing_t"])
+def test_a_member_whose_type_is_nowhere_is_left_out_though_its_name_is_used(small, missing: str) -> None:
+    found = small(f"""
+        struct other {{ int value; }};
+        struct s {{ {missing} value; int last; }};
+        int root(struct s *s, struct other *other) {{ return s->last + other->value; }}
+    """)
+    assert "missing" not in found.extract().text
     assert found.compile() == ""
+
+
+def test_a_macro_may_stand_for_a_tag(small) -> None:
+    found = small("""
+        #define old_head new_head
+        struct new_head { int value; };
+        struct s { struct old_head head; };
+        int root(struct s *s) { return s->head.value; }
+    """)
+    assert sorted(taken(found.extract())) == ["new_head", "old_head", "root", "s"]
+    assert found.compile() == ""
+
+
+def test_a_macro_that_names_a_member_of_a_variable_takes_the_variable(small) -> None:
+    found = small("""
+        #define setting config.value
+        struct options { int value; int unused; };
+        static struct options config = { .value = 7 };
+        int root(void) { return setting; }
+    """)
+    assert found.library().root() == 7
 
 
 def test_a_struct_behind_a_pointer_is_declared_only(small) -> None:

@@ -136,6 +136,7 @@ def test_a_case_reads_well() -> None:
         (Sock(protocol=IPPROTO_SCTP), "sctp"),
         (Sock(protocol=1), "other"),
         (Sock(), "close"),
+        (Sock(state=13), "socket"),
         (Sock(state=200), "socket"),
     ],
 )
@@ -173,6 +174,25 @@ def test_an_enumerator_may_be_its_name_or_its_number(field: str, value: int) -> 
     assert case.scenario.packet.destructor == value
 
 
+@pytest.mark.parametrize(
+    ("field", "name", "value"),
+    [
+        *(("family", "AF_INET", 2), ("family", "AF_INET6", 10), ("protocol", "tcp", 6), ("protocol", "udp", 17)),
+        *(("protocol", "sctp", 132), ("state", "0", 0), ("state", "ESTABLISHED", 1), ("state", "LISTEN", 10)),
+        *(("state", "CLOSING", 11), ("hashed", "nowhere", 0), ("hashed", "ehash", 1), ("hashed", "lhash2", 2)),
+        *(("hash_kind", "wrong", 1), ("hash_kind", "packet", 2), ("kind", "full", 0)),
+    ],
+)
+def test_enumerators_have_the_kernels_numbers(field: str, name: str, value: int) -> None:
+    (sock,) = parse(ONE + f'{field} = "{name}"\n').scenario.socks
+    assert getattr(sock, field) == value
+
+
+def test_verdicts_have_the_kernels_numbers() -> None:
+    drops, passes = parse(HOSTILE + '[[group]]\nverdict = "drop"\n[[group]]\nverdict = "pass"\n').scenario.groups
+    assert (drops.verdict, passes.verdict) == (0, 1)
+
+
 # --- errors ---
 
 WRONG: dict[str, tuple[str, int, str]] = {
@@ -196,6 +216,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "a number that is a flag": (ONE + "num = true\n", 6, "sock.a.num: a number of 32 bits is needed, not True"),
     "a number with a fraction": (ONE + "num = 80.5\n", 6, "sock.a.num: a number of 32 bits is needed, not 80.5"),
     "a number that is too large": (ONE + "refcnt = 4294967296\n", 6, "sock.a.refcnt: a number of 32 bits is needed"),
+    "a number that is too small": (ONE + "bound_dev_if = -2147483649\n", 6, "sock.a.bound_dev_if: a number of 32"),
     "a list for a number": (ONE + "num = [80]\n", 6, "sock.a.num: a number of 32 bits is needed, not [80]"),
     "an unknown enumerator": (ONE + 'state = "OPEN"\n', 6, "sock.a.state: 'OPEN' is none of 0, ESTABLISHED, "),
     "three quarters of an address": (ONE + 'daddr = "10.0.0"\n', 6, "sock.a.daddr: '10.0.0' is no IPv4 address"),
@@ -251,6 +272,10 @@ def refused(text: str) -> str:
 @pytest.mark.parametrize(("text", "line", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_one_line_that_says_where(text: str, line: int, message: str) -> None:
     assert refused(text).startswith(f"{line}: {message}")
+
+
+def test_a_single_problem_is_told_alone() -> None:
+    assert refused("version = 1\n[packet]\nusers = 0\n").endswith(": scenario: an sk_buff has at least one user")
 
 
 def test_a_name_is_taken_once() -> None:

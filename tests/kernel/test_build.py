@@ -204,6 +204,29 @@ def test_a_variants_flags_are_for_the_closure_and_the_linker(
         assert ("-fsanitize=address" in line) == wanted, line
 
 
+def test_a_guided_build_is_one_of_its_own_and_made_by_clang_where_there_is_one(
+    kernel_tree: Tree,
+    fake: Callable[..., Path],
+    calls: Callable[[], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake(name="gcc")
+    plain, by_cc = build(kernel_tree), build(kernel_tree, guided=True)
+    assert (Path(plain.compiler).name, Path(by_cc.compiler).name) == ("gcc", "gcc")
+    assert plain.folder != by_cc.folder
+    assert "trace-pc" in (tmp_path / "log").read_text()
+    (tmp_path / "log").unlink()
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    shutil.copy(tmp_path / "gcc", tmp_path / "clang")
+    (tmp_path / "log.version").write_text("clang version 99")
+    assert [build(kernel_tree).compiler, build(kernel_tree, guided=True).compiler] == ["gcc", "clang"]
+    log = (tmp_path / "log").read_text()
+    assert "inline-8bit-counters" in log
+    assert "trace-pc" not in log
+
+
 def test_who_comes_second_uses_what_the_first_has_made(
     kernel_tree: Tree, fake: Callable[..., Path], folder: Path, tmp_path: Path, calls: Callable[[], int]
 ) -> None:

@@ -51,6 +51,18 @@ def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
     return Struct(text), tuple(names)
 
 
+def ranges(struct: str) -> dict[str, tuple[int, int]]:
+    """The least and the greatest value that each leading plain field of a struct of record.h can hold."""
+    found = {}
+    for name, member in _ffi.typeof(f"struct {struct}").fields:
+        if member.type.kind != "primitive":
+            continue
+        bits = 8 * _ffi.sizeof(member.type)
+        signed = not member.type.cname.startswith("u")
+        found[name] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    return found
+
+
 def _offset(struct: str, *path: str | int) -> int:
     return int(_ffi.offsetof(f"struct {struct}", *path))
 
@@ -75,6 +87,8 @@ def encode(scenario: Scenario, buffer: Any) -> None:
     """
     encode_frame(scenario, buffer)
     _, netns, groups, socks = scenario[8:]
+    if len(groups) > len(_GROUPS_AT) or len(socks) > len(_SOCKS_AT):
+        raise IndexError(f"{len(groups)} groups and {len(socks)} sockets are more than the record has room for")
     for i, net in enumerate(netns):
         at = _NETNS_AT[i]
         progs = net.progs

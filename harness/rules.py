@@ -4,14 +4,18 @@
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-from harness.record import constants
+from harness.record import constants, ranges
 from harness.scenario import (
     AF_INET,
     AF_INET6,
     DESTRUCTOR_NONE,
+    DESTRUCTOR_OTHER,
     EDEMUX,
     EHASH,
+    HASH_OWN,
+    HASH_PACKET,
     IPPROTO_TCP,
     IPPROTO_UDP,
     KIND_FULL,
@@ -25,11 +29,16 @@ from harness.scenario import (
     PROG_NONE,
     SK_DROP,
     SK_PASS,
+    SK_REUSEPORT,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
+    Group,
+    Netns,
+    Packet,
+    Program,
     Scenario,
     Sock,
 )
@@ -41,10 +50,40 @@ def problems(scenario: Scenario) -> list[str]:
     """What is wrong with a scenario, a line each; empty for a valid one. A scenario that is not marked as hostile must
     be reachable by system calls and BPF helpers as well.
     """
-    found = list(_structure(scenario))
+    found = list(_out_of_range(scenario)) or list(_structure(scenario))
     if not found and not scenario.hostile:
         found = list(_unreachable(scenario))
     return found
+
+
+_RANGES = {
+    Scenario: ranges("scenario_record"),
+    Packet: ranges("packet_record"),
+    Sock: {
+        **ranges("sock_record"),
+        "kind": (KIND_FULL, KIND_TIMEWAIT),
+        "hashed": (NOWHERE, LHASH2),
+        "hash_kind": (HASH_OWN, HASH_PACKET),
+        "state": (TCP_ESTABLISHED, TCP_NEW_SYN_RECV),  # sk_fullsock() shifts by it
+    },
+    Netns: ranges("netns_record"),
+    Program: ranges("program_record"),
+    Group: {**ranges("group_record"), "prog": (PROG_NONE, SK_REUSEPORT)},
+}
+_RANGES[Packet]["destructor"] = (DESTRUCTOR_NONE, DESTRUCTOR_OTHER)
+
+
+def _out_of_range(s: Scenario) -> Iterator[str]:
+    """Values that their fields cannot hold: nothing else may be asked of a scenario that has one."""
+    things: list[tuple[str, Any]] = [("the scenario", s), ("the packet", s.packet)]
+    things += [(f"namespace {i}", net) for i, net in enumerate(s.netns)]
+    things += [(f"a program of namespace {i}", program) for i, net in enumerate(s.netns) for program in net.progs]
+    things += [(f"group {i}", group) for i, group in enumerate(s.groups)]
+    things += [(f"socket {i}", sock) for i, sock in enumerate(s.socks)]
+    for what, thing in things:
+        for name, (least, most) in _RANGES[type(thing)].items():
+            if not least <= getattr(thing, name, least) <= most:
+                yield f"{what}: {name} is {getattr(thing, name)}, it can be {least} to {most}"
 
 
 def _structure(s: Scenario) -> Iterator[str]:

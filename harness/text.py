@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -79,8 +80,50 @@ class Case:
     path: Path | None = None
 
 
+# A name stands in reports, errors and drawings: one word or a few.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}")
+
+
 class BadError(Exception):
-    """Something in a case's text that does not fit; becomes a CannotRun that names file and line."""
+    """Something in a case's text that does not fit; becomes a CannotRun that names file and line.
+
+    `place` is where: the table's header ("sock", "netns.progs", "" for the top), which one of that name (from 0), and
+    the key there.
+    """
+
+    def __init__(self, message: str, place: tuple[str, int, str] = ("", 0, "")) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@contextmanager
+def _at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
+    """What does not fit in here is at this place, unless somebody further in knows better."""
+    try:
+        yield
+    except BadError as error:
+        if not error.place[0]:
+            error.place = (header, number, key or error.place[2])
+        raise
+
+
+def _line_of(text: str, place: tuple[str, int, str]) -> int:
+    """The line of a key in the table that `place` names, else that table's, else 1."""
+    header, number, key = place
+    here, seen, found = "", -1, 1
+    for line, row in enumerate(text.splitlines(), 1):
+        opened = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", row)
+        if opened:
+            here = opened[1]
+            seen += here == header
+            if here == header and seen == number:
+                found = line
+            if not header and key == here:
+                return line
+        inside = here == header and (seen == number or not header)
+        if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", row):
+            return line
+    return found
 
 
 def default_names(scenario: Scenario) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -215,22 +258,24 @@ def parse(text: str, where: str = "case") -> Case:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CannotRun(f"{where}: not TOML: {error}") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise CannotRun(f"{where}: not TOML: {error}") from error
     except RecursionError as error:
         raise CannotRun(f"{where}: nested too deeply, no case is") from error
     try:
         return _case(document)
     except BadError as error:
-        key = str(error).split(":", 1)[0].split(".")[-1]
-        line = next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[*{re.escape(key)}\b", row)), 1)
-        raise CannotRun(f"{where}:{line}: {error}") from error
+        raise CannotRun(f"{where}:{_line_of(text, error.place)}: {error}") from error
 
 
 def _case(document: dict[str, Any]) -> Case:
     known = {"version", "why", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
     _only(document, known, "")
-    version = document.get("version")
-    if version != VERSION:
-        raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}")
+    version, why = document.get("version"), document.get("why", "")
+    if type(version) is not int or version != VERSION:
+        raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}", ("", 0, "version"))
+    if not isinstance(why, str):
+        raise BadError("why: a text is needed", ("", 0, "why"))
     socks = _array(document, "sock")
     groups = _array(document, "group")
     sock_names = _names(socks, "sock")
@@ -239,14 +284,24 @@ def _case(document: dict[str, Any]) -> Case:
     group_at = {name: i for i, name in enumerate(group_names)}
     sock_at_or_none = {**sock_at, "none": NONE}
 
-    def fill(kind: type[Any], table: dict[str, Any], where: str, special: dict[str, Callable[[Any], Any]]) -> Any:
+    def fill(
+        kind: type[Any],
+        table: dict[str, Any],
+        where: str,
+        header: str,
+        number: int = 0,
+        **special: Callable[[Any], Any],
+    ) -> Any:
         fields = _HEAD_FIELDS if kind is Scenario else kind._fields
-        _only(table, {*fields, "name"} - {"progs"} | set(special), where)
+        named = {"name"} if kind in (Group, Sock) else set()
         values = {}
         for name, value in table.items():
-            if name == "name":
-                continue
-            values[name] = special[name](value) if name in special else _read(name, value, f"{where}.{name}", sock_at)
+            with _at(header, number, name):
+                _only({name: value}, {*fields, *named} - {"progs"} | set(special), where)
+                if name in special:
+                    values[name] = special[name](value)
+                elif name != "name":
+                    values[name] = _read(name, value, f"{where}.{name}", sock_at)
         return kind(**values)
 
     def slots(value: Any) -> tuple[int, ...]:
@@ -257,45 +312,51 @@ def _case(document: dict[str, Any]) -> Case:
     def group(value: Any) -> int:
         return _lookup(value, {**group_at, "none": NONE}, "group")
 
-    netns = []
+    netns, n_progs = [], 0
     for i, table in enumerate(_array(document, "netns")):
-        progs = tuple(fill(Program, t, f"netns.{i}.progs", {}) for t in _array(table, "progs"))
+        with _at("netns", i, "progs"):
+            tables = _array(table, "progs")
+        progs = tuple(
+            fill(Program, t, f"netns.{i}.progs", "netns.progs", n) for n, t in enumerate(tables, start=n_progs)
+        )
+        n_progs += len(tables)
         rest = {k: v for k, v in table.items() if k != "progs"}
-        netns.append(fill(Netns, rest, f"netns.{i}", {})._replace(progs=progs))
-    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", {})._replace(
-        packet=fill(Packet, _subtable(document, "packet"), "packet", {}),
+        netns.append(fill(Netns, rest, f"netns.{i}", "netns", i)._replace(progs=progs))
+    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", "scenario")._replace(
+        packet=fill(Packet, _subtable(document, "packet"), "packet", "packet"),
         netns=tuple(netns) or (Netns(),),
-        groups=tuple(fill(Group, t, f"group.{t['name']}", {"slots": slots}) for t in groups),
-        socks=tuple(fill(Sock, t, f"sock.{t['name']}", {"group": group}) for t in socks),
+        groups=tuple(fill(Group, t, f"group.{t['name']}", "group", i, slots=slots) for i, t in enumerate(groups)),
+        socks=tuple(fill(Sock, t, f"sock.{t['name']}", "sock", i, group=group) for i, t in enumerate(socks)),
     )
     wrong = rules.problems(scenario)
     if wrong:
-        raise BadError(f"scenario: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
-    why = document.get("why", "")
-    if not isinstance(why, str):
-        raise BadError("why: a text is needed")
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise BadError(f"scenario: {wrong[0]}{more}", ("scenario", 0, ""))
     expect = dict(_subtable(document, "expect"))
-    _check_expect(expect, sock_at_or_none)
+    with _at("expect"):
+        _check_expect(expect, sock_at_or_none)
     return Case(scenario, why, dict(_subtable(document, "found")), expect, sock_names, group_names)
 
 
 def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise BadError(f"{f'{where}.' if where else ''}{key}: no such key here; known: {', '.join(sorted(known))}")
+            shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
+            full = f"{where}.{shown}" if where else shown
+            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}", ("", 0, key))
 
 
 def _subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise BadError(f"{key}: a table [{key}] is needed")
+        raise BadError(f"{key}: a table [{key}] is needed", ("", 0, key))
     return table
 
 
 def _array(document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     array = document.get(key, [])
     if not isinstance(array, list) or not all(isinstance(t, dict) for t in array):
-        raise BadError(f"{key}: tables [[{key}]] are needed")
+        raise BadError(f"{key}: tables [[{key}]] are needed", ("", 0, key))
     return array
 
 
@@ -303,8 +364,11 @@ def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
     names: list[str] = []
     for i, table in enumerate(tables):
         name = table.setdefault("name", f"{what}{i}")
-        if not isinstance(name, str) or name in ("none", "leave", "foreign", *names):
-            raise BadError(f"name: {name!r} is taken, or no text")
+        with _at(what, i, "name"):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise BadError(f"name: {name!r} is no name: letters, digits, - and _, up to 64 of them")
+            if name in ("none", "leave", "foreign", *names):
+                raise BadError(f"name: {name!r} is taken")
         names.append(name)
     return tuple(names)
 
@@ -348,13 +412,25 @@ _EXPECTABLE = (*("ended", "sk", "refcounted", "skb_sk", "destructor", "warns"), 
 
 
 def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
-    _only(expect, set(_EXPECTABLE), "expect")
-    for key in ("sk", "skb_sk"):
-        if key in expect:
-            _lookup(expect[key], socks, f"expect.{key}")
-    for key in ("refcnt", "listener"):
-        for name in _subtable(expect, key):
-            _lookup(name, {k: v for k, v in socks.items() if v >= 0}, f"expect.{key}")
+    only_socks = {name: index for name, index in socks.items() if index >= 0}
+    for key, value in expect.items():
+        where = f"expect.{key}"
+        with _at("expect", 0, key):
+            _only({key: value}, set(_EXPECTABLE), "expect")
+            if key in ("sk", "skb_sk"):
+                _lookup(value, socks, where)
+            elif key in ("ended", "destructor"):
+                _lookup(value, {name: number for number, name in _ENUMS[key].items()}, where)
+            elif key == "refcounted":
+                _read(key, value, where, socks)
+            elif key == "warns":
+                if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+                    raise BadError(f"{where}: a list of the functions that warn is needed, not {value!r}")
+            else:
+                for name, one in _subtable(expect, key).items():
+                    with _at(where, 0, name):
+                        _lookup(name, only_socks, where)
+                        _number(one, where) if key == "refcnt" else _lookup(one, socks, where)
 
 
 def unmet(case: Case, outcome: Outcome) -> list[str]:

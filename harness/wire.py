@@ -145,12 +145,12 @@ def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
 
 
 def encode(scenario: Scenario) -> bytes:
-    """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool: the format is for
-    fuzzing, TOML is for keeping.
+    """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool, or if it is no
+    scenario that decoding leaves as it is (see tame.py): the format is for fuzzing, TOML is for keeping.
     """
     data = near(scenario)
     if decode(data) != scenario:
-        raise ValueError("a value of this scenario is in no pool: it has no wire format")
+        raise ValueError("this scenario has no wire format: a value is in no pool, or decoding would tame it")
     return data
 
 

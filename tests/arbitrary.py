@@ -14,6 +14,7 @@ U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 I32 = st.integers(-(1 << 31), (1 << 31) - 1)
 FLAG = st.integers(0, 1)
 SIZE = st.sampled_from([1 << n for n in range(18)])
+_FULL_STATES = sorted({*range(1, 13)} - {*MINI_STATE.values()})
 _PORTS = {"sport": U16, "dport": U16, "num": U16}
 _ADDRESSES = {"saddr": U32, "daddr": U32, "rcv_saddr": U32}
 
@@ -89,7 +90,9 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
             "hash_kind": st.integers(0, 2),
             "kind": st.just(kind),
             "family": U8,
-            "state": U8.filter(lambda n: n not in MINI_STATE.values()) if full else st.just(MINI_STATE[kind]),
+            "state": st.sampled_from(sorted({*range(1, 13)} - {*MINI_STATE.values()}))
+            if full
+            else st.just(MINI_STATE[kind]),
             "netns": _index(n_netns),
             "rcu_free": FLAG if full else nothing,
             "hashed": st.integers(0, 2 if full else 1),

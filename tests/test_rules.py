@@ -51,10 +51,30 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     *(
         (f"{name} is {size}: a power of two up to 131072 is needed", scenario(**{name: size}))
         for name in ("ehash_size", "lhash2_size")
-        for size in (0, 3, 131073, 262144, -4)
+        for size in (0, 3, 131073, 262144)
     ),
     ("the packet's namespace 1 is not there", scenario(packet=Packet(netns=1))),
-    ("the packet's namespace -1 is not there", scenario(packet=Packet(netns=-1))),
+    ("the scenario: ehash_size is -4, it can be 0 to 4294967295", scenario(ehash_size=-4)),
+    ("the packet: netns is -1, it can be 0 to 255", scenario(packet=Packet(netns=-1))),
+    ("the packet: destructor is 4, it can be 0 to 3", scenario(packet=Packet(destructor=4))),
+    ("namespace 0: hash_mix is 4294967296, it can be 0 to 4294967295", scenario(netns=(Netns(hash_mix=1 << 32),))),
+    (
+        "a program of namespace 0: verdict is 256, it can be 0 to 255",
+        scenario(netns=(Netns(progs=(Program(verdict=256),)),)),
+    ),
+    ("group 0: prog is 3, it can be 0 to 2", scenario(groups=(Group(prog=3),))),
+    *(
+        (f"socket 0: {name} is {value}, it can be {can}", scenario(Sock(**{name: value})))
+        for name, value, can in (
+            ("state", 0, "1 to 12"),
+            ("state", 13, "1 to 12"),
+            ("kind", 3, "0 to 2"),
+            ("hashed", 3, "0 to 2"),
+            ("hash_kind", 3, "0 to 2"),
+            ("num", 65536, "0 to 65535"),
+            ("bound_dev_if", 1 << 31, "-2147483648 to 2147483647"),
+        )
+    ),
     ("the packet's socket 1 is not there", scenario(Sock(), packet=Packet(sk=1, destructor=PFREE))),
     ("the packet's socket -2 is not there", scenario(Sock(), packet=Packet(sk=-2))),
     ("data_len 21 is more than len 20", scenario(packet=Packet(data_len=21))),

@@ -36,7 +36,9 @@ ONE = HOSTILE + '[[sock]]\nname = "a"\n'
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 plain_values = st.one_of(st.integers(-(1 << 63), (1 << 63) - 1), words, st.booleans())
-names = words.filter(lambda name: name not in ("none", "leave", "foreign"))
+names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}", fullmatch=True).filter(
+    lambda name: name not in ("none", "leave", "foreign")
+)
 
 
 @given(valid_scenarios)
@@ -178,7 +180,7 @@ def test_an_enumerator_may_be_its_name_or_its_number(field: str, value: int) -> 
     ("field", "name", "value"),
     [
         *(("family", "AF_INET", 2), ("family", "AF_INET6", 10), ("protocol", "tcp", 6), ("protocol", "udp", 17)),
-        *(("protocol", "sctp", 132), ("state", "0", 0), ("state", "ESTABLISHED", 1), ("state", "LISTEN", 10)),
+        *(("protocol", "sctp", 132), ("state", "ESTABLISHED", 1), ("state", "LISTEN", 10)),
         *(("state", "CLOSING", 11), ("hashed", "nowhere", 0), ("hashed", "ehash", 1), ("hashed", "lhash2", 2)),
         *(("hash_kind", "wrong", 1), ("hash_kind", "packet", 2), ("kind", "full", 0)),
     ],
@@ -234,8 +236,38 @@ WRONG: dict[str, tuple[str, int, str]] = {
         8,
         "netns.0.progs.assign: 'b' is none of a, none, leave",
     ),
-    "a name that is a number": (HOSTILE + "[[sock]]\nname = 1\n", 5, "name: 1 is taken, or no text"),
-    "a name that means nobody": (HOSTILE + '[[sock]]\nname = "none"\n', 5, "name: 'none' is taken, or no text"),
+    "a name that is a number": (
+        HOSTILE + "[[sock]]\nname = 1\n",
+        5,
+        "name: 1 is no name: letters, digits, - and _, up to 64 of them",
+    ),
+    "a name that means nobody": (HOSTILE + '[[sock]]\nname = "none"\n', 5, "name: 'none' is taken"),
+    "a name of two lines": (
+        HOSTILE + '[[sock]]\nname = "a\\nb"\n',
+        5,
+        "name: 'a\\nb' is no name: letters, digits, - and _, up to 64 of them",
+    ),
+    "a port that no field can hold": (
+        HOSTILE + "[[sock]]\nnum = 65536\n",
+        2,
+        "scenario: socket 0: num is 65536, it can be 0 to 65535",
+    ),
+    "a state that the kernel does not know": (
+        HOSTILE + "[[sock]]\nstate = 13\n",
+        2,
+        "scenario: socket 0: state is 13, it can be 1 to 12",
+    ),
+    "an expected warning that is a number": (
+        ONE + "[expect]\nwarns = 1\n",
+        7,
+        "expect.warns: a list of the functions that warn is needed, not 1",
+    ),
+    "an expected count of nobody": (ONE + "[expect.refcnt]\nb = 1\n", 7, "expect.refcnt: 'b' is none of a"),
+    "an expected end that is none": (
+        ONE + '[expect]\nended = "well"\n',
+        7,
+        "expect.ended: 'well' is none of returned, stuck, crashed",
+    ),
     "a socket that is a table": ("version = 1\n[sock]\n", 2, "sock: tables [[sock]] are needed"),
     "a namespace that is a number": ("version = 1\nnetns = 1\n", 2, "netns: tables [[netns]] are needed"),
     "a packet that is a number": ("version = 1\npacket = 1\n", 2, "packet: a table [packet] is needed"),

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -99,12 +100,28 @@ def load(folder: Path, name: str) -> Any:
 
 
 def compiler() -> str:
-    """The C compiler to use: $CC, else gcc, else clang, else cc. Raises CannotRun if there is none."""
+    """The C compiler to use: $CC (with arguments, or behind ccache), else gcc, else clang, else cc. Raises CannotRun if
+    there is none.
+    """
     wanted = os.environ.get("CC")
     for name in (wanted,) if wanted else ("gcc", "clang", "cc"):
-        if name and shutil.which(name):
+        if name and shutil.which(_command(name)[0]):
             return name
     raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
+
+
+def _command(cc: str) -> list[str]:
+    try:
+        return shlex.split(cc) or [cc]
+    except ValueError as error:
+        raise CannotRun(f"CC={cc}: {error}") from error
+
+
+def _version(cc: str) -> str:
+    try:
+        return subprocess.run([*_command(cc), "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError as error:
+        raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
 
 
 def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False) -> Build:
@@ -173,8 +190,7 @@ def _read(report: Path, folder: Path, tree: Tree) -> Build:
 
 def is_clang(cc: str) -> bool:
     """Whether a compiler is clang under whatever name."""
-    done = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False)
-    return "clang" in done.stdout
+    return "clang" in _version(cc)
 
 
 def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
@@ -187,9 +203,8 @@ def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str
             digest.update(path.read_bytes())
         except OSError:  # the extractor says which file is missing, and whether that matters
             digest.update(b"missing")
-    version = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False).stdout
     soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((extra, _FLAGS, _KERNEL_FLAGS, cc, version, soabi, sys.version)).encode())
+    digest.update(repr((extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
     return digest.hexdigest()
 
 
@@ -227,15 +242,16 @@ def _compile(closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link
     ffi.set_source(module, '#include "record.h"')
     with contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
         ffi.emit_c_code(str(work / "wrapper.c"))
+    compile_c = _command(cc)
     common = (*_FLAGS, "-I", str(CSRC), "-I", include)
-    _run([cc, *common, *_KERNEL_FLAGS, *extra, "-c", "closure.c", "-o", "closure.o"], work)
-    _run([cc, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
-    _run([cc, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
+    _run([*compile_c, *common, *_KERNEL_FLAGS, *extra, "-c", "closure.c", "-o", "closure.o"], work)
+    _run([*compile_c, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
+    _run([*compile_c, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
     objects = ["closure.o", "guard.o", "wrapper.o"]
     if _GUIDED["gcc"][-1] in extra:
-        _run([cc, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
+        _run([*compile_c, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
         objects.append("trace.o")
-    _run([cc, "-shared", *link, *objects, "-o", f"{module}.so"], work)
+    _run([*compile_c, "-shared", *link, *objects, "-o", f"{module}.so"], work)
 
 
 def _run(command: list[str], work: Path) -> None:
@@ -257,7 +273,7 @@ def preload(variant: str) -> dict[str, str]:
         return {}
     cc = compiler()
     name = "libasan.so" if "gcc" in cc else "libclang_rt.asan-x86_64.so"
-    found = subprocess.run([cc, f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+    found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
     return {
         "LD_PRELOAD": found.stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",

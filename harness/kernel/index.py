@@ -30,6 +30,8 @@ _ANNOTATIONS = re.compile(
         r"|(?<!#define )__cacheline_group_(?:begin|end)\w*\(\w+\);"
     ).encode()
 )
+_DEFINE = re.compile(rb"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*\\\n(?:\\\n|[^\n])*", re.MULTILINE)
+_COMMENT = re.compile(rb"/\*.*?\*/", re.DOTALL)
 _STRUCT_GROUP = re.compile(rb"\bstruct_group\(\w+,|\b__struct_group\([^,;]*,[^,;]*,[^,;]*,")
 _DIRECTIVE = re.compile(rb"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
 _WORD = re.compile(r"(?P<before>->|\.)?\s*\b(?P<word>[A-Za-z_]\w*)")
@@ -103,7 +105,8 @@ _KEYWORDS = frozenset(
 @dataclass(frozen=True)
 class Reference:
     """A name that a definition mentions: `kind` is "name", "tag" (struct, union, enum), "pointer" (a tag behind `*`,
-    for which a forward declaration will do) or "field"; `line` is 1-based in the definition's own file.
+    for which a forward declaration will do), "whole" (a tag whose members are initialised by position) or "field";
+    `line` is 1-based in the definition's own file.
     """
 
     kind: str
@@ -156,9 +159,14 @@ def _blank(match: re.Match[bytes]) -> bytes:
     return re.sub(rb"[^\n]", b" ", match.group())
 
 
+def _without_comments(macro: re.Match[bytes]) -> bytes:
+    """A macro without its comments: behind one that stands before a continuation tree-sitter loses the rest."""
+    return _COMMENT.sub(lambda c: re.sub(rb"\\\n|[^\n]", lambda m: m[0] if m[0] == b"\\\n" else b" ", c[0]), macro[0])
+
+
 def parse(source: bytes) -> Node:
     """The syntax tree of a C file; positions are those of `source`."""
-    clean = bytearray(_ANNOTATIONS.sub(_blank, source))
+    clean = bytearray(_DEFINE.sub(_without_comments, _ANNOTATIONS.sub(_blank, source)))
     for match in _STRUCT_GROUP.finditer(source):  # its members are members of the struct around it
         depth, end = 1, match.end()
         while depth and end < len(source):
@@ -238,7 +246,7 @@ def definitions(source: bytes, file: str) -> list[Definition]:
                 file=file,
                 line=line,
                 end_line=last,
-                text=source[start:end] + (b";" if kind in ("tag", "enum") else b""),
+                text=source[start:end] + (_tail(source, end) if kind in ("tag", "enum") else b""),
                 conditions=conditions[line - 1],
                 names=names,
                 references=(
@@ -247,13 +255,19 @@ def definitions(source: bytes, file: str) -> list[Definition]:
                         if kind == "macro"
                         else _references(node, kind)
                     ),
-                    *_annotation_references(source[start:end], line),
+                    *annotation_references(source[start:end], line),
                 ),
                 comment=comment.removeprefix("/*").removesuffix("*/").strip() if comment.startswith("/*") else "",
                 members=_members(node, source, conditions) if kind == "tag" else None,
             )
         )
     return found
+
+
+def _tail(source: bytes, end: int) -> bytes:
+    """What stands behind the `}` of a struct: its attributes, where nothing but these is there, and a semicolon."""
+    tail = source[end : source.find(b";", end)]
+    return (tail if tail.strip() and not _ANNOTATIONS.sub(b"", tail).strip() else b"") + b";"
 
 
 def declared(source: bytes) -> frozenset[str]:
@@ -370,11 +384,27 @@ def _references(node: Node, kind: str) -> Iterator[Reference]:
                 yield Reference("name", name, _line(inner))
         elif kinds == "field_identifier":
             yield Reference("field", _text(inner), _line(inner))
+        elif kinds == "initializer_list" and _is_positional(inner):
+            holder = inner.parent
+            while holder is not None and holder.type in ("init_declarator", "parenthesized_expression"):
+                holder = holder.parent
+            tag = holder.child_by_field_name("type") if holder is not None else None  # a member's type is not known
+            if tag is not None and tag.type == "type_descriptor":
+                tag = tag.child_by_field_name("type")
+            tag = tag.child_by_field_name("name") if tag is not None else None
+            if tag is not None:
+                yield Reference("whole", _text(tag), _line(inner))
         elif kinds in ("primitive_type", "true", "false", "null"):  # the kernel defines bool, true, NULL itself
             yield Reference("name", _text(inner), _line(inner))
         elif kinds in ("preproc_arg",):
             for word in _WORD.finditer(_text(inner)):
                 yield Reference("name", word["word"], _line(inner))
+
+
+def _is_positional(values: Node) -> bool:
+    """Whether an initialiser depends on the order of members: `{}`, `{ 0 }` and `{ .a = 1 }` do not."""
+    named = [v for v in values.named_children if v.type not in ("comment", "initializer_pair")]
+    return [_text(v) for v in named] not in ([], ["0"])
 
 
 def _locals(node: Node) -> Iterator[str]:
@@ -384,7 +414,7 @@ def _locals(node: Node) -> Iterator[str]:
                 yield _declared(declarator)
 
 
-def _annotation_references(text: bytes, line: int) -> Iterator[Reference]:
+def annotation_references(text: bytes, line: int) -> Iterator[Reference]:
     """The annotations that the parser does not see, all the same somebody has to define them."""
     for match in _ANNOTATIONS.finditer(text):
         word = match.group().split(b"(")[0].strip().decode()
@@ -473,7 +503,7 @@ def _members(node: Node, source: bytes, conditions: list[tuple[tuple[str, ...], 
             conditions=extra,
             references=(
                 *_references(child, "tag"),
-                *_annotation_references(source[child.start_byte : child.end_byte], line),
+                *annotation_references(source[child.start_byte : child.end_byte], line),
             ),
         )
 

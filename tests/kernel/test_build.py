@@ -107,6 +107,26 @@ def test_without_any_compiler_there_is_no_build(
     assert not folder.exists()
 
 
+def test_a_compiler_that_cannot_run_is_told(
+    kernel_tree: Tree, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "brokencc"
+    broken.write_bytes(b"\x7fELF no program")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    assert refused(kernel_tree) == f"cannot run {broken}: Exec format error"
+    monkeypatch.setenv("CC", f"'{broken}")
+    assert refused(kernel_tree) == f"CC='{broken}: No closing quotation"
+
+
+def test_a_compiler_may_have_arguments(
+    kernel_tree: Tree, fake: Callable[..., Path], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", f"env {fake()} -DMORE")
+    build(kernel_tree)
+    assert all("-DMORE" in line for line in (tmp_path / "log").read_text().splitlines())
+
+
 @pytest.mark.parametrize(("there", "found"), [("gcc clang cc", "gcc"), ("clang cc", "clang"), ("cc", "cc")])
 def test_compilers_are_looked_for_in_order(
     there: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -761,7 +761,7 @@ def test_a_broken_manifest_is_one_line_that_names_it(csrc: Path, text: str) -> N
 @pytest.mark.parametrize("name", ["closure.toml", "record.h", "prelude.h"])
 def test_a_manifest_that_is_not_all_there_is_told(csrc: Path, name: str) -> None:
     (csrc / name).unlink()
-    with pytest.raises(CannotRun, match="not a closure manifest"):
+    with pytest.raises(CannotRun, match=f"cannot read .*{name}: No such file"):
         Manifest.load(csrc)
 
 
@@ -773,3 +773,43 @@ def test_our_own_manifest_has_each_file_and_name_once() -> None:
     assert manifest.driver == CSRC / "reference.c"
     assert manifest.driver.exists()
     assert all(path.read_text().startswith("/* ") for path in manifest.stand_ins)
+
+
+# --- what would be wrong without a word ---
+
+
+def test_a_struct_that_is_initialised_by_position_stays_whole(small) -> None:
+    found = small("""
+        struct by_position { int unused; int used; };
+        struct by_name { int unused; int used; };
+        int root(void)
+        {
+            struct by_position one = { 1, 2 };
+            struct by_name two = { .used = 3 }, none = { 0 };
+            return 100 * one.used + 10 * two.used + none.used + ((struct by_position){ 7, 8 }).used;
+        }
+    """)
+    assert found.library().root() == 238
+    assert found.extract().text.count("int unused") == 1
+
+
+def test_a_whole_struct_keeps_the_attributes_behind_it(small) -> None:
+    found = small(
+        "struct s { char one; int two; } __packed;\nint root(struct s *s) { return sizeof(*s) + s->two - s->two; }\n",
+        stand_ins="#define __packed __attribute__((packed))\n",
+        driver="int run(void) { struct s s = { 0 }; return root(&s); }",
+    )
+    whole = replace(found, manifest=replace(found.manifest, whole=frozenset({"s"})))
+    assert whole.library().run() == 5
+
+
+def test_a_comment_before_a_continuation_hides_nothing(small) -> None:
+    found = small("""
+        #define both(a, b) \\
+            ((a) /* one */ \\
+             + (b) /* and \\
+                      two */)
+        #define three 3
+        int root(int a) { return both(a, three); }
+    """)
+    assert found.library().root(4) == 7

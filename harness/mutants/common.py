@@ -1,4 +1,4 @@
-"""A mutant of C or Python, and the list of those that are judged to be no change of meaning (corpus/equivalent.toml)."""
+"""A mutant of C or Python, and the list of those judged to change no meaning (corpus/equivalent.toml)."""
 
 import tomllib
 from collections.abc import Iterable

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "record.h"
 
@@ -73,16 +74,19 @@ void reference_guard(void)
 {
 	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_NODEFER };
 	struct itimerval tick = { { 0, TICK_US }, { 0, TICK_US } };
-	static int guarded;
+	static pid_t guarded;
 
-	if (guarded++)
+	if (guarded == getpid())
 		return;
-	for (unsigned int i = 0; i < N_CRASHES; i++)
-		sigaction(crashes[i], &action, &before[i]);
-	action.sa_handler = on_tick;
-	action.sa_flags = SA_NODEFER | SA_RESTART;
-	sigaction(SIGVTALRM, &action, &tick_before);
-	setitimer(ITIMER_VIRTUAL, &tick, NULL);
+	if (!guarded) {
+		for (unsigned int i = 0; i < N_CRASHES; i++)
+			sigaction(crashes[i], &action, &before[i]);
+		action.sa_handler = on_tick;
+		action.sa_flags = SA_NODEFER | SA_RESTART;
+		sigaction(SIGVTALRM, &action, &tick_before);
+	}
+	guarded = getpid();
+	setitimer(ITIMER_VIRTUAL, &tick, NULL);	/* a fork has the handlers of its parent, but no timer */
 }
 
 /* A guided build's counters: clang's section, or those of trace.c. libFuzzer clears them before each case. */

@@ -10,6 +10,7 @@
 #define inet_iif(skb) ({ int r__ = inet_iif(skb); reference_step(STEP_INET_IIF, r__, 0, 0); r__; })
 #define inet_bound_dev_eq(accept, bound, dif, sdif) ({ bool r__ = inet_bound_dev_eq(accept, bound, dif, sdif); reference_step(STEP_INET_BOUND_DEV_EQ, bound, r__, 0); r__; })
 #define refcount_inc_not_zero(r) ({ bool r__ = refcount_inc_not_zero(r); reference_step(STEP_REFCOUNT_INC_NOT_ZERO, r__, refcount_read(r), 0); r__; })
+#define sock_gen_put(sk) ({ struct sock *s__ = (sk); sock_gen_put(s__); reference_step(STEP_SOCK_GEN_PUT, index_of(s__), refcount_read(&s__->sk_refcnt), 0); })
 #define __inet_lookup_established(...) PROBE_SOCK(STEP_INET_LOOKUP_ESTABLISHED, __inet_lookup_established(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define bpf_sk_lookup_run_v4(net, protocol, saddr, sport, daddr, dport, ifindex, psk) ({ bool r__ = bpf_sk_lookup_run_v4(net, protocol, saddr, sport, daddr, dport, ifindex, psk); reference_step(STEP_BPF_SK_LOOKUP_RUN_V4, sock_or_drop(*(psk)), r__, 0); r__; })
 #define inet_lookup_run_sk_lookup(...) PROBE_SOCK(STEP_INET_LOOKUP_RUN_SK_LOOKUP, inet_lookup_run_sk_lookup(__VA_ARGS__), sock_or_drop(r__), 0, 0)

@@ -52,6 +52,7 @@ struct sock_record {
 	uint8_t reuseport;
 	uint8_t hashed;		/* enum hashed */
 	uint8_t no_pprev;	/* in its chain, but already marked as unhashed */
+	uint8_t race;		/* enum race */
 	uint8_t syncookie;	/* of a request */
 	int8_t group;		/* sk_reuseport_cb */
 	int8_t listener;	/* rsk_listener of a request */
@@ -123,7 +124,8 @@ struct outcome_record {
 	uint32_t skb_users;
 	uint32_t skb_cb;	/* bytes of skb->cb that are not what they were */
 	int32_t clones;		/* clones that nobody freed */
-	uint32_t freed;		/* bit i: socket i was freed */
+	uint32_t freed;		/* bit i: socket i was freed; bit 16 + i: but not as what it is */
+	int32_t sections;	/* RCU and migration: opened and not closed */
 	int32_t signal;		/* that a crash came with */
 	uint32_t n_warns;
 	uint32_t n_shown;
@@ -147,6 +149,10 @@ enum { NONE = -1, LEAVE = -2, FOREIGN = -3, DROP = -4, UNSET = 2 };
 enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
 enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
 enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
+/* What another CPU does to a socket of ehash right after the lookup took its reference: nothing, unhash it and drop the
+ * table's reference, or make another connection of its memory.
+ */
+enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
@@ -173,11 +179,13 @@ enum step {
 	STEP_INET_LOOKUP,
 	STEP_INET_LOOKUP_SKB,
 	STEP_INET_MATCH,
+	STEP_SOCK_GEN_PUT,
 };
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);
+uint32_t reference_mutate(uint32_t mutant);
 void reference_trace(struct trace_record *trace);
 uint32_t reference_edges(uint32_t *covered);
 double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,

@@ -67,7 +67,7 @@ static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
 
 static const struct scenario_record *in;
 static struct outcome_record *out;
-static unsigned int clones_out;
+static unsigned int clones_out, raced;
 
 static struct sock *sock_at(int index)
 {
@@ -87,6 +87,22 @@ static int index_of(const struct sock *sk)
 static int sock_or_drop(const struct sock *sk)
 {
 	return IS_ERR(sk) ? DROP : index_of(sk);
+}
+
+/* The closure of a mutated build asks MUTANT(n) at each of its sites, whether mutant n is the one that is on. */
+#ifndef MUTANT
+static uint32_t reference_mutant, reference_reached;
+#endif
+static uint32_t mutant;
+
+/* From now on mutant n is on while the kernel's function runs, 0 for none; returns whether the last one was reached. */
+uint32_t reference_mutate(uint32_t n)
+{
+	uint32_t reached = reference_reached;
+
+	mutant = n;
+	reference_reached = 0;
+	return reached;
 }
 
 static struct trace_record *trace;
@@ -115,12 +131,12 @@ static void reference_warn(const char *function)
 	out->n_warns++;
 }
 
-static void reference_freed(const struct sock *sk)
+static void reference_freed(const struct sock *sk, int kind)
 {
 	int i = index_of(sk);
 
 	if (i >= 0)
-		out->freed |= 1u << i;
+		out->freed |= 1u << i | (in->socks[i].kind != kind ? 1u << (MAX_SOCKS + i) : 0);
 }
 
 static struct sk_buff *reference_clone(const struct sk_buff *skb)
@@ -284,6 +300,43 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 	}
 }
 
+/* Once all are in their places: who comes or goes writes its neighbour's pprev. */
+static void spoil_nodes(void)
+{
+	for (int i = 0; i < in->n_socks; i++)
+		if (in->socks[i].no_pprev)
+			arena.socks[i].sk.sk_nulls_node.pprev = NULL;
+}
+
+/* Another CPU, right after the lookup took a reference: it does this once to each socket. Returns 1. */
+static int reference_race(const void *counter)
+{
+	uint32_t on = reference_mutant;
+
+	reference_mutant = 0;
+	for (int i = 0; i < in->n_socks; i++) {
+		struct sock_record next = in->socks[i];
+		struct sock *sk = &arena.socks[i].sk;
+		int count = refcount_read(&sk->sk_refcnt);
+
+		if (counter != &sk->sk_refcnt || next.race == RACE_STAYS || raced & 1u << i)
+			continue;
+		raced |= 1u << i;
+		hlist_nulls_del_init_rcu(&sk->sk_nulls_node);
+		if (next.race == RACE_LEAVES && count > 0)
+			refcount_set(&sk->sk_refcnt, count - 1);
+		if (next.race == RACE_REUSED) {
+			next.dport ^= 1;
+			next.hash_kind = HASH_OWN;
+			sk->sk_dport = htons(next.dport);
+			hash_sock(sk, &next);
+		}
+		spoil_nodes();
+	}
+	reference_mutant = on;
+	return 1;
+}
+
 static void fill_sock(union any_sock *any, const struct sock_record *from)
 {
 	struct sock *sk = &any->sk;
@@ -306,6 +359,7 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		any->req.rsk_listener = sock_at(from->listener);
 		any->req.syncookie = from->syncookie;
 	} else if (from->kind == KIND_TIMEWAIT) {
+		sk->sk_flags = ~0UL;	/* not flags there: a pointer lies at the same place */
 		any->tw.tw_substate = from->state;
 		any->tw.tw_family = from->family;
 	} else {
@@ -353,7 +407,7 @@ static void fill(void)
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
-	clones_out = 0;
+	clones_out = raced = reference_sections = 0;
 	fill_tables();
 	for (int i = 0; i < in->n_netns; i++)
 		fill_netns(i);
@@ -361,9 +415,7 @@ static void fill(void)
 		fill_group(i);
 	for (int i = 0; i < in->n_socks; i++)
 		fill_sock(&arena.socks[i], &in->socks[i]);
-	for (int i = 0; i < in->n_socks; i++)	/* when all are in: an insertion writes its neighbour's pprev */
-		if (in->socks[i].no_pprev)
-			arena.socks[i].sk.sk_nulls_node.pprev = NULL;
+	spoil_nodes();
 	fill_packet();
 }
 
@@ -434,6 +486,7 @@ static void read_outcome(const struct sock *sk)
 	out->skb_data_len = skb->data_len;
 	out->skb_users = refcount_read(&skb->users);
 	out->clones = clones_out;
+	out->sections = reference_sections;
 	out->skb_cb = 0;
 	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
 		out->skb_cb += skb->cb[i] != POISON;
@@ -496,9 +549,12 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	if (trace)
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
+	reference_mutant = 0;
 	fill();
+	reference_mutant = mutant;
 	sk = __inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),
 			       htons(in->packet.dport), in->packet.sdif, &refcounted.value);
+	reference_mutant = 0;
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 
 from harness import bench as benchmark
 from harness import doctor as examination
@@ -24,8 +25,13 @@ from harness.kernel.closure import Manifest
 from harness.kernel.source import find
 from harness.live import Live
 from harness.model import Model
+from harness.mutants import hunt as hunting
+from harness.mutants import report as mutant_report
+from harness.mutants import schemata
+from harness.mutants.common import judgements
 from harness.reference import Reference
 from harness.run import report_of, write_whole
+from harness.scenario import Scenario
 from harness.supervise import supervise
 from harness.text import dump, load
 from harness.triage import triage
@@ -200,6 +206,32 @@ def extract(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
+def mutants(arguments: argparse.Namespace) -> int:
+    """Change the kernel's text in a thousand small ways, one at a time, and see whether the corpus, and then random
+    cases, tell each from the original.
+    """
+    manifest = Manifest.load()
+    made = schemata.schemata(find(arguments.kernel, manifest.files, optional=manifest.optional, say=say), say)
+    entries = judgements()
+    found = hunting.Hunt(made, [load(path).scenario for path in replaying.files([])])
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task("the corpus against all mutants", total=len(made.mutants))
+        fates = found.corpus(made.mutants, lambda: bar.advance(task))
+    examples: dict[int, Scenario] = {}
+    if arguments.seeds:
+        fates, examples = hunting.hunt(found, fates, arguments.seeds, arguments.cases, say)
+    result = mutant_report.summary("c", made.mutants, fates, entries, bool(arguments.seeds))
+    result |= {"dropped": made.dropped, "absent": made.absent, "kernel": made.tree.version, "closure": made.closure}
+    if arguments.keep is not None and examples:
+        say(f"reducing the cases of {len(examples)} mutants")
+        count = hunting.keep(made, hunting.small(found, examples), arguments.keep)
+        console.print(f"{count} cases kept in {arguments.keep}", markup=False, soft_wrap=True)
+    write_json(arguments.json, result)
+    mutant_report.show(console, result, f"Linux {made.tree.version}")
+    console.print(f"{made.dropped} more did not compile, {made.absent} are not in this configuration.")
+    return AGREED if result["good"] else MISMATCH
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure where the time of a case goes (about three minutes)."""
     result = benchmark.measure(made(arguments.kernel))
@@ -308,6 +340,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=_number, metavar="N", help="of the random candidates (default: 0)")
     command(extract, "show what was taken out of a kernel tree")
     command(doctor, "say what is here, what is missing, and whether guidance works")
+    sub = command(mutants, "prove that changes of the kernel's text are seen")
+    sub.epilog = "exit codes: 0 the bars are met, 1 they are missed, 2 could not run"
+    sub.add_argument(
+        "--seeds", type=_number, default=hunting.SEEDS, metavar="N", help="of fuzzing; 0: the corpus alone (default: 5)"
+    )
+    sub.add_argument(
+        "--cases", type=_number, default=hunting.CASES, metavar="N", help="of each seed (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
+    )
     command(bench, "measure where the time of a case goes")
     return top
 

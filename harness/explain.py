@@ -19,6 +19,7 @@ from harness.scenario import (
     DESTRUCTOR_NONE,
     EHASH,
     KIND_FULL,
+    LEAVES,
     LHASH2,
     NONE,
     PFREE,
@@ -164,6 +165,7 @@ class _Story:
             "inet_iif": self.iif,
             "inet_bound_dev_eq": self.device,
             "refcount_inc_not_zero": self.refcount,
+            "sock_gen_put": self.put,
             "__inet_lookup_established": self.established,
             "bpf_sk_lookup_run_v4": self.programs,
             "compute_score": self.score,
@@ -231,6 +233,13 @@ class _Story:
             if taken
             else "refcount_inc_not_zero(): the match is dying (no reference left): the established search is over."
         )
+
+    def put(self, sk: int, refcnt: int) -> Iterator[str]:
+        left = self.scenario.socks[sk].race == LEAVES
+        why = "was unhashed" if left else "became another connection's"
+        rest = f"{refcnt} left" if refcnt else "the last one: it is freed"
+        yield f"sock_gen_put(): {self.name(sk)} {why} meanwhile: the reference is given back ({rest})."
+        yield "__inet_lookup_established(): the search starts anew."
 
     def established(self, sk: int) -> Iterator[str]:
         connected = [i for i, s in enumerate(self.scenario.socks) if s.hashed == EHASH]

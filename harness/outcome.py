@@ -28,9 +28,11 @@ class Outcome(NamedTuple):
 
     Sockets are indices, NONE or FOREIGN (a pointer that is no socket's); `refcounted` is UNSET as long as nobody wrote
     it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
-    `freed` is a bit mask of sockets; `listener` is each request's rsk_listener, NONE for other sockets; `warns` are the
-    functions that warned; each of `shown` is (kind, arguments named by SHOWN_NAMES). `via` says how the socket was
-    found, where the oracle can tell; `signal` what a crash came with. A case that did not return has no other field.
+    `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
+    counts RCU and migration sections that were opened and not closed; `listener` is each request's rsk_listener, NONE
+    for other sockets; `warns` are the functions that warned; each of `shown` is (kind, arguments named by SHOWN_NAMES).
+    `via` says how the socket was found, where the oracle can tell; `signal` what a crash came with. A case that did not
+    return has no other field.
     """
 
     ended: int = RETURNED
@@ -45,6 +47,7 @@ class Outcome(NamedTuple):
     skb_cb: int = 0
     clones: int = 0
     freed: int = 0
+    sections: int = 0
     refcnt: tuple[int, ...] = ()
     listener: tuple[int, ...] = ()
     warns: tuple[str, ...] = ()

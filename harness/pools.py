@@ -24,15 +24,18 @@ from harness.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
+    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
     PFREE,
     PROG_NONE,
     REFCOUNT_SATURATED,
+    REUSED,
     SK_DROP,
     SK_PASS,
     SK_REUSEPORT,
+    STAYS,
     TCP_CLOSE,
     TCP_CLOSE_WAIT,
     TCP_CLOSING,
@@ -50,7 +53,7 @@ Pool = tuple[tuple[int, int], ...]
 # The peer, this host, and one more of each. Their bytes differ, so that a missing byte swap is seen.
 PEER, HERE, OTHER_PEER, OTHER_HERE = 0x0A000001, 0x0A000002, 0xC0A80105, 0xC0A80106
 ANY = 0
-PEER_PORT, PORT, OTHER_PEER_PORT, OTHER_PORT = 40000, 80, 40001, 8080
+PEER_PORT, PORT, OTHER_PEER_PORT, OTHER_PORT = 40000, 80, 40001, 8443
 
 FLAG: Pool = ((0, 1), (1, 1))
 RARE: Pool = ((0, 15), (1, 1))
@@ -106,7 +109,16 @@ PACKET: dict[str, Pool] = {
 SOCK: dict[str, Pool] = {
     "daddr": ((ANY, 1), (PEER, 12), (OTHER_PEER, 1), (HERE, 1)),
     "rcv_saddr": ((ANY, 5), (HERE, 10), (OTHER_HERE, 1), (PEER, 1)),
-    "refcnt": ((1, 10), (2, 3), (3, 1), (0, 3), (INT_MAX - 1, 1), (INT_MAX, 1), (REFCOUNT_SATURATED, 1)),
+    "refcnt": (
+        (1, 10),
+        (2, 3),
+        (3, 1),
+        (0, 3),
+        (INT_MAX - 1, 1),
+        (INT_MAX, 1),
+        (REFCOUNT_SATURATED, 1),
+        (0xFFFFFFFF, 1),
+    ),
     "bound_dev_if": DEVICE,
     "incoming_cpu": ((NONE, 8), (0, 4), (1, 2), (2, 1)),
     "dport": ((0, 1), (PEER_PORT, 12), (OTHER_PEER_PORT, 1), (PORT, 1)),
@@ -125,6 +137,7 @@ SOCK: dict[str, Pool] = {
     "reuseport": ((0, 1), (1, 1)),
     "hashed": ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),
     "no_pprev": RARE,
+    "race": ((STAYS, 12), (LEAVES, 1), (REUSED, 1)),
     "syncookie": ((0, 2), (1, 1)),
     "group": ((NONE, 3), (0, 5), (1, 3), (2, 1), (3, 1)),
     "listener": _index(none=3, first=4, rest=1, most=16),

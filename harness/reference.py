@@ -38,10 +38,11 @@ class Reference:
         self._out = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(self._outcome))
         self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
         self._trace = module.lib.reference_trace
-        self._crowded = module.lib.reference_crowded
+        self._crowded, self._mutate = module.lib.reference_crowded, module.lib.reference_mutate
+        self.guard = module.lib.reference_guard
         self._tables: tuple[Any, ...] = (None, None, None)
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
-        module.lib.reference_guard()
+        self.guard()
 
     def edges(self) -> tuple[int, int]:
         """(taken, all) edges of the extracted C in a guided build, (0, 0) in another; gcc knows only edges taken."""
@@ -52,6 +53,10 @@ class Reference:
     def buffers(self) -> tuple[Any, Any]:
         """Where the C reads its scenario record and writes its outcome record."""
         return self._scenario, self._outcome
+
+    def mutate(self, mutant: int) -> bool:
+        """Turn on a mutant of a mutated build, 0 for none; returns whether a case came to the one that was on."""
+        return bool(self._mutate(mutant))
 
     def call(self) -> None:
         """Run the record that is in the buffer as it is, and leave the outcome record unread."""

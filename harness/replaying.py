@@ -12,7 +12,7 @@ from harness.errors import CannotRun
 from harness.explain import explanation
 from harness.guarded import Guarded
 from harness.kernel.build import Build
-from harness.known import CORPUS, KNOWN
+from harness.known import CORPUS
 from harness.model import Model
 from harness.report import render, shell_path
 from harness.text import Case, load, unmet
@@ -25,7 +25,7 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The case files that are meant by files and folders; the corpus if there are none. Raises CannotRun."""
     for path in paths or [CORPUS]:
         if path.is_dir():
-            yield from (found for found in sorted(path.rglob("*.toml")) if found.name != KNOWN.name)
+            yield from (found for found in sorted(path.rglob("*.toml")) if found.parent != CORPUS)  # lists are there
         elif path.exists():
             yield path
         else:

@@ -102,6 +102,8 @@ def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> st
         parts.append(("", "sk_hash is wrong", "sk_hash is the packet's")[s.hash_kind])
     if s.no_pprev:
         parts.append("marked as unhashed")
+    if s.race:
+        parts.append(("", "leaves ehash while it is taken", "becomes another connection while it is taken")[s.race])
     return ", ".join([*parts, f"refcnt {s.refcnt}"]) + "."
 
 

@@ -27,9 +27,11 @@ from harness.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
+    REUSED,
     SK_DROP,
     SK_PASS,
     SK_REUSEPORT,
+    STAYS,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
@@ -64,6 +66,7 @@ _RANGES = {
         "kind": (KIND_FULL, KIND_TIMEWAIT),
         "hashed": (NOWHERE, LHASH2),
         "hash_kind": (HASH_OWN, HASH_PACKET),
+        "race": (STAYS, REUSED),
         "state": (TCP_ESTABLISHED, TCP_NEW_SYN_RECV),  # sk_fullsock() shifts by it
     },
     Netns: ranges("netns_record"),
@@ -116,6 +119,8 @@ def _structure(s: Scenario) -> Iterator[str]:
             yield f"socket {i}: a mini socket has its kind's state, no socket flags, and is no listener"
         if not mini and sock.state in MINI_STATE.values():
             yield f"socket {i}: a full socket in state {sock.state} would be taken for a mini socket"
+        if sock.race and (sock.hashed != EHASH or sock.no_pprev):
+            yield f"socket {i}: what is not in ehash, or is marked as unhashed, cannot leave it"
         if sock.syncookie and sock.kind != KIND_REQUEST:
             yield f"socket {i}: only a request has a SYN cookie"
     for i, group in enumerate(s.groups):

@@ -12,6 +12,7 @@ NONE, LEAVE, FOREIGN, UNSET = -1, -2, -3, 2
 KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
 NOWHERE, EHASH, LHASH2 = range(3)
 HASH_OWN, HASH_WRONG, HASH_PACKET = range(3)
+STAYS, LEAVES, REUSED = range(3)
 DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER = range(4)
 PROG_NONE, FILTER, SK_REUSEPORT = range(3)
 SK_DROP, SK_PASS = range(2)
@@ -68,9 +69,10 @@ class Sock(NamedTuple):
     """A full socket, a request or a timewait socket; `rcv_saddr`:`num` is its own end, `daddr`:`dport` the other's.
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
-    of the flag `reuseport`, nor of the slots of that group. Hostile only: `hash_kind` tells that
-    sk_hash is wrong, or collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
-    hashed socket as unhashed.
+    of the flag `reuseport`, nor of the slots of that group. `race` is what another CPU does to a socket of ehash right
+    after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone; REUSED, its memory
+    is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or collides with the
+    packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as unhashed.
     """
 
     daddr: int = 0
@@ -91,6 +93,7 @@ class Sock(NamedTuple):
     reuseport: int = 0
     hashed: int = NOWHERE
     no_pprev: int = 0
+    race: int = STAYS
     syncookie: int = 0
     group: int = NONE
     listener: int = NONE

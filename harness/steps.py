@@ -26,6 +26,7 @@ FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("__inet_lookup", ("sk",)),
     ("__inet_lookup_skb", ("sk",)),
     ("inet_match", ("sk", "matches")),
+    ("sock_gen_put", ("sk", "refcnt")),
 )
 VALUES = dict(FUNCTIONS)
 # Who calls whom: a step's function returns to one of these.
@@ -37,6 +38,7 @@ CALLERS: dict[str, tuple[str, ...]] = {
     "inet_bound_dev_eq": ("inet_match", "compute_score"),
     "inet_match": ("__inet_lookup_established",),
     "refcount_inc_not_zero": ("__inet_lookup_established",),
+    "sock_gen_put": ("__inet_lookup_established",),
     "__inet_lookup_established": ("__inet_lookup",),
     "bpf_sk_lookup_run_v4": ("inet_lookup_run_sk_lookup",),
     "inet_lookup_run_sk_lookup": ("__inet_lookup_listener",),

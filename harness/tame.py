@@ -38,7 +38,7 @@ from harness.scenario import (
 (DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(
     14
 )
-(RCU_FREE, REUSEPORT, HASHED, NO_PPREV, SYNCOOKIE, GROUP, LISTENER) = range(14, 21)
+(RCU_FREE, REUSEPORT, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = range(14, 22)
 _P = {name: i for i, name in enumerate(Packet._fields)}
 _P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS = (_P[n] for n in ("daddr", "doff", "len", "data_len", "users"))
 _P_NETNS, _P_DESTRUCTOR, _P_SK = (_P[n] for n in ("netns", "destructor", "sk"))
@@ -95,6 +95,9 @@ def tame(raw: Raw) -> Scenario:
         made_netns = [_tame_netns(fields, progs, socks) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
         head[_ENABLED] = int(any(net.progs for net in made_netns))
+    for sock in socks:
+        if sock[RACE] and (sock[HASHED] != EHASH or sock[NO_PPREV]):
+            sock[RACE] = 0
     return Scenario._make(
         (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)))
     )

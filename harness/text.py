@@ -33,6 +33,7 @@ MAX_BYTES = 1_000_000
 KINDS = ("full", "request", "timewait")
 HASHED = ("nowhere", "ehash", "lhash2")
 SK_HASHES = ("own", "wrong", "packet")
+RACES = ("stays", "leaves", "reused")
 DESTRUCTORS = ("none", "sock_pfree", "sock_edemux", "other")
 PROGS = ("none", "filter", "sk_reuseport")
 STATES = (
@@ -56,6 +57,7 @@ _ENUMS: dict[str, Mapping[int, str]] = {
     "kind": dict(enumerate(KINDS)),
     "hashed": dict(enumerate(HASHED)),
     "hash_kind": dict(enumerate(SK_HASHES)),
+    "race": dict(enumerate(RACES)),
     "destructor": dict(enumerate(DESTRUCTORS)),
     "prog": dict(enumerate(PROGS)),
     "state": dict(enumerate(STATES)),

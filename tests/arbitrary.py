@@ -8,7 +8,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from harness import wire
 from harness.rules import MINI_STATE
-from harness.scenario import KIND_FULL, KIND_REQUEST, LEAVE, NONE, Group, Netns, Packet, Program, Scenario, Sock
+from harness.scenario import EHASH, KIND_FULL, KIND_REQUEST, LEAVE, NONE, Group, Netns, Packet, Program, Scenario, Sock
 
 U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 I32 = st.integers(-(1 << 31), (1 << 31) - 1)
@@ -77,6 +77,7 @@ def _packet(draw: DrawFn, n_netns: int, n_socks: int) -> Packet:
 def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
     kind = draw(st.integers(0, 2))
     full, request = kind == KIND_FULL, kind == KIND_REQUEST
+    hashed, no_pprev = draw(st.integers(0, 2 if full else 1)), draw(FLAG)
     nothing = st.just(0)
     return _draw(
         draw,
@@ -95,7 +96,9 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
             else st.just(MINI_STATE[kind]),
             "netns": _index(n_netns),
             "rcu_free": FLAG if full else nothing,
-            "hashed": st.integers(0, 2 if full else 1),
+            "hashed": st.just(hashed),
+            "no_pprev": st.just(no_pprev),
+            "race": st.integers(0, 2) if hashed == EHASH and not no_pprev else st.just(0),
             "syncookie": FLAG if request else nothing,
             "group": _index(n_groups, NONE) if full else st.just(NONE),
             "listener": _index(n_socks, NONE) if request else st.just(NONE),

@@ -14,9 +14,9 @@ typedef struct {
 #define atomic_read(v) __atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
 /* Kernel: plain store. Here: the same. */
 #define atomic_set(v, i) __atomic_store_n(&(v)->counter, i, __ATOMIC_RELAXED)
-/* Kernel: compare and exchange, *old is updated on failure. Here: the same. */
+/* Kernel: compare and exchange, *old is updated on failure. Here: the same, and then comes the Scenario's other CPU. */
 #define atomic_try_cmpxchg_relaxed(v, old, new) \
-	__atomic_compare_exchange_n(&(v)->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+	(__atomic_compare_exchange_n(&(v)->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && reference_race(v))
 /* Kernel: subtracts, returns the old value. Here: the same. */
 #define atomic_fetch_sub_release(i, v) __atomic_fetch_sub(&(v)->counter, i, __ATOMIC_RELEASE)
 /* Kernel: adds, returns the old value. Here: the same. */

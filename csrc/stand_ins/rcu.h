@@ -1,13 +1,13 @@
 /* Kernel: RCU, per-CPU data, barriers, static keys: one thread needs none of it. */
 
-/* Kernel: starts a read-side section. Here: nothing, nobody writes. */
-#define rcu_read_lock() ((void)0)
-/* Kernel: ends a read-side section. Here: nothing. */
-#define rcu_read_unlock() ((void)0)
-/* Kernel: lockdep's answer. Here: always yes. */
+/* Kernel: starts a read-side section. Here: counted, nobody writes. */
+#define rcu_read_lock() ((void)++reference_sections)
+/* Kernel: ends a read-side section. Here: counted. */
+#define rcu_read_unlock() ((void)--reference_sections)
+/* Kernel: lockdep's answer. Here: yes, the receive path reads under RCU. */
 #define rcu_read_lock_held() 1
-/* Kernel: lockdep's answer. Here: always yes. */
-#define rcu_read_lock_bh_held() 1
+/* Kernel: lockdep's answer. Here: no, it is the other one that is held. */
+#define rcu_read_lock_bh_held() 0
 /* Kernel: loads a pointer that RCU protects. Here: loads it. */
 #define rcu_dereference(p) READ_ONCE(p)
 /* Kernel: loads a pointer under a lock. Here: loads it. */
@@ -20,10 +20,12 @@
 #define smp_rmb() barrier()
 /* Kernel: orders after a control dependency. Here: nothing. */
 #define smp_acquire__after_ctrl_dep() barrier()
-/* Kernel: pins the task to its CPU. Here: nothing. */
-#define migrate_disable() ((void)0)
-/* Kernel: ends that. Here: nothing. */
-#define migrate_enable() ((void)0)
+/* Kernel: pins the task to its CPU. Here: counted. */
+#define migrate_disable() ((void)++reference_sections)
+/* Kernel: ends that. Here: counted. */
+#define migrate_enable() ((void)--reference_sections)
+/* Kernel: no such thing. Here: how many sections are open. */
+static int reference_sections;
 /* Kernel: the CPU that runs this. Here: the Scenario's. */
 #define raw_smp_processor_id() (reference_cpu)
 /* Kernel: a branch that is patched into the code. Here: a plain test of the key. */

@@ -1,11 +1,11 @@
 /* Kernel: the ends of sockets, random numbers and the running of BPF programs. */
 
 /* Kernel: frees a full socket. Here: noted. */
-static void sk_free(struct sock *sk) { reference_freed(sk); }
+static void sk_free(struct sock *sk) { reference_freed(sk, KIND_FULL); }
 /* Kernel: frees a timewait socket. Here: noted. */
-static void inet_twsk_free(struct inet_timewait_sock *tw) { reference_freed((struct sock *)tw); }
+static void inet_twsk_free(struct inet_timewait_sock *tw) { reference_freed((struct sock *)tw, KIND_TIMEWAIT); }
 /* Kernel: frees a request. Here: noted. */
-static void reqsk_free(struct request_sock *req) { reference_freed((struct sock *)req); }
+static void reqsk_free(struct request_sock *req) { reference_freed((struct sock *)req, KIND_REQUEST); }
 /* Kernel: random bytes, the first time. Here: the Scenario's secret, each time. */
 #define net_get_random_once(buf, nbytes) __builtin_memcpy(buf, &reference_secret, nbytes)
 /* Kernel: the boot's random number. Here: the Scenario's. */

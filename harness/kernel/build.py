@@ -137,7 +137,7 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     if guided:
         extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
     manifest = Manifest.load()
-    key = _key(tree, manifest, cc, extra)
+    key = key_of(tree, manifest, cc, extra)
     folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}-{key[:16]}"
     report = folder / "closure.json"
     if report.exists():
@@ -149,9 +149,10 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
         work = Path(name) / "build"
         work.mkdir()
-        _compile(closure, work, cc, extra, link, _module(key))
+        (work / "closure.c").write_text(unit(closure.text, extra))
+        compile_unit(work, cc, extra, link, module_of(key))
         info = {
-            "module": _module(key),
+            "module": module_of(key),
             "closure": closure.sha256,
             "compiler": cc,
             "variant": variant,
@@ -167,7 +168,8 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     return _read(report, folder, tree)
 
 
-def _module(key: str) -> str:
+def module_of(key: str) -> str:
+    """The name of a build's Python module."""
     return f"_skdiff_{key[:16]}"
 
 
@@ -193,7 +195,7 @@ def is_clang(cc: str) -> bool:
     return "clang" in _version(cc)
 
 
-def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
+def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
     """The SHA-256 of all that goes into a build."""
     digest = hashlib.sha256()
     ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
@@ -219,39 +221,48 @@ def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
     ]
 
 
-def _compile(closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str) -> None:
-    include = sysconfig.get_path("include")
-    if not (Path(include) / "Python.h").exists():
-        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
+def unit(text: str, extra: tuple[str, ...] = ()) -> str:
+    """The C of one reference: what it starts with, the closure's `text`, and the driver."""
     inline = any("inline-8bit" in flag for flag in extra)
-    unit = "\n".join(
+    return "\n".join(
         [
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),
-            closure.text,
+            text,
             _UNGUIDED if inline else "",
             '#line 1 "csrc/reference.c"',
             (CSRC / "reference.c").read_text(),
             "#pragma clang attribute pop" if inline else "",
         ]
     )
-    (work / "closure.c").write_text(unit)
+
+
+def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
+    """The compiler and its flags for a closure. Raises CannotRun without Python's headers."""
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").exists():
+        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
+    return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *_KERNEL_FLAGS, *extra]
+
+
+def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str) -> None:
+    """Compile the `closure.c` of a folder into the Python module `module` there. Raises CannotRun if that fails."""
     ffi = FFI()
     ffi.cdef(cdef())
     ffi.set_source(module, '#include "record.h"')
     with contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
         ffi.emit_c_code(str(work / "wrapper.c"))
-    compile_c = _command(cc)
-    common = (*_FLAGS, "-I", str(CSRC), "-I", include)
-    _run([*compile_c, *common, *_KERNEL_FLAGS, *extra, "-c", "closure.c", "-o", "closure.o"], work)
-    _run([*compile_c, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
-    _run([*compile_c, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
+    _run([*closure_command(cc, extra), "-c", "closure.c", "-o", "closure.o"], work)
+    command = _command(cc)
+    common = (*_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
+    _run([*command, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
+    _run([*command, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
     objects = ["closure.o", "guard.o", "wrapper.o"]
     if _GUIDED["gcc"][-1] in extra:
-        _run([*compile_c, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
+        _run([*command, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
         objects.append("trace.o")
-    _run([*compile_c, "-shared", *link, *objects, "-o", f"{module}.so"], work)
+    _run([*command, "-shared", *link, *objects, "-o", f"{module}.so"], work)
 
 
 def _run(command: list[str], work: Path) -> None:

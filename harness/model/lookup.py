@@ -71,6 +71,7 @@ class Model:
             skb_len=packet.len,
             skb_data_len=state.data_len,
             skb_users=packet.users,
+            freed=state.freed,
             refcnt=tuple(state.refcnt),
             listener=tuple(state.listener),
             warns=tuple(sorted(state.warns)),

@@ -33,6 +33,7 @@ class State:
             "skb_sk",
             "destructor",
             "data_len",
+            "freed",
         ),
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
@@ -53,6 +54,7 @@ class State:
         self.skb_sk = packet.sk
         self.destructor = packet.destructor
         self.data_len = packet.data_len
+        self.freed = 0
         self.refcnt = [sock.refcnt for sock in socks]
         self.listener = [sock.listener if sock.kind == 1 else -1 for sock in socks]
         self.warns: list[str] = []

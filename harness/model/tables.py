@@ -1,5 +1,7 @@
 """Step 2: the established table, then the listeners (net/ipv4/inet_hashtables.c)."""
 
+from collections.abc import Sequence
+
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
 from harness.model.state import State, Stuck
@@ -9,9 +11,11 @@ from harness.scenario import (
     EHASH,
     HASH_WRONG,
     INT_MAX,
+    LEAVES,
     LHASH2,
     NONE,
     REFCOUNT_SATURATED,
+    STAYS,
     Scenario,
     Sock,
 )
@@ -23,26 +27,40 @@ def inet_lookup_established(state: State) -> int:
     """__inet_lookup_established(): the socket of this very connection, with a reference.
 
     It has the packet's two addresses, two ports and namespace, and its device fits (inet_match()). Of several, the one
-    hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. A chain
-    whose end mark is not its own, or a match that is marked as unhashed, sends the walk back to the start, each time.
+    hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. One that
+    left the table, or became another connection's, before it had the reference is put back, and the search starts
+    anew without it. A chain whose end mark is not its own, or a match that is marked as unhashed though it stays in its
+    chain, sends the walk back to the start, each time.
     """
     packet = state.packet
     connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
-    for index in state.tables.connections.get(connection, ()):
+    chain = state.tables.connections.get(connection, ())
+    while (index := _first_match(state, chain)) != NONE:
         sock = state.socks[index]
-        fits = inet_sk_bound_dev_eq(state, sock)
-        state.note("inet_match", index, int(fits))
-        if fits:
-            taken = refcount_inc_not_zero(state, index)
-            state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
-            if not taken:
-                return NONE
-            if sock.no_pprev:
-                raise Stuck
+        taken = refcount_inc_not_zero(state, index)
+        if taken and sock.race == LEAVES and state.refcnt[index] <= INT_MAX:
+            state.refcnt[index] -= 1  # the table's own reference
+        state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
+        if not taken:
+            return NONE
+        if sock.no_pprev:
+            raise Stuck
+        if sock.race == STAYS:
             state.via.append("established")
             return index
+        sock_gen_put(state, index)
+        chain = [other for other in chain if other != index]
     if state.scenario.ehash_nulls_xor:
         raise Stuck
+    return NONE
+
+
+def _first_match(state: State, chain: Sequence[int]) -> int:
+    for index in chain:
+        fits = inet_sk_bound_dev_eq(state, state.socks[index])
+        state.note("inet_match", index, int(fits))
+        if fits:
+            return index
     return NONE
 
 
@@ -59,6 +77,18 @@ def refcount_inc_not_zero(state: State, index: int) -> bool:
     else:
         state.refcnt[index] = count + 1
     return True
+
+
+def sock_gen_put(state: State, index: int) -> None:
+    """sock_gen_put(): gives a reference back; whose last one it was is freed. A pinned count stays pinned."""
+    count = state.refcnt[index]
+    if count > INT_MAX:
+        state.refcnt[index] = REFCOUNT_SATURATED
+        state.warn("refcount_warn_saturate")
+    else:
+        state.refcnt[index] = count - 1
+        state.freed |= (count == 1) << index
+    state.note("sock_gen_put", index, state.refcnt[index])
 
 
 def inet_lookup_listener(state: State) -> int:

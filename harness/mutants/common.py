@@ -3,14 +3,15 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from harness.errors import CannotRun
 from harness.known import CORPUS
 
 JUDGED = CORPUS / "equivalent.toml"
-ANY = "*"
-_KEYS = {"of", "function", "line", "change", "why"}
+_KEYS = {"of", "function", "ids", "why"}
 
 
 @dataclass(frozen=True)
@@ -30,30 +31,23 @@ class Mutant:
     nth: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.function}: {self.change} in: {self.text}"
+        return f"{self.id} {self.file}:{self.line}: {self.function}: {self.change} in: {self.text}"
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits that name it as long as its line reads as it does, wherever that line is."""
+        what = "\0".join((self.of, self.function, self.text, self.change, str(self.nth)))
+        return sha256(what.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Mutants that change nothing that anybody can see, and why. `line` (the text of the mutant's line) and `change`
-    may be "*" for all; `nth` picks one of several that read the same.
-    """
+    """Mutants of a function, by their ids, that change nothing that anybody can see, and why."""
 
     of: str
     function: str
-    line: str
-    change: str
+    ids: frozenset[str]
     why: str
-    nth: int | None = None
-
-    def covers(self, mutant: Mutant) -> bool:
-        """Whether it is about this mutant."""
-        return (
-            (self.of, self.function) == (mutant.of, mutant.function)
-            and self.line in (ANY, mutant.text)
-            and self.change in (ANY, mutant.change)
-            and self.nth in (None, mutant.nth)
-        )
 
 
 def judgements(path: Path = JUDGED) -> list[Judgement]:
@@ -61,15 +55,14 @@ def judgements(path: Path = JUDGED) -> list[Judgement]:
     try:
         tables = tomllib.loads(path.read_text())["mutant"]
         for table in tables:
-            if not _KEYS <= set(table) <= _KEYS | {"nth"}:
+            if set(table) != _KEYS:
                 raise ValueError(f"an entry has {', '.join(sorted(_KEYS))}, this one has {', '.join(sorted(table))}")
-        return [Judgement(**table) for table in tables]
+        return [Judgement(t["of"], t["function"], frozenset(t["ids"]), t["why"]) for t in tables]
     except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
         raise CannotRun(f"{path}: not a list of judged mutants: {error}") from error
 
 
 def judge(mutants: Iterable[Mutant], entries: Iterable[Judgement]) -> dict[Mutant, Judgement]:
-    """The first judgement of each mutant that has one."""
-    entries = list(entries)
-    found = ((mutant, next((e for e in entries if e.covers(mutant)), None)) for mutant in mutants)
-    return {mutant: entry for mutant, entry in found if entry is not None}
+    """The judgement of each mutant that has one."""
+    by_id = {(entry.of, mutant): entry for entry in entries for mutant in entry.ids}
+    return {mutant: by_id[mutant.of, mutant.id] for mutant in mutants if (mutant.of, mutant.id) in by_id}

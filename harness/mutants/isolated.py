@@ -1,0 +1,75 @@
+"""Work in forked children: what kills a child is an answer, not the end of its parent."""
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from selectors import EVENT_READ, DefaultSelector
+from typing import Any
+
+
+class Died(Exception):
+    """A child ended without an answer; `signal` is what killed it, 0 for nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"died of signal {number}")
+        self.signal = number
+
+
+def _start(work: Callable[[], Any], seconds: int) -> tuple[int, int]:
+    """Fork a child that does the work and writes its answer: (its number, where to read)."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        return child, reading
+    status = 1
+    try:
+        os.close(reading)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.alarm(seconds)
+        with os.fdopen(writing, "wb") as answer:
+            pickle.dump(work(), answer)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def each(
+    work: Callable[[Any], Any], things: Sequence[Any], jobs: int = 0, seconds: int = 60
+) -> Iterator[tuple[Any, Any]]:
+    """(thing, work(thing)) of each thing as they come, `jobs` children at a time (0: one per processor); a child that
+    dies, raises, or takes more than `seconds` answers with Died.
+    """
+    waiting = list(reversed(things))
+    running: dict[int, tuple[int, Any, bytearray]] = {}
+    with DefaultSelector() as selector:
+        try:
+            while waiting or running:
+                while waiting and len(running) < (jobs or os.cpu_count() or 1):
+                    thing = waiting.pop()
+                    child, reading = _start(lambda thing=thing: work(thing), seconds)  # type: ignore[misc]
+                    running[reading] = (child, thing, bytearray())
+                    selector.register(reading, EVENT_READ)
+                for key, _ in selector.select():
+                    child, thing, answer = running[key.fd]
+                    more = os.read(key.fd, 1 << 16)
+                    answer += more
+                    if more:
+                        continue
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    del running[key.fd]
+                    _, status = os.waitpid(child, 0)
+                    if status:
+                        yield thing, Died(os.WTERMSIG(status))
+                    else:
+                        yield thing, pickle.loads(answer)  # noqa: S301  our own child wrote it
+        finally:
+            for reading, (child, _, _) in running.items():
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                os.close(reading)

@@ -15,6 +15,4 @@ static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t 
 static void reference_warn(const char *function);
 static int reference_race(const void *counter);
 static void reference_freed(const struct sock *sk, int kind);
-static struct sk_buff *reference_clone(const struct sk_buff *skb);
-static void reference_free_clone(const struct sk_buff *skb);
 static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

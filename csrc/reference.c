@@ -56,7 +56,7 @@ static struct {
 	struct glimpse seen[MAX_SHOWN + 1];
 	struct net_device devices[MAX_NETNS];
 	struct rtable route;
-	struct sk_buff skb, clone;
+	struct sk_buff skb;
 	unsigned char data[HEADROOM + 64];
 } arena;
 
@@ -67,7 +67,7 @@ static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
 
 static const struct scenario_record *in;
 static struct outcome_record *out;
-static unsigned int clones_out, raced;
+static unsigned int raced;
 
 static struct sock *sock_at(int index)
 {
@@ -139,18 +139,6 @@ static void reference_freed(const struct sock *sk, int kind)
 		out->freed |= 1u << i | (in->socks[i].kind != kind ? 1u << (MAX_SOCKS + i) : 0);
 }
 
-static struct sk_buff *reference_clone(const struct sk_buff *skb)
-{
-	clones_out++;
-	arena.clone = *skb;
-	return &arena.clone;
-}
-
-static void reference_free_clone(const struct sk_buff *skb)
-{
-	clones_out -= skb == &arena.clone;
-}
-
 static u32 run_sk_lookup(const struct any_prog *any, void *data)
 {
 	struct bpf_sk_lookup_kern *ctx = data;
@@ -168,7 +156,7 @@ static u32 run_filter(const struct any_prog *any, void *data)
 	struct sk_buff *skb = data;
 
 	arena.seen[out->n_shown].skb = *skb;
-	arena.seen[out->n_shown].clone = skb == &arena.clone;
+	arena.seen[out->n_shown].clone = skb == &reference_clone;
 	if (any->prog.cb_access)
 		*bpf_skb_cb(skb) = 0x7f;	/* what it writes must not be seen behind it */
 	return any->verdict;
@@ -407,7 +395,7 @@ static void fill(void)
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
-	clones_out = raced = reference_sections = 0;
+	reference_clones = raced = reference_sections = 0;
 	fill_tables();
 	for (int i = 0; i < in->n_netns; i++)
 		fill_netns(i);
@@ -485,7 +473,7 @@ static void read_outcome(const struct sock *sk)
 	out->skb_len = skb->len;
 	out->skb_data_len = skb->data_len;
 	out->skb_users = refcount_read(&skb->users);
-	out->clones = clones_out;
+	out->clones = reference_clones;
 	out->sections = reference_sections;
 	out->skb_cb = 0;
 	for (unsigned int i = 0; i < sizeof(skb->cb); i++)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness import bench as benchmark
+from harness import coverage as covering
 from harness import doctor as examination
 from harness import explain as explaining
 from harness import extract_report, keeping, known, replaying
@@ -206,6 +207,30 @@ def extract(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
+def coverage(arguments: argparse.Namespace) -> int:
+    """Count which lines and branches of the kernel's text the corpus alone reaches, and then random cases. HTML pages
+    are written to the build folder.
+    """
+    made_for_it = made(arguments.kernel, "coverage")
+    say("the corpus")
+    files = covering.counts(made_for_it, str(known.CORPUS))
+    result = covering.summary(covering.spots(made_for_it, files), covering.excused())
+    page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
+    covering.show(console, result, f"Linux {made_for_it.tree.version}, the corpus")
+    if arguments.cases:
+        say(f"{arguments.cases:,} random cases")
+        by_chance = covering.counts(made_for_it, "random", str(arguments.cases))
+        found = covering.summary(covering.spots(made_for_it, by_chance), covering.excused())
+        covering.write_html(made_for_it, by_chance, made_for_it.folder.with_name(f"{made_for_it.folder.name}-random"))
+        result["random"] = {"cases": arguments.cases, "missing": found["missing"]}
+        console.print(f"{arguments.cases:,} random cases miss {len(found['missing'])} lines and branches:")
+        for line in found["missing"]:
+            console.print(f"  {line}", markup=False, soft_wrap=True)
+    console.print(f"pages: {page}", markup=False, soft_wrap=True)
+    write_json(arguments.json, result)
+    return AGREED if result["good"] else MISMATCH
+
+
 def mutants(arguments: argparse.Namespace) -> int:
     """Change the kernel's text in a thousand small ways, one at a time, and see whether the corpus, and then random
     cases, tell each from the original.
@@ -340,6 +365,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=_number, metavar="N", help="of the random candidates (default: 0)")
     command(extract, "show what was taken out of a kernel tree")
     command(doctor, "say what is here, what is missing, and whether guidance works")
+    sub = command(coverage, "show what of the kernel's text the corpus reaches")
+    sub.epilog = "exit codes: 0 all that can be reached is, 1 something is missing, 2 could not run"
+    sub.add_argument(
+        "--cases",
+        type=_number,
+        default=100_000,
+        metavar="N",
+        help="random cases; 0: the corpus alone (default: 100000)",
+    )
     sub = command(mutants, "prove that changes of the kernel's text are seen")
     sub.epilog = "exit codes: 0 the bars are met, 1 they are missed, 2 could not run"
     sub.add_argument(

@@ -1,26 +1,19 @@
 """What `skdiff extract` shows: definitions taken, stand-ins with reasons, how much of what runs is the kernel's."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from harness.errors import CannotRun
+from harness.coverage import counts
 from harness.kernel.build import Build
 
-CASES = 5000
+CASES = 20_000
 # Functions of the driver that stand-ins call while a lookup runs; the rest of it builds and reads the case.
 _DRIVER_AT_WORK = ("reference_", "run_")
-_NOT_AT_WORK = ("reference_lookup",)
+_NOT_AT_WORK = ("reference_lookup", "reference_race")  # the latter is another CPU
 
 
 def report(build: Build, coverage: Build) -> dict[str, Any]:
@@ -68,32 +61,9 @@ def line_counts(build: Build, cases: int) -> list[tuple[str, int, int, str]]:
 
     Raises CannotRun if gcov is not there or does not understand the compiler's notes.
     """
-    gcov = ["gcov"] if "gcc" in build.compiler else ["llvm-cov", "gcov"]
-    if shutil.which(gcov[0]) is None:
-        raise CannotRun(f"no {gcov[0]}: install it with {build.compiler} to count lines")
-    with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
-        folder = Path(name)
-        shutil.copy(build.folder / "closure.gcno", folder)
-        environment = {**os.environ, "GCOV_PREFIX": name, "GCOV_PREFIX_STRIP": "99"}
-        arguments = [str(build.folder), build.module, str(cases)]
-        command = [sys.executable, "-m", "harness.extract_report", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CannotRun(f"the run that counts lines failed: {done.stderr.strip().splitlines()[-1:]}")
-        found = subprocess.run(
-            [*gcov, "--json-format", "--stdout", "closure.gcda"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        try:
-            files = json.loads(found.stdout.splitlines()[0])["files"]
-        except (ValueError, IndexError, KeyError) as error:
-            raise CannotRun(f"{gcov[0]} gave no line counts: {found.stderr.strip()[:200]}") from error
     return [
         (file["file"], line["line_number"], line["count"], line.get("function_name", ""))
-        for file in files
+        for file in counts(build, "random", str(cases))["files"]
         for line in file["lines"]
     ]
 
@@ -124,21 +94,3 @@ def show(console: Console, report: Mapping[str, Any]) -> None:
         + ", ".join(f"{count} in {file}" for file, count in sorted(run["other_by_file"].items()))
     )
     console.print(f"generated C: {report['build']}/closure.c", soft_wrap=True)
-
-
-def main() -> None:
-    """The process that is counted: random cases, and a normal exit that writes the counts."""
-    from random import Random
-
-    from harness.reference import Reference
-    from harness.wire import SIZE, decode
-
-    folder, name, cases = sys.argv[1:]
-    reference = Reference.of(Path(folder), name)
-    draw = Random(0).randbytes
-    for _ in range(int(cases)):
-        reference.run(decode(draw(SIZE)))
-
-
-if __name__ == "__main__":
-    main()

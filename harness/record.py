@@ -10,7 +10,7 @@ from cffi import FFI
 
 from harness.outcome import MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
 from harness.scenario import Group, Netns, Packet, Program, Scenario, Sock
-from harness.steps import FUNCTIONS, Step, tidy
+from harness.steps import FUNCTIONS, Step
 
 RECORD_H = Path(__file__).resolve().parents[1] / "csrc" / "record.h"
 _CODES = {
@@ -181,7 +181,7 @@ def steps(buffer: Any, at: int = 0) -> list[Step]:
         step, *values = _STEP.unpack_from(buffer, at + _STEPS_AT + i * _STEP.size)
         function, names = FUNCTIONS[step]
         found.append(Step(function, tuple(values[: len(names)])))
-    return tidy(found)
+    return found
 
 
 def names_agree(struct: str, fields: Sequence[str]) -> bool:

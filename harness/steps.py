@@ -65,17 +65,6 @@ class Step(NamedTuple):
     values: tuple[int, ...]
 
 
-def tidy(steps: list[Step]) -> list[Step]:
-    """Steps without the kernel's second look at a socket that it has just taken a reference to."""
-    found: list[Step] = []
-    for step in steps:
-        before = [s.function for s in found[-2:]]
-        if "refcount_inc_not_zero" in before and step in found[-4:-1]:
-            continue
-        found.append(step)
-    return found
-
-
 def parting(ours: list[Step], theirs: list[Step]) -> int | None:
     """The index of the first step at which two traces part, None if they do not."""
     for i, (one, other) in enumerate(zip(ours, theirs, strict=False)):

@@ -21,10 +21,12 @@ from harness.scenario import (
     IPPROTO_SCTP,
     KIND_REQUEST,
     KIND_TIMEWAIT,
+    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
     PFREE,
+    REUSED,
     SK_REUSEPORT,
     TCP_CLOSE,
     TCP_ESTABLISHED,
@@ -71,6 +73,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             ("kind", 3, "0 to 2"),
             ("hashed", 3, "0 to 2"),
             ("hash_kind", 3, "0 to 2"),
+            ("race", 3, "0 to 2"),
             ("num", 65536, "0 to 65535"),
             ("bound_dev_if", 1 << 31, "-2147483648 to 2147483647"),
         )
@@ -80,6 +83,10 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ("data_len 21 is more than len 20", scenario(packet=Packet(data_len=21))),
     ("an sk_buff has at least one user", scenario(packet=Packet(users=0))),
     ("socket 0: namespace 1 is not there", scenario(Sock(netns=1))),
+    *(
+        ("socket 0: what is not in ehash, or is marked as unhashed, cannot leave it", scenario(sock))
+        for sock in (listener(race=LEAVES), Sock(race=REUSED), connection(race=LEAVES, no_pprev=1))
+    ),
     ("socket 1: group 0 is not there, or the socket is a mini socket", scenario(Sock(), listener(group=0))),
     (
         "socket 0: group 0 is not there, or the socket is a mini socket",

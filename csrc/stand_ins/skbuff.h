@@ -5,13 +5,17 @@ typedef unsigned int gfp_t;
 /* Kernel: may not sleep. Here: any value. */
 #define GFP_ATOMIC 0
 /* Kernel: a copy of the head that shares the data, or NULL without memory. Here: the one clone, or NULL as the Scenario says. */
-#define skb_clone(skb, priority) ((void)(priority), reference_clone_fails ? NULL : reference_clone(skb))
+#define skb_clone(skb, priority) ((void)(priority), reference_clone_fails ? NULL : (reference_clones++, reference_clone = *(skb), &reference_clone))
 /* Kernel: drops a user of a packet that was lost; NULL is fine. Here: counts a clone back. */
-#define kfree_skb(skb) reference_free_clone(skb)
+#define kfree_skb(skb) ((void)(reference_clones -= (skb) == &reference_clone))
 /* Kernel: drops a user of a packet that was used; NULL is fine. Here: counts a clone back. */
-#define consume_skb(skb) reference_free_clone(skb)
+#define consume_skb(skb) kfree_skb(skb)
 /* Kernel: moves bytes from the pages to the linear part, NULL without memory. Here: moves the numbers. */
 #define __pskb_pull_tail(skb, delta) (reference_pull_fails ? NULL : ((skb)->data_len -= (delta), (skb)->data))
+/* Kernel: no such thing. Here: the one clone of a case. */
+static struct sk_buff reference_clone;
+/* Kernel: no such thing. Here: how many clones are out. */
+static int reference_clones;
 /* Kernel: finds memory or not. Here: as the Scenario says. */
 static int reference_pull_fails;
 /* Kernel: finds memory or not. Here: as the Scenario says. */

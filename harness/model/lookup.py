@@ -5,7 +5,7 @@ from harness.model.steal import inet_steal_sock
 from harness.model.tables import Tables, inet_lookup_established, inet_lookup_listener
 from harness.outcome import STUCK, Outcome
 from harness.scenario import NONE, Scenario
-from harness.steps import Step, tidy
+from harness.steps import Step
 
 
 def inet_lookup_skb(state: State) -> int:
@@ -50,7 +50,7 @@ class Model:
         """The steps that lead to that outcome."""
         steps: list[Step] = []
         self._run(scenario, steps)
-        return tidy(steps)
+        return steps
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables

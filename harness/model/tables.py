@@ -46,6 +46,7 @@ def inet_lookup_established(state: State) -> int:
         if sock.no_pprev:
             raise Stuck
         if sock.race == STAYS:
+            _look_again(state, index)
             state.via.append("established")
             return index
         sock_gen_put(state, index)
@@ -53,6 +54,13 @@ def inet_lookup_established(state: State) -> int:
     if state.scenario.ehash_nulls_xor:
         raise Stuck
     return NONE
+
+
+def _look_again(state: State, index: int) -> None:
+    """inet_match() a second time, now that the socket is held; another connection's has nothing to note."""
+    if state.steps is not None:
+        inet_sk_bound_dev_eq(state, state.socks[index])
+        state.note("inet_match", index, 1)
 
 
 def _first_match(state: State, chain: Sequence[int]) -> int:

@@ -115,13 +115,22 @@ def test_an_unknown_name_is_2(capsys):
     assert capsys.readouterr().err.startswith("trophies: there is no trophy 'no-such-bug': namespaces, ")
 
 
-def test_a_run_that_could_not_is_2(hunted, monkeypatch, capsys):
+@pytest.mark.parametrize("seconds", ["0", "-3", "nan"])
+def test_a_budget_of_no_time_is_2(seconds, capsys):
+    assert trophies.main(["--seconds", seconds]) == 2
+    assert capsys.readouterr().err.startswith(f"trophies: --seconds {seconds}: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(CannotRun("no compiler"), "no compiler"), (KeyboardInterrupt(), "stopped")]
+)
+def test_a_run_that_could_not_is_2(error, said, hunted, monkeypatch, capsys):
     def one(*_):
-        raise CannotRun("no compiler")
+        raise error
 
     monkeypatch.setattr(trophies, "one", one)
     assert trophies.main(["group-cpu"]) == 2
-    assert capsys.readouterr().err == "trophies: no compiler\n"
+    assert capsys.readouterr().err == f"trophies: {said}\n"
 
 
 def test_the_markdown_has_a_row_for_each(hunted, tmp_path):

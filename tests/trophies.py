@@ -154,6 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, highlight=False)
     manifest = Manifest.load()
     try:
+        if not arguments.seconds > 0:
+            raise CannotRun(f"--seconds {arguments.seconds:g}: each seed needs some time")
         wanted = chosen(arguments.names)
         kernel = find(KERNEL, manifest.files, optional=manifest.optional)
         results = list(hunts(wanted, arguments.seeds, arguments.seconds, kernel, errors))
@@ -162,6 +164,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.markdown.write_text(markdown(results))
     except (CannotRun, OSError) as error:
         errors.print(f"trophies: {error}", markup=False, soft_wrap=True)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        errors.print("trophies: stopped")
         return COULD_NOT_RUN
     missed = [hunt.trophy.name for hunt in results if hunt.missed and hunt.engine == engines()[0]]
     if missed:

@@ -15,7 +15,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz test replay extract doctor bench detection lint format clean
+.PHONY: help fuzz test replay extract doctor bench detection trophies lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, ARGS='
@@ -40,6 +40,9 @@ bench: $(VENV)/ready ## Measure where the time of a case goes
 
 detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
 	PYTHONPATH=. $(BIN)/python tests/detection.py $(ARGS)
+
+trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (minutes)
+	PYTHONPATH=. $(BIN)/python tests/trophies.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from harness.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE, OWN_MUTATOR
 from harness.kernel.build import build
@@ -52,14 +53,16 @@ ENGINES = {
     "hypothesis": ("hypothesis", {}),
 }
 SECONDS = 30
+_BUILDING = Lock()  # build() keeps cffi from talking by turning stdout away, and stdout is all threads'
 
 
-def one(tree: Tree, engine: str, seed: int) -> tuple[float, int, bool]:
-    """Seconds and cases to the first finding, and whether there was one."""
-    made = build(tree, guided=engine == "atheris")
+def one(tree: Tree, engine: str, seed: int, budget: float = SECONDS) -> tuple[float, int, bool]:
+    """Seconds and cases to the first finding, and whether there was one within `budget` seconds."""
+    with _BUILDING:
+        made = build(tree, guided=engine == "atheris")
     with tempfile.TemporaryDirectory() as findings:
         job = Job(
-            *(str(tree.path), tree.version, tree.origin, str(tree.path), "plain", engine, seed, 0, SECONDS, findings),
+            *(str(tree.path), tree.version, tree.origin, str(tree.path), "plain", engine, seed, 0, budget, findings),
             in_flight="",
             first=True,
         )

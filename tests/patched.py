@@ -1,4 +1,4 @@
-"""Patched copies of a kernel tree: one operator of one function changed, found by its place in the syntax tree."""
+"""Patched copies of a kernel tree: a few tokens of one function changed, found by their place in the syntax tree."""
 
 import shutil
 from dataclasses import dataclass
@@ -6,13 +6,16 @@ from pathlib import Path
 
 from tree_sitter import Node
 
+from harness.errors import CannotRun
 from harness.kernel.closure import Manifest
 from harness.kernel.index import definitions, parse
 
 
 @dataclass(frozen=True)
 class Patch:
-    """In `function` of `file`, the `nth` (from 0) `old` operator becomes `new`; the rest of the file stays as it is."""
+    """In `function` of `file`, the `nth` (from 0) `old` becomes `new`; the rest of the file stays as it is. `old` is
+    one token, or a few in a row with blanks between them, whatever blanks and comments the file has there.
+    """
 
     file: str
     function: str
@@ -39,10 +42,17 @@ def patched_tree(tree: Path, folder: Path, patch: Patch) -> Path:
             shutil.copy(tree / name, folder / name)
     path = folder / patch.file
     source = path.read_bytes()
-    [definition] = [d for d in definitions(source, patch.file) if (d.kind, d.name) == ("function", patch.function)]
+    found = [d for d in definitions(source, patch.file) if (d.kind, d.name) == ("function", patch.function)]
+    if len(found) != 1:
+        raise CannotRun(f"{patch.file} defines {patch.function}() {len(found)} times: there is nothing to patch")
+    [definition] = found
     start = source.index(definition.text)
     function = next(n for n in _nodes(parse(source)) if n.start_byte == start and n.type == "function_definition")
-    places = [n for n in _nodes(function) if not n.children and n.text == patch.old.encode()]
-    place = places[patch.nth]
-    path.write_bytes(source[: place.start_byte] + patch.new.encode() + source[place.end_byte :])
+    tokens = [n for n in _nodes(function) if not n.children and n.type != "comment"]
+    old = patch.old.encode().split()
+    places = [i for i in range(len(tokens)) if [n.text for n in tokens[i : i + len(old)]] == old]
+    if patch.nth >= len(places):
+        raise CannotRun(f"{patch.file}: {patch.function}() has no {patch.old!r} number {patch.nth} (from 0) to patch")
+    first, last = tokens[places[patch.nth]], tokens[places[patch.nth] + len(old) - 1]
+    path.write_bytes(source[: first.start_byte] + patch.new.encode() + source[last.end_byte :])
     return folder

@@ -1,0 +1,186 @@
+"""Bugs of the past, put back, are found; the kernel as it is shows none of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.engines import random_engine
+from harness.errors import CannotRun
+from harness.kernel.build import build
+from harness.kernel.source import Tree
+from harness.model import Model
+from harness.reference import Reference
+from harness.replaying import verdict
+from harness.run import Origin, Run
+from harness.text import load
+from tests import trophies
+from tests.patched import Patch, patched_tree
+from tests.trophies import Hunt
+
+ALL = trophies.trophies()
+README = Path(__file__).resolve().parents[1] / "README.md"
+SEED, CASES = 1, 10_000
+
+
+def run(oracles, folder, told):
+    origin = Origin("test", "", "random", SEED)
+    made = Run(lambda: oracles, origin, folder, told.append, cases=CASES, first=True)
+    random_engine.drive(made)
+    return made
+
+
+@pytest.mark.parametrize("trophy", ALL, ids=lambda trophy: trophy.name)
+def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
+    tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", trophy.patch), kernel_tree.version, trophy.name)
+    told = []
+    oracles = [Reference(build(tree)), Model()]
+    assert run(oracles, tmp_path / "findings", told).done < CASES
+    case = load(Path(told[0]["file"]))
+    assert verdict(case, *oracles)[0] == "mismatch"
+    assert verdict(case, reference, Model())[0] == "agreed"
+
+
+def test_the_kernel_as_it_is_shows_none_of_them_in_the_same_cases(reference, tmp_path):
+    told = []
+    assert run([reference, Model()], tmp_path, told).done == CASES
+    assert [message for message in told if message["kind"] == "finding"] == []
+
+
+def test_each_trophy_says_what_it_is():
+    assert len({trophy.name for trophy in ALL}) == len(ALL)
+    assert sum(trophy.kind != "trap" for trophy in ALL) >= 15
+    for trophy in ALL:
+        assert re.fullmatch(r"[0-9a-f]{12}|", trophy.commit), trophy.name
+        assert trophy.kind in ("mistake", "rule", "trap")
+        assert trophy.story.endswith(".")
+        assert trophy.subject
+
+
+def test_the_oldest_comes_first():
+    versions = [[int(part) for part in trophy.until.split(".")] for trophy in ALL]
+    assert versions == sorted(versions)
+
+
+def test_the_readme_tells_of_each():
+    text = README.read_text()
+    for trophy in ALL:
+        row = next((line for line in text.splitlines() if line.startswith(f"| {trophy.name} ({trophy.kind}) |")), "")
+        assert trophy.story in row
+        assert (trophy.commit or trophy.subject) in row
+        assert f"| {trophy.until} |" in row
+
+
+# --- the script ---
+
+
+@pytest.fixture
+def hunted(monkeypatch, kernel_tree):
+    """Runs that take no time: `hunted` is the set of (trophy, engine) that are not found."""
+    missing = set()
+
+    def one(tree, engine, seed, seconds):
+        return (0.25 * seed, 100 * seed, (tree.origin, engine) not in missing)
+
+    monkeypatch.setattr(trophies, "one", one)
+    monkeypatch.setattr(trophies, "engines", lambda: ["atheris", "random"])
+    monkeypatch.setattr(trophies, "find", lambda *_, **__: kernel_tree)
+    return missing
+
+
+def test_all_found_is_0(hunted, capsys):
+    assert trophies.main(["--seeds", "3", "group-cpu"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "atheris" in line)
+    assert [cell.strip() for cell in re.split("│", row)][1:-1] == [
+        *("group-cpu", "6.2", "mistake", "b261eda84ec1", "atheris", "3/3", "200", "0.50", "0.75")
+    ]
+
+
+def test_one_that_the_default_engine_misses_is_1(hunted, capsys):
+    hunted.add(("group-cpu", "atheris"))
+    assert trophies.main(["--seeds", "2", "group-cpu", "hash-start"]) == 1
+    said = capsys.readouterr()
+    assert "in 20 s: group-cpu\n" in said.err
+    assert "0/2" in said.out
+
+
+def test_one_that_only_another_engine_misses_is_0(hunted, capsys):
+    hunted.add(("group-cpu", "random"))
+    assert trophies.main(["--seeds", "2", "group-cpu"]) == 0
+    assert "0/2" in capsys.readouterr().out
+
+
+def test_an_unknown_name_is_2(capsys):
+    assert trophies.main(["no-such-bug"]) == 2
+    assert capsys.readouterr().err.startswith("trophies: there is no trophy 'no-such-bug': namespaces, ")
+
+
+@pytest.mark.parametrize("seconds", ["0", "-3", "nan"])
+def test_a_budget_of_no_time_is_2(seconds, capsys):
+    assert trophies.main(["--seconds", seconds]) == 2
+    assert capsys.readouterr().err.startswith(f"trophies: --seconds {seconds}: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(CannotRun("no compiler"), "no compiler"), (KeyboardInterrupt(), "stopped")]
+)
+def test_a_run_that_could_not_is_2(error, said, hunted, monkeypatch, capsys):
+    def one(*_):
+        raise error
+
+    monkeypatch.setattr(trophies, "one", one)
+    assert trophies.main(["group-cpu"]) == 2
+    assert capsys.readouterr().err == f"trophies: {said}\n"
+
+
+def test_the_markdown_has_a_row_for_each(hunted, tmp_path):
+    assert trophies.main(["--seeds", "1", "--markdown", str(tmp_path / "table.md"), "hash-start", "group-cpu"]) == 0
+    rows = (tmp_path / "table.md").read_text().splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == ["| hash-start (mistake)", "| group-cpu (mistake)"]
+    assert "not looked up: *jhash: Update" in rows[0]
+    assert rows[1].endswith(" | 100, 0.25 | 0.25 |")
+
+
+def test_a_hunt_counts_what_it_missed():
+    assert Hunt(ALL[0], "random", [(1.0, 10, True), (20.0, 99, False)]).missed == 1
+
+
+# --- patches ---
+
+SOURCE = b"""static int rank(int a, int b)
+{
+	if (a == b) /* same */
+		return a /* or b */ + b;
+	return a == 1 ? b : a;
+}
+"""
+
+
+def patched(tmp_path, nth, old, new, function="rank"):
+    tree = tmp_path / "tree"
+    (tree / "net").mkdir(parents=True)
+    (tree / "net" / "rank.c").write_bytes(SOURCE)
+    folder = tmp_path / "copy"
+    (folder / "net").mkdir(parents=True)
+    (folder / "net" / "rank.c").write_bytes(SOURCE)
+    patched_tree(tree, folder, Patch("net/rank.c", function, nth, old, new))
+    return (folder / "net" / "rank.c").read_bytes()
+
+
+def test_a_patch_changes_one_token(tmp_path):
+    assert patched(tmp_path, 1, "==", "!=") == SOURCE.replace(b"a == 1", b"a != 1")
+
+
+def test_a_patch_changes_tokens_in_a_row_whatever_is_between_them(tmp_path):
+    assert patched(tmp_path, 0, "return a + b", "return 7") == SOURCE.replace(b"return a /* or b */ + b", b"return 7")
+
+
+@pytest.mark.parametrize(("nth", "old"), [(2, "=="), (0, "a + a"), (0, "same")])
+def test_a_patch_without_a_place_is_refused(tmp_path, nth, old):
+    with pytest.raises(CannotRun, match=r"net/rank.c: rank\(\) has no"):
+        patched(tmp_path, nth, old, "!=")
+
+
+def test_a_patch_of_a_function_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(CannotRun, match=r"net/rank.c defines order\(\) 0 times"):
+        patched(tmp_path, 0, "==", "!=", function="order")

@@ -415,7 +415,12 @@ def reduce_findings(
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
                 return
             try:
-                done = reduced(load(path), [reference, Model()], min(LIMIT, left), stopped)
+                done = reduced(
+                    load(path),
+                    [reference, Model(reference.build.rules, reference.build.config)],
+                    min(LIMIT, left),
+                    stopped,
+                )
                 if done is None or done[1].signature != finding["signature"]:
                     say(f"{file}: does not show its difference again, left as it was found")
                 elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others

@@ -22,6 +22,9 @@ from typing import Any
 
 from cffi import FFI
 
+from harness import epochs
+from harness.config import Config
+from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.kernel.closure import CSRC, Closure, Manifest, extract
 from harness.kernel.source import Tree
@@ -70,7 +73,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text."""
+    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
+    `rules` are those that its text has, and that a model should follow; `config` is what it was built with.
+    """
 
     folder: Path
     module: str
@@ -80,6 +85,8 @@ class Build:
     variant: str
     kernel: tuple[Line, ...]
     stand_ins: tuple[Line, ...]
+    rules: Rules
+    config: Config
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
@@ -124,9 +131,15 @@ def _version(cc: str) -> str:
         raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
 
 
-def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False) -> Build:
-    """Build the reference of `tree`, or find the build that is there already. A `guided` build has coverage that only
-    a process with libFuzzer in it can load; it is made by clang where clang is installed.
+def build(
+    tree: Tree,
+    variant: str = "plain",
+    say: Callable[[str], None] | None = None,
+    guided: bool = False,
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> Build:
+    """Build the reference of `tree` in a configuration, or find the build that is there already. A `guided` build has
+    coverage that only a process with libFuzzer in it can load; it is made by clang where clang is installed.
 
     Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
     """
@@ -137,24 +150,27 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     if guided:
         extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
     manifest = Manifest.load()
-    key = _key(tree, manifest, cc, extra)
-    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}-{key[:16]}"
+    key = _key(tree, manifest, cc, extra, config)
+    options = "".join(f"-{word.lower()}" for word in str(config).split())
+    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
     report = folder / "closure.json"
     if report.exists():
-        return _read(report, folder, tree)
+        return _read(report, folder, tree, config)
     if say is not None:
-        say(f"extracting and building the lookup of Linux {tree.version} ({variant}, {cc})")
+        how = ", ".join(word for word in (variant, str(config), cc) if word)
+        say(f"extracting and building the lookup of Linux {tree.version} ({how})")
     closure = extract(tree.path, manifest, traced=variant == "traced")
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
         work = Path(name) / "build"
         work.mkdir()
-        _compile(closure, work, cc, extra, link, _module(key))
+        _compile(closure, config, work, cc, extra, link, _module(key))
         info = {
             "module": _module(key),
             "closure": closure.sha256,
             "compiler": cc,
             "variant": variant,
+            "rules": asdict(closure.rules),
             "kernel": [asdict(line) for line in _lines(closure, stand_ins=False)],
             "stand_ins": [asdict(line) for line in _lines(closure, stand_ins=True)],
         }
@@ -164,14 +180,14 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
         except OSError:  # somebody else was faster
             if not report.exists():
                 raise
-    return _read(report, folder, tree)
+    return _read(report, folder, tree, config)
 
 
 def _module(key: str) -> str:
     return f"_skdiff_{key[:16]}"
 
 
-def _read(report: Path, folder: Path, tree: Tree) -> Build:
+def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
     try:
         info = json.loads(report.read_text())
         return Build(
@@ -183,6 +199,8 @@ def _read(report: Path, folder: Path, tree: Tree) -> Build:
             info["variant"],
             tuple(Line(**line) for line in info["kernel"]),
             tuple(Line(**line) for line in info["stand_ins"]),
+            Rules(**info["rules"]),
+            config,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
@@ -193,10 +211,11 @@ def is_clang(cc: str) -> bool:
     return "clang" in _version(cc)
 
 
-def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
+def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
     """The SHA-256 of all that goes into a build."""
     digest = hashlib.sha256()
     ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
+    ours += [Path(epochs.__file__)]
     for path in (*ours, *(tree.path / name for name in (*manifest.files, *manifest.optional))):
         digest.update(f"{path.name}\0".encode())
         try:
@@ -204,7 +223,7 @@ def _key(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str
         except OSError:  # the extractor says which file is missing, and whether that matters
             digest.update(b"missing")
     soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
+    digest.update(repr((config, extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
     return digest.hexdigest()
 
 
@@ -219,13 +238,28 @@ def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
     ]
 
 
-def _compile(closure: Closure, work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str) -> None:
+def _defines(rules: Rules, config: Config) -> str:
+    """What the unit starts with: the configuration, and what the driver has to know of the text's signatures."""
+    signatures = "" if rules.own_tables else "#define HAVE_HASHINFO_ARGUMENT 1\n"
+    return config.defines() + signatures
+
+
+def _compile(
+    closure: Closure,
+    config: Config,
+    work: Path,
+    cc: str,
+    extra: tuple[str, ...],
+    link: tuple[str, ...],
+    module: str,
+) -> None:
     include = sysconfig.get_path("include")
     if not (Path(include) / "Python.h").exists():
         raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
     inline = any("inline-8bit" in flag for flag in extra)
     unit = "\n".join(
         [
+            _defines(closure.rules, config),
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),

@@ -1,5 +1,6 @@
 """Step 2: the established table, then the listeners (net/ipv4/inet_hashtables.c)."""
 
+from harness.config import Config
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
 from harness.model.state import State, Stuck
@@ -24,10 +25,11 @@ def inet_lookup_established(state: State) -> int:
 
     It has the packet's two addresses, two ports and namespace, and its device fits (inet_match()). Of several, the one
     hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. A chain
-    whose end mark is not its own, or a match that is marked as unhashed, sends the walk back to the start, each time.
+    whose end mark is not its own sends the walk back to the start, each time; so does a match that is marked as
+    unhashed, with the rule `unhashed_check`.
     """
     packet = state.packet
-    connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    connection = (*state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
     for index in state.tables.connections.get(connection, ()):
         sock = state.socks[index]
         fits = inet_sk_bound_dev_eq(state, sock)
@@ -37,7 +39,7 @@ def inet_lookup_established(state: State) -> int:
             state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
             if not taken:
                 return NONE
-            if sock.no_pprev:
+            if sock.no_pprev and state.rules.unhashed_check:
                 raise Stuck
             state.via.append("established")
             return index
@@ -64,12 +66,18 @@ def refcount_inc_not_zero(state: State, index: int) -> bool:
 def inet_lookup_listener(state: State) -> int:
     """__inet_lookup_listener(): sk_lookup programs, then listeners on the packet's address, then on the wildcard.
 
-    The programs are asked where any is attached (a static key) and only for TCP's own tables. Each step's answer is
-    final, a drop as much as a socket. No reference is taken.
+    The programs are asked where any is attached (a static key), and only for TCP's own tables unless the rule
+    `sk_lookup_always` holds. Each step's answer is final, a drop as much as a socket. No reference is taken.
     """
-    if state.scenario.sk_lookup_enabled and not state.scenario.foreign_hashinfo:
-        chosen = inet_lookup_run_sk_lookup(state)
-        state.note("inet_lookup_run_sk_lookup", chosen)
+    rules = state.rules
+    if state.scenario.sk_lookup_enabled:
+        chosen = NONE
+        if rules.sk_lookup_always or not state.foreign:
+            chosen = inet_lookup_run_sk_lookup(state)
+            if rules.shared_sk_lookup:
+                state.note("inet_lookup_run_sk_lookup", chosen)
+        if not rules.shared_sk_lookup:
+            state.note("inet_lookup_run_bpf", chosen)
         if chosen != NONE:
             return chosen
     chosen = inet_lhash2_lookup(state, state.packet.daddr, "exact listener")
@@ -88,7 +96,7 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     """
     best, best_score = NONE, 0
     packet = state.packet
-    for index in state.tables.listeners.get((state.table, packet.netns, daddr, packet.dport), ()):
+    for index in state.tables.listeners.get((*state.place, daddr, packet.dport), ()):
         score = compute_score(state, state.socks[index])
         state.note("compute_score", index, score)
         if score > best_score:
@@ -107,20 +115,23 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
 def compute_score(state: State, sock: Sock) -> int:
     """compute_score(): 0 for a listener that may not have the packet, else the better, the more it asked for.
 
-    Of those with the packet's namespace, port and address: the socket must accept IPv4, and its device must fit. Then
-    1, and 1 more for each: bound to a device, AF_INET rather than AF_INET6, SO_INCOMING_CPU set to this CPU.
+    Of those with the packet's namespace, port and address: the socket must accept IPv4 (without CONFIG_IPV6 all are
+    taken to), and its device must fit. Then 1, and 1 more for each: bound to a device, AF_INET rather than AF_INET6,
+    SO_INCOMING_CPU set to this CPU.
     """
-    if sock.ipv6only or not inet_sk_bound_dev_eq(state, sock):
+    if (sock.ipv6only and state.config.ipv6) or not inet_sk_bound_dev_eq(state, sock):
         return 0
-    return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.scenario.cpu)
+    return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.cpu)
 
 
 def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     """include/net/inet_sock.h inet_bound_dev_eq(): a bound socket wants the packet's device, or the one that it came in
-    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept.
+    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if
+    tcp_l3mdev_accept, which is as good as on without CONFIG_NET_L3_MASTER_DEV.
     """
     bound, sdif = sock.bound_dev_if, state.packet.sdif
-    fits = bound in (state.dif, sdif) if bound else not sdif or bool(state.netns.tcp_l3mdev_accept)
+    accept = bool(state.netns.tcp_l3mdev_accept) or not state.config.l3mdev
+    fits = bound in (state.dif, sdif) if bound else not sdif or accept
     state.note("inet_bound_dev_eq", bound, int(fits))
     return fits
 
@@ -133,24 +144,28 @@ class Tables:
     their namespace uses. The kernel's buckets hold others as well: they match nothing, and are not met here.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, config: Config) -> None:
         self.socks, self.netns = scenario.socks, scenario.netns
+        self._net_ns = config.net_ns
         connections: dict[tuple[int, ...], list[int]] = {}
         heads: dict[tuple[int, ...], list[int]] = {}
         tails: dict[tuple[int, ...], list[int]] = {}
         for index, sock in enumerate(scenario.socks):
-            table = scenario.netns[sock.netns].own_hashinfo
             if sock.hashed == EHASH:
                 # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
                 if sock.hash_kind != HASH_WRONG:
-                    connection = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connection = (*self.place(sock.netns), sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
                     connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
                 # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
-                # all others, so that AF_INET is met before them.
-                side = tails if sock.family == AF_INET6 and sock.reuseport else heads
-                side.setdefault((table, sock.netns, sock.rcv_saddr, sock.num), []).append(index)
+                # all others, so that AF_INET is met before them; this side is only there with CONFIG_IPV6.
+                side = tails if config.ipv6 and sock.family == AF_INET6 and sock.reuseport else heads
+                side.setdefault((*self.place(sock.netns), sock.rcv_saddr, sock.num), []).append(index)
         self.connections = {key: indices[::-1] for key, indices in connections.items()}
         self.listeners = {key: indices[::-1] for key, indices in heads.items()}
         for key, indices in tails.items():
             self.listeners.setdefault(key, []).extend(indices)
+
+    def place(self, netns: int) -> tuple[int, int]:
+        """(table, netns) of the sockets of a namespace; without CONFIG_NET_NS there is one of each."""
+        return (self.netns[netns].own_hashinfo, netns) if self._net_ns else (0, 0)

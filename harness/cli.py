@@ -89,8 +89,7 @@ def model_of(build: Build) -> Model:
 def told(build: Build) -> list[str]:
     """What a build is, for people: the first line names it and its rules, the others say what is odd about these."""
     tree = build.tree
-    options = f", configuration {build.config}" if str(build.config) else ""
-    line = f"Linux {tree.version} ({tree.origin}) against the model, closure {build.closure[:16]}{options}"
+    line = f"Linux {build.label} ({tree.origin}) against the model, closure {build.closure[:16]}"
     doubts = (
         [f"by hand: {os.environ['EPOCH']}"] if os.environ.get("EPOCH") else epochs.doubts(build.rules, tree.version)
     )

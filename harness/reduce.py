@@ -388,7 +388,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def report(path: Path, case: Case, mismatch: Mismatch, build: Build, kernel: str) -> str:
     """The report of a case in a file; `kernel` is the command line's word for it."""
     replay = f"skdiff replay --kernel {kernel} {shell_path(path)}"
-    return render(mismatch, case, build.tree.version, build.closure, replay)
+    return render(mismatch, case, build.label, build.closure, replay)
 
 
 def reduce_findings(

@@ -89,15 +89,16 @@ def replay(
             results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
             if mismatch is not None:
                 again = f"skdiff replay --kernel {kernel} {shell_path(path)}"
-                text = render(mismatch, case, reference.tree.version, reference.closure, again)
+                text = render(mismatch, case, reference.label, reference.closure, again)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
             for line in why if word in ("unexpected", "gone") else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
     counts = {w: sum(r["verdict"] == w for r in results) for w in WORDS}
     unchecked = sum(bool(r.get("needs")) for r in results)
     console.print(
-        f"Linux {reference.tree.version}: {len(results)} cases, "
+        f"Linux {reference.label}: {len(results)} cases, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
-        + (f"; {unchecked} expect what another kernel does" if unchecked else "")
+        + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
+        soft_wrap=True,
     )
     return {"kernel": _kernel(reference), "cases": results}

@@ -36,7 +36,7 @@ def report(told: Explanation, signature: str, build: Build, kernel: str, path: P
     out = StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
     console.print(f"MISMATCH {signature}", markup=False, soft_wrap=True)
-    console.print(f"kernel {build.tree.version}, closure {build.closure}", markup=False, soft_wrap=True)
+    console.print(f"kernel {build.label}, closure {build.closure}", markup=False, soft_wrap=True)
     console.print()
     told.show(console)
     console.print()

@@ -75,7 +75,7 @@ def work(job: Job, channel: int) -> None:
     def oracles() -> list[Oracle]:
         return [Reference(made, shared_buffer(job.in_flight)), Model(made.rules, made.config)]
 
-    origin = Origin(made.tree.version, made.closure, job.engine, job.seed, job.kernel_argument)
+    origin = Origin(made.label, made.closure, job.engine, job.seed, job.kernel_argument)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
     run.scratch = Path(job.in_flight).parent

@@ -88,6 +88,11 @@ class Build:
     rules: Rules
     config: Config
 
+    @property
+    def label(self) -> str:
+        """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)"."""
+        return self.tree.version + (f" ({self.config})" if str(self.config) else "")
+
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
         return load(self.folder, self.module)

@@ -131,7 +131,7 @@ def by_hand(rules: Rules, words: str) -> Rules:
     of stable levels as they are), a rule's name to switch it on, no-NAME for off. Raises CannotRun.
     """
     for word in words.replace(",", " ").split():
-        if numbers(word):
+        if len(numbers(word)) > 1:
             epoch = EPOCHS[of_version(word)]
             rules = replace(rules, **{name: getattr(epoch, name) for name in EPOCHAL})
         elif word.removeprefix("no-") in NAMES:

@@ -71,8 +71,9 @@ class Live:
             table.add_row(name, f"{count:,}", f"{100 * count / summary['cases']:.1f} %" if summary["cases"] else "-")
         console.print(table)
         kernel = summary["kernel"]
+        label = kernel["version"] + (f" ({kernel['config']})" if kernel["config"] else "")
         console.print(
-            f"Linux {kernel['version']} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
+            f"Linux {label} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
             f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
         )
         taken, edges = summary["edges"]

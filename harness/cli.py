@@ -88,12 +88,10 @@ def model_of(build: Build) -> Model:
 
 def told(build: Build) -> list[str]:
     """What a build is, for people: the first line names it and its rules, the others say what is odd about these."""
-    tree = build.tree
-    line = f"Linux {build.label} ({tree.origin}) against the model, closure {build.closure[:16]}"
-    doubts = (
-        [f"by hand: {os.environ['EPOCH']}"] if os.environ.get("EPOCH") else epochs.doubts(build.rules, tree.version)
-    )
-    return [line, f"rules: {epochs.told(build.rules)}", *doubts]
+    tree, rules = build.tree, build.rules
+    line = f"Linux {build.label} ({tree.origin}), {epochs.told(rules)}, against the model, closure {build.closure[:16]}"
+    by_hand = os.environ.get("EPOCH")
+    return [line, *([f"rules by hand: {by_hand}"] if by_hand else epochs.doubts(rules, tree.version))]
 
 
 def fuzz(arguments: argparse.Namespace) -> int:
@@ -248,8 +246,8 @@ def extract(arguments: argparse.Namespace) -> int:
     report = extract_report.report(reference, made(arguments.kernel, "coverage"))
     write_json(arguments.json, report)
     extract_report.show(console, report)
-    for line in told(reference)[1:]:
-        console.print(line, soft_wrap=True)
+    for line in (f"rules: {epochs.told(reference.rules)}", *told(reference)[1:]):
+        console.print(line, markup=False, soft_wrap=True)
     return AGREED
 
 

@@ -74,7 +74,8 @@ class Live:
         label = kernel["version"] + (f" ({kernel['config']})" if kernel["config"] else "")
         console.print(
             f"Linux {label} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
-            f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
+            f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}",
+            soft_wrap=True,
         )
         taken, edges = summary["edges"]
         if edges:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from harness import epochs, wire
+from harness import epochs, keeping, wire
 from harness.cli import made, main
 from harness.compare import compare
 from harness.config import Config
@@ -22,7 +22,7 @@ from harness.outcome import RETURNED, STUCK
 from harness.reference import Reference
 from harness.replaying import files, verdict
 from harness.scenario import PFREE, Group, Netns, Packet, Program
-from harness.text import load, unmet
+from harness.text import Case, dump, load, parse, unmet
 from tests.helpers import connection, cookie, hash_of, listener, scenario, secret_for
 from tests.patched import Edit, edited_tree
 
@@ -82,6 +82,7 @@ TREES = {
 }
 # Outcomes do not tell whether a kernel has these: steps do, or changes during a lookup.
 SILENT = {"shared_sk_lookup", "ehash_replace"}
+ASSIGNED = Packet(sk=0, destructor=PFREE)
 
 
 def differ(reference, model, cases, seed=1):
@@ -174,9 +175,23 @@ def test_an_expectation_that_falls_in_another_epoch_says_what_it_needs():
             assert not unmet(case, Model(rules).run(case.scenario)) or missing(case.needs, rules, Config()), path
 
 
-# --- what the model does with a rule ---
+def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
+    monkeypatch.setattr(keeping, "REGRESSIONS", tmp_path / "regressions")
+    group = Group(num_socks=1, slots=(1,))
+    case = scenario(listener(reuseport=1, group=0), listener(), packet=ASSIGNED, groups=(group,), hostile=1)
+    path = tmp_path / "case.toml"
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "new"]) == 0
+    kept = load(tmp_path / "regressions" / "new.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("reselect",), "listener1")
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "old", "--kernel", "6.1"]) == 0
+    kept = load(tmp_path / "regressions" / "old.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("no-reselect",), "listener0")
+    assert parse(dump(kept)).needs == kept.needs
 
-ASSIGNED = Packet(sk=0, destructor=PFREE)
+
+# --- what the model does with a rule ---
 
 
 def test_reselect():
@@ -285,8 +300,8 @@ def test_fuzz_follows_the_epoch_that_is_set_by_hand(tmp_path, capsys, monkeypatc
     command += ["--findings", str(tmp_path / "findings"), "--epoch", "no-reselect"]
     assert main(command) == 1
     captured = capsys.readouterr()
-    assert "rules: no known epoch: 6.9 but no-reselect" in captured.err
-    assert "by hand: no-reselect" in captured.err
+    assert "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace, against the model" in captured.err
+    assert "rules by hand: no-reselect" in captured.err
     assert "--epoch no-reselect" in captured.out
     found = json.loads(summary.read_text())
     assert found["kernel"]["rules"]["but"] == ["no-reselect"]

@@ -125,7 +125,8 @@ def fuzz(arguments: argparse.Namespace) -> int:
         epoch=os.environ.get("EPOCH", ""),
         config=str(reference.config),
     )
-    for line in told(reference):
+    first, *notes = told(reference)
+    for line in (first, *notes):
         say(line)
     say(f"engine {engine}, seed {seed}")
     with Live(errors, arguments.seconds) as live:
@@ -146,6 +147,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "variant": reference.variant,
             "config": str(reference.config),
             "rules": epochs.data(reference.rules),
+            "notes": notes,
         },
         "engine": engine,
         "seed": seed,

@@ -80,6 +80,8 @@ class Live:
         taken, edges = summary["edges"]
         if edges:
             console.print(f"{taken} of {edges} edges of the extracted C taken, {summary['corpus']} inputs kept")
+        for note in kernel["notes"]:
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
         if summary["gave_up"]:
             console.print(f"ended early: {summary['gave_up']}")
         for mismatch in summary["known"]:

@@ -303,6 +303,7 @@ def test_fuzz_follows_the_epoch_that_is_set_by_hand(tmp_path, capsys, monkeypatc
     assert "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace, against the model" in captured.err
     assert "rules by hand: no-reselect" in captured.err
     assert "--epoch no-reselect" in captured.out
+    assert "note: rules by hand: no-reselect" in captured.out
     found = json.loads(summary.read_text())
     assert found["kernel"]["rules"]["but"] == ["no-reselect"]
     case = found["mismatches"][0]["file"]

@@ -6,25 +6,27 @@ ENGINE  ?=
 SEED    ?=
 ARGS    ?=
 SAN     ?=
+EPOCH   ?=
+CONFIG  ?=
 PYTHON  ?= python3
 
 VENV := .venv
 BIN  := $(VENV)/bin
-export SAN
+export SAN EPOCH CONFIG
 ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz test replay extract doctor bench detection trophies lint format clean
+.PHONY: help fuzz test replay extract doctor bench detection trophies matrix lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
-	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, ARGS='
+	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test: $(VENV)/ready ## All tests
-	$(BIN)/pytest -n auto $(ARGS)
+	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
 
 replay: $(VENV)/ready ## Run the kept cases of corpus/ again
 	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)
@@ -43,6 +45,9 @@ detection: $(VENV)/ready ## Measure how long each engine takes to find twenty pa
 
 trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (minutes)
 	PYTHONPATH=. $(BIN)/python tests/trophies.py $(ARGS)
+
+matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
+	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

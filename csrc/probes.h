@@ -14,6 +14,7 @@
 #define __inet_lookup_established(...) PROBE_SOCK(STEP_INET_LOOKUP_ESTABLISHED, __inet_lookup_established(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define bpf_sk_lookup_run_v4(net, protocol, saddr, sport, daddr, dport, ifindex, psk) ({ bool r__ = bpf_sk_lookup_run_v4(net, protocol, saddr, sport, daddr, dport, ifindex, psk); reference_step(STEP_BPF_SK_LOOKUP_RUN_V4, sock_or_drop(*(psk)), r__, 0); r__; })
 #define inet_lookup_run_sk_lookup(...) PROBE_SOCK(STEP_INET_LOOKUP_RUN_SK_LOOKUP, inet_lookup_run_sk_lookup(__VA_ARGS__), sock_or_drop(r__), 0, 0)
+#define inet_lookup_run_bpf(...) PROBE_SOCK(STEP_INET_LOOKUP_RUN_BPF, inet_lookup_run_bpf(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define compute_score(sk, net, hnum, daddr, ...) ({ int r__ = compute_score(sk, net, hnum, daddr, __VA_ARGS__); if (r__ > 0 || (net_eq(sock_net(sk), net) && (sk)->sk_num == (hnum) && (sk)->sk_rcv_saddr == (daddr))) reference_step(STEP_COMPUTE_SCORE, index_of(sk), r__ > 0 ? r__ : 0, 0); r__; })
 #define inet_match(net, sk, cookie, ports, ...) ({ bool r__ = inet_match(net, sk, cookie, ports, __VA_ARGS__); if (r__ || (net_eq(sock_net(sk), net) && (sk)->sk_portpair == (ports) && (sk)->sk_addrpair == (cookie))) reference_step(STEP_INET_MATCH, index_of(sk), r__, 0); r__; })
 #define reciprocal_scale(val, ep_ro) ({ u32 r__ = reciprocal_scale(val, ep_ro); reference_step(STEP_RECIPROCAL_SCALE, val, ep_ro, r__); r__; })

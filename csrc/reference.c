@@ -196,16 +196,28 @@ static void fill_tables(void)
 	}
 }
 
+/* Without namespaces the packet's is the only one: all that is said of another one is said of it. */
+static struct net *net_at(int i)
+{
+#ifdef CONFIG_NET_NS
+	return &arena.nets[i];
+#else
+	return &init_net;
+#endif
+}
+
 static void fill_netns(int i)
 {
 	const struct netns_record *from = &in->netns[i];
-	struct net *net = &arena.nets[i];
+	struct net *net = net_at(i);
 	struct bpf_prog_array *array = &arena.arrays[i].array;
 
 	__builtin_memset(net, 0, sizeof(*net));
 	net->hash_mix = from->hash_mix;
+#ifdef CONFIG_NET_L3_MASTER_DEV
 	net->ipv4.sysctl_tcp_l3mdev_accept = from->tcp_l3mdev_accept;
 	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
+#endif
 	net->ipv4.tcp_death_row.hashinfo = &tables[from->own_hashinfo];
 	for (int j = 0; j < from->n_progs; j++) {
 		const struct program_record *prog = &from->progs[j];
@@ -224,7 +236,9 @@ static void fill_netns(int i)
 	}
 	array->items[from->n_progs].prog = NULL;
 	net->bpf.run_array[NETNS_BPF_SK_LOOKUP] = from->run_array ? array : NULL;
+#ifdef CONFIG_NET_NS
 	arena.devices[i].nd_net.net = net;
+#endif
 }
 
 static void fill_group(int i)
@@ -260,13 +274,13 @@ static u32 hash_of_packet(void)
 {
 	const struct packet_record *p = &in->packet;
 
-	return inet_ehashfn(&arena.nets[p->netns], htonl(p->daddr), p->dport, htonl(p->saddr), htons(p->sport));
+	return inet_ehashfn(net_at(p->netns), htonl(p->daddr), p->dport, htonl(p->saddr), htons(p->sport));
 }
 
 /* The mark that the end of a chain carries belongs to the slot: insertion is the kernel's own. */
 static void hash_sock(struct sock *sk, const struct sock_record *from)
 {
-	struct net *net = &arena.nets[from->netns];
+	struct net *net = net_at(from->netns);
 	struct inet_hashinfo *table = net->ipv4.tcp_death_row.hashinfo;
 	u32 hash;
 
@@ -281,7 +295,7 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 		/* An AF_INET6 socket is bound to :: or to a mapped address: ipv6_portaddr_hash() then gives this too. */
 		hash = ipv4_portaddr_hash(net, sk->sk_rcv_saddr, sk->sk_num);
 		head = &inet_lhash2_bucket(table, hash)->nulls_head;
-		if (sk->sk_reuseport && sk->sk_family == AF_INET6)
+		if (IS_ENABLED(CONFIG_IPV6) && sk->sk_reuseport && sk->sk_family == AF_INET6)
 			__sk_nulls_add_node_tail_rcu(sk, head);
 		else
 			__sk_nulls_add_node_rcu(sk, head);
@@ -340,7 +354,9 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	sk->sk_reuseport = from->reuseport;
 	sk->sk_ipv6only = from->ipv6only;
 	sk->sk_bound_dev_if = from->bound_dev_if;
-	sk->sk_net.net = &arena.nets[from->netns];
+#ifdef CONFIG_NET_NS
+	sk->sk_net.net = net_at(from->netns);
+#endif
 	sk->sk_incoming_cpu = from->incoming_cpu;
 	refcount_set(&sk->sk_refcnt, from->refcnt);
 	if (from->kind == KIND_REQUEST) {
@@ -398,7 +414,8 @@ static void fill(void)
 	reference_clones = raced = reference_sections = 0;
 	fill_tables();
 	for (int i = 0; i < in->n_netns; i++)
-		fill_netns(i);
+		if (IS_ENABLED(CONFIG_NET_NS) || i == in->packet.netns)
+			fill_netns(i);
 	for (int i = 0; i < in->n_groups; i++)
 		fill_group(i);
 	for (int i = 0; i < in->n_socks; i++)
@@ -487,11 +504,23 @@ static void read_outcome(const struct sock *sk)
 	}
 }
 
+#ifdef HAVE_HASHINFO_ARGUMENT
 static struct inet_hashinfo *hashinfo_of_caller(void)
 {
-	struct inet_hashinfo *own = arena.nets[in->packet.netns].ipv4.tcp_death_row.hashinfo;
+	struct inet_hashinfo *own = net_at(in->packet.netns)->ipv4.tcp_death_row.hashinfo;
 
 	return !in->foreign_hashinfo ? own : own == &tables[0] ? &tables[1] : &tables[0];
+}
+#endif
+
+/* The call, with the arguments that this kernel's root has (harness/kernel/build.py defines HAVE_...). */
+static struct sock *call_root(bool *refcounted)
+{
+	return __inet_lookup_skb(
+#ifdef HAVE_HASHINFO_ARGUMENT
+		hashinfo_of_caller(),
+#endif
+		&arena.skb, in->packet.doff, htons(in->packet.sport), htons(in->packet.dport), in->packet.sdif, refcounted);
 }
 
 /* For the benchmark of big tables: the case, and a crowd that has nothing to do with it, half connected, half listening. */
@@ -519,8 +548,7 @@ void reference_again(void)
 	bool refcounted;
 
 	reference_fuel = FUEL;
-	__inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),
-			  htons(in->packet.dport), in->packet.sdif, &refcounted);
+	call_root(&refcounted);
 }
 
 void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome)
@@ -540,8 +568,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	reference_mutant = 0;
 	fill();
 	reference_mutant = mutant;
-	sk = __inet_lookup_skb(hashinfo_of_caller(), &arena.skb, in->packet.doff, htons(in->packet.sport),
-			       htons(in->packet.dport), in->packet.sdif, &refcounted.value);
+	sk = call_root(&refcounted.value);
 	reference_mutant = 0;
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);

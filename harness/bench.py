@@ -57,7 +57,7 @@ def small_cases(count: int, seed: int) -> list[bytes]:
 
 def measure(build: Build) -> dict[str, Any]:
     """Medians over ROUNDS, in microseconds a case, scenarios of 0 to 8 sockets, one core."""
-    reference, model = Reference(build), Model()
+    reference, model = Reference(build), Model(build.rules, build.config)
     steps: dict[str, list[float]] = {}
     for round_ in range(ROUNDS):
         data = small_cases(CASES, round_)
@@ -122,8 +122,10 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
             for i in range(count)
         )
         crowded = case._replace(socks=(*case.socks, *crowd))
-        tables = Tables(crowded)
-        state = State(crowded, tables)  # copies a count for each socket: not part of a lookup
+        tables = Tables(crowded, model.config)
+        state = State(
+            crowded, tables, model.rules, model.config
+        )  # copies a count for each socket: not part of a lookup
 
         def look(state: State = state) -> None:
             for _ in range(2000):

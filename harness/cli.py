@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness import bench as benchmark
+from harness import config, epochs, extract_report, keeping, known, replaying
 from harness import coverage as covering
 from harness import doctor as examination
 from harness import explain as explaining
-from harness import extract_report, keeping, known, replaying
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -43,6 +45,7 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 REPORTS = 3  # of a run are printed
+CHOICES = ("EPOCH", "CONFIG")
 EXIT_CODES = "exit codes: 0 the oracles agree, 1 they differ, 2 could not run"
 
 
@@ -52,10 +55,50 @@ def say(text: str) -> None:
 
 
 def made(kernel: str, variant: str | None = None, guided: bool = False) -> Build:
-    """The reference of a kernel (a version or a path), fetched and built if it is not there yet."""
+    """The reference of a kernel (a version or a path), fetched and built if it is not there yet, in the configuration
+    that CONFIG asks for, with the rules that it is held to: its epoch's, or those that EPOCH sets by hand.
+    """
     manifest = Manifest.load()
+    options, by_hand = config.parse(os.environ.get("CONFIG", "")), os.environ.get("EPOCH", "")
+    epochs.held(epochs.Rules(), by_hand)  # what it cannot read is said before a long build
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
-    return build(tree, variant or os.environ.get("SAN") or "plain", say, guided)
+    found = build(tree, variant or os.environ.get("SAN") or "plain", say, guided, options)
+    return replace(found, rules=epochs.held(found.text_rules, by_hand))
+
+
+def asked(kernel: str) -> str:
+    """What stands behind --kernel in a command that repeats this one."""
+    words = [shlex.quote(kernel)]
+    words += [f"--{key.lower()} {shlex.quote(os.environ[key])}" for key in CHOICES if os.environ.get(key)]
+    return " ".join(words)
+
+
+@contextlib.contextmanager
+def chosen(arguments: argparse.Namespace) -> Iterator[None]:
+    """--epoch and --config stand in the environment while a command runs, for all that it starts."""
+    before = {key: os.environ.get(key) for key in CHOICES}
+    os.environ.update({key: value for key in CHOICES if (value := getattr(arguments, key.lower())) is not None})
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def model_of(build: Build) -> Model:
+    """The model with a build's rules, in its configuration."""
+    return Model(build.rules, build.config)
+
+
+def told(build: Build) -> list[str]:
+    """What a build is, for people: the first line names it and its rules, the others say what is odd about these."""
+    tree, rules = build.tree, build.rules
+    line = f"Linux {build.label} ({tree.origin}), {epochs.told(rules)}, against the model, closure {build.closure[:16]}"
+    by_hand = os.environ.get("EPOCH")
+    return [line, *([f"rules by hand: {by_hand}"] if by_hand else epochs.doubts(build.text_rules, tree.version))]
 
 
 def fuzz(arguments: argparse.Namespace) -> int:
@@ -69,7 +112,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
     if arguments.flags and engine not in GUIDED:
         raise CannotRun(f"{arguments.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
     budget = atheris_engine.budget(arguments.flags)
-    reference = made(arguments.kernel, guided=engine in GUIDED)
+    reference, kernel = made(arguments.kernel, guided=engine in GUIDED), asked(arguments.kernel)
     seed = budget.get("seed", arguments.seed)
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
@@ -77,7 +120,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         tree=str(reference.tree.path),
         version=reference.tree.version,
         origin_of_tree=reference.tree.origin,
-        kernel_argument=arguments.kernel,
+        kernel_argument=kernel,
         variant=reference.variant,
         engine=engine,
         seed=seed,
@@ -86,16 +129,20 @@ def fuzz(arguments: argparse.Namespace) -> int:
         findings=str(arguments.findings),
         in_flight="",
         arguments=tuple(arguments.flags),
+        epoch=os.environ.get("EPOCH", ""),
+        config=str(reference.config),
     )
-    say(f"Linux {reference.tree.version} ({reference.tree.origin}) against the model, closure {reference.closure[:16]}")
+    first, *notes = told(reference)
+    for line in (first, *notes):
+        say(line)
     say(f"engine {engine}, seed {seed}")
     with Live(errors, arguments.seconds) as live:
         total = supervise(job, reference.closure, live.message)
     if total["mismatches"]:
         say("reducing what was found (Ctrl-C to leave it as it is)")
-        reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), arguments.kernel, say)
+        reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), kernel, say)
         total["mismatches"] = triage(
-            total["mismatches"], lambda: made(arguments.kernel, "traced"), arguments.kernel, arguments.findings, say
+            total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
         )
     new, old = known.split(total["mismatches"], listed, reference.tree.version)
     summary = {
@@ -105,6 +152,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "closure": reference.closure,
             "compiler": reference.compiler,
             "variant": reference.variant,
+            "config": str(reference.config),
+            "rules": epochs.data(reference.rules),
+            "notes": notes,
         },
         "engine": engine,
         "seed": seed,
@@ -130,7 +180,7 @@ def replay(arguments: argparse.Namespace) -> int:
     """Run cases from files again, on both oracles, and check what they expect."""
     reference = made(arguments.kernel)
     result = replaying.replay(
-        arguments.paths, reference, arguments.kernel, console, say, lambda: made(arguments.kernel, "traced")
+        arguments.paths, reference, asked(arguments.kernel), console, say, lambda: made(arguments.kernel, "traced")
     )
     write_json(arguments.json, result)
     if any(c["verdict"] == "unreadable" for c in result["cases"]):
@@ -147,7 +197,7 @@ def reduce(arguments: argparse.Namespace) -> int:
     case = load(path)
     build = made(arguments.kernel)
     with Guarded(build) as oracle, reducer.interruptible() as stopped:
-        done = reducer.reduced(case, [oracle, Model()], reducer.LIMIT_OF_ALL, stopped)
+        done = reducer.reduced(case, [oracle, model_of(build)], reducer.LIMIT_OF_ALL, stopped)
     if done is None:
         raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")
     small, mismatch, reduction = done
@@ -155,7 +205,7 @@ def reduce(arguments: argparse.Namespace) -> int:
         write_whole(out, dump(small))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
-    console.print(reducer.report(out, small, mismatch, build, arguments.kernel), markup=False, soft_wrap=True)
+    console.print(reducer.report(out, small, mismatch, build, asked(arguments.kernel)), markup=False, soft_wrap=True)
     console.print(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
     counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
     steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}
@@ -167,19 +217,19 @@ def explain(arguments: argparse.Namespace) -> int:
     """Tell which socket gets a case's packet, and why; where kernel and model differ, at which step they part."""
     case = load(arguments.path)
     with Guarded(made(arguments.kernel, "traced")) as oracle:
-        told = explaining.explanation(case, oracle, Model())
-    write_json(arguments.json, told.data())
+        explained = explaining.explanation(case, oracle, model_of(oracle.build))
+    write_json(arguments.json, explained.data())
     if arguments.dot is not None:
-        explaining.draw(arguments.dot, told)
+        explaining.draw(arguments.dot, explained)
     if arguments.svg is not None:
-        explaining.draw(arguments.svg, told, "svg")
-    told.show(console)
-    return MISMATCH if told.mismatch is not None else AGREED
+        explaining.draw(arguments.svg, explained, "svg")
+    explained.show(console)
+    return MISMATCH if explained.mismatch is not None else AGREED
 
 
 def keep(arguments: argparse.Namespace) -> int:
     """Move a finding into corpus/regressions, with what the rules expect of it."""
-    target = keeping.keep(arguments.path, arguments.name, arguments.why, Model())
+    target = keeping.keep(arguments.path, arguments.name, arguments.why, model_of(made(arguments.kernel)))
     console.print(f"kept as {target}; replay: skdiff replay {target}", markup=False, soft_wrap=True)
     return AGREED
 
@@ -188,7 +238,8 @@ def corpus(arguments: argparse.Namespace) -> int:
     """distill: make corpus/seeds the small covering set of what is kept and of random cases, one case for each kind of
     answer of each kernel function.
     """
-    reference, model = Reference(made(arguments.kernel, "traced")), Model()
+    reference = Reference(made(arguments.kernel, "traced"))
+    model = model_of(reference.build)
     kept = [load(path).scenario for path in replaying.files([])]
     candidates = [*kept, *keeping.drawn(arguments.cases, arguments.seed or 0)]
     say(f"distilling {len(candidates)} cases")
@@ -204,6 +255,8 @@ def extract(arguments: argparse.Namespace) -> int:
     report = extract_report.report(reference, made(arguments.kernel, "coverage"))
     write_json(arguments.json, report)
     extract_report.show(console, report)
+    for line in (f"rules: {epochs.told(reference.rules)}", *told(reference)[1:]):
+        console.print(line, markup=False, soft_wrap=True)
     return AGREED
 
 
@@ -325,6 +378,18 @@ def parser() -> argparse.ArgumentParser:
             metavar="K",
             help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
         )
+        sub.add_argument(
+            "--epoch",
+            metavar="E",
+            help="the model's rules by hand: a version, or rules' names, no- before those that are off (default: as the"
+            " kernel's text has them; environment: EPOCH)",
+        )
+        sub.add_argument(
+            "--config",
+            metavar="C",
+            help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
+            f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
+        )
         sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
         return sub
 
@@ -398,7 +463,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if variant and variant not in VARIANTS:
             raise CannotRun(f"SAN={variant}: one of {', '.join(VARIANTS)}")
-        return int(arguments.function(arguments))
+        with chosen(arguments):
+            return int(arguments.function(arguments))
     except CannotRun as error:
         errors.print(f"skdiff: {error}", markup=False, soft_wrap=True)
         return COULD_NOT_RUN

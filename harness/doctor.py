@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from harness import epochs
 from harness.compare import compare
 from harness.engines.atheris_engine import available, make_libfuzzer_global
 from harness.errors import CannotRun
@@ -53,9 +54,9 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
     except CannotRun as error:
         yield Check("kernel and compiler", False, str(error))
         return
-    yield Check("kernel source", True, f"Linux {plain.tree.version}, {plain.tree.origin}")
+    yield Check("kernel source", True, f"Linux {plain.tree.version}, {plain.tree.origin}; {epochs.told(plain.rules)}")
     reference = Reference(plain)
-    outcomes = [reference.run(LISTENER), Model().run(LISTENER)]
+    outcomes = [reference.run(LISTENER), Model(plain.rules, plain.config).run(LISTENER)]
     agree = compare([reference.name, "model"], outcomes) is None and outcomes[0].sk == 0
     yield Check("reference", agree, f"closure {plain.closure[:16]}, {len(plain.kernel)} definitions of the kernel's")
     if not available():

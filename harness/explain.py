@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.compare import Mismatch, compare
+from harness.config import Config
 from harness.errors import CannotRun
+from harness.model import Model
 from harness.model.state import DROP
 from harness.outcome import Outcome
 from harness.report import names_of, outcomes_table, words
@@ -63,11 +65,12 @@ class Parting:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A case, how two oracles came to their answers, and the mismatch if these differ."""
+    """A case, how two oracles came to their answers, and the mismatch if these differ; the kernel's configuration."""
 
     case: Case
     parted: Parting
     mismatch: Mismatch | None
+    config: Config
 
     def show(self, console: Console) -> None:
         """Print it: the case, the story, and for a mismatch where the sides part."""
@@ -76,7 +79,7 @@ class Explanation:
         console.print()
         _, model = self.parted.names
         console.print(f"{model}:" if self.mismatch else "What happens:", markup=False)
-        for i, sentence in enumerate(story(self.case, self.parted.traces[1]), 1):
+        for i, sentence in enumerate(story(self.case, self.parted.traces[1], self.config), 1):
             console.print(f"{i:3}. {sentence}", markup=False, soft_wrap=True)
         if self.mismatch is not None:
             console.print()
@@ -90,7 +93,7 @@ class Explanation:
         socks, _ = names_of(self.case)
         return {
             "words": words(self.case),
-            "story": story(self.case, self.parted.traces[1]),
+            "story": story(self.case, self.parted.traces[1], self.config),
             "steps": {
                 name: [{"function": s.function, "text": step_text(s, socks)} for s in trace]
                 for name, trace in zip(self.parted.names, self.parted.traces, strict=True)
@@ -101,12 +104,12 @@ class Explanation:
         }
 
 
-def explanation(case: Case, reference: Tracing, model: Tracing) -> Explanation:
+def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     """Ask both oracles for their steps and outcomes."""
     names = (reference.name, model.name)
     outcomes = [reference.run(case.scenario), model.run(case.scenario)]
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    return Explanation(case, Parting(names, traces, parting(*traces)), compare(names, outcomes))
+    return Explanation(case, Parting(names, traces, parting(*traces)), compare(names, outcomes), model.config)
 
 
 def value_text(name: str, value: int, socks: Sequence[str]) -> str:
@@ -144,16 +147,17 @@ def side_by_side(parted: Parting, case: Case) -> Table:
     return table
 
 
-def story(case: Case, steps: Sequence[Step]) -> list[str]:
+def story(case: Case, steps: Sequence[Step], config: Config | None = None) -> list[str]:
     """The steps as sentences, for somebody who follows the kernel's source for the first time."""
-    return list(_Story(case).tell(steps))
+    return list(_Story(case, config or Config()).tell(steps))
 
 
 class _Story:
     """Knows the case, so that it can say why."""
 
-    def __init__(self, case: Case) -> None:
-        self.scenario = case.scenario
+    def __init__(self, case: Case, config: Config) -> None:
+        self.scenario, self.config = case.scenario, config
+        self.cpu = case.scenario.cpu if config.smp else 0
         self.socks, self.groups = names_of(case)
         self.scored: set[int] = set()
         self.dif = 0
@@ -255,7 +259,7 @@ class _Story:
         """Why a socket in ehash is not the packet's."""
         p, s = self.scenario.packet, self.scenario.socks[index]
         for mine, theirs, what in (
-            (s.netns, p.netns, "is of another namespace"),
+            (s.netns, p.netns if self.config.net_ns else s.netns, "is of another namespace"),
             (s.daddr, p.saddr, "has another peer"),
             (s.rcv_saddr, p.daddr, "has another address of its own"),
             (s.dport, p.sport, "has another peer's port"),
@@ -281,7 +285,7 @@ class _Story:
         for has, why in (
             (s.bound_dev_if, "1 for its device"),
             (s.family == AF_INET, "1 for AF_INET"),
-            (s.incoming_cpu == self.scenario.cpu, "1 for its CPU"),
+            (s.incoming_cpu == self.cpu, "1 for its CPU"),
         ):
             if has:
                 parts.append(why)
@@ -326,10 +330,10 @@ class _Story:
         """Why a listener was not scored in the search for `daddr`."""
         p = self.scenario.packet
         for loses, what in (
-            (s.netns != p.netns, "is of another namespace"),
+            (self.config.net_ns and s.netns != p.netns, "is of another namespace"),
             (s.num != p.dport, f"listens on port {s.num}"),
             (s.rcv_saddr != daddr, f"is bound to {address(s.rcv_saddr) if s.rcv_saddr else 'the wildcard'}"),
-            (s.ipv6only, "is for IPv6 only"),
+            (s.ipv6only and self.config.ipv6, "is for IPv6 only"),
         ):
             if loses:
                 return what

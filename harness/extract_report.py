@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness import epochs
 from harness.coverage import counts
 from harness.kernel.build import Build
 
@@ -19,7 +20,13 @@ _NOT_AT_WORK = ("reference_lookup", "reference_race")  # the latter is another C
 def report(build: Build, coverage: Build) -> dict[str, Any]:
     """The report as data; `coverage` is the same tree built to count the lines that run."""
     return {
-        "kernel": {"version": build.tree.version, "origin": build.tree.origin, "closure": build.closure},
+        "kernel": {
+            "version": build.tree.version,
+            "origin": build.tree.origin,
+            "closure": build.closure,
+            "config": str(build.config),
+            "rules": epochs.data(build.rules),
+        },
         "build": str(build.folder),
         "definitions": [asdict(line) for line in build.kernel],
         "stand_ins": [asdict(line) for line in build.stand_ins],

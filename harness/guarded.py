@@ -28,7 +28,7 @@ class Guarded:
 
     def __init__(self, build: Build) -> None:
         self.build = build
-        self.name = f"Linux {build.tree.version}"
+        self.name = f"Linux {build.label}"
         self._folder = tempfile.TemporaryDirectory(prefix="skdiff-")
         path = Path(self._folder.name) / "records"
         path.write_bytes(bytes(_SIZE))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ from harness import wire
 from harness.errors import CannotRun
 from harness.known import CORPUS
 from harness.model import Model
+from harness.needs import WORDS, without
 from harness.outcome import RETURNED
 from harness.reduce import reduce
 from harness.reference import Reference
@@ -19,7 +21,7 @@ from harness.report import names_of
 from harness.run import write_whole
 from harness.scenario import Scenario
 from harness.steps import VALUES
-from harness.text import Case, dump, load, parse, show
+from harness.text import Case, dump, load, parse, show, unmet
 
 REGRESSIONS = CORPUS / "regressions"
 SEEDS = CORPUS / "seeds"
@@ -41,6 +43,9 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
     document = tomlkit.parse(path.read_text())  # the text itself, with its comments
     document["why"] = why or case.why
     document["expect"] = dict(case.expect) or expectation(case, model)
+    needs = case.needs or needed(replace(case, expect=document["expect"]), model)
+    if needs:
+        document["needs"] = list(needs)
     parse(tomlkit.dumps(document), str(target))
     try:
         REGRESSIONS.mkdir(parents=True, exist_ok=True)
@@ -60,6 +65,18 @@ def expectation(case: Case, model: Model) -> dict[str, Any]:
     if outcome.warns:
         found["warns"] = list(outcome.warns)
     return found
+
+
+def needed(case: Case, model: Model) -> tuple[str, ...]:
+    """What the case's expectation needs of a kernel, beginning with the one that the model follows, which meets it:
+    the rules and options with which it falls, when they alone are turned over.
+    """
+    found = []
+    for word in WORDS:
+        need, rules, config = without(word, model.rules, model.config)
+        if unmet(case, Model(rules, config).run(case.scenario)):
+            found.append(need)
+    return tuple(found)
 
 
 def features(reference: Reference, model: Model, scenario: Scenario) -> frozenset[tuple[object, ...]]:
@@ -115,7 +132,8 @@ def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEED
         named = Case(scenario, socks=socks, groups=groups)
         why = f"Covers what no other seed does; found by: {via.replace('-', ', ').replace('_', ' ')}."
         expect = expectation(named, model)
-        fresh[f"{number:03}-{via}.toml"] = dump(Case(scenario, why, {}, expect, socks, groups))
+        case = replace(named, why=why, expect=expect)
+        fresh[f"{number:03}-{via}.toml"] = dump(replace(case, needs=needed(case, model)))
     for name, text in fresh.items():
         write_whole(folder / name, text)
     for old in folder.glob("*.toml"):

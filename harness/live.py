@@ -71,13 +71,17 @@ class Live:
             table.add_row(name, f"{count:,}", f"{100 * count / summary['cases']:.1f} %" if summary["cases"] else "-")
         console.print(table)
         kernel = summary["kernel"]
+        label = kernel["version"] + (f" ({kernel['config']})" if kernel["config"] else "")
         console.print(
-            f"Linux {kernel['version']} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
-            f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}"
+            f"Linux {label} and the model: {summary['cases']:,} cases in {summary['seconds']:.1f} s"
+            f" ({summary['cases_per_second']:,}/s), seed {summary['seed']}",
+            soft_wrap=True,
         )
         taken, edges = summary["edges"]
         if edges:
             console.print(f"{taken} of {edges} edges of the extracted C taken, {summary['corpus']} inputs kept")
+        for note in kernel["notes"]:
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
         if summary["gave_up"]:
             console.print(f"ended early: {summary['gave_up']}")
         for mismatch in summary["known"]:

@@ -388,7 +388,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def report(path: Path, case: Case, mismatch: Mismatch, build: Build, kernel: str) -> str:
     """The report of a case in a file; `kernel` is the command line's word for it."""
     replay = f"skdiff replay --kernel {kernel} {shell_path(path)}"
-    return render(mismatch, case, build.tree.version, build.closure, replay)
+    return render(mismatch, case, build.label, build.closure, replay)
 
 
 def reduce_findings(
@@ -415,7 +415,12 @@ def reduce_findings(
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
                 return
             try:
-                done = reduced(load(path), [reference, Model()], min(LIMIT, left), stopped)
+                done = reduced(
+                    load(path),
+                    [reference, Model(reference.build.rules, reference.build.config)],
+                    min(LIMIT, left),
+                    stopped,
+                )
                 if done is None or done[1].signature != finding["signature"]:
                     say(f"{file}: does not show its difference again, left as it was found")
                 elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others

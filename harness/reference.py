@@ -20,7 +20,7 @@ class Reference:
 
     def __init__(self, build: Build, buffer: Any = None) -> None:
         self.build = build
-        self._open(build.load(), f"Linux {build.tree.version}", buffer)
+        self._open(build.load(), f"Linux {build.label}", buffer)
 
     @classmethod
     def of(cls, folder: Path, module: str, buffer: Any = None) -> "Reference":

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from harness import known
+from harness import epochs, known
 from harness.compare import Mismatch, compare
 from harness.errors import CannotRun
 from harness.explain import explanation
@@ -14,6 +14,7 @@ from harness.guarded import Guarded
 from harness.kernel.build import Build
 from harness.known import CORPUS
 from harness.model import Model
+from harness.needs import missing
 from harness.report import render, shell_path
 from harness.text import Case, load, unmet
 from harness.triage import cause
@@ -33,12 +34,14 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def verdict(case: Case, reference: Any, model: Any) -> tuple[str, list[str], Mismatch | None]:
-    """("agreed", "mismatch" or "unexpected"; what is unmet; the mismatch) for one case."""
+    """("agreed", "mismatch" or "unexpected"; what is unmet; the mismatch) for one case. What it expects is looked at if
+    the kernel is what it `needs`.
+    """
     outcomes = [reference.run(case.scenario), model.run(case.scenario)]
     mismatch = compare([reference.name, model.name], outcomes)
     if mismatch is not None:
         return "mismatch", list(mismatch.fields), mismatch
-    wrong = unmet(case, outcomes[0])
+    wrong = [] if missing(case.needs, model.rules, model.config) else unmet(case, outcomes[0])
     return ("unexpected" if wrong else "agreed"), wrong, None
 
 
@@ -54,6 +57,11 @@ def _still_known(
     return "gone", [f"listed in {known.KNOWN.name} as {entry.signature}, but shows {now}"], None
 
 
+def _kernel(build: Build) -> dict[str, Any]:
+    rules = epochs.data(build.rules)
+    return {"version": build.tree.version, "closure": build.closure, "config": str(build.config), "rules": rules}
+
+
 def replay(
     paths: Sequence[Path],
     reference: Build,
@@ -64,7 +72,7 @@ def replay(
 ) -> dict[str, Any]:
     """Replay all cases, print what is wrong, and return the summary. An unreadable file does not stop the others."""
     results: list[dict[str, Any]] = []
-    model = Model()
+    model = Model(reference.rules, reference.config)
     listed = {e.case.resolve(): e for e in known.load() if e.covers(reference.tree.version)}
     with Guarded(reference) as oracle:
         for path in files(paths):
@@ -77,16 +85,20 @@ def replay(
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
-            results.append({"file": str(path), "verdict": word, "why": why})
+            needs = missing(case.needs, reference.rules, reference.config)
+            results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
             if mismatch is not None:
                 again = f"skdiff replay --kernel {kernel} {shell_path(path)}"
-                text = render(mismatch, case, reference.tree.version, reference.closure, again)
+                text = render(mismatch, case, reference.label, reference.closure, again)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
             for line in why if word in ("unexpected", "gone") else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
     counts = {w: sum(r["verdict"] == w for r in results) for w in WORDS}
+    unchecked = sum(bool(r.get("needs")) for r in results)
     console.print(
-        f"Linux {reference.tree.version}: {len(results)} cases, "
+        f"Linux {reference.label}: {len(results)} cases, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
+        + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
+        soft_wrap=True,
     )
-    return {"kernel": {"version": reference.tree.version, "closure": reference.closure}, "cases": results}
+    return {"kernel": _kernel(reference), "cases": results}

@@ -27,12 +27,13 @@ FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("__inet_lookup_skb", ("sk",)),
     ("inet_match", ("sk", "matches")),
     ("sock_gen_put", ("sk", "refcnt")),
+    ("inet_lookup_run_bpf", ("sk",)),
 )
 VALUES = dict(FUNCTIONS)
 # Who calls whom: a step's function returns to one of these.
 CALLERS: dict[str, tuple[str, ...]] = {
     "sk_is_refcounted": ("skb_steal_sock",),
-    "skb_steal_sock": ("inet_steal_sock",),
+    "skb_steal_sock": ("inet_steal_sock", "__inet_lookup_skb"),
     "inet_steal_sock": ("__inet_lookup_skb",),
     "inet_iif": ("__inet_lookup_skb",),
     "inet_bound_dev_eq": ("inet_match", "compute_score"),
@@ -40,15 +41,18 @@ CALLERS: dict[str, tuple[str, ...]] = {
     "refcount_inc_not_zero": ("__inet_lookup_established",),
     "sock_gen_put": ("__inet_lookup_established",),
     "__inet_lookup_established": ("__inet_lookup",),
-    "bpf_sk_lookup_run_v4": ("inet_lookup_run_sk_lookup",),
+    "bpf_sk_lookup_run_v4": ("inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
     "inet_lookup_run_sk_lookup": ("__inet_lookup_listener",),
+    "inet_lookup_run_bpf": ("__inet_lookup_listener",),
     "compute_score": ("inet_lhash2_lookup",),
     "reciprocal_scale": ("reuseport_select_sock_by_hash",),
     "reuseport_select_sock_by_hash": ("reuseport_select_sock",),
     "run_bpf_filter": ("reuseport_select_sock",),
     "bpf_run_sk_reuseport": ("reuseport_select_sock",),
     "reuseport_select_sock": ("inet_lookup_reuseport",),
-    "inet_lookup_reuseport": ("inet_steal_sock", "inet_lookup_run_sk_lookup", "inet_lhash2_lookup"),
+    "inet_lookup_reuseport": (
+        *("inet_steal_sock", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf", "inet_lhash2_lookup"),
+    ),
     "inet_lhash2_lookup": ("__inet_lookup_listener",),
     "__inet_lookup_listener": ("__inet_lookup",),
     "__inet_lookup": ("__inet_lookup_skb",),

@@ -124,11 +124,12 @@ def _keep_crash(job: Job, closure: str, number: int, in_flight: Path, errors: st
     scenario = decode(shared_buffer(str(in_flight)))
     if number <= 0 or problems(scenario):
         raise CannotRun(f"the worker died (status {-number}) with no case in flight: {errors or 'no message'}")
-    model = Model()
+    made = job.build()
+    model = Model(made.rules, made.config)
     crashed = Outcome(ended=CRASHED, signal=number)
-    mismatch = compare([f"Linux {job.version}", model.name], [crashed, model.run(scenario)])
+    mismatch = compare([f"Linux {made.label}", model.name], [crashed, model.run(scenario)])
     assert mismatch is not None
-    origin = Origin(job.version, closure, job.engine, job.seed, job.kernel_argument)
+    origin = Origin(made.label, closure, job.engine, job.seed, job.kernel_argument)
     path = write_finding(Path(job.findings), scenario, mismatch, origin)
     if errors:
         with report_of(path).open("a") as report:

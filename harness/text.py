@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import tomlkit
 
 from harness import rules
 from harness.errors import CannotRun
+from harness.needs import WORDS
 from harness.outcome import ENDED_NAMES, Outcome
 from harness.scenario import (
     FOREIGN,
@@ -71,7 +72,9 @@ _HEAD_FIELDS = Scenario._fields[:8]
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario with its story: `why` it is kept, how it was `found`, what to `expect`, and its sockets' names."""
+    """A scenario with its story: `why` it is kept, how it was `found`, what to `expect` of a kernel that is what it
+    `needs` (see `harness/needs.py`), and its sockets' names.
+    """
 
     scenario: Scenario
     why: str = ""
@@ -80,6 +83,7 @@ class Case:
     socks: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     path: Path | None = None
+    needs: tuple[str, ...] = ()
 
 
 # A name stands in reports, errors and drawings: one word or a few.
@@ -179,6 +183,8 @@ def dump(case: Case) -> str:
     document["version"] = VERSION
     if case.why:
         document["why"] = case.why
+    if case.needs:
+        document["needs"] = list(case.needs)
     if case.found:
         document["found"] = _plain_table(case.found)
     if case.expect:
@@ -251,7 +257,7 @@ def load(path: Path) -> Case:
     except UnicodeDecodeError as error:
         raise CannotRun(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     case = parse(text, str(path))
-    return Case(case.scenario, case.why, case.found, case.expect, case.socks, case.groups, path)
+    return replace(case, path=path)
 
 
 def parse(text: str, where: str = "case") -> Case:
@@ -271,13 +277,19 @@ def parse(text: str, where: str = "case") -> Case:
 
 
 def _case(document: dict[str, Any]) -> Case:
-    known = {"version", "why", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
+    known = {"version", "why", "needs", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
     _only(document, known, "")
     version, why = document.get("version"), document.get("why", "")
     if type(version) is not int or version != VERSION:
         raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}", ("", 0, "version"))
     if not isinstance(why, str):
         raise BadError("why: a text is needed", ("", 0, "why"))
+    needs = document.get("needs", [])
+    if not isinstance(needs, list) or not all(isinstance(n, str) for n in needs):
+        raise BadError("needs: a list of words is needed", ("", 0, "needs"))
+    for need in needs:
+        if need.removeprefix("no-") not in WORDS:
+            raise BadError(f"needs: {need!r} is none of {', '.join(WORDS)}, or no- and one of these", ("", 0, "needs"))
     socks = _array(document, "sock")
     groups = _array(document, "group")
     sock_names = _names(socks, "sock")
@@ -337,7 +349,8 @@ def _case(document: dict[str, Any]) -> Case:
     expect = dict(_subtable(document, "expect"))
     with _at("expect"):
         _check_expect(expect, sock_at_or_none)
-    return Case(scenario, why, dict(_subtable(document, "found")), expect, sock_names, group_names)
+    found = dict(_subtable(document, "found"))
+    return Case(scenario, why, found, expect, sock_names, group_names, needs=tuple(needs))
 
 
 def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -1,6 +1,7 @@
 """Triage: the findings of a run by their cause, one small case each, told as a story."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def report(told: Explanation, signature: str, build: Build, kernel: str, path: P
     out = StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
     console.print(f"MISMATCH {signature}", markup=False, soft_wrap=True)
-    console.print(f"kernel {build.tree.version}, closure {build.closure}", markup=False, soft_wrap=True)
+    console.print(f"kernel {build.label}, closure {build.closure}", markup=False, soft_wrap=True)
     console.print()
     told.show(console)
     console.print()
@@ -62,7 +63,7 @@ def triage(
             for finding in mismatches:
                 for file in (finding["file"], *finding.get("others", ())):
                     case = load(Path(file))
-                    told = explanation(case, reference, Model())
+                    told = explanation(case, reference, Model(reference.build.rules, reference.build.config))
                     if told.mismatch is None:
                         left.append({**finding, "file": file})
                         continue
@@ -95,7 +96,7 @@ def _settle(name: str, known: dict[str, Any], build: Build, kernel: str, folder:
         _, mark, rest = report_of(case.path).read_text().partition(SAID)
         said = mark + rest
     found = {**case.found, "signature": name}
-    write_whole(path, dump(Case(case.scenario, case.why, found, case.expect, case.socks, case.groups)))
+    write_whole(path, dump(replace(case, found=found)))
     write_whole(report_of(path), report(told, name, build, kernel, path) + said)
     for old in ours - {path}:
         old.unlink(missing_ok=True)

@@ -9,12 +9,14 @@ import mmap
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.config import parse
 from harness.engines import ENGINES, GUIDED
 from harness.engines.atheris_engine import NO_COVERAGE
+from harness.epochs import held
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
 from harness.kernel.source import Tree
@@ -41,11 +43,19 @@ class Job:
     in_flight: str
     arguments: Sequence[str] = ()
     first: bool = False
+    epoch: str = ""
+    config: str = ""
 
     def build(self) -> Build:
         """The build that the parent has made already."""
         tree = Tree(Path(self.tree), self.version, self.origin_of_tree)
-        return build(tree, self.variant, guided=self.engine in GUIDED and not os.environ.get(NO_COVERAGE))
+        made = build(
+            tree,
+            self.variant,
+            guided=self.engine in GUIDED and not os.environ.get(NO_COVERAGE),
+            config=parse(self.config),
+        )
+        return replace(made, rules=held(made.text_rules, self.epoch))
 
 
 def shared_buffer(path: str) -> mmap.mmap:
@@ -63,9 +73,9 @@ def work(job: Job, channel: int) -> None:
     made = job.build()
 
     def oracles() -> list[Oracle]:
-        return [Reference(made, shared_buffer(job.in_flight)), Model()]
+        return [Reference(made, shared_buffer(job.in_flight)), Model(made.rules, made.config)]
 
-    origin = Origin(made.tree.version, made.closure, job.engine, job.seed, job.kernel_argument)
+    origin = Origin(made.label, made.closure, job.engine, job.seed, job.kernel_argument)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
     run.scratch = Path(job.in_flight).parent

@@ -1,6 +1,10 @@
-"""Patched copies of a kernel tree: a few tokens of one function changed, found by their place in the syntax tree."""
+"""Patched copies of a kernel tree: a few tokens of one function changed, found by their place in the syntax tree; or,
+to take a tree over the boundary of a rule, words of functions.
+"""
 
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +37,41 @@ def _nodes(node: Node):
         yield from _nodes(child)
 
 
-def patched_tree(tree: Path, folder: Path, patch: Patch) -> Path:
-    """A copy of the files that the extractor reads, with one patch, as a tree of its own."""
+def copied_tree(tree: Path, folder: Path) -> None:
+    """A copy of the files that the extractor reads."""
     manifest = Manifest.load()
     for name in ("Makefile", *manifest.files, *manifest.optional):
         if (tree / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tree / name, folder / name)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In `function` of `file`, each place that `pattern` matches becomes `new`; there must be one."""
+
+    file: str
+    function: str
+    pattern: str
+    new: str
+
+
+def edited_tree(tree: Path, folder: Path, edits: Sequence[Edit]) -> Path:
+    """A copy of the files that the extractor reads, with edits, as a tree of its own."""
+    copied_tree(tree, folder)
+    for edit in edits:
+        path = folder / edit.file
+        source = path.read_bytes()
+        [definition] = [d for d in definitions(source, edit.file) if (d.kind, d.name) == ("function", edit.function)]
+        text, count = re.subn(edit.pattern.encode(), edit.new.encode(), definition.text)
+        assert count, f"{edit.function} has no {edit.pattern}"
+        path.write_bytes(source.replace(definition.text, text))
+    return folder
+
+
+def patched_tree(tree: Path, folder: Path, patch: Patch) -> Path:
+    """A copy of the files that the extractor reads, with one patch, as a tree of its own."""
+    copied_tree(tree, folder)
     path = folder / patch.file
     source = path.read_bytes()
     found = [d for d in definitions(source, patch.file) if (d.kind, d.name) == ("function", patch.function)]

@@ -20,7 +20,7 @@ from tests.trophies import Hunt
 
 ALL = trophies.trophies()
 README = Path(__file__).resolve().parents[1] / "README.md"
-SEED, CASES = 1, 10_000
+SEED, CASES = 1, 20_000
 
 
 def run(oracles, folder, told):

@@ -26,8 +26,13 @@
 #define migrate_enable() ((void)--reference_sections)
 /* Kernel: no such thing. Here: how many sections are open. */
 static int reference_sections;
+#ifdef CONFIG_SMP
 /* Kernel: the CPU that runs this. Here: the Scenario's. */
 #define raw_smp_processor_id() (reference_cpu)
+#else
+/* Kernel: the one CPU. Here: the same. */
+#define raw_smp_processor_id() 0
+#endif
 /* Kernel: a branch that is patched into the code. Here: a plain test of the key. */
 #define static_branch_unlikely(key) ((key)->enabled)
 /* Kernel: a counter and a code patch. Here: a flag that the Scenario sets. */

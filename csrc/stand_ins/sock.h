@@ -1,5 +1,7 @@
 /* Kernel: the ends of sockets, random numbers and the running of BPF programs. */
 
+/* Kernel: the first network namespace, and the only one without CONFIG_NET_NS. Here: the same, that of the packet. */
+static struct net init_net;
 /* Kernel: frees a full socket. Here: noted. */
 static void sk_free(struct sock *sk) { reference_freed(sk, KIND_FULL); }
 /* Kernel: frees a timewait socket. Here: noted. */

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,16 @@ from typing import Any
 
 from cffi import FFI
 
+from harness import epochs
+from harness.config import Config
+from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.kernel.closure import CSRC, Closure, Manifest, extract
 from harness.kernel.source import Tree
 from harness.record import cdef
 
 BUILD = CSRC.parent / "build"
+_STDOUT = threading.Lock()  # redirecting it concerns all threads
 
 # The kernel's own flags, as far as they change what code means.
 _KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
@@ -70,7 +75,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text."""
+    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
+    `rules` are those that it is held to, `text_rules` those that its text has; `config` is what it was built with.
+    """
 
     folder: Path
     module: str
@@ -80,6 +87,14 @@ class Build:
     variant: str
     kernel: tuple[Line, ...]
     stand_ins: tuple[Line, ...]
+    rules: Rules
+    config: Config
+    text_rules: Rules
+
+    @property
+    def label(self) -> str:
+        """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)"."""
+        return self.tree.version + (f" ({self.config})" if str(self.config) else "")
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
@@ -124,9 +139,15 @@ def _version(cc: str) -> str:
         raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
 
 
-def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None = None, guided: bool = False) -> Build:
-    """Build the reference of `tree`, or find the build that is there already. A `guided` build has coverage that only
-    a process with libFuzzer in it can load; it is made by clang where clang is installed.
+def build(
+    tree: Tree,
+    variant: str = "plain",
+    say: Callable[[str], None] | None = None,
+    guided: bool = False,
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> Build:
+    """Build the reference of `tree` in a configuration, or find the build that is there already. A `guided` build has
+    coverage that only a process with libFuzzer in it can load; it is made by clang where clang is installed.
 
     Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
     """
@@ -137,25 +158,28 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
     if guided:
         extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
     manifest = Manifest.load()
-    key = key_of(tree, manifest, cc, extra)
-    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}-{key[:16]}"
+    key = key_of(tree, manifest, cc, extra, config)
+    options = "".join(f"-{word.lower()}" for word in str(config).split())
+    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
     report = folder / "closure.json"
     if report.exists():
-        return _read(report, folder, tree)
+        return _read(report, folder, tree, config)
     if say is not None:
-        say(f"extracting and building the lookup of Linux {tree.version} ({variant}, {cc})")
+        how = ", ".join(word for word in (variant, str(config), cc) if word)
+        say(f"extracting and building the lookup of Linux {tree.version} ({how})")
     closure = extract(tree.path, manifest, traced=variant == "traced")
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
         work = Path(name) / "build"
         work.mkdir()
-        (work / "closure.c").write_text(unit(closure.text, extra))
+        (work / "closure.c").write_text(unit(closure, config, extra=extra))
         compile_unit(work, cc, extra, link, module_of(key))
         info = {
             "module": module_of(key),
             "closure": closure.sha256,
             "compiler": cc,
             "variant": variant,
+            "rules": asdict(closure.rules),
             "kernel": [asdict(line) for line in _lines(closure, stand_ins=False)],
             "stand_ins": [asdict(line) for line in _lines(closure, stand_ins=True)],
         }
@@ -165,7 +189,7 @@ def build(tree: Tree, variant: str = "plain", say: Callable[[str], None] | None 
         except OSError:  # somebody else was faster
             if not report.exists():
                 raise
-    return _read(report, folder, tree)
+    return _read(report, folder, tree, config)
 
 
 def module_of(key: str) -> str:
@@ -173,7 +197,7 @@ def module_of(key: str) -> str:
     return f"_skdiff_{key[:16]}"
 
 
-def _read(report: Path, folder: Path, tree: Tree) -> Build:
+def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
     try:
         info = json.loads(report.read_text())
         return Build(
@@ -185,6 +209,9 @@ def _read(report: Path, folder: Path, tree: Tree) -> Build:
             info["variant"],
             tuple(Line(**line) for line in info["kernel"]),
             tuple(Line(**line) for line in info["stand_ins"]),
+            Rules(**info["rules"]),
+            config,
+            Rules(**info["rules"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
@@ -195,10 +222,11 @@ def is_clang(cc: str) -> bool:
     return "clang" in _version(cc)
 
 
-def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> str:
+def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
     """The SHA-256 of all that goes into a build."""
     digest = hashlib.sha256()
     ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
+    ours += [Path(epochs.__file__)]
     for path in (*ours, *(tree.path / name for name in (*manifest.files, *manifest.optional))):
         digest.update(f"{path.name}\0".encode())
         try:
@@ -206,7 +234,7 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...]) -> s
         except OSError:  # the extractor says which file is missing, and whether that matters
             digest.update(b"missing")
     soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
+    digest.update(repr((config, extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
     return digest.hexdigest()
 
 
@@ -221,15 +249,22 @@ def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
     ]
 
 
-def unit(text: str, extra: tuple[str, ...] = ()) -> str:
-    """The C of one reference: what it starts with, the closure's `text`, and the driver."""
+def _defines(rules: Rules, config: Config) -> str:
+    """What the unit starts with: the configuration, and what the driver has to know of the text's signatures."""
+    signatures = "" if rules.own_tables else "#define HAVE_HASHINFO_ARGUMENT 1\n"
+    return config.defines() + signatures
+
+
+def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...] = ()) -> str:
+    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver."""
     inline = any("inline-8bit" in flag for flag in extra)
     return "\n".join(
         [
+            _defines(closure.rules, config),
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),
-            text,
+            text or closure.text,
             _UNGUIDED if inline else "",
             '#line 1 "csrc/reference.c"',
             (CSRC / "reference.c").read_text(),
@@ -251,7 +286,7 @@ def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, .
     ffi = FFI()
     ffi.cdef(cdef())
     ffi.set_source(module, '#include "record.h"')
-    with contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
+    with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
         ffi.emit_c_code(str(work / "wrapper.c"))
     _run([*closure_command(cc, extra), "-c", "closure.c", "-o", "closure.o"], work)
     command = _command(cc)

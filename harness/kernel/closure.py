@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.epochs import Rules
 from harness.errors import CannotRun
+from harness.kernel.detect import detect
 from harness.kernel.index import (
     Definition,
     Member,
@@ -67,13 +69,14 @@ class Manifest:
 @dataclass
 class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
-    `lookup` definitions are what the roots reach, the rest is there for the driver.
+    `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text.
     """
 
     order: list[Definition]
     lookup: int
     text: str
     sha256: str
+    rules: Rules
     walk: "_Walk"
 
     def rewritten(self, text_of: Callable[[Definition], str]) -> str:
@@ -189,7 +192,7 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False) -> Closure:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
         text = "".join(_emit(walk, _probes(manifest)))
-    return Closure(walk.order, lookup, text, sha256, walk)
+    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk)
 
 
 def _probes(manifest: Manifest) -> dict[str, str]:

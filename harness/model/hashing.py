@@ -24,17 +24,19 @@ def _big_endian_word(value: int) -> int:
     return int.from_bytes(value.to_bytes(4, "big"), "little")
 
 
-def inet_ehashfn(secret: int, hash_mix: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
+def inet_ehashfn(
+    secret: int, hash_mix: int, laddr: int, lport: int, faddr: int, fport: int, lport_added: bool = False
+) -> int:
     """net/ipv4/inet_hashtables.c inet_ehashfn(): the hash of a connection, seen from its local end.
 
     Addresses and ports are in host order here. The kernel hashes them as they lie in the packet, but for the local
     port, which it has in host order already, in the upper half of the third word. Keyed by the boot's secret and the
-    namespace's hash_mix.
+    namespace's hash_mix. With the rule `lport_added` the local port is not hashed, but added to the hash.
     """
     fport_raw = (fport & 0xFF) << 8 | fport >> 8
-    return jhash_3words(
-        _big_endian_word(laddr), _big_endian_word(faddr), (lport << 16 | fport_raw) & _M, secret + hash_mix
-    )
+    ports, added = (fport_raw, lport) if lport_added else ((lport << 16 | fport_raw) & _M, 0)
+    hashed = jhash_3words(_big_endian_word(laddr), _big_endian_word(faddr), ports, secret + hash_mix)
+    return (hashed + added) & _M
 
 
 def reciprocal_scale(value: int, buckets: int) -> int:

@@ -1,7 +1,9 @@
 """The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h."""
 
+from harness.config import Config
+from harness.epochs import Rules
 from harness.model.state import DROP, State, Stuck
-from harness.model.steal import inet_steal_sock
+from harness.model.steal import inet_steal_sock, skb_steal_sock
 from harness.model.tables import Tables, inet_lookup_established, inet_lookup_listener
 from harness.outcome import STUCK, Outcome
 from harness.scenario import NONE, Scenario
@@ -9,9 +11,15 @@ from harness.steps import Step
 
 
 def inet_lookup_skb(state: State) -> int:
-    """__inet_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else the tables."""
-    chosen = inet_steal_sock(state)
-    state.note("inet_steal_sock", chosen)
+    """__inet_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else the tables.
+
+    Without the rule `reselect` the socket on the sk_buff gets the packet as it is.
+    """
+    if state.rules.reselect:
+        chosen = inet_steal_sock(state)
+        state.note("inet_steal_sock", chosen)
+    else:
+        chosen = skb_steal_sock(state)
     if chosen == NONE:
         state.note("inet_iif", state.dif)
         chosen = inet_lookup(state)
@@ -35,12 +43,16 @@ def inet_lookup(state: State) -> int:
 
 
 class Model:
-    """The oracle that states the rules."""
+    """The oracle that states the rules: those of the kernel that it is compared with, in the configuration in which it
+    was built; by default Linux 6.12 as distributions build it.
+    """
 
     name = "model"
 
-    def __init__(self) -> None:
-        self._tables = Tables(Scenario())
+    def __init__(self, rules: Rules | None = None, config: Config | None = None) -> None:
+        self.rules = rules or Rules()
+        self.config = config or Config()
+        self._tables = Tables(Scenario(), self.config)
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `harness.rules`)."""
@@ -55,8 +67,8 @@ class Model:
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
         if tables.socks is not scenario.socks or tables.netns is not scenario.netns:  # else: another packet for them
-            tables = self._tables = Tables(scenario)
-        state = State(scenario, tables)
+            tables = self._tables = Tables(scenario, self.config)
+        state = State(scenario, tables, self.rules, self.config)
         state.steps = steps
         try:
             chosen = inet_lookup_skb(state)

@@ -19,7 +19,8 @@ def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
     if state.socks[index].reuseport:
         packet = state.packet
         phash = inet_ehashfn(
-            state.scenario.hash_secret, state.netns.hash_mix, daddr, packet.dport, packet.saddr, packet.sport
+            *(state.scenario.hash_secret, state.netns.hash_mix, daddr, packet.dport, packet.saddr, packet.sport),
+            lport_added=state.rules.lport_added,
         )
         chosen = reuseport_select_sock(state, index, phash)
         state.note("reuseport_select_sock", index, phash, chosen)
@@ -103,7 +104,7 @@ def reuseport_select_sock_by_hash(state: State, group: Group, phash: int) -> int
     state.note("reciprocal_scale", phash, group.num_socks, start)
     willing = [i for i in live[start:] + live[:start] if state.socks[i].state != TCP_ESTABLISHED]
     if group.incoming_cpu:
-        cpu = state.scenario.cpu
+        cpu = state.cpu
         for i in willing:
             if state.socks[i].incoming_cpu == cpu:
                 return i

@@ -7,8 +7,9 @@ from harness.scenario import AF_INET, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS
 
 
 def inet_lookup_run_sk_lookup(state: State) -> int:
-    """net/ipv4/inet_hashtables.c inet_lookup_run_sk_lookup(): the programs' choice stands for its SO_REUSEPORT group,
-    unless they asked to leave the group out. The group's hash uses the packet's own address.
+    """net/ipv4/inet_hashtables.c inet_lookup_run_sk_lookup(), or inet_lookup_run_bpf() before 6.6: the programs' choice
+    stands for its SO_REUSEPORT group, unless they asked to leave the group out. The group's hash uses the packet's own
+    address.
     """
     chosen, no_reuseport = bpf_sk_lookup_run_v4(state)
     state.note("bpf_sk_lookup_run_v4", chosen, no_reuseport)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from harness.config import Config
+from harness.epochs import Rules
 from harness.scenario import Scenario
 from harness.steps import Step
 
@@ -18,17 +20,23 @@ class Stuck(Exception):
 
 
 class State:
-    """The mutable side of one lookup: the sk_buff, reference counts, requests' listeners, and what was noted."""
+    """The mutable side of one lookup: the sk_buff, reference counts, requests' listeners, and what was noted; and the
+    `rules` and the `config` that it follows.
+    """
 
     __slots__ = (
         *(
             "scenario",
+            "rules",
+            "config",
             "packet",
             "socks",
             "netns",
             "tables",
             "dif",
-            "table",
+            "foreign",
+            "place",
+            "cpu",
             "refcounted",
             "skb_sk",
             "destructor",
@@ -38,8 +46,11 @@ class State:
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
 
-    def __init__(self, scenario: Scenario, tables: "Tables") -> None:
+    def __init__(self, scenario: Scenario, tables: "Tables", rules: Rules, config: Config) -> None:
         self.tables = tables
+        self.rules = rules
+        self.config = config
+        self.cpu = scenario.cpu if config.smp else 0
         packet = scenario.packet
         socks = scenario.socks
         self.scenario = scenario
@@ -48,8 +59,10 @@ class State:
         self.netns = scenario.netns[packet.netns]
         # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
         self.dif = packet.rt_iif or packet.skb_iif
-        # Which of the two sets of tables the caller passes: the namespace's, or somebody else's.
-        self.table = self.netns.own_hashinfo ^ scenario.foreign_hashinfo
+        # Which of the two sets of tables is searched: the namespace's, or somebody else's if the caller may pass them.
+        self.foreign = 0 if rules.own_tables else scenario.foreign_hashinfo
+        table, netns = tables.place(packet.netns)
+        self.place = (table ^ self.foreign, netns)
         self.refcounted = 0
         self.skb_sk = packet.sk
         self.destructor = packet.destructor

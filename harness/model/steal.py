@@ -24,10 +24,8 @@ def inet_steal_sock(state: State) -> int:
     """
     assigned = state.packet.destructor == PFREE
     index = skb_steal_sock(state)
-    state.note("skb_steal_sock", index, state.refcounted)
     if index == NONE:
         return NONE
-    state.via.append("stolen")
     sock = state.socks[index]
     if not assigned or sock.kind != KIND_FULL:
         return index
@@ -44,13 +42,22 @@ def inet_steal_sock(state: State) -> int:
 
 
 def skb_steal_sock(state: State) -> int:
-    """include/net/request_sock.h skb_steal_sock(): who owns the socket from now on.
+    """include/net/request_sock.h skb_steal_sock(), in sock.h before 6.9: who owns the socket from now on.
 
     - Not assigned by BPF (the destructor tells): the sk_buff held a reference, and the caller takes it over.
     - Assigned: full sockets that are freed by RCU come without a reference, all others with one.
-    - Assigned, and a request whose SYN cookie BPF has validated: the caller gets the request's listener, without a
-      reference. The request loses its listener and stays on the sk_buff, which is the caller's to free.
+    - Assigned, and a request whose SYN cookie BPF has validated (with the rule `syncookie`, and CONFIG_SYN_COOKIES):
+      the caller gets the request's listener, without a reference. The request loses its listener and stays on the
+      sk_buff, which is the caller's to free.
     """
+    index = _take(state)
+    state.note("skb_steal_sock", index, state.refcounted)
+    if index != NONE:
+        state.via.append("stolen")
+    return index
+
+
+def _take(state: State) -> int:
     index = state.skb_sk
     state.refcounted = 0
     if index == NONE:
@@ -58,7 +65,7 @@ def skb_steal_sock(state: State) -> int:
     sock = state.socks[index]
     if state.destructor != PFREE:
         state.refcounted = 1
-    elif sock.kind == KIND_REQUEST and sock.syncookie:
+    elif state.rules.syncookie and state.config.syn_cookies and sock.kind == KIND_REQUEST and sock.syncookie:
         listener = state.listener[index]
         state.listener[index] = NONE
         return listener

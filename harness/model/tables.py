@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from harness.config import Config
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
 from harness.model.state import State, Stuck
@@ -30,10 +31,10 @@ def inet_lookup_established(state: State) -> int:
     hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. One that
     left the table, or became another connection's, before it had the reference is put back, and the search starts
     anew without it. A chain whose end mark is not its own, or a match that is marked as unhashed though it stays in its
-    chain, sends the walk back to the start, each time.
+    chain, sends the walk back to the start, each time. Without the rule `unhashed_check` nobody sees that a match left.
     """
-    packet = state.packet
-    connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    packet, checked = state.packet, state.rules.unhashed_check
+    connection = (*state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
     chain = state.tables.connections.get(connection, ())
     while (index := _first_match(state, chain)) != NONE:
         sock = state.socks[index]
@@ -43,9 +44,9 @@ def inet_lookup_established(state: State) -> int:
         state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
         if not taken:
             return NONE
-        if sock.no_pprev:
+        if sock.no_pprev and checked:
             raise Stuck
-        if sock.race == STAYS:
+        if sock.race == STAYS or (sock.race == LEAVES and not checked):
             _look_again(state, index)
             state.via.append("established")
             return index
@@ -102,12 +103,18 @@ def sock_gen_put(state: State, index: int) -> None:
 def inet_lookup_listener(state: State) -> int:
     """__inet_lookup_listener(): sk_lookup programs, then listeners on the packet's address, then on the wildcard.
 
-    The programs are asked where any is attached (a static key) and only for TCP's own tables. Each step's answer is
-    final, a drop as much as a socket. No reference is taken.
+    The programs are asked where any is attached (a static key), and only for TCP's own tables unless the rule
+    `sk_lookup_always` holds. Each step's answer is final, a drop as much as a socket. No reference is taken.
     """
-    if state.scenario.sk_lookup_enabled and not state.scenario.foreign_hashinfo:
-        chosen = inet_lookup_run_sk_lookup(state)
-        state.note("inet_lookup_run_sk_lookup", chosen)
+    rules = state.rules
+    if state.scenario.sk_lookup_enabled:
+        chosen = NONE
+        if rules.sk_lookup_always or not state.foreign:
+            chosen = inet_lookup_run_sk_lookup(state)
+            if rules.shared_sk_lookup:
+                state.note("inet_lookup_run_sk_lookup", chosen)
+        if not rules.shared_sk_lookup:
+            state.note("inet_lookup_run_bpf", chosen)
         if chosen != NONE:
             return chosen
     chosen = inet_lhash2_lookup(state, state.packet.daddr, "exact listener")
@@ -126,7 +133,7 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     """
     best, best_score = NONE, 0
     packet = state.packet
-    for index in state.tables.listeners.get((state.table, packet.netns, daddr, packet.dport), ()):
+    for index in state.tables.listeners.get((*state.place, daddr, packet.dport), ()):
         score = compute_score(state, state.socks[index])
         state.note("compute_score", index, score)
         if score > best_score:
@@ -145,20 +152,23 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
 def compute_score(state: State, sock: Sock) -> int:
     """compute_score(): 0 for a listener that may not have the packet, else the better, the more it asked for.
 
-    Of those with the packet's namespace, port and address: the socket must accept IPv4, and its device must fit. Then
-    1, and 1 more for each: bound to a device, AF_INET rather than AF_INET6, SO_INCOMING_CPU set to this CPU.
+    Of those with the packet's namespace, port and address: the socket must accept IPv4 (without CONFIG_IPV6 all are
+    taken to), and its device must fit. Then 1, and 1 more for each: bound to a device, AF_INET rather than AF_INET6,
+    SO_INCOMING_CPU set to this CPU.
     """
-    if sock.ipv6only or not inet_sk_bound_dev_eq(state, sock):
+    if (sock.ipv6only and state.config.ipv6) or not inet_sk_bound_dev_eq(state, sock):
         return 0
-    return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.scenario.cpu)
+    return 1 + bool(sock.bound_dev_if) + (sock.family == AF_INET) + (sock.incoming_cpu == state.cpu)
 
 
 def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     """include/net/inet_sock.h inet_bound_dev_eq(): a bound socket wants the packet's device, or the one that it came in
-    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if tcp_l3mdev_accept.
+    by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if
+    tcp_l3mdev_accept, which is as good as on without CONFIG_NET_L3_MASTER_DEV.
     """
     bound, sdif = sock.bound_dev_if, state.packet.sdif
-    fits = bound in (state.dif, sdif) if bound else not sdif or bool(state.netns.tcp_l3mdev_accept)
+    accept = bool(state.netns.tcp_l3mdev_accept) or not state.config.l3mdev
+    fits = bound in (state.dif, sdif) if bound else not sdif or accept
     state.note("inet_bound_dev_eq", bound, int(fits))
     return fits
 
@@ -171,24 +181,28 @@ class Tables:
     their namespace uses. The kernel's buckets hold others as well: they match nothing, and are not met here.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, config: Config) -> None:
         self.socks, self.netns = scenario.socks, scenario.netns
+        self._net_ns = config.net_ns
         connections: dict[tuple[int, ...], list[int]] = {}
         heads: dict[tuple[int, ...], list[int]] = {}
         tails: dict[tuple[int, ...], list[int]] = {}
         for index, sock in enumerate(scenario.socks):
-            table = scenario.netns[sock.netns].own_hashinfo
             if sock.hashed == EHASH:
                 # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
                 if sock.hash_kind != HASH_WRONG:
-                    connection = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connection = (*self.place(sock.netns), sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
                     connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
                 # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
-                # all others, so that AF_INET is met before them.
-                side = tails if sock.family == AF_INET6 and sock.reuseport else heads
-                side.setdefault((table, sock.netns, sock.rcv_saddr, sock.num), []).append(index)
+                # all others, so that AF_INET is met before them; this side is only there with CONFIG_IPV6.
+                side = tails if config.ipv6 and sock.family == AF_INET6 and sock.reuseport else heads
+                side.setdefault((*self.place(sock.netns), sock.rcv_saddr, sock.num), []).append(index)
         self.connections = {key: indices[::-1] for key, indices in connections.items()}
         self.listeners = {key: indices[::-1] for key, indices in heads.items()}
         for key, indices in tails.items():
             self.listeners.setdefault(key, []).extend(indices)
+
+    def place(self, netns: int) -> tuple[int, int]:
+        """(table, netns) of the sockets of a namespace; without CONFIG_NET_NS there is one of each."""
+        return (self.netns[netns].own_hashinfo, netns) if self._net_ns else (0, 0)

@@ -9,7 +9,7 @@ from random import Random
 from harness import wire
 from harness.compare import compare
 from harness.errors import CannotRun
-from harness.keeping import expectation
+from harness.keeping import expectation, needed
 from harness.model import Model
 from harness.mutants.isolated import Died, each
 from harness.mutants.schemata import Schemata
@@ -190,12 +190,13 @@ def keep(made: Schemata, kept: dict[int, Scenario], folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for index, numbers in sorted(first.items()):
             socks, groups = names_of(Case(cases[index]))
-            case = Case(cases[index], socks=socks, groups=groups)
             functions = sorted({made.mutants[n].function for n in numbers})
             count = f"{len(numbers)} mutants" if len(numbers) > 1 else "one mutant"
             why = f"Tells {count} of {', '.join(f'{f}()' for f in functions)} from the kernel's own text."
+            case = Case(cases[index], why, socks=socks, groups=groups)
+            case = replace(case, expect=expectation(case, model))
             name = f"{functions[0].strip('_').lower()}-{made.mutants[min(numbers)].id}.toml"
-            write_whole(folder / name, dump(replace(case, why=why, expect=expectation(case, model))))
+            write_whole(folder / name, dump(replace(case, needs=needed(case, model))))
     except OSError as error:
         raise CannotRun(f"cannot write cases into {folder}: {error.strerror}") from error
     return len(first)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.config import Config
 from harness.errors import CannotRun
 from harness.kernel import build as builds
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
@@ -48,7 +49,7 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     cc = builds.compiler()
     manifest = Manifest.load()
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    key = builds.key_of(tree, manifest, cc, ("mutants", ours))
+    key = builds.key_of(tree, manifest, cc, ("mutants", ours), Config())
     folder = builds.BUILD / f"{tree.version}-mutants-{key[:16]}"
     report = folder / "mutants.json"
     if not report.exists():
@@ -127,7 +128,7 @@ def _unit(closure: Closure, texts: dict[tuple[str, int], str]) -> str:
         return own if definition.file.startswith(STAND_IN_PREFIX) else texts.get(_place(definition), own)
 
     lines = closure.rewritten(text_of).splitlines(keepends=True)
-    return builds.unit(_FIRST + _ASK + "".join(line for line in lines if not line.startswith("#line")))
+    return builds.unit(closure, Config(), _FIRST + _ASK + "".join(n for n in lines if not n.startswith("#line")))
 
 
 def _do_not_compile(work: Path, cc: str) -> set[int]:

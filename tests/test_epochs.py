@@ -1,0 +1,323 @@
+"""Rules: found in a kernel's text, followed by the model, and wrong where they are not the text's."""
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from harness import epochs, keeping, wire
+from harness.cli import made, main
+from harness.compare import compare
+from harness.config import Config
+from harness.epochs import EPOCHAL, EPOCHS, NAMES, Rules, by_hand, doubts, nearest, of_version, told
+from harness.errors import CannotRun
+from harness.kernel.build import build
+from harness.kernel.detect import detect
+from harness.kernel.index import definitions
+from harness.kernel.source import Tree
+from harness.model import Model
+from harness.needs import missing
+from harness.outcome import RETURNED, STUCK
+from harness.reference import Reference
+from harness.replaying import files, verdict
+from harness.scenario import PFREE, Group, Netns, Packet, Program
+from harness.text import Case, dump, load, parse, unmet
+from tests.helpers import connection, cookie, hash_of, listener, scenario, secret_for
+from tests.patched import Edit, edited_tree
+
+HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
+SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
+OWN_TABLES = [
+    *(
+        Edit(file, function, pattern, "")
+        for file, function in (
+            *((HASHTABLES_H, name) for name in ("__inet_lookup_skb", "__inet_lookup")),
+            *((HASHTABLES_C, name) for name in SEARCHES),
+        )
+        for pattern in (r"struct inet_hashinfo \*hashinfo,\s*",)
+    ),
+    *(Edit(HASHTABLES_H, name, r"\bhashinfo, ", "") for name in ("__inet_lookup_skb", "__inet_lookup")),
+    *(
+        Edit(HASHTABLES_C, name, r"(?s)\A([^{]*\{)", r"\1 struct inet_hashinfo *hashinfo = NET_TABLES(net);")
+        for name in SEARCHES
+    ),
+    *(Edit(HASHTABLES_C, name, r"NET_TABLES\(net\)", "net->ipv4.tcp_death_row.hashinfo") for name in SEARCHES),
+]
+# What takes Linux 6.12 over the boundary of each rule, in one direction or the other.
+CHANGES = {
+    "no-reselect": [
+        Edit(
+            HASHTABLES_H,
+            "__inet_lookup_skb",
+            r"inet_steal_sock\([^;]*",
+            "skb_steal_sock(skb, refcounted, &(bool){ 0 })",
+        )
+    ],
+    "no-shared_sk_lookup": [
+        Edit(HASHTABLES_C, "__inet_lookup_listener", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+        Edit(HASHTABLES_C, "inet_lookup_run_sk_lookup", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+    ],
+    "no-syncookie": [
+        Edit("include/net/request_sock.h", "skb_steal_sock", r"sk->sk_state == [^)]*\)->syncookie", "0"),
+    ],
+    "lport_added": [
+        Edit(HASHTABLES_C, "inet_ehashfn", r"__inet_ehashfn\(laddr, lport", "lport + __inet_ehashfn(laddr, 0")
+    ],
+    "own_tables": OWN_TABLES,
+    "sk_lookup_always": [
+        Edit(HASHTABLES_C, "__inet_lookup_listener", r"&&\s*hashinfo == net->ipv4.tcp_death_row.hashinfo", "")
+    ],
+    "no-unhashed_check": [
+        Edit(HASHTABLES_C, "__inet_lookup_established", r"hlist_nulls_unhashed_lockless\([^|]*\|\|", "")
+    ],
+    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*", "swap_one_node")],
+}
+TREES = {
+    **{word: (word,) for word in CHANGES},
+    "6.6": ("no-syncookie",),
+    "6.15": ("lport_added",),
+    "6.18": ("lport_added", "own_tables", "sk_lookup_always"),
+    "6.1": ("no-reselect", "no-shared_sk_lookup", "no-syncookie"),
+}
+# Outcomes do not tell whether a kernel has these: steps do, or changes during a lookup.
+SILENT = {"shared_sk_lookup", "ehash_replace"}
+ASSIGNED = Packet(sk=0, destructor=PFREE)
+
+
+def differ(reference, model, cases, seed=1):
+    """The first of random cases about which two oracles differ, None if none of them does."""
+    draw = Random(seed).randbytes
+    for _ in range(cases):
+        case = wire.decode(draw(wire.SIZE))
+        if compare(("kernel", "model"), (reference.run(case), model.run(case))):
+            return case
+    return None
+
+
+@pytest.fixture(scope="module")
+def changed(kernel_tree, tmp_path_factory):
+    """A tree of Linux 6.12 with these changes."""
+
+    def make(words):
+        edits = [edit for word in words for edit in CHANGES[word]]
+        path = edited_tree(kernel_tree.path, tmp_path_factory.mktemp("tree"), edits)
+        return Tree(path, kernel_tree.version, "test")
+
+    return make
+
+
+def test_each_rule_has_a_change():
+    assert {word.removeprefix("no-") for word in CHANGES} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_over_a_boundary_is_known_and_clean_and_wrong_by_hand(name, changed):
+    words = TREES[name]
+    found = build(changed(words))
+    assert found.rules == by_hand(Rules(), " ".join(words))
+    if name in EPOCHS:
+        assert told(found.rules).startswith(f"epoch {name} ")
+    reference = Reference(found)
+    assert differ(reference, Model(found.rules), 8000) is None
+    for word in set(words) - {f"no-{name}" for name in SILENT}:
+        name = word.removeprefix("no-")
+        if name == "sk_lookup_always" and found.rules.own_tables:
+            continue  # there are no foreign tables then
+        wrong = replace(found.rules, **{name: not getattr(found.rules, name)})
+        assert differ(reference, Model(wrong), 30000) is not None, word
+    for path in files([]):
+        case = load(path)
+        assert verdict(case, reference, Model(found.rules))[:2] == ("agreed", [])
+
+
+def test_a_kernel_without_a_hashinfo_argument_never_searches_foreign_tables(changed):
+    reference = Reference(build(changed(["own_tables"])))
+    foreign = scenario(listener(), hostile=1, foreign_hashinfo=1)
+    assert reference.run(foreign).sk == 0
+    assert Model(reference.build.rules).run(foreign).sk == 0
+    assert Model().run(foreign).sk == -1
+
+
+def test_linux_6_1_has_the_rules_of_6_1_and_is_clean():
+    found = made("6.1")
+    assert nearest(found.rules) == "6.1"
+    assert doubts(found.rules, found.tree.version) == []
+    assert differ(Reference(found), Model(found.rules), 20000) is None
+    assert differ(Reference(found), Model(), 20000) is not None
+
+
+def test_the_corpus_on_linux_6_1():
+    found = made("6.1")
+    reference, model = Reference(found), Model(found.rules)
+    for path in files([]):
+        assert verdict(load(path), reference, model)[:2] == ("agreed", []), path
+    assert any(missing(load(path).needs, found.rules, Config()) for path in files([]))
+
+
+def test_both_sides_take_the_same_steps_on_linux_6_1():
+    traced = Reference(made("6.1", "traced"))
+    draw, model, seen = Random(22).randbytes, Model(traced.build.rules), set()
+    for _ in range(3000):
+        case = wire.decode(draw(wire.SIZE))
+        if model.run(case).ended == RETURNED:
+            steps = model.trace(case)
+            assert traced.trace(case) == steps
+            seen.update(step.function for step in steps)
+    assert "inet_lookup_run_bpf" in seen
+    assert not seen & {"inet_steal_sock", "inet_lookup_run_sk_lookup"}
+
+
+def test_an_expectation_that_falls_in_another_epoch_says_what_it_needs():
+    for path in files([]):
+        case = load(path)
+        for rules in EPOCHS.values():
+            assert not unmet(case, Model(rules).run(case.scenario)) or missing(case.needs, rules, Config()), path
+
+
+def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
+    monkeypatch.setattr(keeping, "REGRESSIONS", tmp_path / "regressions")
+    group = Group(num_socks=1, slots=(1,))
+    case = scenario(listener(reuseport=1, group=0), listener(), packet=ASSIGNED, groups=(group,), hostile=1)
+    path = tmp_path / "case.toml"
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "new"]) == 0
+    kept = load(tmp_path / "regressions" / "new.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("reselect",), "listener1")
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "old", "--kernel", "6.1"]) == 0
+    kept = load(tmp_path / "regressions" / "old.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("no-reselect",), "listener0")
+    assert parse(dump(kept)).needs == kept.needs
+
+
+# --- what the model does with a rule ---
+
+
+def test_reselect():
+    group = Group(num_socks=1, slots=(1,))
+    case = scenario(listener(reuseport=1, group=0), listener(), packet=ASSIGNED, groups=(group,))
+    assert Model().run(case).sk == 1
+    old = Model(EPOCHS["6.1"]).run(case)
+    assert (old.sk, old.refcounted, old.skb_sk, old.via) == (0, 0, -1, ("stolen",))
+
+
+def test_syncookie():
+    case = scenario(cookie(listener=1), listener(), packet=ASSIGNED)
+    assert Model().run(case).sk == 1
+    old = Model(EPOCHS["6.6"]).run(case)
+    assert (old.sk, old.refcounted, old.skb_sk, old.listener) == (0, 1, -1, (1, -1))
+
+
+def test_lport_added():
+    members = tuple(listener(rcv_saddr=0, reuseport=1, group=0) for _ in range(2))
+    case = scenario(*members, groups=(Group(num_socks=2, slots=(0, 1)),))
+    apart = secret_for(case, 0, 2, 1)
+    assert Model().run(apart).sk == 1
+    # The same twelve bytes without the local port, which is added: an independent hash says where that points.
+    without_port = apart._replace(packet=apart.packet._replace(dport=0))
+    pointed = (hash_of(without_port, 0) + apart.packet.dport & 0xFFFFFFFF) * 2 >> 32
+    assert Model(EPOCHS["6.15"]).run(apart).sk == pointed
+
+
+def test_sk_lookup_always():
+    net = Netns(run_array=1, progs=(Program(assign=0),))
+    case = scenario(listener(hashed=0), hostile=1, foreign_hashinfo=1, sk_lookup_enabled=1, netns=(net,))
+    assert Model().run(case).sk == -1
+    assert Model(replace(Rules(), sk_lookup_always=True)).run(case).sk == 0
+
+
+def test_unhashed_check():
+    case = scenario(connection(no_pprev=1), hostile=1)
+    assert Model().run(case).ended == STUCK
+    old = Model(replace(Rules(), unhashed_check=False)).run(case)
+    assert (old.sk, old.refcnt) == (0, (2,))
+
+
+# --- names, by hand, doubts ---
+
+
+@pytest.mark.parametrize(
+    ("version", "epoch"),
+    [
+        *(("5.15", "6.1"), ("6.1.192", "6.1"), ("6.5", "6.1"), ("6.6", "6.6"), ("6.12.117", "6.9"), ("6.14", "6.9")),
+        *(("6.15-rc3", "6.15"), ("6.18", "6.18"), ("7.1", "6.18"), ("next", "6.1")),
+    ],
+)
+def test_the_epoch_of_a_version(version, epoch):
+    assert of_version(version) == epoch
+
+
+def test_epochs_are_what_they_are_named_after():
+    assert list(EPOCHS) == ["6.1", "6.6", "6.9", "6.15", "6.18"]
+    for epoch, rules in EPOCHS.items():
+        assert nearest(rules) == epoch
+        assert told(rules) == f"epoch {epoch}"
+        assert doubts(rules, epoch) == []
+    assert nearest(Rules()) == "6.9"
+
+
+def test_rules_of_no_epoch_are_said():
+    odd = by_hand(Rules(), "6.9 no-reselect")
+    assert told(odd) == "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace"
+    lines = doubts(odd, "6.12.1")
+    assert "no known epoch" in lines[0]
+    assert "Linux 6.12.1 should be of epoch 6.9, its text has no-reselect" in lines[1]
+    [line] = doubts(EPOCHS["6.6"], "6.12.1")
+    assert line.endswith("its text has no-syncookie")
+    assert epochs.data(odd)["but"] == ["no-reselect"]
+
+
+def test_rules_by_hand():
+    assert by_hand(Rules(), "") == Rules()
+    old = by_hand(Rules(), "6.1")
+    assert [getattr(old, name) for name in EPOCHAL] == [False] * len(EPOCHAL)
+    assert old.unhashed_check
+    assert by_hand(Rules(), "6.1, reselect no-unhashed_check") == replace(old, reselect=True, unhashed_check=False)
+    for words in ("x", "6", "6.x", "no-", "no-no-reselect", "re-select"):
+        with pytest.raises(CannotRun, match="no epoch or rule"):
+            by_hand(Rules(), words)
+
+
+def test_a_tree_of_no_epoch_is_held_to_the_nearest(changed, tmp_path, capsys):
+    tree = str(changed(["no-reselect"]).path)
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", tree]
+    command += ["--findings", str(tmp_path / "findings")]
+    assert main(command) == 1
+    assert "it is held to those of 6.9" in " ".join(capsys.readouterr().err.split())
+    assert main([*command, "--epoch", "text"]) == 0
+
+
+def test_detection_reads_the_text_not_its_layout():
+    text = b"""
+static inline struct sock *
+__inet_lookup_skb(const struct inet_hashinfo * h, struct sk_buff *skb) { return inet_steal_sock ( skb ) ; }
+struct sock *inet_steal_sock(struct sk_buff *skb) { return inet_lookup_reuseport(skb); }
+u32 inet_ehashfn(const struct net *n, const __be32 a, const __u16 own, const __be32 b, const __be16 c)
+{ u32 hash = __inet_ehashfn (a, 0, b, c, n->mix); return hash + own; }
+"""
+    rules = detect(definitions(text, "x.c"))
+    assert (rules.reselect, rules.own_tables, rules.lport_added) == (True, False, True)
+    hashed = detect(definitions(text.replace(b"(a, 0,", b"(a, own,"), "x.c"))
+    assert not hashed.lport_added
+    assert detect([]) == replace(EPOCHS["6.1"], own_tables=True, sk_lookup_always=True)
+
+
+def test_fuzz_follows_the_epoch_that_is_set_by_hand(tmp_path, capsys, monkeypatch):
+    summary = tmp_path / "summary.json"
+    command = ["fuzz", "--engine", "random", "--cases", "6000", "--seed", "5", "--json", str(summary)]
+    command += ["--findings", str(tmp_path / "findings"), "--epoch", "no-reselect"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace, against the model" in captured.err
+    assert "rules by hand: no-reselect" in captured.err
+    assert "--epoch no-reselect" in captured.out
+    assert "note: rules by hand: no-reselect" in captured.out
+    found = json.loads(summary.read_text())
+    assert found["kernel"]["rules"]["but"] == ["no-reselect"]
+    case = found["mismatches"][0]["file"]
+    monkeypatch.setenv("EPOCH", "no-reselect")
+    assert main(["replay", case]) == 1
+    monkeypatch.delenv("EPOCH")
+    assert main(["replay", case]) == 0
+    assert main(["fuzz", "--epoch", "bogus", "--cases", "1"]) == 2

@@ -36,7 +36,7 @@ def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
     told = []
     oracles = [Reference(build(tree)), Model()]
     assert run(oracles, tmp_path / "findings", told).done < CASES
-    case = load(Path(told[0]["file"]))
+    case = load(Path(next(message["file"] for message in told if message["kind"] == "finding")))
     assert verdict(case, *oracles)[0] == "mismatch"
     assert verdict(case, reference, Model())[0] == "agreed"
 

@@ -101,17 +101,17 @@ def _in_use(scenario: Scenario) -> Netns:
     return scenario.netns[scenario.packet.netns]
 
 
-def _dif(packet: Packet) -> int:
+def dif(packet: Packet) -> int:
     """The packet's device: the route's, else the one that it came in by."""
     return packet.rt_iif or packet.skb_iif
 
 
-def _fits(scenario: Scenario, sock: Sock) -> bool:
+def fits(scenario: Scenario, sock: Sock) -> bool:
     """Whether the packet's device is one that the socket takes."""
     packet = scenario.packet
     if not sock.bound_dev_if:
         return not packet.sdif or bool(_in_use(scenario).tcp_l3mdev_accept)
-    return sock.bound_dev_if in {_dif(packet), packet.sdif}
+    return sock.bound_dev_if in {dif(packet), packet.sdif}
 
 
 def _same_but_for_the_member(scenario: Scenario, one: Outcome, other: Outcome) -> None:
@@ -175,7 +175,7 @@ def devices_are_only_told_apart(draw: Draw, run: Run) -> bool:
     names = dict(zip((1, 2, 3), draw(st.lists(_INT.filter(bool), min_size=3, max_size=3, unique=True)), strict=True))
     renamed = run(transform.devices_renamed(case, names))
     assert renamed == transform.shown_as(run(case), ingress_ifindex=lambda device: names.get(device, device))
-    return bool(_dif(case.packet)) and any(sock.bound_dev_if for sock in case.socks)
+    return bool(dif(case.packet)) and any(sock.bound_dev_if for sock in case.socks)
 
 
 def cpus_are_only_told_apart(draw: Draw, run: Run) -> bool:
@@ -358,7 +358,7 @@ def _best_listener(case: Scenario) -> Sock:
         rcv_saddr=packet.daddr,
         num=packet.dport,
         netns=packet.netns,
-        bound_dev_if=_dif(packet) or packet.sdif,
+        bound_dev_if=dif(packet) or packet.sdif,
         incoming_cpu=case.cpu,
         state=TCP_LISTEN,
         hashed=LHASH2,
@@ -375,7 +375,7 @@ def _connection(case: Scenario) -> Sock:
         dport=packet.sport,
         num=packet.dport,
         netns=packet.netns,
-        bound_dev_if=_dif(packet) or packet.sdif,
+        bound_dev_if=dif(packet) or packet.sdif,
         state=TCP_ESTABLISHED,
         hashed=EHASH,
         refcnt=2,
@@ -395,7 +395,7 @@ def _newcomer(draw: Draw, case: Scenario) -> Sock | None:
         sock = sock._replace(kind=KIND_FULL)
     misfit = ways[way](case, sock)
     note(f"newcomer: {way}: {misfit}")
-    no_misfit = misfit == sock or (way == "unbound, in an L3 domain" and _fits(case, misfit))
+    no_misfit = misfit == sock or (way == "unbound, in an L3 domain" and fits(case, misfit))
     no_misfit |= way == "both ends swapped" and (sock.daddr, sock.dport) == (sock.rcv_saddr, sock.num)
     no_misfit |= way == "another local address" and bool(case.packet.daddr == _NEW_ADDRESS)
     return None if no_misfit else misfit
@@ -427,7 +427,7 @@ def the_connection_s_own_socket_wins(draw: Draw, run: Run) -> bool:
     if case.packet.sk != NONE or case.foreign_hashinfo or len(case.socks) == transform.MAX_SOCKS:
         return False
     sock = _connection(case)
-    if not _fits(case, sock):
+    if not fits(case, sock):
         return False
     new = len(case.socks)
     outcome = run(opened(case, new, sock))
@@ -497,7 +497,7 @@ def a_winner_bound_to_the_packet_s_device_still_wins(draw: Draw, run: Run) -> bo
 
     def change(case: Scenario, winner: Sock) -> Sock:
         packet = case.packet
-        devices = [device for device in (_dif(packet), packet.sdif) if device]
+        devices = [device for device in (dif(packet), packet.sdif) if device]
         if winner.bound_dev_if or not devices:
             return winner
         return winner._replace(bound_dev_if=draw(st.sampled_from(devices)))
@@ -513,7 +513,7 @@ def a_winner_that_asks_for_this_cpu_still_wins(draw: Draw, run: Run) -> bool:
 # --- somebody goes ---------------------------------------------------------------------------------------------------
 
 
-def _wants(scenario: Scenario, sock: Sock) -> int:
+def wants(scenario: Scenario, sock: Sock) -> int:
     """How many things a listener asked for that the packet has: a device, IPv4 alone, this CPU."""
     return (sock.bound_dev_if > 0) + (sock.family == AF_INET) + (sock.incoming_cpu == scenario.cpu)
 
@@ -533,7 +533,7 @@ def _candidates(scenario: Scenario, daddr: int) -> list[int]:
         for i, sock in enumerate(scenario.socks)
         if (sock.hashed, sock.netns, sock.rcv_saddr, sock.num) == (LHASH2, packet.netns, daddr, packet.dport)
         and not sock.ipv6only
-        and _fits(scenario, sock)
+        and fits(scenario, sock)
     ]
     return sorted(found, key=lambda i: _met(scenario.socks[i], i))
 
@@ -550,11 +550,11 @@ def preference(scenario: Scenario) -> list[int]:
         for i, sock in enumerate(scenario.socks)
         if sock.hashed == EHASH
         and (sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num) == connection
-        and _fits(scenario, sock)
+        and fits(scenario, sock)
     ]
     listening: list[int] = []
     for daddr in (packet.daddr, 0):
-        listening += sorted(_candidates(scenario, daddr), key=lambda i: -_wants(scenario, scenario.socks[i]))
+        listening += sorted(_candidates(scenario, daddr), key=lambda i: -wants(scenario, scenario.socks[i]))
     return connected[::-1] + listening
 
 
@@ -585,7 +585,7 @@ def _heard(scenario: Scenario, daddr: int) -> tuple[int, bool]:
     best = NONE
     for i in _candidates(scenario, daddr):
         sock = scenario.socks[i]
-        if best == NONE or _wants(scenario, sock) > _wants(scenario, scenario.socks[best]):
+        if best == NONE or wants(scenario, sock) > wants(scenario, scenario.socks[best]):
             best = i
             if sock.reuseport and sock.group != NONE and scenario.groups[sock.group].num_socks:
                 return i, True

@@ -26,11 +26,6 @@ def _name(thing):
     return getattr(thing, "__name__", str(thing))
 
 
-@pytest.fixture(scope="session", params=["kernel", "model"])
-def oracle(request):
-    return request.getfixturevalue("reference") if request.param == "kernel" else Model()
-
-
 @pytest.mark.parametrize("law", LAWS, ids=_name)
 @given(data=st.data())
 def test_law(law, oracle, data):

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,7 @@ from hypothesis import settings
 from harness.kernel.build import build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find
+from harness.model import Model
 from harness.reference import Reference
 
 settings.register_profile("dev", deadline=None, max_examples=100)
@@ -41,3 +43,9 @@ def reference(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Re
     with _one_process_at_a_time(tmp_path_factory):
         made = build(kernel_tree)
     return Reference(made)
+
+
+@pytest.fixture(scope="session", params=["kernel", "model"])
+def oracle(request: pytest.FixtureRequest) -> Any:
+    """Both of them, one after the other."""
+    return request.getfixturevalue("reference") if request.param == "kernel" else Model()

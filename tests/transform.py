@@ -1,0 +1,214 @@
+"""Changes of a Scenario that leave its meaning, or change it in one known way, and what they do to an Outcome.
+
+A list of sockets to keep (`order`) says by `order[new] = old` who stands where afterwards; it may leave some out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.outcome import RETURNED, SHOWN_NAMES, Outcome
+from harness.record import constants
+from harness.scenario import (
+    DESTRUCTOR_NONE,
+    FOREIGN,
+    LEAVE,
+    NONE,
+    PROG_NONE,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+
+Rename = Callable[[int], int]
+MAX_SOCKS: int = constants.MAX_SOCKS
+
+
+def plain(outcome: Outcome) -> Outcome:
+    """What is compared of an outcome."""
+    return outcome._replace(via=(), signal=0)
+
+
+def shown_as(outcome: Outcome, **renames: Rename) -> Outcome:
+    """The outcome with those values renamed that programs were shown under a name of SHOWN_NAMES."""
+    shown = []
+    for kind, *values in outcome.shown:
+        names = SHOWN_NAMES[kind]
+        shown.append((kind, *(renames[n](v) if n in renames else v for n, v in zip(names, values, strict=True))))
+    return outcome._replace(shown=tuple(shown))
+
+
+def blind(outcome: Outcome, *names: str) -> Outcome:
+    """The outcome without what programs were shown under these names."""
+    return shown_as(outcome, **dict.fromkeys(names, lambda value: 0))
+
+
+def _place(order: Sequence[int], gone: int) -> Rename:
+    """From an old index to a new one; `gone` stands for a socket that is left out. Negative ones stay."""
+    places = {old: new for new, old in enumerate(order)}
+    return lambda index: places.get(index, gone) if index >= 0 else index
+
+
+# --- sockets ---------------------------------------------------------------------------------------------------------
+
+
+def moved(scenario: Scenario, order: Sequence[int]) -> Scenario:
+    """The same sockets in another order: whatever names a socket goes along."""
+    return _named(scenario._replace(socks=tuple(scenario.socks[old] for old in order)), _place(order, FOREIGN))
+
+
+def moved_outcome(outcome: Outcome, order: Sequence[int]) -> Outcome:
+    """What `moved` does to the outcome. A socket that is left out and still named is FOREIGN."""
+    if outcome.ended != RETURNED:
+        return outcome
+    at = _place(order, FOREIGN)
+    return shown_as(
+        outcome._replace(
+            sk=at(outcome.sk),
+            skb_sk=at(outcome.skb_sk),
+            freed=sum((outcome.freed >> old & 1) << new for new, old in enumerate(order)),
+            refcnt=tuple(outcome.refcnt[old] for old in order),
+            listener=tuple(at(outcome.listener[old]) for old in order),
+        ),
+        sk=at,
+        selected_sk=at,
+        migrating_sk=at,
+    )
+
+
+def opened(scenario: Scenario, at: int, sock: Sock) -> Scenario:
+    """One more socket, which becomes number `at`; its group and its request's listener keep their old numbers."""
+    old = range(len(scenario.socks))
+    named = _named(scenario, lambda index: index + (index >= at))
+    return named._replace(socks=(*(named.socks[i] for i in old[:at]), sock, *(named.socks[i] for i in old[at:])))
+
+
+def without(count: int, at: int) -> list[int]:
+    """The order that leaves out number `at` of so many."""
+    return [i for i in range(count) if i != at]
+
+
+def _named(scenario: Scenario, name: Rename) -> Scenario:
+    def renamed(index: int) -> int:
+        return name(index) if index >= 0 else index
+
+    packet = scenario.packet
+    return scenario._replace(
+        packet=packet._replace(sk=renamed(packet.sk)),
+        netns=tuple(
+            net._replace(progs=tuple(prog._replace(assign=renamed(prog.assign)) for prog in net.progs))
+            for net in scenario.netns
+        ),
+        groups=tuple(
+            group._replace(select=renamed(group.select), slots=tuple(map(renamed, group.slots)))
+            for group in scenario.groups
+        ),
+        socks=tuple(sock._replace(listener=renamed(sock.listener)) for sock in scenario.socks),
+    )
+
+
+def closed(scenario: Scenario, index: int) -> Scenario:
+    """What close() of one socket leaves: it is in no table and no group, and whoever named it names nobody.
+
+    In its group the last member takes its slot (net/core/sock_reuseport.c __reuseport_detach_sock()). Numbers stay.
+    """
+    sock = scenario.socks[index]
+    plainest = Sock(num=sock.num, netns=sock.netns, rcv_saddr=sock.rcv_saddr, refcnt=max(1, sock.refcnt))
+    socks = (*scenario.socks[:index], plainest, *scenario.socks[index + 1 :])
+    packet = scenario.packet
+    if packet.sk == index:
+        packet = packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE)
+    return scenario._replace(
+        packet=packet,
+        netns=tuple(
+            net._replace(
+                progs=tuple(p._replace(assign=LEAVE) if p.assign == index else p for p in net.progs),
+            )
+            for net in scenario.netns
+        ),
+        groups=tuple(_detached(group, index, sock) for group in scenario.groups),
+        socks=socks,
+    )
+
+
+def _detached(group: Group, index: int, sock: Sock) -> Group:
+    live, stale = list(group.slots[: group.num_socks]), group.slots[group.num_socks :]
+    if index not in live:
+        return group
+    last = live.pop()
+    if last != index:
+        live[live.index(index)] = last
+    return group._replace(
+        slots=(*live, *stale),
+        num_socks=len(live),
+        incoming_cpu=max(0, group.incoming_cpu - (sock.incoming_cpu >= 0)),
+        select=NONE if group.select == index else group.select,
+        prog=group.prog if live else PROG_NONE,
+    )
+
+
+def dissolved(scenario: Scenario) -> Scenario:
+    """The same sockets without their SO_REUSEPORT groups; the flag stays, and with it the place in a chain."""
+    return scenario._replace(groups=(), socks=tuple(sock._replace(group=NONE) for sock in scenario.socks))
+
+
+# --- namespaces, groups, devices, CPUs -------------------------------------------------------------------------------
+
+
+def without_programs(scenario: Scenario) -> Scenario:
+    """The same without sk_lookup programs."""
+    nets = tuple(net._replace(progs=(), run_array=0) for net in scenario.netns)
+    return scenario._replace(sk_lookup_enabled=0, netns=nets)
+
+
+def with_program(scenario: Scenario, at: int, program: Program) -> Scenario:
+    """One more sk_lookup program, number `at`, in the packet's namespace."""
+    net = scenario.netns[scenario.packet.netns]
+    progs = (*net.progs[:at], program, *net.progs[at:])
+    nets = list(scenario.netns)
+    nets[scenario.packet.netns] = net._replace(progs=progs, run_array=1)
+    return scenario._replace(sk_lookup_enabled=1, netns=tuple(nets))
+
+
+def netns_swapped(scenario: Scenario) -> Scenario:
+    """The two namespaces under each other's number; a second one comes in where there is only one."""
+    one, other = scenario.netns if len(scenario.netns) > 1 else (*scenario.netns, Netns())
+    packet = scenario.packet
+    return scenario._replace(
+        packet=packet._replace(netns=1 - packet.netns),
+        netns=(other, one),
+        socks=tuple(sock._replace(netns=1 - sock.netns) for sock in scenario.socks),
+    )
+
+
+def groups_renumbered(scenario: Scenario, order: Sequence[int]) -> Scenario:
+    """The same groups in another order, with their ids: `order[new] = old`."""
+    place = _place(order, NONE)
+    return scenario._replace(
+        groups=tuple(scenario.groups[old] for old in order),
+        socks=tuple(sock._replace(group=place(sock.group)) for sock in scenario.socks),
+    )
+
+
+def devices_renamed(scenario: Scenario, names: Mapping[int, int]) -> Scenario:
+    """Other ifindexes for the same devices; 0 is no device and stays."""
+
+    def name(device: int) -> int:
+        return names.get(device, device)
+
+    packet: Packet = scenario.packet
+    return scenario._replace(
+        packet=packet._replace(rt_iif=name(packet.rt_iif), skb_iif=name(packet.skb_iif), sdif=name(packet.sdif)),
+        socks=tuple(sock._replace(bound_dev_if=name(sock.bound_dev_if)) for sock in scenario.socks),
+    )
+
+
+def cpus_renamed(scenario: Scenario, names: Mapping[int, int]) -> Scenario:
+    """Other numbers for the same CPUs; -1 is none and stays."""
+    return scenario._replace(
+        cpu=names.get(scenario.cpu, scenario.cpu),
+        socks=tuple(
+            sock._replace(incoming_cpu=names.get(sock.incoming_cpu, sock.incoming_cpu)) for sock in scenario.socks
+        ),
+    )

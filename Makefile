@@ -17,7 +17,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz test replay extract doctor bench detection trophies matrix lint format clean
+.PHONY: help fuzz test replay extract doctor bench coverage mutants detection trophies matrix lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
@@ -39,6 +39,12 @@ doctor: $(VENV)/ready ## Say what is here, what is missing, and whether guidance
 
 bench: $(VENV)/ready ## Measure where the time of a case goes
 	$(BIN)/skdiff bench --kernel '$(KERNEL)' $(ARGS)
+
+coverage: $(VENV)/ready ## Lines and branches of the kernel's text that the corpus reaches; CASES=0 for it alone
+	$(BIN)/skdiff coverage --kernel '$(KERNEL)' $(if $(CASES),--cases $(CASES)) $(ARGS)
+
+mutants: $(VENV)/ready ## Prove that changes of kernel and model are seen; SEEDS=0 for the corpus alone
+	$(BIN)/skdiff mutants --kernel '$(KERNEL)' $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
 	PYTHONPATH=. $(BIN)/python tests/detection.py $(ARGS)

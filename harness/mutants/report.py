@@ -64,7 +64,7 @@ def _row(
 ) -> Row:
     by = Counter(fates[n].by for n in numbers)
     needed = [count for n in numbers if fates[n].by == LATER for count in fates[n].cases]
-    low, middle, high = quantiles(needed, n=4) if len(needed) > 1 else (needed or [0]) * 3
+    low, middle, high = quantiles(needed, n=4, method="inclusive") if len(needed) > 1 else (needed or [0]) * 3
     with_reason = sum(not fates[n].by and mutants[n] in judged for n in numbers)
     cases = (middle, low, high) if needed else None
     return Row(name, len(numbers), by[FIRST], by[LATER], cases, with_reason, by[""] - with_reason)

@@ -105,7 +105,7 @@ def _macro_body(definition: Definition) -> tuple[bytes, Node, int] | None:
     head = re.match(rb"[ \t]*#[ \t]*define[ \t]+\w+(?:\([^)]*\))?", source)
     if head is None or is_member_path(definition) or b"#" in source[head.end() :]:
         return None
-    wrapped = _PREFIX + re.sub(rb"\\\n", b" \n", source[head.end() :]) + b";}"
+    wrapped = _PREFIX + re.sub(rb"\\\n", b"\v\n", source[head.end() :]) + b";}"
     root = parse(wrapped)
     body = _first(root, "compound_statement")
     return (wrapped, body, head.end()) if body is not None and not root.has_error else None
@@ -161,7 +161,7 @@ def mutated(definition: Definition, known: Types, first: int, dropped: frozenset
         writer = _Writer(definition, wrapped, known, first, dropped)
         text = writer.text(body)
         assert text.startswith("{")
-        return source[:start].decode() + text[1:-2].replace("\n", "\\\n"), writer.mutants
+        return source[:start].decode() + re.sub(r"\v?\n", r"\\\n", text[1:-2]), writer.mutants
     root = parse(source)
     block = _first(root, "compound_statement")
     if block is None:

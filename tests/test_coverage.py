@@ -1,0 +1,76 @@
+"""Coverage: what the corpus reaches of the kernel's text, and what is said of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import coverage
+from harness.cli import made, main
+from harness.coverage import Spot
+from harness.errors import CannotRun
+from harness.known import CORPUS
+from harness.scenario import Scenario
+from harness.text import Case, dump
+
+
+@pytest.fixture(scope="module")
+def build(kernel_tree):
+    return made("6.12", "coverage")
+
+
+def test_the_corpus_reaches_all_that_can_be_reached(build):
+    found = coverage.spots(build, coverage.counts(build, str(CORPUS)))
+    result = coverage.summary(found, coverage.excused())
+    assert (result["missing"], result["reached_after_all"], result["gone"]) == ([], [], [])
+    assert result["good"]
+    assert len(found) > 500
+
+
+def test_one_case_reaches_little(build, tmp_path):
+    (tmp_path / "case.toml").write_text(dump(Case(Scenario())))
+    found = coverage.spots(build, coverage.counts(build, str(tmp_path / "case.toml")))
+    result = coverage.summary(found, coverage.excused())
+    rows = {row["function"]: row for row in result["functions"]}
+    assert rows["inet_iif"]["lines"][0] > 0
+    assert rows["reuseport_select_sock"]["lines"][0] == 0
+    assert not result["good"]
+    assert any("reuseport_select_sock" in line for line in result["missing"])
+
+
+def spot(runs, branch=-1, text="x = 1;", line=7):
+    return Spot("a.c", "f", line, text, branch, 0, runs)
+
+
+def test_what_is_missing_has_a_reason_or_is_told():
+    reached, missed = spot(3), spot(0, branch=1)
+    assert coverage.summary([reached], {})["good"]
+    told = coverage.summary([reached, missed], {})
+    assert (told["good"], told["missing"]) == (False, [str(missed)])
+    assert coverage.summary([reached, missed], {missed.id: "because"})["good"]
+    told = coverage.summary([reached], {reached.id: "because"})
+    assert (told["good"], told["reached_after_all"]) == (False, [str(reached)])
+    assert coverage.summary([reached], {missed.id: "because"})["gone"] == [missed.id]
+    [row] = coverage.summary([reached, missed], {missed.id: "because"})["functions"]
+    assert (row["lines"], row["branches"], row["excused"], row["missing"]) == ([1, 1], [0, 1], 1, 0)
+
+
+def test_a_place_keeps_its_name_where_its_line_goes():
+    assert spot(0).id == spot(5, line=9).id
+    assert len({spot(0).id, spot(0, branch=0).id, spot(0, text="y").id}) == 3
+
+
+def test_the_command_shows_it_and_writes_pages(capsys, tmp_path):
+    out = tmp_path / "out.json"
+    assert main(["coverage", "--cases", "0", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "__inet_lookup_established" in printed
+    page = printed.split("pages: ")[1].strip()
+    assert "inet_hashtables" in Path(page).read_text()
+
+
+@pytest.mark.parametrize("text", ["", "unreached = 3", '[[unreached]]\nwhy = "x"\n', "["])
+def test_a_broken_list_is_one_line(tmp_path, text):
+    path = tmp_path / "list.toml"
+    path.write_text(text)
+    with pytest.raises(CannotRun, match="not a list of what is unreached"):
+        coverage.excused(path)

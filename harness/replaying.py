@@ -14,10 +14,13 @@ from harness.guarded import Guarded
 from harness.kernel.build import Build
 from harness.known import CORPUS, KNOWN
 from harness.model import Model
+from harness.mutants.common import JUDGED
 from harness.report import render, shell_path
 from harness.text import Case, load, unmet
 from harness.triage import cause
 
+# Files of the corpus that hold no case.
+LISTS = (KNOWN.name, JUDGED.name)
 WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
 
@@ -25,7 +28,7 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The case files that are meant by files and folders; the corpus if there are none. Raises CannotRun."""
     for path in paths or [CORPUS]:
         if path.is_dir():
-            yield from (found for found in sorted(path.rglob("*.toml")) if found.name != KNOWN.name)
+            yield from (found for found in sorted(path.rglob("*.toml")) if found.name not in LISTS)
         elif path.exists():
             yield path
         else:

@@ -122,7 +122,7 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
             for i in range(count)
         )
         crowded = case._replace(socks=(*case.socks, *crowd))
-        tables = Tables(crowded)
+        tables = Tables(crowded.socks)
         state = State(crowded, tables)  # copies a count for each socket: not part of a lookup
 
         def look(state: State = state) -> None:

@@ -34,13 +34,17 @@ def inet_lookup(state: State) -> int:
     return chosen
 
 
+# What the caller finds in tables that are not those of the packet's namespace: nobody there is of that namespace.
+_EMPTY = Tables(())
+
+
 class Model:
     """The oracle that states the rules."""
 
     name = "model"
 
     def __init__(self) -> None:
-        self._tables = Tables(Scenario())
+        self._tables = _EMPTY
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `harness.rules`)."""
@@ -54,10 +58,9 @@ class Model:
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
-        if tables.socks is not scenario.socks or tables.netns is not scenario.netns:  # else: another packet for them
-            tables = self._tables = Tables(scenario)
-        state = State(scenario, tables)
-        state.steps = steps
+        if tables.socks is not scenario.socks:  # else: another packet for them
+            tables = self._tables = Tables(scenario.socks)
+        state = State(scenario, _EMPTY if scenario.foreign_hashinfo else tables, steps)
         try:
             chosen = inet_lookup_skb(state)
         except Stuck:
@@ -73,7 +76,7 @@ class Model:
             skb_users=packet.users,
             refcnt=tuple(state.refcnt),
             listener=tuple(state.listener),
-            warns=tuple(sorted(state.warns)),
+            warns=tuple(state.warns),
             shown=tuple(state.shown),
             via=tuple(state.via) or ("none",),
         )

@@ -28,7 +28,6 @@ class State:
             "netns",
             "tables",
             "dif",
-            "table",
             "refcounted",
             "skb_sk",
             "destructor",
@@ -37,7 +36,7 @@ class State:
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
 
-    def __init__(self, scenario: Scenario, tables: "Tables") -> None:
+    def __init__(self, scenario: Scenario, tables: "Tables", steps: list[Step] | None = None) -> None:
         self.tables = tables
         packet = scenario.packet
         socks = scenario.socks
@@ -47,18 +46,16 @@ class State:
         self.netns = scenario.netns[packet.netns]
         # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
         self.dif = packet.rt_iif or packet.skb_iif
-        # Which of the two sets of tables the caller passes: the namespace's, or somebody else's.
-        self.table = self.netns.own_hashinfo ^ scenario.foreign_hashinfo
-        self.refcounted = 0
+        self.refcounted: int  # skb_steal_sock() writes it, first of all
         self.skb_sk = packet.sk
         self.destructor = packet.destructor
         self.data_len = packet.data_len
         self.refcnt = [sock.refcnt for sock in socks]
-        self.listener = [sock.listener if sock.kind == 1 else -1 for sock in socks]
+        self.listener = [sock.listener for sock in socks]
         self.warns: list[str] = []
         self.shown: list[tuple[int, ...]] = []
         self.via: list[str] = []
-        self.steps: list[Step] | None = None
+        self.steps = steps
 
     def note(self, function: str, *values: int) -> None:
         """A kernel function returns; told to whoever wants to follow the steps (see harness/steps.py)."""
@@ -66,6 +63,5 @@ class State:
             self.steps.append(Step(function, values))
 
     def warn(self, function: str) -> None:
-        """A WARN_ON_ONCE() of `function`: it is noted once."""
-        if function not in self.warns:
-            self.warns.append(function)
+        """A WARN_ON_ONCE() of `function`; no lookup comes to more than one."""
+        self.warns.append(function)

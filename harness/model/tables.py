@@ -12,7 +12,6 @@ from harness.scenario import (
     LHASH2,
     NONE,
     REFCOUNT_SATURATED,
-    Scenario,
     Sock,
 )
 
@@ -27,7 +26,7 @@ def inet_lookup_established(state: State) -> int:
     whose end mark is not its own, or a match that is marked as unhashed, sends the walk back to the start, each time.
     """
     packet = state.packet
-    connection = (state.table, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    connection = (packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
     for index in state.tables.connections.get(connection, ()):
         sock = state.socks[index]
         fits = inet_sk_bound_dev_eq(state, sock)
@@ -88,16 +87,15 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     """
     best, best_score = NONE, 0
     packet = state.packet
-    for index in state.tables.listeners.get((state.table, packet.netns, daddr, packet.dport), ()):
+    for index in state.tables.listeners.get((packet.netns, daddr, packet.dport), ()):
         score = compute_score(state, state.socks[index])
         state.note("compute_score", index, score)
         if score > best_score:
-            before = len(state.via)
             state.via.append(via)
             member = inet_lookup_reuseport(state, index, daddr)
             if member != NONE:
                 return member
-            del state.via[before:]
+            state.via.pop()
             best, best_score = index, score
     if best != NONE:
         state.via.append(via)
@@ -128,28 +126,27 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
 class Tables:
     """Who can be found by what, in the order in which the kernel meets them.
 
-    `connections`: (table, netns, daddr, rcv_saddr, dport, num) of a socket in ehash; `listeners`: (table, netns,
-    rcv_saddr, num) of one in lhash2; each gives indices of sockets, first met first. Sockets lie in the tables that
-    their namespace uses. The kernel's buckets hold others as well: they match nothing, and are not met here.
+    `connections`: (netns, daddr, rcv_saddr, dport, num) of a socket in ehash; `listeners`: (netns, rcv_saddr, num) of
+    one in lhash2; each gives indices of sockets, first met first. The kernel's buckets hold others as well: they match
+    nothing, and are not met here. Nor does it matter which namespaces share their tables.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.socks, self.netns = scenario.socks, scenario.netns
+    def __init__(self, socks: tuple[Sock, ...]) -> None:
+        self.socks = socks
         connections: dict[tuple[int, ...], list[int]] = {}
         heads: dict[tuple[int, ...], list[int]] = {}
         tails: dict[tuple[int, ...], list[int]] = {}
-        for index, sock in enumerate(scenario.socks):
-            table = scenario.netns[sock.netns].own_hashinfo
+        for index, sock in enumerate(socks):
             if sock.hashed == EHASH:
                 # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
                 if sock.hash_kind != HASH_WRONG:
-                    connection = (table, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connection = (sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
                     connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
                 # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
                 # all others, so that AF_INET is met before them.
                 side = tails if sock.family == AF_INET6 and sock.reuseport else heads
-                side.setdefault((table, sock.netns, sock.rcv_saddr, sock.num), []).append(index)
+                side.setdefault((sock.netns, sock.rcv_saddr, sock.num), []).append(index)
         self.connections = {key: indices[::-1] for key, indices in connections.items()}
         self.listeners = {key: indices[::-1] for key, indices in heads.items()}
         for key, indices in tails.items():

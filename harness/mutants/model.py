@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import harness.model
-from harness import known, wire
+from harness import known
 from harness.model import Model
 from harness.mutants.common import Mutant
 from harness.mutants.forked import forked
 from harness.mutants.python import Change, Source, install
 from harness.outcome import Outcome
 from harness.replaying import files
-from harness.scenario import Scenario
+from harness.scenario import NOWHERE, Scenario
 from harness.steps import Step
 from harness.text import load
 
@@ -55,17 +55,22 @@ def sources(folder: Path = MODEL) -> list[Source]:
 
 def cases(paths: Sequence[Path] = ()) -> list[Expected]:
     """The corpus, or the cases of some files and folders, each with its neighbours, as the model has them."""
-    model = Model()
     found = []
     for path in files(paths):
         name = str(path.relative_to(known.CORPUS) if path.is_relative_to(known.CORPUS) else path)
         for what, scenario in _neighbours(load(path).scenario):
-            found.append(Expected(name + what, scenario, model.run(scenario), model.trace(scenario)))
+            found.append(Expected(name + what, scenario, Model().run(scenario), Model().trace(scenario)))
     return found
 
 
 def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
+    """The case, then another packet for the same tables, then other tables: a model keeps tables from case to case."""
     yield "", scenario
+    packet = scenario.packet
+    back = packet._replace(saddr=packet.daddr, daddr=packet.saddr)
+    yield ", with its packet's way back", scenario._replace(hostile=1, packet=back)
+    unhashed = tuple(sock._replace(hashed=NOWHERE) for sock in scenario.socks)
+    yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
 
 
 def hunt(
@@ -100,9 +105,11 @@ def _attack(source: Source, change: Change, cases: Sequence[Expected]) -> str:
     at: Any = ""
     try:
         install(source, change, "harness.model")
-        from harness.model import Model  # the mutant: loaded anew
+        from harness.model import Model as Mutated  # loaded anew
 
-        model = Model()
+        model = Mutated()
+        if model.name != Model.name:
+            return "name"
         for at, case in enumerate(cases):
             if model.run(case.scenario) != case.outcome:
                 return f"outcome\t{at}"

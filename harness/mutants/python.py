@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -45,8 +46,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift,
     ast.RShift: ast.LShift,
     ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitXor,
-    ast.BitXor: ast.BitAnd,
+    ast.BitOr: ast.BitAnd,
+    ast.BitXor: ast.BitOr,
 }
 _OTHER_CALL = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list", "reversed": "iter"}
 # What is taken for another in a hurry, though the layout has it as another type, or it is no field of a record.
@@ -170,11 +171,9 @@ def _slots(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str, int | N
     for field, value in ast.iter_fields(node):
         if field in _UNTOUCHED:
             continue
-        children = [(None, value)] if isinstance(value, ast.AST) else []
-        if isinstance(value, list):
-            children = [(i, child) for i, child in enumerate(value) if isinstance(child, ast.AST)]
+        children = enumerate(value) if isinstance(value, list) else [(None, value)]
         for index, child in children:
-            if _declares(child, node, index):
+            if not isinstance(child, ast.AST) or _declares(child):
                 continue
             inner = function
             if isinstance(child, _FUNCTIONS):
@@ -183,7 +182,7 @@ def _slots(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str, int | N
             yield from _slots(child, inner)
 
 
-def _declares(node: ast.AST, holder: ast.AST, index: int | None) -> bool:
+def _declares(node: ast.AST) -> bool:
     """Whether a node says something to the reader or to a tool, and does nothing."""
     if isinstance(node, (ast.Import, ast.ImportFrom, ast.Assert, ast.JoinedStr)):
         return True
@@ -331,7 +330,7 @@ def _arithmetic(node: ast.BinOp | ast.AugAssign) -> Iterator[_Variant]:
 
 def _constant(node: ast.Constant) -> Iterator[_Variant]:
     value = node.value
-    others: tuple[object, ...] = ()
+    others: tuple[bool | int | float | str | bytes, ...] = ()
     if isinstance(value, bool):
         others = (not value,)
     elif value is None:
@@ -356,17 +355,15 @@ def _call(node: ast.Call) -> Iterator[_Variant]:
     args, keywords = node.args, node.keywords
     if isinstance(node.func, ast.Name) and node.func.id in _OTHER_CALL:
         yield _swap("call", node, _but(node, func=_but(node.func, id=_OTHER_CALL[node.func.id])))
-    for i, (one, other) in enumerate(zip(args, args[1:], strict=False)):
+    for i, (one, other) in enumerate(pairwise(args)):
         told = f"{_told(one)}, {_told(other)}"
-        yield _Variant(
-            "arguments", _but(node, args=_swapped(args, i)), told, f"{_told(other)}, {_told(one)}", other
-        )
+        yield _Variant("arguments", _but(node, args=_swapped(args, i)), told, f"{_told(other)}, {_told(one)}", other)
     for i, argument in enumerate(args):
         yield _Variant("argument", _but(node, args=_without(args, i)), _told(argument), NOTHING, argument)
     for i, keyword in enumerate(keywords):
         new = _but(node, keywords=_without(keywords, i))
         yield _Variant("argument", new, _told(keyword), NOTHING, keyword)
-    for i, (first, second) in enumerate(zip(keywords, keywords[1:], strict=False)):
+    for i, (first, second) in enumerate(pairwise(keywords)):
         pair = [_but(first, value=second.value), _but(second, value=first.value)]
         new = _but(node, keywords=[*keywords[:i], *pair, *keywords[i + 2 :]])
         before, after = (", ".join(map(_told, both)) for both in ((first, second), pair))
@@ -397,7 +394,7 @@ def _elements(node: ast.Tuple | ast.List | ast.Set, holder: ast.AST) -> Iterator
             yield _Variant("element", _but(node, elts=_without(node.elts, i)), _told(element), NOTHING, element)
     if isinstance(node, ast.Set) or (isinstance(holder, ast.Compare) and node is not holder.left):
         return
-    for i, (one, other) in enumerate(zip(node.elts, node.elts[1:], strict=False)):
+    for i, (one, other) in enumerate(pairwise(node.elts)):
         new = _but(node, elts=_swapped(node.elts, i))
         yield _Variant("elements", new, f"{_told(one)}, {_told(other)}", f"{_told(other)}, {_told(one)}", other)
 

@@ -123,7 +123,7 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
         )
         crowded = case._replace(socks=(*case.socks, *crowd))
         tables = Tables(crowded.socks)
-        state = State(crowded, tables)  # copies a count for each socket: not part of a lookup
+        state = State(crowded, tables, None)  # copies a count for each socket: not part of a lookup
 
         def look(state: State = state) -> None:
             for _ in range(2000):

@@ -36,7 +36,7 @@ class State:
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
 
-    def __init__(self, scenario: Scenario, tables: "Tables", steps: list[Step] | None = None) -> None:
+    def __init__(self, scenario: Scenario, tables: "Tables", steps: list[Step] | None) -> None:
         self.tables = tables
         packet = scenario.packet
         socks = scenario.socks

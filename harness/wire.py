@@ -83,7 +83,7 @@ def decode(data: bytes) -> Scenario:
     return tame(draw(data))
 
 
-_INVERSE = [{value: table.index(value) for value in table} for table in _ALL]
+_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
 _STATE_AT = list(SOCK).index("state")
 for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini socket's state follows from its kind
     _table_of_states.update(dict.fromkeys(MINI_STATE.values(), 0))

@@ -421,10 +421,10 @@ class _Finder(MetaPathFinder, Loader):
         exec(self._code, module.__dict__)  # noqa: S102 - our own source, changed
 
 
-def install(source: Source, change: Change | None, *forget: str, root: Path = ROOT) -> None:
+def install(source: Source | None, change: Change | None, *forget: str, root: Path = ROOT) -> None:
     """From now on, in this process, the module has this change; modules under the names in `forget` are loaded anew."""
     for name in list(sys.modules):
         if name.startswith(tuple(f"{prefix}." for prefix in forget)) or name in forget:
             del sys.modules[name]
-    if change is not None:
+    if source is not None and change is not None:
         sys.meta_path.insert(0, _Finder(source.module, source.code(change), root / source.file))

@@ -32,6 +32,6 @@ def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | Non
     if all(other == first for other in rest):
         return None
     fields = tuple(
-        name for name, value, *others in zip(Outcome._fields, first, *rest) if any(o != value for o in others)
+        name for i, name in enumerate(Outcome._fields[:COMPARED]) if any(other[i] != first[i] for other in rest)
     )
     return Mismatch(tuple(names), tuple(outcomes), fields)

@@ -7,7 +7,7 @@ or not compared, two fields that change places, an offset that is one too great,
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -95,7 +95,7 @@ def _tested(tests: Sequence[str], make: Callable[[], None]) -> str:
             for name, test in list(vars(module).items()):
                 if name.startswith("test_") and not hasattr(test, "hypothesis") and not signature(test).parameters:
                     test()
-    except Exception as error:  # noqa: BLE001 - a mutant may raise anything
+    except BaseException as error:  # noqa: BLE001 - a mutant may raise anything, and so do tests
         return f"{name}: {type(error).__name__}"
     return _all_tested(tests)
 

@@ -355,12 +355,15 @@ def _call(node: ast.Call) -> Iterator[_Variant]:
     args, keywords = node.args, node.keywords
     if isinstance(node.func, ast.Name) and node.func.id in _OTHER_CALL:
         yield _swap("call", node, _but(node, func=_but(node.func, id=_OTHER_CALL[node.func.id])))
-    for i, (one, other) in enumerate(pairwise(args)):
+    commutes = isinstance(node.func, ast.Name) and node.func.id in ("min", "max")  # in whichever order
+    for i, (one, other) in enumerate(pairwise(args) if not commutes else ()):
         told = f"{_told(one)}, {_told(other)}"
         yield _Variant("arguments", _but(node, args=_swapped(args, i)), told, f"{_told(other)}, {_told(one)}", other)
     for i, argument in enumerate(args):
         yield _Variant("argument", _but(node, args=_without(args, i)), _told(argument), NOTHING, argument)
     for i, keyword in enumerate(keywords):
+        if _told(keyword) == "strict=False":  # what zip() does anyway
+            continue
         new = _but(node, keywords=_without(keywords, i))
         yield _Variant("argument", new, _told(keyword), NOTHING, keyword)
     for i, (first, second) in enumerate(pairwise(keywords)):

@@ -122,13 +122,6 @@ def test_ranges_are_what_the_types_hold() -> None:
     assert record.ranges("scenario_record")["cpu"] == bits["i"]
 
 
-def of_numbers(kind: Any, number: Callable[[str], int], **more: Any) -> Any:
-    """One of `kind` with a number for each field that is not a table."""
-    plain = [name for name in kind._fields if name not in TABLES]
-    return kind(**{name: number(name) for name in plain}, **more)
-
-
-TABLES = ("packet", "netns", "groups", "socks", "progs", "slots")
 RECORDS = {
     Scenario: "scenario_record",
     Packet: "packet_record",
@@ -145,7 +138,7 @@ def filled(
     """A scenario, valid or not, as large as can be or smaller, with a number for each field."""
 
     def one(kind: Any, **more: Any) -> Any:
-        return of_numbers(kind, lambda name: number(kind, name), **more)
+        return kind(**more, **{name: number(kind, name) for name in kind._fields if name not in more})
 
     return one(
         Scenario,
@@ -318,12 +311,18 @@ def test_an_outcome_is_read_field_by_field() -> None:
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))
     assert record.outcome(data, 1).refcnt == (1,)
     assert record.outcome(data, 0).listener == ()
+    counts, listeners = tuple(range(100, 116)), tuple(range(-3, 13))
+    data = written(refcnt=list(counts), listener=list(listeners))
+    for n_socks in range(17):
+        got = record.outcome(data, n_socks)
+        assert (got.refcnt, got.listener) == (counts[:n_socks], listeners[:n_socks])
 
 
 def test_what_programs_saw_is_read_in_order_with_as_many_numbers_as_their_kind_has() -> None:
-    seen = [(outcomes.SHOWN_FILTER, range(6)), (outcomes.SHOWN_SK_LOOKUP, range(-5, 6)), (3, [1 << 40] * 9)]
+    large = [n << 40 for n in range(1, 10)]
+    seen = [(outcomes.SHOWN_FILTER, range(1, 7)), (outcomes.SHOWN_SK_LOOKUP, range(-15, -4)), (3, large)]
     got = record.outcome(written(n_shown=3, shown=seen), 0).shown
-    assert got == ((2, *range(6)), (1, *range(-5, 6)), (3, *[1 << 40] * 9))
+    assert got == ((2, *range(1, 7)), (1, *range(-15, -4)), (3, *large))
     assert record.outcome(written(n_shown=2, shown=seen), 0).shown == got[:2]
     many = [(outcomes.SHOWN_FILTER, [n] * 6) for n in range(outcomes.MAX_SHOWN)]
     for n_shown in (outcomes.MAX_SHOWN, outcomes.MAX_SHOWN + 1):
@@ -337,11 +336,11 @@ def test_warnings_are_sorted_and_cut_to_the_room() -> None:
     assert record.outcome(data, 0).warns == ("a" * 31, "b", "c", "d")
 
 
-@pytest.mark.parametrize("ended", [STUCK, CRASHED])
-def test_a_case_that_did_not_return_has_nothing_but_its_end_and_signal(ended: int) -> None:
-    data = written(ended=ended, signal=11, sk=3, n_shown=1, shown=[(2, range(6))], refcnt=[4], n_warns=1, warns=["f"])
-    assert record.outcome(data, 1) == Outcome(ended=ended, signal=11)
-    assert ended != RETURNED
+def test_a_case_that_did_not_return_has_nothing_but_its_end_and_signal() -> None:
+    rest = {"sk": 3, "n_shown": 1, "shown": [(2, range(6))], "refcnt": [4], "n_warns": 1, "warns": ["f"]}
+    for ended in (STUCK, CRASHED):
+        assert record.outcome(written(ended=ended, signal=11, **rest), 1) == Outcome(ended=ended, signal=11)
+        assert ended != RETURNED
 
 
 # --- steps ---

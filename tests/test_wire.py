@@ -100,6 +100,16 @@ def test_a_value_has_its_weights_share_of_the_byte_and_the_first_of_the_weightie
         assert Counter(found) == {**wanted, most: wanted[most] + 256 - sum(wanted.values())}
 
 
+def test_a_value_of_little_weight_has_a_byte_all_the_same() -> None:
+    assert wire._table(((7, 1), (8, 1000), (9, 1))) == (7, *(8,) * 254, 9)
+
+
+def test_a_field_that_is_not_there_has_no_byte() -> None:
+    for kind, name in (("netns", "verdict3"), ("group", "slot8"), ("sock", "slots"), ("head", "saddr")):
+        with pytest.raises(KeyError):
+            take(bytes(SIZE), kind, 0, name)
+
+
 def test_counts_say_how_much_there_is() -> None:
     for i, (n_netns, n_groups, n_socks) in enumerate([(1, 0, 0), (2, 4, 16), (1, 1, 3), (2, 2, 1)]):
         data = bytearray(Random(i).randbytes(SIZE))
@@ -168,7 +178,7 @@ def test_another_packet_is_for_the_same_tables() -> None:
     for data in DRAWN:
         case = decode(data)
         for i, pool in enumerate(pools_of):
-            for byte in (0, 128, 255):
+            for byte in (0, 128, 220, 255):
                 got = other_packet(case, with_byte(bytes(FRAME_SIZE), i, byte))
                 values = [values[0][0] for values in pools_of]
                 values[i] = drawn(pool, byte) or (HERE if i == 5 else 0)

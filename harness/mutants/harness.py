@@ -1,8 +1,7 @@
 """Mutants of the harness itself: of what carries a case to the C and back, and of the comparison.
 
 Each runs the tests that are about its file, in a process forked from one that has pytest loaded already. Beside the
-changes of the source there are slips, one for each field and place of a record: a field that is not written, not read
-or not compared, two fields that change places, an offset that is one too great, a socket that is forgotten.
+changes of the source there are slips, one for each field and each place of a record.
 """
 
 import os
@@ -19,6 +18,7 @@ from harness.mutants.common import Mutant
 from harness.mutants.forked import forked
 from harness.mutants.model import Fate
 from harness.mutants.python import ROOT, Change, Source, install
+from harness.mutants.slips import Slip, slips
 
 # A file of the harness, and the tests that are about it, the quickest first.
 TESTS = {
@@ -47,6 +47,7 @@ def jobs() -> list[Job]:
         source = Source(ROOT / file, "harness")
         for change in source.changes:
             found.append(Job(change.mutant, tests, partial(_install, source, change)))
+    found += [Job(slip.mutant, TESTS[slip.mutant.file], partial(_slip, slip)) for slip in slips()]
     return found
 
 
@@ -78,6 +79,11 @@ def _warm() -> None:
 def _install(source: Source | None = None, change: Change | None = None) -> None:
     install(source, change, "harness", "tests")
     sys.path.insert(0, str(ROOT))
+
+
+def _slip(slip: Slip) -> None:
+    _install()
+    slip.make()
 
 
 def _tested(tests: Sequence[str], make: Callable[[], None]) -> str:

@@ -1,7 +1,7 @@
 """Mutants of Python source: small changes of its syntax tree, one at a time.
 
-What runs is changed; docstrings, annotations, decorators, imports, asserts, texts of f-strings, `__all__` and
-`__slots__` are not.
+What runs is changed; docstrings, annotations, decorators, imports, asserts (and zip's `strict`), f-strings, `__all__`
+and `__slots__` are not.
 """
 
 import ast
@@ -186,6 +186,8 @@ def _declares(node: ast.AST) -> bool:
     """Whether a node says something to the reader or to a tool, and does nothing."""
     if isinstance(node, (ast.Import, ast.ImportFrom, ast.Assert, ast.JoinedStr)):
         return True
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip(): an assertion
+        return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
         return True
     if isinstance(node, ast.Assign):
@@ -362,7 +364,7 @@ def _call(node: ast.Call) -> Iterator[_Variant]:
     for i, argument in enumerate(args):
         yield _Variant("argument", _but(node, args=_without(args, i)), _told(argument), NOTHING, argument)
     for i, keyword in enumerate(keywords):
-        if _told(keyword) == "strict=False":  # what zip() does anyway
+        if _declares(keyword):
             continue
         new = _but(node, keywords=_without(keywords, i))
         yield _Variant("argument", new, _told(keyword), NOTHING, keyword)

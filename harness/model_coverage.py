@@ -36,7 +36,7 @@ def measure(scenarios: Iterable[Scenario]) -> list[str]:
     finally:
         counted.stop()
         sys.modules.update(ours)
-        harness.model = ours["harness.model"]  # type: ignore[attr-defined]
+        harness.model = ours["harness.model"]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         counted.json_report(outfile=str(report))

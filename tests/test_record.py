@@ -311,7 +311,7 @@ def test_an_outcome_is_read_field_by_field() -> None:
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))
     assert record.outcome(data, 1).refcnt == (1,)
     assert record.outcome(data, 0).listener == ()
-    counts, listeners = tuple(range(100, 116)), tuple(range(-3, 13))
+    counts, listeners = tuple(range(100, 116)), tuple(range(-20, -4))
     data = written(refcnt=list(counts), listener=list(listeners))
     for n_socks in range(17):
         got = record.outcome(data, n_socks)

@@ -5,6 +5,7 @@ SECONDS ?= 60
 ENGINE  ?=
 SEED    ?=
 ARGS    ?=
+OF      ?= c model harness
 SAN     ?=
 EPOCH   ?=
 CONFIG  ?=
@@ -44,7 +45,7 @@ coverage: $(VENV)/ready ## Lines and branches of the kernel's text that the corp
 	$(BIN)/skdiff coverage --kernel '$(KERNEL)' $(if $(CASES),--cases $(CASES)) $(ARGS)
 
 mutants: $(VENV)/ready ## Prove that changes of kernel and model are seen; SEEDS=0 for the corpus alone
-	$(BIN)/skdiff mutants --kernel '$(KERNEL)' $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	$(BIN)/skdiff mutants $(OF) --kernel '$(KERNEL)' $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
 	PYTHONPATH=. $(BIN)/python tests/detection.py $(ARGS)

@@ -122,10 +122,9 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
             for i in range(count)
         )
         crowded = case._replace(socks=(*case.socks, *crowd))
-        tables = Tables(crowded, model.config)
-        state = State(
-            crowded, tables, model.rules, model.config
-        )  # copies a count for each socket: not part of a lookup
+        tables = Tables(crowded.socks, model.config)
+        # Copies a count for each socket, which is no part of a lookup.
+        state = State(crowded, tables, model.rules, model.config, None)
 
         def look(state: State = state) -> None:
             for _ in range(2000):

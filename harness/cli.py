@@ -6,13 +6,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from harness import bench as benchmark
 from harness import config, epochs, extract_report, keeping, known, replaying
@@ -28,10 +29,12 @@ from harness.kernel.closure import Manifest
 from harness.kernel.source import find
 from harness.live import Live
 from harness.model import Model
+from harness.mutants import harness as of_harness
 from harness.mutants import hunt as hunting
+from harness.mutants import model as of_model
 from harness.mutants import report as mutant_report
 from harness.mutants import schemata
-from harness.mutants.common import judgements
+from harness.mutants.common import Judgement, Mutant, judgements
 from harness.reference import Reference
 from harness.run import report_of, write_whole
 from harness.scenario import Scenario
@@ -285,15 +288,38 @@ def coverage(arguments: argparse.Namespace) -> int:
 
 
 def mutants(arguments: argparse.Namespace) -> int:
-    """Change the kernel's text in a thousand small ways, one at a time, and see whether the corpus, and then random
-    cases, tell each from the original.
+    """Change the kernel's text, the model and the harness in thousands of small ways, one at a time, and see whether
+    somebody notices: the corpus, then random cases (c), the corpus (model), the tests (harness).
     """
+    entries, results = judgements(), []
+    if "c" in arguments.of:
+        results.append(_c_mutants(arguments, entries))
+    hunts: dict[str, Callable[[Callable[[int, int], None]], list[tuple[Mutant, hunting.Fate]]]] = {
+        "model": lambda tell: of_model.hunt(of_model.cases(), tell),
+        "harness": of_harness.hunt,
+    }
+    for of, hunt in hunts.items():
+        if of in arguments.of:
+            with Progress(console=errors, transient=True) as bar:
+                task = bar.add_task(f"mutants of the {of}", total=None)
+                found = hunt(partial(_advance, bar, task))
+            mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
+            results.append(mutant_report.summary(of, mutants, fates, entries, fuzzed=True))
+            mutant_report.show(console, results[-1], f"the {of}")
+    write_json(arguments.json, {"mutants": results})
+    return AGREED if all(result["good"] for result in results) else MISMATCH
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _c_mutants(arguments: argparse.Namespace, entries: Sequence[Judgement]) -> dict[str, Any]:
     manifest = Manifest.load()
     made = schemata.schemata(find(arguments.kernel, manifest.files, optional=manifest.optional, say=say), say)
-    entries = judgements()
     found = hunting.Hunt(made, [load(path).scenario for path in replaying.files([])])
     with Progress(console=errors, transient=True) as bar:
-        task = bar.add_task("the corpus against all mutants", total=len(made.mutants))
+        task = bar.add_task("the corpus against all mutants of the C", total=len(made.mutants))
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
     examples: dict[int, Scenario] = {}
     if arguments.seeds:
@@ -304,10 +330,9 @@ def mutants(arguments: argparse.Namespace) -> int:
         say(f"reducing the cases of {len(examples)} mutants")
         count = hunting.keep(made, hunting.small(found, examples), arguments.keep)
         console.print(f"{count} cases kept in {arguments.keep}", markup=False, soft_wrap=True)
-    write_json(arguments.json, result)
     mutant_report.show(console, result, f"Linux {made.tree.version}")
     console.print(f"{made.dropped} more did not compile, {made.absent} are not in this configuration.")
-    return AGREED if result["good"] else MISMATCH
+    return result
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -439,8 +464,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="random cases; 0: the corpus alone (default: 100000)",
     )
-    sub = command(mutants, "prove that changes of the kernel's text are seen")
+    sub = command(mutants, "prove that changes of kernel, model and harness are seen")
     sub.epilog = "exit codes: 0 the bars are met, 1 they are missed, 2 could not run"
+    sub.add_argument("of", nargs="*", metavar="c|model|harness", help="whose mutants (default: c and model)")
     sub.add_argument(
         "--seeds", type=_number, default=hunting.SEEDS, metavar="N", help="of fuzzing; 0: the corpus alone (default: 5)"
     )
@@ -457,6 +483,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = parser().parse_args(argv)
+    if arguments.command == "mutants":
+        arguments.of = arguments.of or ["c", "model"]
     if arguments.command == "fuzz" and arguments.seconds is None:
         arguments.seconds = 0 if arguments.cases else 60
     variant = os.environ.get("SAN")

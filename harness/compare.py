@@ -22,18 +22,16 @@ class Mismatch:
         """
         ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
         via = next((o.via for o in self.outcomes if o.via), ("?",))
-        parts = [*(via), *(sorted(set(ended)) or self.fields)]
+        parts = [*(via), *(dict.fromkeys(ended) or self.fields)]
         return "-".join(parts).replace(" ", "_").replace(".", "_")
 
 
 def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:
     """None if all outcomes agree, field by field; any number of oracles."""
-    first = outcomes[0][:COMPARED]
-    if all(outcome[:COMPARED] == first for outcome in outcomes[1:]):
+    first, *rest = [outcome[:COMPARED] for outcome in outcomes]
+    if all(other == first for other in rest):
         return None
     fields = tuple(
-        name
-        for i, name in enumerate(Outcome._fields[:COMPARED])
-        if any(outcome[i] != first[i] for outcome in outcomes[1:])
+        name for i, name in enumerate(Outcome._fields[:COMPARED]) if any(other[i] != first[i] for other in rest)
     )
     return Mismatch(tuple(names), tuple(outcomes), fields)

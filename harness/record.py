@@ -1,6 +1,5 @@
 """Scenario and Outcome as the bytes of `csrc/record.h`, the only declaration of their layout."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
@@ -20,13 +19,12 @@ _CODES = {
     "int32_t": "i",
     "uint32_t": "I",
     "int64_t": "q",
-    "char": "c",
 }
 
 
 def cdef() -> str:
-    """record.h as cffi reads it: without comments, which hold no declaration."""
-    return re.sub(r"/\*.*?\*/", "", RECORD_H.read_text(), flags=re.DOTALL)
+    """record.h as cffi reads it."""
+    return RECORD_H.read_text()
 
 
 _ffi = FFI()
@@ -38,15 +36,15 @@ OUTCOME_SIZE: int = _ffi.sizeof("struct outcome_record")
 
 def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
     """The leading plain fields of a struct of record.h: how to pack them, and their names."""
-    text, names, end = "=", [], 0
+    text, names = "=", []
     for name, member in _ffi.typeof(f"struct {struct}").fields:
-        kind, count = member.type, 1
+        kind, times = member.type, ""
         if kind.kind == "array":
-            kind, count = kind.item, kind.length
+            kind, times = kind.item, str(kind.length)
         if kind.kind != "primitive":
             break
-        text += "x" * (member.offset - end) + f"{count if count > 1 else ''}{_CODES[kind.cname]}"
-        end = member.offset + count * _ffi.sizeof(kind)
+        gap = member.offset - Struct(text).size
+        text += "x" * gap + times + _CODES[kind.cname]
         names.append(name)
     return Struct(text), tuple(names)
 
@@ -111,7 +109,7 @@ def encode_frame(scenario: Scenario, buffer: Any) -> None:
 
 def decode(buffer: Any) -> Scenario:
     """The scenario that `encode` wrote."""
-    *head, n_netns, n_groups, n_socks = _HEAD.unpack_from(buffer, 0)
+    *head, n_netns, n_groups, n_socks = _HEAD.unpack_from(buffer)
     netns = []
     for at in _NETNS_AT[:n_netns]:
         *fields, n_progs = _NETNS.unpack_from(buffer, at)
@@ -133,12 +131,13 @@ _SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
 _SHOWN_ARGS = _offset("shown_record", "args")
 _SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
 _WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
+_WARN = Struct("=32s")
 _KIND = Struct("=I")
 
 
 def outcome(buffer: Any, n_socks: int) -> Outcome:
     """The outcome that the reference wrote for a scenario of `n_socks` sockets."""
-    values = _OUTCOME.unpack_from(buffer, 0)
+    values = _OUTCOME.unpack_from(buffer)
     if values[0] != RETURNED:
         return Outcome(ended=values[0], signal=values[_SIGNAL])
     n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
@@ -156,8 +155,11 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
 
 
 def _warns(buffer: Any, count: int) -> tuple[str, ...]:
-    texts = (bytes(buffer[at : at + 32]).split(b"\0", 1)[0].decode() for at in _WARNS_AT[:count])
-    return tuple(sorted(texts))
+    found = []
+    for at in _WARNS_AT[:count]:
+        (text,) = _WARN.unpack_from(buffer, at)
+        found.append(text.partition(b"\0")[0].decode())
+    return tuple(sorted(found))
 
 
 def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:

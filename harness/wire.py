@@ -5,12 +5,11 @@ not there are zeros. Counts come first and everything stands at its fixed place,
 field and moves nothing. The format is named by VERSION; an old corpus of bytes is never the only copy of a finding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import getitem
 
 from harness.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
 from harness.record import constants
-from harness.rules import MINI_STATE
 from harness.scenario import Packet, Scenario
 from harness.tame import tame
 
@@ -34,8 +33,8 @@ _SLOTS: int = constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
 _GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
-_SOCK, _PROGRAM, _SLOT = _tables(SOCK), _tables(PROGRAM), (_table(SLOT),) * _SLOTS
-_N_NETNS, _N_PROGRAM, _N_GROUP, _N_SOCK = len(NETNS), len(PROGRAM), len(GROUP), len(SOCK)
+_SOCK = _tables(SOCK)
+_N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 _FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
 FIXED_SIZE = len(_FIXED)
 SOCK_SIZE = len(_SOCK)
@@ -49,32 +48,27 @@ _ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
 
 def draw(data: bytes) -> Raw:
     """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
-    if len(data) < FIXED_SIZE:
-        data = data.ljust(FIXED_SIZE, b"\0")
+    data = data.ljust(SIZE, b"\0")
     n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
     end = FIXED_SIZE + n_socks * SOCK_SIZE
-    if len(data) < end:
-        data = data.ljust(end, b"\0")
+    values = list(map(getitem, _ALL, data[:end]))
     netns = []
     for at in _NETNS_AT[:n_netns]:
-        *fields, n_progs = map(getitem, _NETNS, data[at : at + _N_NETNS])
-        at += _N_NETNS
-        progs = [
-            list(map(getitem, _PROGRAM, data[i : i + _N_PROGRAM]))
-            for i in range(at, at + n_progs * _N_PROGRAM, _N_PROGRAM)
-        ]
-        netns.append((fields, progs))
+        progs_at = at + _N_NETNS
+        *fields, n_progs = values[at:progs_at]
+        starts = range(progs_at, progs_at + n_progs * _N_PROGRAM, _N_PROGRAM)
+        netns.append((fields, [values[i : i + _N_PROGRAM] for i in starts]))
     groups = []
     for at in _GROUPS_AT[:n_groups]:
-        *fields, n_slots = map(getitem, _GROUP, data[at : at + _N_GROUP])
-        at += _N_GROUP
-        groups.append((fields, list(map(getitem, _SLOT, data[at : at + n_slots]))))
+        slots_at = at + _N_GROUP
+        *fields, n_slots = values[at:slots_at]
+        groups.append((fields, values[slots_at : slots_at + n_slots]))
     return Raw(
-        list(map(getitem, _HEAD, data[_HEAD_AT:_PACKET_AT])),
-        list(map(getitem, _PACKET, data[_PACKET_AT : _NETNS_AT[0]])),
+        values[_HEAD_AT:_PACKET_AT],
+        values[_PACKET_AT : _NETNS_AT[0]],
         netns,
         groups,
-        [list(map(getitem, _SOCK, data[at : at + SOCK_SIZE])) for at in range(FIXED_SIZE, end, SOCK_SIZE)],
+        [values[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
     )
 
 
@@ -83,10 +77,7 @@ def decode(data: bytes) -> Scenario:
     return tame(draw(data))
 
 
-_INVERSE = [{value: table.index(value) for value in table} for table in _ALL]
-_STATE_AT = list(SOCK).index("state")
-for _table_of_states in _INVERSE[FIXED_SIZE + _STATE_AT :: SOCK_SIZE]:  # a mini socket's state follows from its kind
-    _table_of_states.update(dict.fromkeys(MINI_STATE.values(), 0))
+_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
 
 
 # What may change with the tables as they are: nothing that a valid case holds against a socket.
@@ -105,8 +96,8 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.
 _FIELDS = {
-    "head": (_HEAD_AT, 0, list(HEAD)),
-    "packet": (_PACKET_AT, 0, list(PACKET)),
+    "head": (_HEAD_AT, len(HEAD), list(HEAD)),
+    "packet": (_PACKET_AT, len(PACKET), list(PACKET)),
     "netns": (
         _NETNS_AT[0],
         len(_NETNS),
@@ -156,22 +147,19 @@ def encode(scenario: Scenario) -> bytes:
 
 def near(scenario: Scenario) -> bytes:
     """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy."""
-    v = [0] * SIZE
-    v[:3] = len(scenario.netns), len(scenario.groups), len(scenario.socks)
-    v[_HEAD_AT:_PACKET_AT] = [getattr(scenario, name) for name in HEAD]
-    v[_PACKET_AT : _NETNS_AT[0]] = scenario.packet
-    used = {*range(_NETNS_AT[0])}
+    data = bytearray(FIXED_SIZE + len(scenario.socks) * SOCK_SIZE)
+
+    def write(at: int, values: Iterable[int]) -> None:
+        for i, value in enumerate(values, at):
+            data[i] = _INVERSE[i].get(value, 0)
+
+    write(0, (len(scenario.netns), len(scenario.groups), len(scenario.socks)))
+    write(_HEAD_AT, (getattr(scenario, name) for name in HEAD))
+    write(_PACKET_AT, scenario.packet)
     for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
-        fields = [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)]
-        v[at : at + len(fields)] = fields
-        used.update(range(at, at + len(fields)))
+        write(at, [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)])
     for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
-        fields = [*group[:-1], len(group.slots), *group.slots]
-        v[at : at + len(fields)] = fields
-        used.update(range(at, at + len(fields)))
+        write(at, [*group[:-1], len(group.slots), *group.slots])
     for i, sock in enumerate(scenario.socks):
-        at = FIXED_SIZE + i * SOCK_SIZE
-        v[at : at + SOCK_SIZE] = sock
-        used.update(range(at, at + SOCK_SIZE))
-    data = bytes(_INVERSE[i].get(value, 0) if i in used else 0 for i, value in enumerate(v))
-    return data[: FIXED_SIZE + len(scenario.socks) * SOCK_SIZE]
+        write(FIXED_SIZE + i * SOCK_SIZE, sock)
+    return bytes(data)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from harness.kernel.build import build
 from harness.kernel.closure import Manifest
@@ -17,6 +17,16 @@ from harness.reference import Reference
 
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=200)
+# For mutants of the harness: what fails need not be told well.
+settings.register_profile(
+    "mutants",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 

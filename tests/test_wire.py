@@ -1,6 +1,8 @@
 """The fuzzers' bytes: total, canonical, local, and zeros are the plainest."""
 
+from collections import Counter
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,9 +10,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness import rules, wire
-from harness.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
-from harness.scenario import LEAVE, Group, Netns, Packet, Program, Scenario, Sock
-from harness.wire import FIXED_SIZE, SIZE, SOCK_SIZE, decode, draw, encode, near, put, take
+from harness.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
+from harness.scenario import (
+    KIND_REQUEST,
+    KIND_TIMEWAIT,
+    LEAVE,
+    TCP_LISTEN,
+    TCP_NEW_SYN_RECV,
+    TCP_TIME_WAIT,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+from harness.wire import FIXED_SIZE, FRAME_SIZE, SIZE, SOCK_SIZE, decode, draw, encode, near, other_packet, put, take
 from tests.arbitrary import any_bytes, hostile_scenarios
 
 HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")
@@ -28,6 +43,155 @@ def leaves(value: Any) -> Iterator[int]:
     else:
         for item in value:
             yield from leaves(item)
+
+
+# --- by example: what the properties below say of all bytes, of some that are always the same ---
+
+TABLES = {"head": HEAD, "packet": PACKET, "netns": NETNS, "group": GROUP, "sock": SOCK}
+MOST = {"head": 1, "packet": 1, "netns": 2, "group": 4, "sock": 16}
+DRAWN = [*(Random(i).randbytes(SIZE) for i in range(12)), bytes(SIZE), b"\xff" * SIZE]
+WAIT, REQUEST = Sock(kind=KIND_TIMEWAIT, state=TCP_TIME_WAIT), Sock(kind=KIND_REQUEST, state=TCP_NEW_SYN_RECV)
+
+
+def pool_of(kind: str, name: str) -> Pool:
+    """The pool of a field as wire.put() names it; those of programs and slots end in a number."""
+    if kind in ("netns", "group") and name[-1].isdigit():
+        return SLOT if kind == "group" else PROGRAM[name[:-1]]
+    return TABLES[kind][name]
+
+
+def places() -> list[tuple[str, int, str]]:
+    """All fields of all things, in the order of their bytes."""
+    netns = [*NETNS, *(f"{name}{i}" for i in range(3) for name in PROGRAM)]
+    group = [*GROUP, *(f"slot{i}" for i in range(8))]
+    names = {"head": list(HEAD), "packet": list(PACKET), "netns": netns, "group": group, "sock": list(SOCK)}
+    return [(kind, i, name) for kind, most in MOST.items() for i in range(most) for name in names[kind]]
+
+
+def test_each_field_has_its_byte_in_the_order_of_the_format() -> None:
+    assert len(places()) == SIZE - len(COUNTS)
+    assert len(places()) - 16 * len(SOCK) == FIXED_SIZE - len(COUNTS)
+    assert len(SOCK) == SOCK_SIZE
+    for at, (kind, index, name) in enumerate(places(), start=len(COUNTS)):
+        pool = pool_of(kind, name)
+        for byte in (0, 1, 100, 255):
+            data = with_byte(bytes(SIZE), at, byte)
+            assert take(data, kind, index, name) == wire.value(at, byte)
+            assert wire.value(at, byte) in dict(pool)
+        assert {wire.value(at, byte) for byte in range(256)} == set(dict(pool))
+        for value, _ in pool:
+            data = bytearray(b"\xff") * SIZE
+            put(data, kind, index, name, value)
+            first = next(byte for byte in range(256) if wire.value(at, byte) == value)
+            assert (data[at], wire.byte(at, value)) == (first, first)
+            assert data.count(b"\xff") >= SIZE - 1
+        put(data, kind, index, name, -12345)
+        assert (data[at], wire.byte(at, -12345)) == (0, 0)
+
+
+def test_a_value_has_its_weights_share_of_the_byte_and_the_first_of_the_weightiest_the_rest() -> None:
+    for at, (kind, _, name) in enumerate(places()[: FIXED_SIZE + SOCK_SIZE - len(COUNTS)], start=len(COUNTS)):
+        pool = pool_of(kind, name)
+        total = sum(weight for _, weight in pool)
+        found = [wire.value(at, byte) for byte in range(256)]
+        assert list(dict.fromkeys(found)) == [value for value, _ in pool]
+        wanted = {value: max(1, weight * 256 // total) for value, weight in pool}
+        most = max(wanted, key=lambda value: wanted[value])
+        assert Counter(found) == {**wanted, most: wanted[most] + 256 - sum(wanted.values())}
+
+
+def test_a_value_of_little_weight_has_a_byte_all_the_same() -> None:
+    assert wire._table(((7, 1), (8, 1000), (9, 1))) == (7, *(8,) * 254, 9)
+
+
+def test_a_field_that_is_not_there_has_no_byte() -> None:
+    for kind, name in (("netns", "verdict3"), ("group", "slot8"), ("sock", "slots"), ("head", "saddr")):
+        with pytest.raises(KeyError):
+            take(bytes(SIZE), kind, 0, name)
+
+
+def test_counts_say_how_much_there_is() -> None:
+    for i, (n_netns, n_groups, n_socks) in enumerate([(1, 0, 0), (2, 4, 16), (1, 1, 3), (2, 2, 1)]):
+        data = bytearray(Random(i).randbytes(SIZE))
+        data[:3] = (wire.byte(at, n) for at, n in enumerate((n_netns, n_groups, n_socks)))
+        raw = draw(bytes(data))
+        assert (len(raw.netns), len(raw.groups), len(raw.socks)) == (n_netns, n_groups, n_socks)
+        drawn_as_taken(bytes(data))
+
+
+def test_examples_are_drawn_as_they_are_taken() -> None:
+    for data in DRAWN:
+        drawn_as_taken(data)
+
+
+def test_examples_have_one_encoding_and_need_no_more_bytes() -> None:
+    for data in DRAWN:
+        one_encoding(data)
+        smallest(encode(decode(data)))
+        for size in (0, 2, FIXED_SIZE - 1, FIXED_SIZE, FIXED_SIZE + SOCK_SIZE - 1, SIZE - 1):
+            assert draw(data[:size]) == draw(data[:size].ljust(SIZE, b"\0"))
+        assert draw(data + b"\xff" * 9) == draw(data)
+
+
+def test_a_mini_sockets_state_is_that_of_its_kind_and_has_no_byte() -> None:
+    at = FIXED_SIZE + list(SOCK).index("state")
+    for sock in (WAIT, REQUEST):
+        for i in range(16):
+            data = near(Scenario(hostile=1, socks=(Sock(state=TCP_LISTEN),) * i + (sock,)))
+            assert data[at + i * SOCK_SIZE] == 0
+            assert decode(data).socks[i].state == sock.state
+
+
+def test_near_takes_what_is_in_no_pool_for_the_plainest_and_leaves_what_is_not_there() -> None:
+    strange = Sock(*(12345 + i for i in range(len(Sock._fields))))
+    data = near(Scenario(*range(1001, 1009), packet=Packet(*range(2001, 2017)), socks=(strange, strange)))
+    assert len(data) == FIXED_SIZE + 2 * SOCK_SIZE
+    assert draw(data)._replace(netns=[], groups=[], socks=[]) == draw(bytes(SIZE))._replace(
+        netns=[], groups=[], socks=[]
+    )
+    assert data[3:] == bytes(len(data) - 3)
+    full = Scenario(
+        netns=(Netns(0xFFFFFFFE, 1, 1, 1, 1, (Program(0, 15, 1),) * 3),) * 2,
+        groups=(Group(0xFFFFFFFF, 7, 8, 1, 1, 1, 2, 1, 0, 15, (15,) * 8),) * 4,
+    )
+    raw = draw(near(full))
+    assert raw.netns == [([0xFFFFFFFE, 1, 1, 1, 1], [[0, 15, 1]] * 3)] * 2
+    assert raw.groups == [([0xFFFFFFFF, 7, 8, 1, 1, 1, 2, 1, 0, 15], [15] * 8)] * 4
+    small = near(full._replace(netns=(Netns(progs=(Program(),)),), groups=(Group(slots=(1,)),)))
+    assert draw(small).netns == [([0, 0, 0, 0, 0], [[1, LEAVE, 0]])]
+    assert draw(small).groups == [([1, 0, 0, 0, 0, 0, 0, 0, 1, -1], [1])]
+    plain = bytearray(near(Scenario(groups=(Group(),), netns=(Netns(),))))
+    plain[:3] = bytes(3)
+    assert plain == bytes(FIXED_SIZE)
+
+
+def test_what_has_no_encoding_is_refused() -> None:
+    for case in (Scenario(packet=Packet(dport=81)), Scenario(socks=(Sock(state=TCP_LISTEN),))):
+        with pytest.raises(ValueError, match="no wire format: a value is in no pool, or decoding would tame it"):
+            encode(case)
+
+
+def test_another_packet_is_for_the_same_tables() -> None:
+    pools_of = [HEAD[name] for name in ("hash_secret", "ehash_size", "lhash2_size", "cpu")]
+    pools_of += [PACKET[name] for name in Packet._fields[:7]]
+    assert len(pools_of) == FRAME_SIZE
+    for data in DRAWN:
+        case = decode(data)
+        for i, pool in enumerate(pools_of):
+            for byte in (0, 128, 220, 255):
+                got = other_packet(case, with_byte(bytes(FRAME_SIZE), i, byte))
+                values = [values[0][0] for values in pools_of]
+                values[i] = drawn(pool, byte) or (HERE if i == 5 else 0)
+                head = (*values[:3], case.ehash_nulls_xor, values[3], *case[5:8])
+                packet = Packet(*values[4:], *case.packet[7:])
+                assert got == Scenario(*head, packet, *case[9:])
+                assert all(one is other for one, other in zip(got[9:], case[9:], strict=True))
+
+
+def drawn(pool: Pool, byte: int) -> int:
+    """What a byte means in a table of this pool: any place of the format with that pool tells."""
+    at = next(at for at, place in enumerate(places(), start=len(COUNTS)) if pool_of(place[0], place[2]) is pool)
+    return wire.value(at, byte)
 
 
 # --- total ---
@@ -55,6 +219,10 @@ def test_the_same_bytes_mean_the_same(data: bytes) -> None:
 
 @given(any_bytes)
 def test_a_scenario_has_one_encoding_that_means_it(data: bytes) -> None:
+    one_encoding(data)
+
+
+def one_encoding(data: bytes) -> None:
     case = decode(data)
     canonical = encode(case)
     assert decode(canonical) == case
@@ -64,7 +232,10 @@ def test_a_scenario_has_one_encoding_that_means_it(data: bytes) -> None:
 
 @given(any_bytes)
 def test_no_byte_of_an_encoding_can_be_smaller(data: bytes) -> None:
-    canonical = encode(decode(data))
+    smallest(encode(decode(data)))
+
+
+def smallest(canonical: bytes) -> None:
     for at, byte in enumerate(canonical):
         if byte:
             assert draw(with_byte(canonical, at, byte - 1)) != draw(canonical)
@@ -129,9 +300,6 @@ def test_near_keeps_counts_and_all_values_that_are_in_their_pools(case: Scenario
 
 # --- fields by name ---
 
-TABLES = {"head": HEAD, "packet": PACKET, "netns": NETNS, "group": GROUP, "sock": SOCK}
-MOST = {"head": 1, "packet": 1, "netns": 2, "group": 4, "sock": 16}
-
 
 @given(whole, st.sampled_from(sorted(TABLES)), st.data())
 def test_what_is_put_into_a_field_is_taken_from_it_and_nothing_else_moves(
@@ -150,6 +318,10 @@ def test_what_is_put_into_a_field_is_taken_from_it_and_nothing_else_moves(
 
 @given(whole)
 def test_a_field_is_taken_as_it_is_drawn(data: bytes) -> None:
+    drawn_as_taken(data)
+
+
+def drawn_as_taken(data: bytes) -> None:
     raw = draw(data)
     for i, fields in enumerate(raw.socks):
         assert [take(data, "sock", i, name) for name in SOCK] == fields

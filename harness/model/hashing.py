@@ -5,18 +5,21 @@ _GOLDEN = 0xDEADBEEF
 
 
 def _rotate(word: int, bits: int) -> int:
-    return ((word << bits) | (word >> (32 - bits))) & _M
+    word &= _M  # what is above it is nobody's: sums, xors and shifts to the left carry nothing down
+    return word << bits | word >> (32 - bits)
 
 
 def jhash_3words(a: int, b: int, c: int, initval: int) -> int:
-    """lookup3's hash of three 32-bit words. The length goes into the start value, in bytes: 12 here."""
-    start = (_GOLDEN + 12 + initval) & _M
-    a, b, c = (a + start) & _M, (b + start) & _M, (c + start) & _M
+    """lookup3's hash of three 32-bit words, the lower 32 bits of what is returned. The length goes into the start value,
+    in bytes: 12 here.
+    """
+    start = _GOLDEN + 12 + initval
+    a, b, c = a + start, b + start, c + start
     for bits_b, bits_c, bits_a in ((14, 11, 25), (16, 4, 14)):
-        c = ((c ^ b) - _rotate(b, bits_b)) & _M
-        a = ((a ^ c) - _rotate(c, bits_c)) & _M
-        b = ((b ^ a) - _rotate(a, bits_a)) & _M
-    return ((c ^ b) - _rotate(b, 24)) & _M
+        c = (c ^ b) - _rotate(b, bits_b)
+        a = (a ^ c) - _rotate(c, bits_c)
+        b = (b ^ a) - _rotate(a, bits_a)
+    return (c ^ b) - _rotate(b, 24)
 
 
 def _big_endian_word(value: int) -> int:
@@ -24,19 +27,17 @@ def _big_endian_word(value: int) -> int:
     return int.from_bytes(value.to_bytes(4, "big"), "little")
 
 
-def inet_ehashfn(
-    secret: int, hash_mix: int, laddr: int, lport: int, faddr: int, fport: int, lport_added: bool = False
-) -> int:
+def inet_ehashfn(key: int, laddr: int, lport: int, faddr: int, fport: int, lport_added: bool) -> int:
     """net/ipv4/inet_hashtables.c inet_ehashfn(): the hash of a connection, seen from its local end.
 
     Addresses and ports are in host order here. The kernel hashes them as they lie in the packet, but for the local
-    port, which it has in host order already, in the upper half of the third word. Keyed by the boot's secret and the
-    namespace's hash_mix. With the rule `lport_added` the local port is not hashed, but added to the hash.
+    port, which it has in host order already, in the upper half of the third word. The `key` is the boot's secret
+    and the namespace's hash_mix, added up. With the rule `lport_added` the local port is not hashed, but added to the
+    hash.
     """
     fport_raw = (fport & 0xFF) << 8 | fport >> 8
-    ports, added = (fport_raw, lport) if lport_added else ((lport << 16 | fport_raw) & _M, 0)
-    hashed = jhash_3words(_big_endian_word(laddr), _big_endian_word(faddr), ports, secret + hash_mix)
-    return (hashed + added) & _M
+    ports, added = (fport_raw, lport) if lport_added else (lport << 16 | fport_raw, 0)
+    return (jhash_3words(_big_endian_word(laddr), _big_endian_word(faddr), ports, key) + added) & _M
 
 
 def reciprocal_scale(value: int, buckets: int) -> int:

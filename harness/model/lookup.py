@@ -42,6 +42,11 @@ def inet_lookup(state: State) -> int:
     return chosen
 
 
+_RULES, _CONFIG = Rules(), Config()
+# What the caller finds in tables that are not those of the packet's namespace: nobody there is of that namespace.
+_EMPTY = Tables((), _CONFIG)
+
+
 class Model:
     """The oracle that states the rules: those of the kernel that it is compared with, in the configuration in which it
     was built; by default Linux 6.12 as distributions build it.
@@ -49,10 +54,10 @@ class Model:
 
     name = "model"
 
-    def __init__(self, rules: Rules | None = None, config: Config | None = None) -> None:
-        self.rules = rules or Rules()
-        self.config = config or Config()
-        self._tables = Tables(Scenario(), self.config)
+    def __init__(self, rules: Rules = _RULES, config: Config = _CONFIG) -> None:
+        self.rules = rules
+        self.config = config
+        self._tables = _EMPTY
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `harness.rules`)."""
@@ -66,10 +71,10 @@ class Model:
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
-        if tables.socks is not scenario.socks or tables.netns is not scenario.netns:  # else: another packet for them
-            tables = self._tables = Tables(scenario, self.config)
-        state = State(scenario, tables, self.rules, self.config)
-        state.steps = steps
+        if tables.socks is not scenario.socks:  # else: another packet for them
+            tables = self._tables = Tables(scenario.socks, self.config)
+        foreign = scenario.foreign_hashinfo and not self.rules.own_tables
+        state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
         try:
             chosen = inet_lookup_skb(state)
         except Stuck:
@@ -86,7 +91,7 @@ class Model:
             freed=state.freed,
             refcnt=tuple(state.refcnt),
             listener=tuple(state.listener),
-            warns=tuple(sorted(state.warns)),
+            warns=tuple(state.warns),
             shown=tuple(state.shown),
             via=tuple(state.via) or ("none",),
         )

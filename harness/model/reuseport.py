@@ -18,10 +18,8 @@ def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
     chosen = NONE
     if state.socks[index].reuseport:
         packet = state.packet
-        phash = inet_ehashfn(
-            *(state.scenario.hash_secret, state.netns.hash_mix, daddr, packet.dport, packet.saddr, packet.sport),
-            lport_added=state.rules.lport_added,
-        )
+        key = state.scenario.hash_secret + state.netns.hash_mix
+        phash = inet_ehashfn(key, daddr, packet.dport, packet.saddr, packet.sport, state.rules.lport_added)
         chosen = reuseport_select_sock(state, index, phash)
         state.note("reuseport_select_sock", index, phash, chosen)
     state.note("inet_lookup_reuseport", index, chosen)

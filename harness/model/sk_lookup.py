@@ -31,7 +31,8 @@ def bpf_sk_lookup_run_v4(state: State) -> tuple[int, int]:
     program passes and leaves a socket chosen. A choice wins over any drop; without one, a single drop drops.
     """
     packet, number = state.packet, state.packet.netns
-    chosen, no_reuseport, dropped = NONE, 0, False
+    chosen, no_reuseport = NONE, 0
+    dropped = False
     if not state.netns.run_array:
         return NONE, 0
     for i, program in enumerate(state.netns.progs):

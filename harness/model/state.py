@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DROP = -4
 
 
+# The namespace of all sockets where there is but one (without CONFIG_NET_NS).
+ONE = 0
+
+
 class Stuck(Exception):
     """The walk never ends: an end mark or a node is wrong and nobody will mend it."""
 
@@ -46,7 +50,9 @@ class State:
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
     )
 
-    def __init__(self, scenario: Scenario, tables: "Tables", rules: Rules, config: Config) -> None:
+    def __init__(
+        self, scenario: Scenario, tables: "Tables", rules: Rules, config: Config, steps: list[Step] | None
+    ) -> None:
         self.tables = tables
         self.rules = rules
         self.config = config
@@ -59,21 +65,20 @@ class State:
         self.netns = scenario.netns[packet.netns]
         # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
         self.dif = packet.rt_iif or packet.skb_iif
-        # Which of the two sets of tables is searched: the namespace's, or somebody else's if the caller may pass them.
-        self.foreign = 0 if rules.own_tables else scenario.foreign_hashinfo
-        table, netns = tables.place(packet.netns)
-        self.place = (table ^ self.foreign, netns)
-        self.refcounted = 0
+        # Whether the tables are somebody else's, where the caller may pass them.
+        self.foreign = scenario.foreign_hashinfo and not rules.own_tables
+        self.place = packet.netns if config.net_ns else ONE
+        self.refcounted: int  # skb_steal_sock() writes it, first of all
         self.skb_sk = packet.sk
         self.destructor = packet.destructor
         self.data_len = packet.data_len
         self.freed = 0
         self.refcnt = [sock.refcnt for sock in socks]
-        self.listener = [sock.listener if sock.kind == 1 else -1 for sock in socks]
+        self.listener = [sock.listener for sock in socks]
         self.warns: list[str] = []
         self.shown: list[tuple[int, ...]] = []
         self.via: list[str] = []
-        self.steps: list[Step] | None = None
+        self.steps = steps
 
     def note(self, function: str, *values: int) -> None:
         """A kernel function returns; told to whoever wants to follow the steps (see harness/steps.py)."""
@@ -81,6 +86,5 @@ class State:
             self.steps.append(Step(function, values))
 
     def warn(self, function: str) -> None:
-        """A WARN_ON_ONCE() of `function`: it is noted once."""
-        if function not in self.warns:
-            self.warns.append(function)
+        """A WARN_ON_ONCE() of `function`; no lookup comes to those of two functions."""
+        self.warns.append(function)

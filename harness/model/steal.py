@@ -6,8 +6,6 @@ from harness.scenario import (
     DESTRUCTOR_NONE,
     IPPROTO_TCP,
     IPPROTO_UDP,
-    KIND_FULL,
-    KIND_REQUEST,
     NONE,
     PFREE,
     TCP_CLOSE,
@@ -27,7 +25,7 @@ def inet_steal_sock(state: State) -> int:
     if index == NONE:
         return NONE
     sock = state.socks[index]
-    if not assigned or sock.kind != KIND_FULL:
+    if not assigned:
         return index
     listening = {IPPROTO_TCP: TCP_LISTEN, IPPROTO_UDP: TCP_CLOSE}.get(sock.protocol)
     if sock.state != listening:
@@ -45,7 +43,7 @@ def skb_steal_sock(state: State) -> int:
     """include/net/request_sock.h skb_steal_sock(), in sock.h before 6.9: who owns the socket from now on.
 
     - Not assigned by BPF (the destructor tells): the sk_buff held a reference, and the caller takes it over.
-    - Assigned: full sockets that are freed by RCU come without a reference, all others with one.
+    - Assigned: sockets that are freed by RCU, which only full ones are, come without a reference, all others with one.
     - Assigned, and a request whose SYN cookie BPF has validated (with the rule `syncookie`, and CONFIG_SYN_COOKIES):
       the caller gets the request's listener, without a reference. The request loses its listener and stays on the
       sk_buff, which is the caller's to free.
@@ -65,12 +63,12 @@ def _take(state: State) -> int:
     sock = state.socks[index]
     if state.destructor != PFREE:
         state.refcounted = 1
-    elif state.rules.syncookie and state.config.syn_cookies and sock.kind == KIND_REQUEST and sock.syncookie:
+    elif state.rules.syncookie and state.config.syn_cookies and sock.syncookie:
         listener = state.listener[index]
         state.listener[index] = NONE
         return listener
     else:
-        state.refcounted = int(sock.kind != KIND_FULL or not sock.rcu_free)
+        state.refcounted = int(not sock.rcu_free)
         state.note("sk_is_refcounted", index, state.refcounted)
     state.skb_sk = NONE
     state.destructor = DESTRUCTOR_NONE

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.config import Config
 from harness.model.reuseport import inet_lookup_reuseport
 from harness.model.sk_lookup import inet_lookup_run_sk_lookup
-from harness.model.state import State, Stuck
+from harness.model.state import ONE, State, Stuck
 from harness.scenario import (
     AF_INET,
     AF_INET6,
@@ -17,7 +17,6 @@ from harness.scenario import (
     NONE,
     REFCOUNT_SATURATED,
     STAYS,
-    Scenario,
     Sock,
 )
 
@@ -34,12 +33,12 @@ def inet_lookup_established(state: State) -> int:
     chain, sends the walk back to the start, each time. Without the rule `unhashed_check` nobody sees that a match left.
     """
     packet, checked = state.packet, state.rules.unhashed_check
-    connection = (*state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    connection = (state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
     chain = state.tables.connections.get(connection, ())
     while (index := _first_match(state, chain)) != NONE:
         sock = state.socks[index]
         taken = refcount_inc_not_zero(state, index)
-        if taken and sock.race == LEAVES and state.refcnt[index] <= INT_MAX:
+        if taken and sock.race == LEAVES and state.refcnt[index] != REFCOUNT_SATURATED:
             state.refcnt[index] -= 1  # the table's own reference
         state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
         if not taken:
@@ -59,9 +58,8 @@ def inet_lookup_established(state: State) -> int:
 
 def _look_again(state: State, index: int) -> None:
     """inet_match() a second time, now that the socket is held; another connection's has nothing to note."""
-    if state.steps is not None:
-        inet_sk_bound_dev_eq(state, state.socks[index])
-        state.note("inet_match", index, 1)
+    inet_sk_bound_dev_eq(state, state.socks[index])
+    state.note("inet_match", index, 1)
 
 
 def _first_match(state: State, chain: Sequence[int]) -> int:
@@ -90,13 +88,9 @@ def refcount_inc_not_zero(state: State, index: int) -> bool:
 
 def sock_gen_put(state: State, index: int) -> None:
     """sock_gen_put(): gives a reference back; whose last one it was is freed. A pinned count stays pinned."""
-    count = state.refcnt[index]
-    if count > INT_MAX:
-        state.refcnt[index] = REFCOUNT_SATURATED
-        state.warn("refcount_warn_saturate")
-    else:
-        state.refcnt[index] = count - 1
-        state.freed |= (count == 1) << index
+    if state.refcnt[index] != REFCOUNT_SATURATED:
+        state.refcnt[index] -= 1
+        state.freed |= (not state.refcnt[index]) << index
     state.note("sock_gen_put", index, state.refcnt[index])
 
 
@@ -133,16 +127,15 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     """
     best, best_score = NONE, 0
     packet = state.packet
-    for index in state.tables.listeners.get((*state.place, daddr, packet.dport), ()):
+    for index in state.tables.listeners.get((state.place, daddr, packet.dport), ()):
         score = compute_score(state, state.socks[index])
         state.note("compute_score", index, score)
         if score > best_score:
-            before = len(state.via)
             state.via.append(via)
             member = inet_lookup_reuseport(state, index, daddr)
             if member != NONE:
                 return member
-            del state.via[before:]
+            state.via.pop()
             best, best_score = index, score
     if best != NONE:
         state.via.append(via)
@@ -176,33 +169,29 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
 class Tables:
     """Who can be found by what, in the order in which the kernel meets them.
 
-    `connections`: (table, netns, daddr, rcv_saddr, dport, num) of a socket in ehash; `listeners`: (table, netns,
-    rcv_saddr, num) of one in lhash2; each gives indices of sockets, first met first. Sockets lie in the tables that
-    their namespace uses. The kernel's buckets hold others as well: they match nothing, and are not met here.
+    `connections`: (netns, daddr, rcv_saddr, dport, num) of a socket in ehash; `listeners`: (netns, rcv_saddr, num) of
+    one in lhash2; each gives indices of sockets, first met first. The kernel's buckets hold others as well: they match
+    nothing, and are not met here. Nor does it matter which namespaces share their tables.
     """
 
-    def __init__(self, scenario: Scenario, config: Config) -> None:
-        self.socks, self.netns = scenario.socks, scenario.netns
-        self._net_ns = config.net_ns
+    def __init__(self, socks: tuple[Sock, ...], config: Config) -> None:
+        self.socks = socks
         connections: dict[tuple[int, ...], list[int]] = {}
         heads: dict[tuple[int, ...], list[int]] = {}
         tails: dict[tuple[int, ...], list[int]] = {}
-        for index, sock in enumerate(scenario.socks):
+        for index, sock in enumerate(socks):
+            netns = sock.netns if config.net_ns else ONE
             if sock.hashed == EHASH:
                 # inet_ehash_insert(): at the head of its chain. The kernel compares hashes before all else.
                 if sock.hash_kind != HASH_WRONG:
-                    connection = (*self.place(sock.netns), sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
+                    connection = (netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
                     connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
                 # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
                 # all others, so that AF_INET is met before them; this side is only there with CONFIG_IPV6.
                 side = tails if config.ipv6 and sock.family == AF_INET6 and sock.reuseport else heads
-                side.setdefault((*self.place(sock.netns), sock.rcv_saddr, sock.num), []).append(index)
+                side.setdefault((netns, sock.rcv_saddr, sock.num), []).append(index)
         self.connections = {key: indices[::-1] for key, indices in connections.items()}
         self.listeners = {key: indices[::-1] for key, indices in heads.items()}
         for key, indices in tails.items():
             self.listeners.setdefault(key, []).extend(indices)
-
-    def place(self, netns: int) -> tuple[int, int]:
-        """(table, netns) of the sockets of a namespace; without CONFIG_NET_NS there is one of each."""
-        return (self.netns[netns].own_hashinfo, netns) if self._net_ns else (0, 0)

@@ -31,12 +31,18 @@ FIRST, LATER = "the corpus", "fuzzing"
 @dataclass(frozen=True)
 class Fate:
     """What became of a mutant: killed by `by` ("" for a survivor), `cases` in the order of the corpus, or of each seed
-    that killed it; `reached` by any case at all.
+    that killed it; `reached` by any case at all; `how` it was killed, where somebody can tell.
     """
 
     by: str = ""
     cases: tuple[int, ...] = ()
     reached: bool = False
+    how: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody saw the difference."""
+        return bool(self.by)
 
 
 class Mutated:

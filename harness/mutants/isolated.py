@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +18,24 @@ class Died(Exception):
         self.signal = number
 
 
-def _start(work: Callable[[], Any], seconds: int) -> tuple[int, int]:
+_MEMORY = 2 << 30  # bytes that a child may have beside what its parent has
+
+
+def _limit(cpu_seconds: float) -> None:
+    """CPU time, so that a busy machine does not kill; much more of real time; and memory."""
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)
+    signal.setitimer(signal.ITIMER_REAL, 20 * cpu_seconds)
+    with open("/proc/self/statm") as file:  # noqa: PTH123 - read in a child that does little else
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, now + _MEMORY))
+
+
+def _start(work: Callable[[], Any], seconds: int, cpu_seconds: float) -> tuple[int, int]:
     """Fork a child that does the work and writes its answer: (its number, where to read)."""
     reading, writing = os.pipe()
     sys.stdout.flush()
+    sys.stderr.flush()
     child = os.fork()
     if child:
         os.close(writing)
@@ -30,7 +45,10 @@ def _start(work: Callable[[], Any], seconds: int) -> tuple[int, int]:
         os.close(reading)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.alarm(seconds)
+        if cpu_seconds:
+            _limit(cpu_seconds)
+        else:
+            signal.alarm(seconds)
         with os.fdopen(writing, "wb") as answer:
             pickle.dump(work(), answer)
         status = 0
@@ -39,10 +57,10 @@ def _start(work: Callable[[], Any], seconds: int) -> tuple[int, int]:
 
 
 def each(
-    work: Callable[[Any], Any], things: Sequence[Any], jobs: int = 0, seconds: int = 60
+    work: Callable[[Any], Any], things: Sequence[Any], jobs: int = 0, seconds: int = 60, cpu_seconds: float = 0
 ) -> Iterator[tuple[Any, Any]]:
     """(thing, work(thing)) of each thing as they come, `jobs` children at a time (0: one per processor); a child that
-    dies, raises, or takes more than `seconds` answers with Died.
+    dies, raises, or takes more than `seconds` (or than `cpu_seconds` of its own, if these are given) answers with Died.
     """
     waiting = list(reversed(things))
     running: dict[int, tuple[int, Any, bytearray]] = {}
@@ -51,7 +69,7 @@ def each(
             while waiting or running:
                 while waiting and len(running) < (jobs or os.cpu_count() or 1):
                     thing = waiting.pop()
-                    child, reading = _start(lambda thing=thing: work(thing), seconds)  # type: ignore[misc]
+                    child, reading = _start(lambda thing=thing: work(thing), seconds, cpu_seconds)  # type: ignore[misc]
                     running[reading] = (child, thing, bytearray())
                     selector.register(reading, EVENT_READ)
                 for key, _ in selector.select():
@@ -67,7 +85,7 @@ def each(
                     if status:
                         yield thing, Died(os.WTERMSIG(status))
                     else:
-                        yield thing, pickle.loads(answer)  # noqa: S301  our own child wrote it
+                        yield thing, pickle.loads(answer)  # noqa: S301 - our own child wrote it
         finally:
             for reading, (child, _, _) in running.items():
                 os.kill(child, signal.SIGKILL)

@@ -1,0 +1,49 @@
+"""How much of the model the kept cases run through: every line and every branch, or what is missing."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import harness.model
+from harness.errors import CannotRun
+from harness.scenario import Scenario
+
+MODEL = Path(harness.model.__file__).parent
+
+
+def measure(scenarios: Iterable[Scenario]) -> list[str]:
+    """What of the model no scenario reaches, "file:line" or "file:from -> to" (a negative end leaves the function).
+
+    Raises CannotRun without coverage.py.
+    """
+    try:
+        from coverage import Coverage
+    except ImportError as error:
+        raise CannotRun("coverage.py is not installed: pip install 'coverage>=7.10'") from error
+    counted = Coverage(branch=True, data_file=None, config_file=False, include=[f"{MODEL}/*"])
+    ours = {name: module for name, module in sys.modules.items() if f"{name}.".startswith("harness.model.")}
+    for name in ours:
+        del sys.modules[name]
+    try:
+        counted.start()
+        model = import_module("harness.model").Model()
+        for scenario in scenarios:
+            model.run(scenario)
+            model.trace(scenario)
+    finally:
+        counted.stop()
+        sys.modules.update(ours)
+        harness.model = ours["harness.model"]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "coverage.json"
+        counted.json_report(outfile=str(report))
+        files = json.loads(report.read_text())["files"]
+    found = []
+    for file, data in sorted(files.items()):
+        name = Path(file).name
+        found += [f"{name}:{line}" for line in data["missing_lines"]]
+        found += [f"{name}:{start} -> {end}" for start, end in data["missing_branches"]]
+    return found

@@ -10,16 +10,14 @@ def _rotate(word: int, bits: int) -> int:
 
 
 def jhash_3words(a: int, b: int, c: int, initval: int) -> int:
-    """lookup3's hash of three 32-bit words, the lower 32 bits of what is returned. The length goes into the start value,
-    in bytes: 12 here.
-    """
+    """lookup3's hash of three 32-bit words. The length goes into the start value, in bytes: 12 here."""
     start = _GOLDEN + 12 + initval
     a, b, c = a + start, b + start, c + start
     for bits_b, bits_c, bits_a in ((14, 11, 25), (16, 4, 14)):
         c = (c ^ b) - _rotate(b, bits_b)
         a = (a ^ c) - _rotate(c, bits_c)
         b = (b ^ a) - _rotate(a, bits_a)
-    return (c ^ b) - _rotate(b, 24)
+    return ((c ^ b) - _rotate(b, 24)) & _M
 
 
 def _big_endian_word(value: int) -> int:
@@ -36,8 +34,9 @@ def inet_ehashfn(key: int, laddr: int, lport: int, faddr: int, fport: int, lport
     hash.
     """
     fport_raw = (fport & 0xFF) << 8 | fport >> 8
-    ports, added = (fport_raw, lport) if lport_added else (lport << 16 | fport_raw, 0)
-    return (jhash_3words(_big_endian_word(laddr), _big_endian_word(faddr), ports, key) + added) & _M
+    ports = fport_raw if lport_added else lport << 16 | fport_raw
+    hashed = jhash_3words(_big_endian_word(laddr), _big_endian_word(faddr), ports, key)
+    return (hashed + lport) & _M if lport_added else hashed
 
 
 def reciprocal_scale(value: int, buckets: int) -> int:

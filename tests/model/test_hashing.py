@@ -86,4 +86,4 @@ def test_the_model_hashes_any_packet_as_the_judge_does(
 ) -> None:
     packet = Packet(saddr=saddr, sport=sport, dport=dport)
     case = scenario(packet=packet, hash_secret=secret, netns=(Netns(hash_mix=mix),))
-    assert hashing.inet_ehashfn(secret + mix, HERE, dport, saddr, sport) == hash_of(case, HERE)
+    assert hashing.inet_ehashfn(secret + mix, HERE, dport, saddr, sport, False) == hash_of(case, HERE)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from harness import bench as benchmark
-from harness import config, epochs, extract_report, keeping, known, replaying
+from harness import config, epochs, extract_report, keeping, known, model_coverage, replaying
 from harness import coverage as covering
 from harness import doctor as examination
 from harness import explain as explaining
@@ -264,8 +264,8 @@ def extract(arguments: argparse.Namespace) -> int:
 
 
 def coverage(arguments: argparse.Namespace) -> int:
-    """Count which lines and branches of the kernel's text the corpus alone reaches, and then random cases. HTML pages
-    are written to the build folder.
+    """Count which lines and branches of the kernel's text and of the model the corpus alone reaches, and which of the
+    kernel's random cases do. HTML pages are written to the build folder.
     """
     made_for_it = made(arguments.kernel, "coverage")
     say("the corpus")
@@ -273,6 +273,13 @@ def coverage(arguments: argparse.Namespace) -> int:
     result = covering.summary(covering.spots(made_for_it, files), covering.excused())
     page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
     covering.show(console, result, f"Linux {made_for_it.tree.version}, the corpus")
+    say("the model")
+    cases = of_model.cases()
+    result["model"] = model_coverage.measure((case.scenario, case.rules, case.config) for case in cases)
+    for place in result["model"]:
+        console.print(f"not reached in the model: {place}", markup=False, soft_wrap=True)
+    missed = len(result["model"])
+    console.print(f"The corpus reaches {f'all but {missed}' if missed else 'all'} lines and branches of the model.")
     if arguments.cases:
         say(f"{arguments.cases:,} random cases")
         by_chance = covering.counts(made_for_it, "random", str(arguments.cases))
@@ -284,7 +291,7 @@ def coverage(arguments: argparse.Namespace) -> int:
             console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print(f"pages: {page}", markup=False, soft_wrap=True)
     write_json(arguments.json, result)
-    return AGREED if result["good"] else MISMATCH
+    return AGREED if result["good"] and not missed else MISMATCH
 
 
 def mutants(arguments: argparse.Namespace) -> int:

@@ -8,14 +8,17 @@ from importlib import import_module
 from pathlib import Path
 
 import harness.model
+from harness.config import Config
+from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.scenario import Scenario
 
 MODEL = Path(harness.model.__file__).parent
 
 
-def measure(scenarios: Iterable[Scenario]) -> list[str]:
-    """What of the model no scenario reaches, "file:line" or "file:from -> to" (a negative end leaves the function).
+def measure(cases: Iterable[tuple[Scenario, Rules, Config]]) -> list[str]:
+    """What of the model no case reaches, "file:line" or "file:from -> to" (a negative end leaves the function). A case
+    is a scenario, and the kernel's rules and configuration that the model follows.
 
     Raises CannotRun without coverage.py.
     """
@@ -29,8 +32,9 @@ def measure(scenarios: Iterable[Scenario]) -> list[str]:
         del sys.modules[name]
     try:
         counted.start()
-        model = import_module("harness.model").Model()
-        for scenario in scenarios:
+        loaded = import_module("harness.model").Model
+        for scenario, rules, config in cases:
+            model = loaded(rules, config)
             model.run(scenario)
             model.trace(scenario)
     finally:

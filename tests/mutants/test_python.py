@@ -254,8 +254,8 @@ def test_the_corpus_leaves_no_mutant_of_the_model_unjudged(cases):
 
 def test_the_corpus_runs_through_all_of_the_model(cases):
     pytest.importorskip("coverage")
-    assert model_coverage.measure(case.scenario for case in cases) == []
-    some = model_coverage.measure([Scenario()])
+    assert model_coverage.measure((case.scenario, case.rules, case.config) for case in cases) == []
+    some = model_coverage.measure([(Scenario(), Rules(), Config())])
     assert "reuseport.py:83" in some or any(line.startswith("reuseport.py:") for line in some)
     assert any(" -> " in line for line in some)
     assert sys.modules["harness.model"].Model is Model

@@ -516,11 +516,20 @@ static struct inet_hashinfo *hashinfo_of_caller(void)
 /* The call, with the arguments that this kernel's root has (harness/kernel/build.py defines HAVE_...). */
 static struct sock *call_root(bool *refcounted)
 {
-	return __inet_lookup_skb(
+	const __be16 sport = htons(in->packet.sport), dport = htons(in->packet.dport);
+	struct sock *sk;
 #ifdef HAVE_HASHINFO_ARGUMENT
-		hashinfo_of_caller(),
+	struct inet_hashinfo *hashinfo = hashinfo_of_caller();
 #endif
-		&arena.skb, in->packet.doff, htons(in->packet.sport), htons(in->packet.dport), in->packet.sdif, refcounted);
+
+	reference_mutant = mutant;
+	sk = __inet_lookup_skb(
+#ifdef HAVE_HASHINFO_ARGUMENT
+		hashinfo,
+#endif
+		&arena.skb, in->packet.doff, sport, dport, in->packet.sdif, refcounted);
+	reference_mutant = 0;
+	return sk;
 }
 
 /* For the benchmark of big tables: the case, and a crowd that has nothing to do with it, half connected, half listening. */
@@ -567,9 +576,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
 	reference_mutant = 0;
 	fill();
-	reference_mutant = mutant;
 	sk = call_root(&refcounted.value);
-	reference_mutant = 0;
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);
 }

@@ -158,9 +158,12 @@ def hunt(
     alive = [number for number, fate in fates.items() if not fate.by]
     results: dict[int, list[int]] = {number: [] for number in alive}
     examples: dict[int, Scenario] = {}
-    for seed in range(1, seeds + 1):
-        tell(f"{len(alive)} mutants, seed {seed} of {seeds}")
-        for number, (count, scenario) in found.fuzz(alive, seed, cases).items():
+    tell(f"{len(alive)} mutants are left: {seeds} seeds of {cases:,} random cases")
+    answers = dict(each(lambda seed: found.fuzz(alive, seed, cases), range(1, seeds + 1), seconds=3600))
+    for seed, answer in sorted(answers.items()):
+        if isinstance(answer, Died):
+            raise CannotRun(f"fuzzing of mutants died with seed {seed}")
+        for number, (count, scenario) in sorted(answer.items()):
             results[number].append(count)
             examples.setdefault(number, scenario)
     killed = {n: Fate(LATER, tuple(sorted(counts)), True) for n, counts in results.items() if counts}

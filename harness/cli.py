@@ -38,7 +38,7 @@ from harness.scenario import Scenario
 from harness.supervise import supervise
 from harness.text import dump, load
 from harness.triage import triage
-from harness.worker import Job
+from harness.worker import Job, Subject
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
 console = Console(highlight=False)
@@ -117,10 +117,8 @@ def fuzz(arguments: argparse.Namespace) -> int:
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
     job = Job(
-        tree=str(reference.tree.path),
-        version=reference.tree.version,
-        origin_of_tree=reference.tree.origin,
-        kernel_argument=kernel,
+        subjects=[Subject.of(reference, os.environ.get("EPOCH", ""))],
+        again=f"replay --kernel {kernel}",
         variant=reference.variant,
         engine=engine,
         seed=seed,
@@ -129,8 +127,6 @@ def fuzz(arguments: argparse.Namespace) -> int:
         findings=str(arguments.findings),
         in_flight="",
         arguments=tuple(arguments.flags),
-        epoch=os.environ.get("EPOCH", ""),
-        config=str(reference.config),
     )
     first, *notes = told(reference)
     for line in (first, *notes):
@@ -140,7 +136,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         total = supervise(job, reference.closure, live.message)
     if total["mismatches"]:
         say("reducing what was found (Ctrl-C to leave it as it is)")
-        reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), kernel, say)
+        reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
         total["mismatches"] = triage(
             total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
         )
@@ -205,7 +201,8 @@ def reduce(arguments: argparse.Namespace) -> int:
         write_whole(out, dump(small))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
-    console.print(reducer.report(out, small, mismatch, build, asked(arguments.kernel)), markup=False, soft_wrap=True)
+    again = f"replay --kernel {asked(arguments.kernel)}"
+    console.print(reducer.report(out, small, mismatch, [build], again), markup=False, soft_wrap=True)
     console.print(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
     counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
     steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}

@@ -20,6 +20,7 @@ from harness import config, epochs, extract_report, keeping, known, replaying, t
 from harness import coverage as covering
 from harness import difference as differing
 from harness import doctor as examination
+from harness import drift as drifting
 from harness import explain as explaining
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
@@ -208,7 +209,7 @@ def diff(arguments: argparse.Namespace) -> int:
     changed = texts.changes(builds[0].kernel, builds[1].kernel)
     if arguments.paths:
         return _diff_of_files(arguments, sides, again)
-    texts.show(console, changed)
+    texts.show_changes(console, changed)
     seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(4), "little")
     job = Job(
         subjects=[Subject.of(made_for_it, epoch="text") for made_for_it in builds],
@@ -260,6 +261,28 @@ def _diff_of_files(arguments: argparse.Namespace, sides: Callable[[str], tuple[B
             console.print(text, markup=False, soft_wrap=True, end="")
     write_json(arguments.json, {"cases": told_of})
     return MISMATCH if any(case["difference"] and not case["alike"] for case in told_of) else AGREED
+
+
+def drift(arguments: argparse.Namespace) -> int:
+    """Hold the text of a kernel's lookup against the record of another: new, gone and changed definitions, rules, and
+    names that nothing here has an answer to. Nothing is built.
+    """
+    before = None if arguments.record else drifting.load(arguments.against)
+    tree, now = drifting.record_of(arguments.kernel, say)
+    console.print(f"Linux {tree.version} ({tree.origin}), {epochs.told(now.rules)}", markup=False, soft_wrap=True)
+    for line in epochs.doubts(now.rules, tree.version):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    if before is None:
+        drifting.write(now, arguments.against)
+        console.print(
+            f"{len(now.definitions)} definitions recorded in {arguments.against}", markup=False, soft_wrap=True
+        )
+        return AGREED
+    found = drifting.drift(before, now)
+    found.show(console, before.version)
+    versions = {"version": tree.version, "record": before.version, "rules_now": epochs.data(now.rules)}
+    write_json(arguments.json, {**versions, **found.data()})
+    return MISMATCH if found else AGREED
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -456,9 +479,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Any, text: str, one_kernel: bool = True) -> argparse.ArgumentParser:
+    def command(function: Any, text: str, one_kernel: bool = True, built: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=text, description=function.__doc__, epilog=EXIT_CODES)
-        sub.set_defaults(function=function, epoch=None)
+        sub.set_defaults(function=function, epoch=None, config=None)
         if one_kernel:
             sub.add_argument(
                 "--kernel",
@@ -466,18 +489,20 @@ def parser() -> argparse.ArgumentParser:
                 metavar="K",
                 help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
             )
+        if one_kernel and built:
             sub.add_argument(
                 "--epoch",
                 metavar="E",
                 help="the model's rules by hand: a version, or rules' names, no- before those that are off (default: as"
                 " the kernel's text has them; environment: EPOCH)",
             )
-        sub.add_argument(
-            "--config",
-            metavar="C",
-            help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
-            f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
-        )
+        if built:
+            sub.add_argument(
+                "--config",
+                metavar="C",
+                help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
+                f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
+            )
         sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
         return sub
 
@@ -507,6 +532,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("b", metavar="B", help="the same for the other side")
     sub.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
     budget(sub)
+    sub = command(drift, "tell how a kernel's text differs from the one recorded here", built=False)
+    sub.epilog = "exit codes: 0 the same, 1 drifted, 2 could not run"
+    sub.add_argument("--record", action="store_true", help="write the record of this kernel instead")
+    sub.add_argument(
+        "--against",
+        type=Path,
+        default=drifting.RECORD,
+        metavar="FILE",
+        help=f"the record (default: corpus/{drifting.RECORD.name})",
+    )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
     sub = command(reduce, "make a case as small as it gets")

@@ -255,7 +255,7 @@ def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], r
             line(f"note on {side}: {note}")
     if result["differ"]:
         return
-    line("no difference: nobody's packet goes another way" if result["text"] else "no difference")
+    line("no difference" + (": the changed text has no effect on lookups" if result["text"] else ""))
     for of, what in (("changed", "the changed functions"), ("all", "all functions")):
         score = result.get("mutants", {}).get(of, {"mutants": 0})
         if score["mutants"]:

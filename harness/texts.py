@@ -61,16 +61,14 @@ def _place(line: Line | None) -> str:
     return f"{line.file}:{line.line}" if line.line else line.file
 
 
-def summary(found: Sequence[Change]) -> str:
-    """The counts in words: "2 definitions changed, 1 new"."""
-    counts = [(sum(change.what == what for change in found), what) for what in (CHANGED, NEW, GONE)]
-    told = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return f"definitions of the lookup whose text differs: {told or 'none'}"
-
-
-def show(console: Console, found: Sequence[Change]) -> None:
-    """Print a line for each, what it is and where it stands on both sides."""
-    console.print(summary(found))
+def show_changes(
+    console: Console, found: Sequence[Change], what: str = "definitions of the lookup whose text differs"
+) -> None:
+    """Print how many there are, and a line for each: what it is, and where it stands on both sides."""
+    counts = [(sum(change.what == word for change in found), word) for word in (CHANGED, NEW, GONE)]
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    console.print(f"{what}: {told or 'none'}", soft_wrap=True)
     for change in found:
-        where = " -> ".join(dict.fromkeys(filter(None, (change.before, change.after))))
+        same = change.after.startswith(f"{change.before}:")  # a record has no lines
+        where = change.after if same else " -> ".join(dict.fromkeys(filter(None, (change.before, change.after))))
         console.print(f"  {change.what:7}  {change.kind} {change.name}: {where}", markup=False, soft_wrap=True)

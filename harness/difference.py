@@ -119,6 +119,7 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     return Difference(case, referee.builds, verdict, mismatch, Parting(names, traces, parting(*traces)), steps)
 
 
+CAUSES = 5  # changed functions are named beside one that did not change, if there are no more
 UNTOLD = Verdict(("?",), ())  # of a finding that could not be traced
 
 
@@ -240,8 +241,10 @@ def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], r
     line(f"A and B: {result['cases']:,} cases in {result['seconds']:.1f} s, seed {result['seed']}")
     if result["gave_up"]:
         line(f"ended early: {result['gave_up']}")
+    texts = [change["name"] for change in result["text"] if change["kind"] in ("function", "macro") and change["after"]]
     for group in groups:
-        line(group.title)
+        below = group.function and not group.alike and group.function not in texts and 0 < len(texts) <= CAUSES
+        line(group.title + (f" (what changed: {', '.join(texts)})" if below else ""))
         for finding in group.findings:
             line(f"{finding['count']:8,} x {finding['signature']}: {finding['file']}")
     shown = {word for group in groups for word in group.words}

@@ -52,7 +52,7 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     assert "new function inet_steal_sock: include/net/inet_hashtables.h:" in text
     for group in summary["groups"]:
         for finding in group["findings"]:
-            assert len(load(finding["file"] and tmp_path / finding["file"]).scenario.socks) <= 4
+            assert len(load(Path(finding["file"])).scenario.socks) <= 4
     [first, *_] = summary["groups"][0]["findings"]
     assert main(["diff", "6.1", "6.12", first["file"]]) == 1
     told = capsys.readouterr().out

@@ -243,8 +243,8 @@ def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], r
         line(f"ended early: {result['gave_up']}")
     texts = [change["name"] for change in result["text"] if change["kind"] in ("function", "macro") and change["after"]]
     for group in groups:
-        below = group.function and not group.alike and group.function not in texts and 0 < len(texts) <= CAUSES
-        line(group.title + (f" (what changed: {', '.join(texts)})" if below else ""))
+        below = group.unlike and not group.words and not group.alike and group.function not in texts
+        line(group.title + (f" (what changed: {', '.join(texts)})" if below and 0 < len(texts) <= CAUSES else ""))
         for finding in group.findings:
             line(f"{finding['count']:8,} x {finding['signature']}: {finding['file']}")
     shown = {word for group in groups for word in group.words}

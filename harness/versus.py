@@ -84,7 +84,9 @@ class Referee:
         return self._turned[key]
 
     def _between(self, scenario: Scenario, wanted: Outcome) -> tuple[str, ...]:
-        """The fewest words that make A's outcome into B's: one, or what is left when none of them can go."""
+        """The fewest words that make A's outcome into B's: one, or what is left when none of them can go. Of several
+        that will do, the older rules are taken.
+        """
 
         def enough(*words: str) -> bool:
             return self.turned(0, *words).run(scenario)[:COMPARED] == wanted[:COMPARED]
@@ -93,7 +95,7 @@ class Referee:
             if enough(word):
                 return (word,)
         words = self.differing
-        for word in self.differing:
+        for word in reversed(self.differing):
             fewer = tuple(w for w in words if w != word)
             words = fewer if enough(*fewer) else words
         return words

@@ -126,6 +126,14 @@ def test_a_kernel_that_dies_is_found_out_and_the_other_is_not_blamed(side, kerne
     assert "crashed" in case.found["signature"]
 
 
+def test_a_changed_function_that_no_step_tells_of_is_named_beside_its_caller(kernel_tree, tmp_path, capsys):
+    patch = Patch("include/linux/refcount.h", "__refcount_add_not_zero", 0, "<", ">")
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
+    status, summary = diff(tmp_path, "6.12", tree, cases=500)
+    assert (status, [group["function"] for group in summary["groups"]]) == (1, ["refcount_inc_not_zero"])
+    assert "B unlike its model (what changed: __refcount_add_not_zero)" in capsys.readouterr().out
+
+
 def test_what_both_do_alike_but_not_as_the_model_is_no_difference(kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", Patch(HASHTABLES_C, "compute_score", 0, "2", "1"))
     status, summary = diff(tmp_path, tree, tree, cases=1500)

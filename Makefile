@@ -1,6 +1,8 @@
 # skdiff: each target sets up what it needs (a venv, packages, the kernel's source, the build) and does nothing twice.
 
 KERNEL  ?= 6.12
+A       ?= 6.1
+B       ?= 6.12
 SECONDS ?= 60
 ENGINE  ?=
 SEED    ?=
@@ -18,13 +20,19 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz test replay extract doctor bench coverage mutants detection trophies matrix lint format clean
+.PHONY: help fuzz diff drift test replay extract doctor bench coverage mutants detection trophies matrix lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or paths of trees
+	EPOCH= $(BIN)/skdiff diff '$(A)' '$(B)' $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded in corpus/
+	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)
 
 test: $(VENV)/ready ## All tests
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)

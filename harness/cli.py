@@ -4,10 +4,11 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from harness import bench as benchmark
-from harness import config, epochs, extract_report, keeping, known, model_coverage, replaying
+from harness import config, epochs, extract_report, keeping, known, model_coverage, replaying, texts
 from harness import coverage as covering
+from harness import difference as differing
 from harness import doctor as examination
+from harness import drift as drifting
 from harness import explain as explaining
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
@@ -35,13 +38,15 @@ from harness.mutants import model as of_model
 from harness.mutants import report as mutant_report
 from harness.mutants import schemata
 from harness.mutants.common import Judgement, Mutant, judgements
+from harness.mutants.score import scores
 from harness.reference import Reference
 from harness.run import report_of, write_whole
 from harness.scenario import Scenario
 from harness.supervise import supervise
 from harness.text import dump, load
 from harness.triage import triage
-from harness.worker import Job
+from harness.versus import SIDES, Referee, closure_of
+from harness.worker import Job, Subject
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
 console = Console(highlight=False)
@@ -49,6 +54,7 @@ errors = Console(stderr=True, highlight=False)
 
 REPORTS = 3  # of a run are printed
 CHOICES = ("EPOCH", "CONFIG")
+SECONDS = {"fuzz": 60, "diff": 20}  # of a run, if nothing else is said
 EXIT_CODES = "exit codes: 0 the oracles agree, 1 they differ, 2 could not run"
 
 
@@ -120,10 +126,8 @@ def fuzz(arguments: argparse.Namespace) -> int:
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
     job = Job(
-        tree=str(reference.tree.path),
-        version=reference.tree.version,
-        origin_of_tree=reference.tree.origin,
-        kernel_argument=kernel,
+        subjects=[Subject.of(reference, os.environ.get("EPOCH", ""))],
+        again=f"replay --kernel {kernel}",
         variant=reference.variant,
         engine=engine,
         seed=seed,
@@ -132,8 +136,6 @@ def fuzz(arguments: argparse.Namespace) -> int:
         findings=str(arguments.findings),
         in_flight="",
         arguments=tuple(arguments.flags),
-        epoch=os.environ.get("EPOCH", ""),
-        config=str(reference.config),
     )
     first, *notes = told(reference)
     for line in (first, *notes):
@@ -143,7 +145,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         total = supervise(job, reference.closure, live.message)
     if total["mismatches"]:
         say("reducing what was found (Ctrl-C to leave it as it is)")
-        reducer.reduce_findings(total["mismatches"], lambda: made(arguments.kernel), kernel, say)
+        reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
         total["mismatches"] = triage(
             total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
         )
@@ -179,6 +181,113 @@ def fuzz(arguments: argparse.Namespace) -> int:
     return MISMATCH if new else AGREED
 
 
+def side(words: str, variant: str | None = None) -> Build:
+    """A side of `diff`: a kernel, and behind it options, which then stand in the place of CONFIG ("6.12 IPV6=n"); with
+    the rules that its text has.
+    """
+    kernel, options = re.fullmatch(r"(.*?)((?:\s+\w+=\w*)*)\s*", words, re.DOTALL).groups()  # type: ignore[union-attr]
+    configuration = config.parse(options or os.environ.get("CONFIG", ""))
+    manifest = Manifest.load()
+    tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    return build(tree, variant or os.environ.get("SAN") or "plain", say, config=configuration)
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """Compare two kernels with each other: on the corpus, then on random cases and mutations of the corpus. The model
+    of each one's rules is the referee: it says which rules make the difference, or which kernel is unlike its model.
+    """
+    if os.environ.get("EPOCH"):
+        raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
+    _writable(arguments.findings)
+
+    def sides(variant: str | None = None) -> tuple[Build, Build]:
+        return side(arguments.a, variant), side(arguments.b, variant)
+
+    builds = sides()
+    words = [shlex.quote(arguments.a), shlex.quote(arguments.b)]
+    words += [f"--config {shlex.quote(os.environ['CONFIG'])}"] if os.environ.get("CONFIG") else []
+    again = f"diff {' '.join(words)}"
+    for name, made_for_it in zip(SIDES, builds, strict=True):
+        console.print(f"{name}: {differing.told(made_for_it)}", markup=False, soft_wrap=True)
+    changed = texts.changes(builds[0].kernel, builds[1].kernel)
+    if arguments.paths:
+        return _diff_of_files(arguments, sides, again)
+    texts.show_changes(console, changed)
+    seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(4), "little")
+    job = Job(
+        subjects=[Subject.of(made_for_it, epoch="text") for made_for_it in builds],
+        again=again,
+        variant=builds[0].variant,
+        engine="corpus",
+        seed=seed,
+        cases=arguments.cases,
+        seconds=arguments.seconds,
+        findings=str(arguments.findings),
+        in_flight="",
+    )
+    with Live(errors, arguments.seconds) as live:
+        total = supervise(job, closure_of(builds), live.message)
+    groups: list[differing.Group] = []
+    if total["mismatches"]:
+        say("reducing what was found (Ctrl-C to leave it as it is)")
+        reducer.reduce_findings(total["mismatches"], sides, again, say)
+        groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
+    result = differing.summary(builds, changed, total, seed, groups)
+    if not result["differ"] and not total.get("gave_up"):
+        result |= _backing(builds[0], changed)
+    differing.show(console, result, groups, Referee(*builds))
+    write_json(arguments.json, result)
+    return MISMATCH if result["differ"] else AGREED
+
+
+def _backing(first: Build, changed: Sequence[texts.Change]) -> dict[str, Any]:
+    """How many mutants of the changed functions, and of all, the corpus tells apart: what "no difference" is worth."""
+    functions = {change.name for change in changed if change.before}
+    try:
+        of_these, of_all = scores(first, functions, say)
+    except CannotRun as error:
+        say(f"no mutants: {error}")
+        return {}
+    return {"mutants": {"changed": asdict(of_these), "all": asdict(of_all)}}
+
+
+def _diff_of_files(arguments: argparse.Namespace, sides: Callable[[str], tuple[Build, Build]], again: str) -> int:
+    """Tell about cases from files, instead of looking for some."""
+    builds, told_of = sides("traced"), []
+    referee = Referee(*builds)
+    with Guarded(builds[0]) as one, Guarded(builds[1]) as other:
+        for path in replaying.files(arguments.paths):
+            found = differing.difference(load(path), (one, other), referee)
+            name = found.name if found is not None else ""
+            told_of.append({"file": str(path), "difference": name, "alike": found is not None and found.verdict.alike})
+            text = found.report(again, path) if found is not None else f"{path}: no difference\n"
+            console.print(text, markup=False, soft_wrap=True, end="")
+    write_json(arguments.json, {"cases": told_of})
+    return MISMATCH if any(case["difference"] and not case["alike"] for case in told_of) else AGREED
+
+
+def drift(arguments: argparse.Namespace) -> int:
+    """Hold the text of a kernel's lookup against the record of another: new, gone and changed definitions, rules, and
+    names that nothing here has an answer to. Nothing is built.
+    """
+    before = None if arguments.record else drifting.load(arguments.against)
+    tree, now = drifting.record_of(arguments.kernel, say)
+    console.print(f"Linux {tree.version} ({tree.origin}), {epochs.told(now.rules)}", markup=False, soft_wrap=True)
+    for line in epochs.doubts(now.rules, tree.version):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    if before is None:
+        drifting.write(now, arguments.against)
+        console.print(
+            f"{len(now.definitions)} definitions recorded in {arguments.against}", markup=False, soft_wrap=True
+        )
+        return AGREED
+    found = drifting.drift(before, now)
+    found.show(console, before.version)
+    versions = {"version": tree.version, "record": before.version, "rules_now": epochs.data(now.rules)}
+    write_json(arguments.json, {**versions, **found.data()})
+    return MISMATCH if found else AGREED
+
+
 def replay(arguments: argparse.Namespace) -> int:
     """Run cases from files again, on both oracles, and check what they expect."""
     reference = made(arguments.kernel)
@@ -208,7 +317,8 @@ def reduce(arguments: argparse.Namespace) -> int:
         write_whole(out, dump(small))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
-    console.print(reducer.report(out, small, mismatch, build, asked(arguments.kernel)), markup=False, soft_wrap=True)
+    again = f"replay --kernel {asked(arguments.kernel)}"
+    console.print(reducer.report(out, small, mismatch, [build], again), markup=False, soft_wrap=True)
     console.print(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
     counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
     steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}
@@ -401,44 +511,68 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Any, text: str) -> argparse.ArgumentParser:
+    def command(function: Any, text: str, one_kernel: bool = True, built: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=text, description=function.__doc__, epilog=EXIT_CODES)
-        sub.set_defaults(function=function)
-        sub.add_argument(
-            "--kernel",
-            default="6.12",
-            metavar="K",
-            help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
-        )
-        sub.add_argument(
-            "--epoch",
-            metavar="E",
-            help="the model's rules by hand: a version, or rules' names, no- before those that are off (default: as the"
-            " kernel's text has them; environment: EPOCH)",
-        )
-        sub.add_argument(
-            "--config",
-            metavar="C",
-            help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
-            f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
-        )
+        sub.set_defaults(function=function, epoch=None, config=None)
+        if one_kernel:
+            sub.add_argument(
+                "--kernel",
+                default="6.12",
+                metavar="K",
+                help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
+            )
+        if one_kernel and built:
+            sub.add_argument(
+                "--epoch",
+                metavar="E",
+                help="the model's rules by hand: a version, or rules' names, no- before those that are off (default: as"
+                " the kernel's text has them; environment: EPOCH)",
+            )
+        if built:
+            sub.add_argument(
+                "--config",
+                metavar="C",
+                help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
+                f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
+            )
         sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
         return sub
 
+    def budget(sub: argparse.ArgumentParser) -> None:
+        usual = SECONDS[sub.get_default("function").__name__]
+        sub.add_argument("--seconds", type=_seconds, metavar="N", help=f"stop after N seconds (default: {usual})")
+        sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
+        sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
+        sub.add_argument(
+            "--findings",
+            type=Path,
+            default=Path("findings"),
+            metavar="DIR",
+            help="where to keep them (default: %(default)s)",
+        )
+
     sub = command(fuzz, "compare kernel and model on random scenarios")
     sub.add_argument("--engine", choices=list(ENGINES), help="default: atheris where it is installed, else random")
-    sub.add_argument("--seconds", type=_seconds, default=None, metavar="N", help="stop after N seconds (default: 60)")
-    sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
-    sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
-    sub.add_argument(
-        "--findings",
-        type=Path,
-        default=Path("findings"),
-        metavar="DIR",
-        help="where to keep them (default: %(default)s)",
-    )
+    budget(sub)
     sub.add_argument(
         "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
+    )
+    sub = command(diff, "compare two kernels, or two configurations, with each other", one_kernel=False)
+    sub.epilog = "exit codes: 0 no difference, 1 they differ, 2 could not run"
+    kernels = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
+    sub.add_argument("a", metavar="A", help=kernels)
+    sub.add_argument("b", metavar="B", help="the same for the other side")
+    sub.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
+    budget(sub)
+    sub = command(drift, "tell how a kernel's text differs from the one recorded here", built=False)
+    sub.epilog = "exit codes: 0 the same, 1 drifted, 2 could not run"
+    sub.add_argument("--record", action="store_true", help="write the record of this kernel instead")
+    sub.add_argument(
+        "--against",
+        type=Path,
+        default=drifting.RECORD,
+        metavar="FILE",
+        help=f"the record (default: corpus/{drifting.RECORD.name})",
     )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
@@ -492,8 +626,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.command == "mutants":
         arguments.of = arguments.of or ["c", "model"]
-    if arguments.command == "fuzz" and arguments.seconds is None:
-        arguments.seconds = 0 if arguments.cases else 60
+    if arguments.command in SECONDS and arguments.seconds is None:
+        arguments.seconds = 0 if arguments.cases else SECONDS[arguments.command]
     variant = os.environ.get("SAN")
     try:
         if variant and variant not in VARIANTS:

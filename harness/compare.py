@@ -8,11 +8,14 @@ from harness.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`."""
+    """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
+    what a referee says of it, if there is one.
+    """
 
     names: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     fields: tuple[str, ...]
+    cause: str = ""
 
     @property
     def signature(self) -> str:
@@ -22,7 +25,7 @@ class Mismatch:
         """
         ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
         via = next((o.via for o in self.outcomes if o.via), ("?",))
-        parts = [*(via), *(dict.fromkeys(ended) or self.fields)]
+        parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.fields)]
         return "-".join(parts).replace(" ", "_").replace(".", "_")
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from harness.errors import CannotRun
 
 
-def _rule(default: bool, since: str, commit: str, stable: bool = False) -> Any:
+def _rule(default: bool, since: str, commit: str, stable: bool = False, silent: bool = False) -> Any:
     """A rule: whether Linux 6.12.117 has it, the first mainline version that does, and the commit that brought it.
-    A `stable` one came to old versions as a fix, so it belongs to no epoch.
+    A `stable` one came to old versions as a fix, so it belongs to no epoch. No outcome tells of a `silent` one.
     """
-    return field(default=default, metadata={"since": since, "commit": commit, "stable": stable})
+    return field(default=default, metadata={"since": since, "commit": commit, "stable": stable, "silent": silent})
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Rules:
     """
 
     reselect: bool = _rule(True, "6.6", "9c02bec95954")
-    shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c")
+    shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", silent=True)
     syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee")
     lport_added: bool = _rule(False, "6.15", "9544d60a2605")
     own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d")
     sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17")
     unhashed_check: bool = _rule(True, "", "", stable=True)
-    ehash_replace: bool = _rule(True, "6.19", "1532ed0d0753", stable=True)
+    ehash_replace: bool = _rule(True, "6.19", "1532ed0d0753", stable=True, silent=True)
 
     def word(self, name: str) -> str:
         """A rule as it stands, in a word: its name, or no-NAME where it is off."""
@@ -57,6 +57,7 @@ class Rules:
 NAMES = tuple(rule.name for rule in fields(Rules))
 # The rules that an epoch is made of; the others come and go with stable levels.
 EPOCHAL = tuple(rule.name for rule in fields(Rules) if not rule.metadata["stable"])
+SILENT = tuple(rule.name for rule in fields(Rules) if rule.metadata["silent"])
 _SINCE: Mapping[str, str] = {rule.name: rule.metadata["since"] for rule in fields(Rules)}
 _FIRST = "6.1"
 

@@ -17,13 +17,13 @@ from harness.compare import Mismatch, compare
 from harness.errors import CannotRun
 from harness.guarded import Guarded
 from harness.kernel.build import Build
-from harness.model import Model
 from harness.report import render, shell_path
 from harness.rules import problems
-from harness.run import SAID, Oracle, report_of, write_whole
+from harness.run import SAID, Judge, Oracle, report_of, write_whole
 from harness.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
 from harness.tame import tame
 from harness.text import Case, dump, load
+from harness.versus import closure_of, judge_of, label_of, models_of
 
 LIMIT, LIMIT_OF_ALL = 5.0, 60.0  # seconds for one finding, and for all of a run
 Place = tuple[Any, int, int]  # a class of scenario.py and where its thing stands, a program in its namespace
@@ -346,12 +346,20 @@ def _put(s: Scenario, place: Place, thing: Any) -> Scenario:
 
 
 def reduced(
-    case: Case, oracles: Sequence[Oracle], limit_seconds: float = LIMIT, stopped: Callable[[], bool] = _never
+    case: Case,
+    oracles: Sequence[Oracle],
+    limit_seconds: float = LIMIT,
+    stopped: Callable[[], bool] = _never,
+    judge: Judge | None = None,
 ) -> tuple[Case, Mismatch, Reduction] | None:
-    """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it."""
+    """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it, or if the
+    judge says so.
+    """
+    names = [oracle.name for oracle in oracles]
 
     def shown(scenario: Scenario) -> Mismatch | None:
-        return compare([oracle.name for oracle in oracles], [oracle.run(scenario) for oracle in oracles])
+        outcomes = [oracle.run(scenario) for oracle in oracles]
+        return judge(scenario, outcomes) if judge else compare(names, outcomes)
 
     def differs(scenario: Scenario) -> bool:
         now = shown(scenario)
@@ -385,14 +393,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def report(path: Path, case: Case, mismatch: Mismatch, build: Build, kernel: str) -> str:
-    """The report of a case in a file; `kernel` is the command line's word for it."""
-    replay = f"skdiff replay --kernel {kernel} {shell_path(path)}"
-    return render(mismatch, case, build.label, build.closure, replay)
+def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], again: str) -> str:
+    """The report of a case in a file; `again` is the command that shows it again."""
+    return render(mismatch, case, label_of(builds), closure_of(builds), f"skdiff {again} {shell_path(path)}")
 
 
 def reduce_findings(
-    mismatches: Sequence[dict[str, Any]], make: Callable[[], Build], kernel: str, say: Callable[[str], None]
+    mismatches: Sequence[dict[str, Any]], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
 ) -> None:
     """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
     not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
@@ -405,7 +412,8 @@ def reduce_findings(
     kept: dict[Scenario, str] = {}
     with interruptible() as stopped, ExitStack() as stack:
         try:
-            reference = stack.enter_context(Guarded(make()))
+            builds = make()
+            oracles: list[Oracle] = [*(stack.enter_context(Guarded(build)) for build in builds), *models_of(builds)]
         except CannotRun as error:
             say(f"not reduced: {error}")
             return
@@ -415,12 +423,7 @@ def reduce_findings(
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
                 return
             try:
-                done = reduced(
-                    load(path),
-                    [reference, Model(reference.build.rules, reference.build.config)],
-                    min(LIMIT, left),
-                    stopped,
-                )
+                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
                 if done is None or done[1].signature != finding["signature"]:
                     say(f"{file}: does not show its difference again, left as it was found")
                 elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
@@ -430,7 +433,7 @@ def reduce_findings(
                     finding["merged"] = finding.get("merged", 0) + 1
                 else:
                     _, _, said = report_of(path).read_text().partition(SAID)
-                    text = report(path, done[0], done[1], reference.build, kernel)
+                    text = report(path, done[0], done[1], builds, again)
                     write_whole(path, dump(done[0]))
                     write_whole(report_of(path), text + SAID * bool(said) + said)
                     finding.setdefault("reduced", done[0].found["reduced"])

@@ -36,21 +36,26 @@ class Oracle(Protocol):
         ...
 
 
+# What a run makes of the outcomes of a case: a Mismatch, or None if they are as they should be.
+Judge = Callable[[Scenario, Sequence[Outcome]], Mismatch | None]
+
+
 @dataclass(frozen=True)
 class Origin:
-    """What a finding says of where it came from."""
+    """What a finding says of where it came from; `again` is the command that shows it again, in front of its file."""
 
     kernel: str
     closure: str
     engine: str
     seed: int
-    kernel_argument: str = "6.12"
+    again: str = "replay --kernel 6.12"
 
 
 @dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
-    `first` ends it at the first finding. `scratch` is a folder that is gone after the run.
+    `first` ends it at the first finding. `scratch` is a folder that is gone after the run. Without a `judge`, all
+    oracles must agree.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -68,6 +73,7 @@ class Run:
     stopped: bool = False
     arguments: tuple[str, ...] = ()
     first: bool = False
+    judge: Judge | None = None
     scratch: Path = Path()
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -92,12 +98,17 @@ class Run:
         mismatch = None
         for other in outcomes[1:]:
             if first[:COMPARED] != other[:COMPARED]:
-                mismatch = compare(self._names, outcomes)
-                self.keep(scenario, mismatch)
+                mismatch = self.judged(scenario, outcomes)
+                if mismatch is not None:
+                    self.keep(scenario, mismatch)
                 break
         if not self.done & 63:
             self._tick()
         return mismatch
+
+    def judged(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
+        """What the run makes of the outcomes of a case."""
+        return self.judge(scenario, outcomes) if self.judge else compare(self._names, outcomes)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -113,9 +124,8 @@ class Run:
         """Whether the budget is used up or somebody asked to stop."""
         return self.stopped or bool(self.cases and self.done >= self.cases)
 
-    def keep(self, scenario: Scenario, mismatch: Mismatch | None) -> None:
+    def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write a finding: one case per signature, the smallest seen; the first is told at once."""
-        assert mismatch is not None
         known = self.mismatches.setdefault(mismatch.signature, {"count": 0, "file": "", "size": 1 << 30})
         known["count"] += 1
         if len(scenario.socks) >= known["size"]:
@@ -179,8 +189,7 @@ def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: 
         "fields": list(mismatch.fields),
     }
     case = Case(scenario, found=found)
-    argument = origin.kernel_argument
-    replay = f"skdiff replay --kernel {argument} {shell_path(path)}"
+    replay = f"skdiff {origin.again} {shell_path(path)}"
     text = render(mismatch, case, origin.kernel, origin.closure, replay)
     write_whole(path, dump(case))
     write_whole(report_of(path), text)

@@ -11,14 +11,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness.compare import compare
 from harness.errors import CannotRun
+from harness.guarded import Guarded
 from harness.kernel.build import preload
-from harness.model import Model
 from harness.outcome import CRASHED, Outcome
 from harness.record import SCENARIO_SIZE, decode
 from harness.rules import problems
 from harness.run import SAID, Origin, report_of, write_finding
+from harness.versus import judge_of, label_of, models_of
 from harness.worker import Job, shared_buffer
 
 MAX_DEATHS = 10
@@ -120,16 +120,23 @@ def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str, bool]:
 
 
 def _keep_crash(job: Job, closure: str, number: int, in_flight: Path, errors: str) -> dict[str, Any]:
-    """The finding for a worker that died: the scenario in flight, and what the model says of it."""
+    """The finding for a worker that died: the scenario in flight, and what the model says of it. Of two kernels, the
+    one that did it is found out by asking each in a process of its own.
+    """
     scenario = decode(shared_buffer(str(in_flight)))
     if number <= 0 or problems(scenario):
         raise CannotRun(f"the worker died (status {-number}) with no case in flight: {errors or 'no message'}")
-    made = job.build()
-    model = Model(made.rules, made.config)
-    crashed = Outcome(ended=CRASHED, signal=number)
-    mismatch = compare([f"Linux {made.label}", model.name], [crashed, model.run(scenario)])
-    assert mismatch is not None
-    origin = Origin(made.label, closure, job.engine, job.seed, job.kernel_argument)
+    builds = job.builds()
+    outcomes = [Outcome(ended=CRASHED, signal=number)]
+    if len(builds) > 1:
+        outcomes = []
+        for made in builds:
+            with Guarded(made) as oracle:
+                outcomes.append(oracle.run(scenario))
+    mismatch = judge_of(builds)(scenario, [*outcomes, *(model.run(scenario) for model in models_of(builds))])
+    if mismatch is None:
+        raise CannotRun(f"the worker died (status {-number}), but the case in flight does not do it again")
+    origin = Origin(label_of(builds), closure, job.engine, job.seed, job.again)
     path = write_finding(Path(job.findings), scenario, mismatch, origin)
     if errors:
         with report_of(path).open("a") as report:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -31,6 +31,13 @@ def cause(told: Explanation, mismatch: Mismatch) -> str:
     return f"{told.parted.function or 'outcome'}-{sorted(ended)[0] if ended else mismatch.fields[0]}"
 
 
+class Told(NamedTuple):
+    """What a case shows: the name of its cause, and the report for the file that it comes to lie in."""
+
+    name: str
+    report: Callable[[Path], str]
+
+
 def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path) -> str:
     """A finding for people: what, where the sides part, and the commands to go on with."""
     out = StringIO()
@@ -52,36 +59,50 @@ def triage(
     folder: Path,
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    """Sort a run's findings by cause: the smallest case of each moves to `folder`/cause/case.toml, the others of the
-    same cause go. What cannot be traced stays where it is, under the name that it has. Returns signature, file and
-    count of each. Never raises CannotRun.
-    """
-    left: list[dict[str, Any]] = []
-    found: dict[str, dict[str, Any]] = {}
+    """Sort a run's findings, kernel against model, by their cause. Never raises CannotRun."""
     try:
         with Guarded(make()) as reference:
-            for finding in mismatches:
-                for file in (finding["file"], *finding.get("others", ())):
-                    case = load(Path(file))
-                    told = explanation(case, reference, Model(reference.build.rules, reference.build.config))
-                    if told.mismatch is None:
-                        left.append({**finding, "file": file})
-                        continue
-                    name = cause(told, told.mismatch)
-                    known = found.setdefault(name, {"count": 0, "files": [], "best": None, "size": 0})
-                    known["count"] += finding["count"] if file == finding["file"] else 0
-                    known["files"].append(Path(file))
-                    size = len(dump(Case(case.scenario)))
-                    if known["best"] is None or size < known["size"]:
-                        known.update(best=(case, told), size=size)
-            sorted_out = [_settle(name, known, reference.build, kernel, folder) for name, known in found.items()]
+            build = reference.build
+
+            def tell(case: Case) -> Told | None:
+                told = explanation(case, reference, Model(build.rules, build.config))
+                if told.mismatch is None:
+                    return None
+                name = cause(told, told.mismatch)
+                return Told(name, lambda path: report(told, name, build, kernel, path))
+
+            return sort_out(mismatches, tell, folder)
     except (CannotRun, OSError) as error:
         say(f"not sorted by cause: {error}")
         return list(mismatches)
+
+
+def sort_out(
+    mismatches: Sequence[dict[str, Any]], tell: Callable[[Case], Told | None], folder: Path
+) -> list[dict[str, Any]]:
+    """Sort findings by what `tell` names them: the smallest case of each name moves to `folder`/name/case.toml, the
+    others go. What it has no name for stays where it is, as it is. Returns signature, file and count of each.
+    """
+    left: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
+    for finding in mismatches:
+        for file in (finding["file"], *finding.get("others", ())):
+            case = load(Path(file))
+            told = tell(case)
+            if told is None:
+                left.append({**finding, "file": file})
+                continue
+            known = found.setdefault(told.name, {"count": 0, "files": [], "best": None, "size": 0})
+            known["count"] += finding["count"] if file == finding["file"] else 0
+            known["files"].append(Path(file))
+            size = len(dump(Case(case.scenario)))
+            if known["best"] is None or size < known["size"]:
+                known.update(best=(case, told), size=size)
+    sorted_out = [_settle(name, known, folder) for name, known in found.items()]
     return sorted(sorted_out, key=lambda m: -m["count"]) + left
 
 
-def _settle(name: str, known: dict[str, Any], build: Build, kernel: str, folder: Path) -> dict[str, Any]:
+def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Write the best case of a cause to its place, then remove what it came from."""
     case, told = known["best"]
     place = folder / name
@@ -97,7 +118,7 @@ def _settle(name: str, known: dict[str, Any], build: Build, kernel: str, folder:
         said = mark + rest
     found = {**case.found, "signature": name}
     write_whole(path, dump(replace(case, found=found)))
-    write_whole(report_of(path), report(told, name, build, kernel, path) + said)
+    write_whole(report_of(path), told.report(path) + said)
     for old in ours - {path}:
         old.unlink(missing_ok=True)
         report_of(old).unlink(missing_ok=True)

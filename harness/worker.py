@@ -20,20 +20,44 @@ from harness.epochs import held
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
 from harness.kernel.source import Tree
-from harness.model import Model
 from harness.record import SCENARIO_SIZE
 from harness.reference import Reference
 from harness.run import Oracle, Origin, Run
+from harness.versus import closure_of, judge_of, label_of, models_of
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
+    line has it.
+    """
+
+    tree: str
+    version: str
+    origin: str
+    epoch: str = ""
+    config: str = ""
+
+    @staticmethod
+    def of(made: Build, epoch: str = "") -> "Subject":
+        """The subject that a build was made of."""
+        return Subject(str(made.tree.path), made.tree.version, made.tree.origin, epoch, str(made.config))
+
+    def build(self, variant: str, guided: bool) -> Build:
+        """The build that the parent has made already."""
+        tree = Tree(Path(self.tree), self.version, self.origin)
+        made = build(tree, variant, guided=guided, config=parse(self.config))
+        return replace(made, rules=held(made.text_rules, self.epoch))
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is asked for; it passes through JSON, so paths are texts."""
+    """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
+    two with each other. `again` is the command that repeats a case, in front of its file.
+    """
 
-    tree: str
-    version: str
-    origin_of_tree: str
-    kernel_argument: str
+    subjects: Sequence[Subject]
+    again: str
     variant: str
     engine: str
     seed: int
@@ -43,19 +67,17 @@ class Job:
     in_flight: str
     arguments: Sequence[str] = ()
     first: bool = False
-    epoch: str = ""
-    config: str = ""
 
-    def build(self) -> Build:
-        """The build that the parent has made already."""
-        tree = Tree(Path(self.tree), self.version, self.origin_of_tree)
-        made = build(
-            tree,
-            self.variant,
-            guided=self.engine in GUIDED and not os.environ.get(NO_COVERAGE),
-            config=parse(self.config),
-        )
-        return replace(made, rules=held(made.text_rules, self.epoch))
+    @staticmethod
+    def parse(text: str) -> "Job":
+        """A job from its JSON."""
+        fields = json.loads(text)
+        return Job(**{**fields, "subjects": [Subject(**subject) for subject in fields["subjects"]]})
+
+    def builds(self) -> list[Build]:
+        """The builds that the parent has made already."""
+        guided = self.engine in GUIDED and not os.environ.get(NO_COVERAGE)
+        return [subject.build(self.variant, guided) for subject in self.subjects]
 
 
 def shared_buffer(path: str) -> mmap.mmap:
@@ -70,23 +92,24 @@ def work(job: Job, channel: int) -> None:
     def tell(message: Mapping[str, Any]) -> None:
         os.write(channel, json.dumps(message).encode() + b"\n")
 
-    made = job.build()
+    builds = job.builds()
 
     def oracles() -> list[Oracle]:
-        return [Reference(made, shared_buffer(job.in_flight)), Model(made.rules, made.config)]
+        return [*(Reference(made, shared_buffer(job.in_flight)) for made in builds), *models_of(builds)]
 
-    origin = Origin(made.label, made.closure, job.engine, job.seed, job.kernel_argument)
+    origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
     run.scratch = Path(job.in_flight).parent
     run.arguments, run.first = tuple(job.arguments), job.first
+    run.judge = judge_of(builds) if len(builds) > 1 else None  # one and its model only have to agree
     ENGINES[job.engine](run)
     tell(run.counters("done"))
 
 
 def main() -> None:
     """`python -m harness.worker CHANNEL JOB`: CHANNEL is an open file descriptor, JOB a Job as JSON."""
-    channel, job = int(sys.argv[1]), Job(**json.loads(sys.argv[2]))
+    channel, job = int(sys.argv[1]), Job.parse(sys.argv[2])
     try:
         work(job, channel)
     except CannotRun as error:

@@ -16,7 +16,7 @@ from harness.kernel.build import build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find
 from harness.supervise import supervise
-from harness.worker import Job
+from harness.worker import Job, Subject
 from tests.patched import Patch, patched_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
@@ -61,11 +61,8 @@ def one(tree: Tree, engine: str, seed: int, budget: float = SECONDS) -> tuple[fl
     with _BUILDING:
         made = build(tree, guided=engine == "atheris")
     with tempfile.TemporaryDirectory() as findings:
-        job = Job(
-            *(str(tree.path), tree.version, tree.origin, str(tree.path), "plain", engine, seed, 0, budget, findings),
-            in_flight="",
-            first=True,
-        )
+        subjects, again = [Subject.of(made)], f"replay --kernel {tree.path}"
+        job = Job(subjects, again, "plain", engine, seed, 0, budget, findings, in_flight="", first=True)
         total = supervise(job, made.closure, lambda message: None)
     return total["seconds"], total["cases"], bool(total["mismatches"])
 

@@ -15,7 +15,7 @@ from harness.model import Model
 from harness.replaying import files, verdict
 from harness.supervise import supervise
 from harness.text import load
-from harness.worker import Job
+from harness.worker import Job, Subject
 
 
 def one(tree: Tree, kernel: str, options: Config, seconds: float) -> str:
@@ -25,11 +25,8 @@ def one(tree: Tree, kernel: str, options: Config, seconds: float) -> str:
         model = Model(made.rules, options)
         wrong = [path.name for path in files([]) if verdict(load(path), reference, model)[0] != "agreed"]
     with tempfile.TemporaryDirectory() as findings:
-        job = Job(
-            *(str(tree.path), tree.version, tree.origin, kernel, "plain", "random", 1, 0, seconds, findings),
-            in_flight="",
-            config=str(options),
-        )
+        again = f"replay --kernel {kernel}"
+        job = Job([Subject.of(made)], again, "plain", "random", 1, 0, seconds, findings, in_flight="")
         total = supervise(job, made.closure, lambda message: None)
     wrong += [mismatch["signature"] for mismatch in total["mismatches"]]
     print(f"{str(options) or 'default':70} {total['cases']:9,} cases  {', '.join(wrong) or 'clean'}", flush=True)

@@ -71,7 +71,7 @@ def test_an_unknown_sanitizer_exits_2(monkeypatch, capsys):
     assert "SAN=tsan" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["fuzz"], ["replay"], ["extract"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["fuzz"], ["diff"], ["drift"], ["replay"], ["extract"], ["bench"]])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])

@@ -12,9 +12,10 @@ from harness.engines import ENGINES, random_engine
 from harness.engines.strategies import scenarios
 from harness.extract_report import executed
 from harness.model import Model
+from harness.replaying import files
 from harness.run import CLASSES, Origin, Run
 from harness.scenario import Scenario
-from harness.text import Case, dump
+from harness.text import Case, dump, load
 from harness.wire import SIZE, decode
 
 
@@ -82,3 +83,15 @@ def test_the_random_engine_stops_at_its_budget(reference, tmp_path):
     run = Run(lambda: [reference, Model()], Origin("test", "", "random", 1), tmp_path, lambda message: None, cases=100)
     random_engine.drive(run)
     assert run.done == 100
+
+
+def test_the_corpus_engine_runs_the_kept_cases_first(tmp_path):
+    class Listening(Model):
+        def run(self, scenario):
+            heard.append(scenario)
+            return super().run(scenario)
+
+    kept, heard = [load(path).scenario for path in files([])], []
+    drive("corpus", [Listening()], len(kept) + 200, tmp_path)
+    assert heard[: len(kept)] == kept
+    assert len({*heard} - {*kept}) > 150

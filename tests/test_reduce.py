@@ -414,7 +414,7 @@ def test_what_cannot_be_reduced_is_left_and_what_is_the_same_is_merged(tree, tmp
         {"signature": mismatch.signature, "file": str(one), "count": 2, "others": [str(two)]},
     ]
     before = gone.read_text()
-    reduce_findings(findings, lambda: made, tree, said.append)
+    reduce_findings(findings, lambda: [made], f"replay --kernel {tree}", said.append)
     assert gone.read_text() == before
     assert len(said) == 2
     assert "agreed.toml: does not show its difference again" in said[0]
@@ -439,8 +439,8 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
     def cannot():
         raise CannotRun("no compiler")
 
-    reduce_findings(findings, cannot, "6.12", said.append)
+    reduce_findings(findings, cannot, "replay", said.append)
     monkeypatch.setattr(reducer, "LIMIT_OF_ALL", 0)
-    reduce_findings(findings, lambda: cli.made(tree), "6.12", said.append)
+    reduce_findings(findings, lambda: [cli.made(tree)], "replay", said.append)
     assert said == ["not reduced: no compiler", "1 of 1 findings are left as they were found"]
     assert path.read_text() == before

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from harness.engines import atheris_engine, hypothesis_engine, random_engine
+from harness.engines import atheris_engine, corpus_engine, hypothesis_engine, random_engine
 from harness.run import Run
 
 ENGINES: dict[str, Callable[[Run], None]] = {
     "atheris": atheris_engine.drive,
     "random": random_engine.drive,
     "hypothesis": hypothesis_engine.drive,
+    "corpus": corpus_engine.drive,
 }
 # Engines that want coverage of the extracted C.
 GUIDED = frozenset({"atheris"})

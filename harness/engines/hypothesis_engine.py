@@ -2,7 +2,6 @@
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from harness.compare import compare
 from harness.engines.strategies import scenarios
 from harness.run import Run
 from harness.scenario import Scenario
@@ -41,8 +40,7 @@ def _batch(run: Run, number: int) -> None:
         if run.over() and not smallest:
             return
         if smallest:  # shrinking: not a case of its own
-            outcomes = [oracle.run(scenario) for oracle in run.oracles]
-            mismatch = compare([oracle.name for oracle in run.oracles], outcomes)
+            mismatch = run.judged(scenario, [oracle.run(scenario) for oracle in run.oracles])
         else:
             mismatch = run.case(scenario)
         if mismatch is not None:
@@ -53,5 +51,6 @@ def _batch(run: Run, number: int) -> None:
         look()
     except _Differs:
         scenario = smallest[0]
-        outcomes = [oracle.run(scenario) for oracle in run.oracles]
-        run.keep(scenario, compare([oracle.name for oracle in run.oracles], outcomes))
+        mismatch = run.judged(scenario, [oracle.run(scenario) for oracle in run.oracles])
+        assert mismatch is not None  # it raised for it
+        run.keep(scenario, mismatch)

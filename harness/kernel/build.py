@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from harness import epochs
 from harness.config import Config
 from harness.epochs import Rules
 from harness.errors import CannotRun
-from harness.kernel.closure import CSRC, Closure, Manifest, extract
+from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
+from harness.kernel.index import Definition
 from harness.kernel.source import Tree
 from harness.record import cdef
 
@@ -180,8 +181,8 @@ def build(
             "compiler": cc,
             "variant": variant,
             "rules": asdict(closure.rules),
-            "kernel": [asdict(line) for line in _lines(closure, stand_ins=False)],
-            "stand_ins": [asdict(line) for line in _lines(closure, stand_ins=True)],
+            "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
+            "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
         }
         (work / "closure.json").write_text(json.dumps(info, indent=1))
         try:
@@ -238,14 +239,15 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     return digest.hexdigest()
 
 
-def _lines(closure: Closure, stand_ins: bool) -> list[Line]:
+def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> list[Line]:
+    """The report's lines of definitions, each with whether a lookup reaches it."""
     return [
         Line(
             *(d.name, d.kind, d.file, d.line, d.end_line, hashlib.sha256(d.text).hexdigest()),
-            d.comment if stand_ins else "",
+            d.comment if d.file.startswith(STAND_IN_PREFIX) else "",
             lookup,
         )
-        for d, lookup in closure.definitions(stand_ins)
+        for d, lookup in definitions
     ]
 
 

@@ -69,7 +69,9 @@ class Manifest:
 @dataclass
 class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
-    `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text.
+    `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text;
+    `replaced` are the kernel's definitions that the stand-ins in it take the place of. `missing` says what a lenient
+    extraction did not find, a line each.
     """
 
     order: list[Definition]
@@ -78,6 +80,8 @@ class Closure:
     sha256: str
     rules: Rules
     walk: "_Walk"
+    replaced: tuple[Definition, ...]
+    missing: tuple[str, ...]
 
     def rewritten(self, text_of: Callable[[Definition], str]) -> str:
         """The generated C with other texts in the place of its functions and macros."""
@@ -142,19 +146,23 @@ def _driver_references(driver: Path) -> tuple[Reference, ...]:
     return tuple(r for r in references_of(root, "function"))
 
 
-def extract(tree: Path, manifest: Manifest, traced: bool = False) -> Closure:
+def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool = False) -> Closure:
     """Find the closure of the manifest's roots, and of what the driver mentions, in the kernel tree at `tree`. The text
     of a `traced` one has the probes behind the functions that they watch; its hash is that of the text without them.
 
     Raises CannotRun for an unreadable file, a root that is not there, and a name that is neither the kernel's nor a
-    stand-in; the line says where it is used.
+    stand-in; the line says where it is used. A `lenient` extraction notes what is not there, and goes on: what it makes
+    is for reading.
     """
+    missing: list[str] = []
     kernel: list[Definition] = []
     for name in (*manifest.files, *manifest.optional):
         try:
             kernel += definitions((tree / name).read_bytes(), name)
         except FileNotFoundError as error:
-            if name in manifest.files:
+            if name in manifest.files and lenient:
+                missing.append(f"{name}: no such file")
+            elif name in manifest.files:
                 raise CannotRun(f"{tree}: no kernel file {name}: is this a whole kernel tree?") from error
         except OSError as error:
             raise CannotRun(f"cannot read {tree / name}: {error.strerror}") from error
@@ -166,8 +174,11 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False) -> Closure:
     roots = []
     for root in manifest.roots:
         if root not in index.names:
-            raise CannotRun(f"{tree}: no definition of {root}() in the {len(manifest.files)} files of closure.toml")
-        roots += index.names[root]
+            text = f"no definition of {root}() in the {len(manifest.files)} files of closure.toml"
+            if not lenient:
+                raise CannotRun(f"{tree}: {text}")
+            missing.append(text)
+        roots += index.names.get(root, [])
     driver_roots = list(_driver_roots(index, driver))
     used = {r.name for r in driver if r.kind == "field"}
     whole = {r.name for r in driver if r.kind == "whole"} | manifest.whole
@@ -181,7 +192,8 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False) -> Closure:
         if walk.used == used and walk.whole_too == whole:
             break
         used, whole = walk.used, walk.whole_too
-    if walk.unresolved:
+    missing += [f"{d.file}:{line}: {d.name} uses {name}" for name, (d, line) in sorted(walk.unresolved.items())]
+    if walk.unresolved and not lenient:
         name, (definition, line) = sorted(walk.unresolved.items(), key=lambda item: item[0])[0]
         more = f" (and {len(walk.unresolved) - 1} more: {', '.join(sorted(walk.unresolved)[:12])})"
         raise CannotRun(
@@ -192,7 +204,9 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False) -> Closure:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
         text = "".join(_emit(walk, _probes(manifest)))
-    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk)
+    ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
+    replaced = tuple(d for d in kernel if not ours.isdisjoint(d.names))
+    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk, replaced, tuple(missing))
 
 
 def _probes(manifest: Manifest) -> dict[str, str]:

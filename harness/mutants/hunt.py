@@ -61,14 +61,16 @@ class Mutated:
 
 
 class Hunt:
-    """The mutants of one kernel, and the scenarios of the corpus with the outcomes that they should have."""
+    """The mutants of one kernel, and the scenarios of the corpus with the outcomes that they should have by its model,
+    the default one if there is none.
+    """
 
-    def __init__(self, made: Schemata, scenarios: Sequence[Scenario]) -> None:
+    def __init__(self, made: Schemata, scenarios: Sequence[Scenario], model: Model | None = None) -> None:
         self.made = made
         self.reference = Reference.of(made.folder, made.module)
         self._in, self._out = self.reference.buffers()
         self.scenarios = scenarios
-        model = Model()
+        self.model = model = model or Model(made.rules)
         self._cases: list[tuple[bytes, bytes, Outcome, int]] = []
         for scenario in scenarios:
             expected = model.run(scenario)
@@ -123,7 +125,7 @@ class Hunt:
 
     def _fuzz(self, alive: Iterable[int], seed: int, cases: int, notes: mmap.mmap) -> dict[int, tuple[int, Scenario]]:
         self.reference.guard()
-        left, killed, model = set(alive), {}, Model()
+        left, killed, model = set(alive), {}, self.model
         for done, scenario in enumerate(candidates(self.scenarios, seed), 1):
             if done > cases or not left:
                 break
@@ -175,7 +177,7 @@ def small(found: Hunt, examples: dict[int, Scenario]) -> dict[int, Scenario]:
 
     def work(number: int) -> Scenario:
         found.reference.guard()
-        mutant, model = Mutated(found.reference, number), Model()
+        mutant, model = Mutated(found.reference, number), found.model
 
         def tells(scenario: Scenario) -> bool:
             expected = model.run(scenario)[:COMPARED]
@@ -194,7 +196,7 @@ def keep(made: Schemata, kept: dict[int, Scenario], folder: Path) -> int:
     for number, fate in Hunt(made, cases).corpus(kept).items():
         if fate.cases:
             first.setdefault(fate.cases[0], []).append(number)
-    model = Model()
+    model = Model(made.rules)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for index, numbers in sorted(first.items()):

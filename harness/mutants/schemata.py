@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import Config
+from harness.epochs import Rules, held
 from harness.errors import CannotRun
 from harness.kernel import build as builds
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
@@ -39,6 +40,7 @@ class Schemata:
     module: str
     tree: Tree
     closure: str
+    rules: Rules
     mutants: dict[int, Mutant]
     dropped: int
     absent: int
@@ -69,7 +71,9 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     try:
         read = json.loads(report.read_text())
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}
-        return Schemata(folder, read["module"], tree, read["closure"], mutants, read["dropped"], read["absent"])
+        rules = held(Rules(**read["rules"]))
+        counts = (read["dropped"], read["absent"])
+        return Schemata(folder, read["module"], tree, read["closure"], rules, mutants, *counts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
 
@@ -103,6 +107,7 @@ def _made(closure: Closure, work: Path, cc: str, module: str) -> dict[str, Any]:
     return {
         "module": module,
         "closure": closure.sha256,
+        "rules": asdict(closure.rules),
         "dropped": len(dropped),
         "absent": len(numbers) - len(dropped) - len(left),
         "mutants": {n: asdict(m) for n, m in left.items()},

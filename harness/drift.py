@@ -1,0 +1,118 @@
+"""Drift: a tree's closure against the one that is recorded here, by names and hashes alone."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import epochs
+from harness.epochs import Rules
+from harness.errors import CannotRun
+from harness.kernel.build import Line, lines_of
+from harness.kernel.closure import Manifest, extract
+from harness.kernel.source import Say, Tree, find
+from harness.known import CORPUS
+from harness.run import write_whole
+from harness.texts import Change, changes, show_changes
+
+RECORD = CORPUS / "closure-6.12.toml"
+_HEAD = """\
+# What the lookup of one kernel is made of, by which `skdiff drift` sees what another changed. Written by
+# `skdiff drift --record`. No kernel text: the name, kind and file of each definition, and the SHA-256 of its text.
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A closure without its text: the kernel's own definitions (they have no line numbers), those that stand-ins take
+    the place of, and the rules of its text. `missing` says what could not be found, a line each.
+    """
+
+    version: str
+    rules: Rules
+    definitions: tuple[Line, ...]
+    replaced: tuple[Line, ...]
+    missing: tuple[str, ...] = ()
+
+
+def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
+    """A tree, of which any file may be gone, and the record of its closure. Raises CannotRun."""
+    manifest = Manifest.load()
+    tree = find(kernel, (), optional=(*manifest.files, *manifest.optional), say=say)
+    closure = extract(tree.path, manifest, lenient=True)
+    replaced = tuple(lines_of((d, True) for d in closure.replaced))
+    own = tuple(lines_of(closure.definitions(stand_ins=False)))
+    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing)
+
+
+def write(record: Record, path: Path) -> None:
+    """Write a record. Raises CannotRun, also for one that is not whole."""
+    if record.missing:
+        raise CannotRun(f"not recorded, for it is not whole: {record.missing[0]} ({len(record.missing)} in all)")
+    rules = [name for name in epochs.NAMES if getattr(record.rules, name)]
+    text = f"{_HEAD}version = {json.dumps(record.version)}\nrules = {json.dumps(rules)}\n"
+    for name in ("definitions", "replaced"):
+        rows = sorted((d.name, d.kind, d.file, d.sha256) for d in getattr(record, name))
+        text += f"\n{name} = [\n" + "".join(f"  {json.dumps(row)},\n" for row in rows) + "]\n"
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(path: Path) -> Record:
+    """Read a record. Raises CannotRun."""
+    try:
+        data = tomllib.loads(path.read_text())
+        rules = Rules(**{name: name in data["rules"] for name in epochs.NAMES})
+        return Record(str(data["version"]), rules, _lines(data["definitions"]), _lines(data["replaced"]))
+    except FileNotFoundError as error:
+        raise CannotRun(f"{path}: no record there: `skdiff drift --record` writes one") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CannotRun(f"{path}: not a record of a closure: {error!r}") from error
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> tuple[Line, ...]:
+    return tuple(Line(name, kind, file, 0, 0, sha256, "", True) for name, kind, file, sha256 in rows)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is not as it was recorded: definitions, what stand-ins take the place of, and rules; and what is not to be
+    found, so that nothing can be built before closure.toml or a stand-in has it.
+    """
+
+    definitions: tuple[Change, ...]
+    replaced: tuple[Change, ...]
+    rules: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.definitions or self.replaced or self.rules or self.missing)
+
+    def data(self) -> dict[str, Any]:
+        """The same for programs."""
+        changed = {name: [c._asdict() for c in getattr(self, name)] for name in ("definitions", "replaced")}
+        return {**changed, "rules": list(self.rules), "missing": list(self.missing)}
+
+    def show(self, console: Console, version: str) -> None:
+        """Print it; `version` is that of the record."""
+        show_changes(console, self.definitions)
+        if self.replaced:
+            show_changes(console, self.replaced, "definitions that stand-ins take the place of, whose text differs")
+        if self.missing:
+            console.print("not found in the files of closure.toml, nor among the stand-ins:")
+        for text in (*self.missing, *(f"the rule differs: {word} now" for word in self.rules)):
+            console.print(f"  {text}", markup=False, soft_wrap=True)
+        console.print(f"drifted from Linux {version}" if self else f"the text is that of Linux {version}")
+
+
+def drift(before: Record, now: Record) -> Drift:
+    """What became of a recorded closure."""
+    rules = [now.rules.word(n) for n in epochs.NAMES if getattr(now.rules, n) != getattr(before.rules, n)]
+    definitions, replaced = changes(before.definitions, now.definitions), changes(before.replaced, now.replaced)
+    return Drift(tuple(definitions), tuple(replaced), tuple(rules), now.missing)

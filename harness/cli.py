@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness import bench as benchmark
-from harness import config, epochs, extract_report, keeping, known, replaying
+from harness import config, epochs, extract_report, keeping, known, replaying, summaries
 from harness import coverage as covering
 from harness import doctor as examination
 from harness import explain as explaining
+from harness import page as paging
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -316,6 +317,21 @@ def mutants(arguments: argparse.Namespace) -> int:
     return AGREED if result["good"] else MISMATCH
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Make one HTML page of the summaries (--json files) and findings in a folder; each folder in it is a night."""
+    text, line = paging.page(arguments.folder)
+    out = arguments.output or arguments.folder / "report.html"
+    write(out, text)
+    for finding in (
+        summaries.fresh(summaries.collect(arguments.folder)[0], arguments.folder) if arguments.issues else ()
+    ):
+        path = arguments.issues / f"{finding.signature[:120]}-{finding.summary.kernel}.md"
+        write(path, summaries.issue(finding), folder=True)
+        console.print(f"issue: {path}", markup=False, soft_wrap=True)
+    console.print(f"{line}: {out}", markup=False, soft_wrap=True)
+    return AGREED
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure where the time of a case goes (about three minutes)."""
     result = benchmark.measure(made(arguments.kernel))
@@ -336,10 +352,17 @@ def doctor(arguments: argparse.Namespace) -> int:
 def write_json(path: Path | None, value: dict[str, Any]) -> None:
     """Write a summary where the user wants one; it starts with the command and the time of its start (UTC)."""
     if path is not None:
-        try:
-            path.write_text(json.dumps({**_ours, **value}, indent=1) + "\n")
-        except OSError as error:
-            raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+        write(path, json.dumps({**_ours, **value}, indent=1) + "\n")
+
+
+def write(path: Path, text: str, folder: bool = False) -> None:
+    """Write a file, and make the `folder` that it is in. Raises CannotRun."""
+    try:
+        if folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
 
 
 def _writable(folder: Path) -> None:
@@ -455,6 +478,13 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
+    )
+    sub = command(report, "make one page of runs' summaries")
+    sub.epilog = "exit codes: 0 wrote the page, 2 could not"
+    sub.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
+    sub.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the page (default: DIR/report.html)")
+    sub.add_argument(
+        "--issues", type=Path, metavar="DIR", help="write an issue text there for each signature that is new this night"
     )
     command(bench, "measure where the time of a case goes")
     return top

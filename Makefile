@@ -7,6 +7,10 @@ SEED    ?=
 ARGS    ?=
 SAN     ?=
 EPOCH   ?=
+MINUTES ?=
+INPUTS  ?=
+STEPS   ?=
+NIGHTS  ?= nights
 CONFIG  ?=
 PYTHON  ?= python3
 
@@ -17,7 +21,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz test replay extract doctor bench detection trophies matrix lint format clean
+.PHONY: help fuzz test replay extract doctor bench detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
@@ -48,6 +52,15 @@ trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (m
 
 matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
 	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
+
+nightly: $(VENV)/ready ## All of it, MINUTES long (240): fuzzing of each kernel and configuration, mutants, ...; a page at the end
+	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS) $(STEPS)
+
+report: $(VENV)/ready ## One page of what the nights left in NIGHTS=nights, and issue texts of what is new
+	$(BIN)/skdiff report '$(NIGHTS)' --issues '$(NIGHTS)/issues' $(ARGS)
+
+clusterfuzzlite: $(VENV)/ready ## Build the ClusterFuzzLite target as its images do, without Docker, and run it (minutes)
+	SKDIFF_CLUSTERFUZZLITE=1 EPOCH= CONFIG= $(BIN)/pytest tests/test_clusterfuzzlite.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

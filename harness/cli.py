@@ -20,6 +20,7 @@ from harness import config, epochs, extract_report, keeping, known, replaying, s
 from harness import coverage as covering
 from harness import doctor as examination
 from harness import explain as explaining
+from harness import nightly as nights
 from harness import page as paging
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
@@ -332,6 +333,31 @@ def report(arguments: argparse.Namespace) -> int:
     return AGREED
 
 
+def nightly(arguments: argparse.Namespace) -> int:
+    """Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,
+    with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others.
+    """
+    out = arguments.folder / f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    jobs = arguments.jobs or os.cpu_count() or 1
+    wanted = {"--jobs": str(jobs), "--inputs": str(arguments.inputs or "")}
+    guided = [w for o, v in wanted.items() if v and o in arguments.commands["fuzz"].format_usage() for w in (o, v)]
+    steps = nights.chosen(list(nights.plan(arguments.minutes, out, guided, jobs)), arguments.steps)
+    if arguments.list:
+        for step in steps:
+            console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)
+        return AGREED
+    try:
+        out.mkdir(parents=True)
+    except OSError as error:
+        raise CannotRun(f"cannot write {out}: {error.strerror}") from error
+    done = nights.run(steps, out, arguments.commands, say)
+    write_json(out / "nightly.json", {"minutes": arguments.minutes, "steps": done})
+    arguments.output, arguments.issues = None, out / "issues"
+    report(arguments)
+    codes = {step["code"] for step in done}
+    return MISMATCH if MISMATCH in codes else COULD_NOT_RUN if codes - {AGREED} else AGREED
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure where the time of a case goes (about three minutes)."""
     result = benchmark.measure(made(arguments.kernel))
@@ -378,6 +404,13 @@ def _number(text: str) -> int:
     value = int(text, 0)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _minutes(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a night of {text} minutes is none: 1 at least")
     return value
 
 
@@ -486,7 +519,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--issues", type=Path, metavar="DIR", help="write an issue text there for each signature that is new this night"
     )
+    sub = command(nightly, "run all of it, with a page at the end")
+    sub.add_argument("--minutes", type=_minutes, default=240.0, metavar="N", help="how long (default: %(default)g)")
+    sub.add_argument(
+        "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"
+    )
+    sub.add_argument("--inputs", type=Path, metavar="DIR", help="inputs of the guided runs, kept over the nights")
+    sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="guided workers (default: one for each core)")
+    sub.add_argument("--list", action="store_true", help="show the steps, and run none")
+    sub.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
     command(bench, "measure where the time of a case goes")
+    top.set_defaults(commands=commands.choices)
     return top
 
 

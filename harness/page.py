@@ -327,17 +327,9 @@ def _text(summary: Summary) -> str:
     for function in summary.data.get("text", []):
         lines, bad = [], 0
         for number, text, runs, taken, branches, why in function["lines"]:
-            missed = runs == 0 or taken < branches
-            state = (
-                ""
-                if runs is None
-                else ' class="out"'
-                if missed and why
-                else ' class="bad"'
-                if missed
-                else ' class="hit"'
-            )
-            bad += bool(missed and not why and runs is not None)
+            missed = runs is not None and (runs == 0 or taken < branches)
+            state = ("out" if why else "bad") if missed else "hit" if runs else ""
+            bad += state == "bad"
             count = "" if runs is None else f"{runs:,}" + (f" {taken}/{branches}" if taken < branches else "")
             note = f' title="{escape(why, quote=True)}"' if missed and why else ""
             lines.append(f'<span class="{state}"{note}><b>{count:>12} {number:5} </b>{escape(text)}</span>')

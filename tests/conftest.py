@@ -17,7 +17,8 @@ from harness.reference import Reference
 
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=200)
-settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=20_000)
+EXAMPLES = int(os.environ.get("SKDIFF_EXAMPLES") or 20_000)  # of a nightly test
+settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=EXAMPLES)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 

@@ -11,6 +11,7 @@ MINUTES ?=
 INPUTS  ?=
 STEPS   ?=
 NIGHTS  ?= nights
+NIGHT   ?=
 CONFIG  ?=
 PYTHON  ?= python3
 
@@ -53,14 +54,16 @@ trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (m
 matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
 	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
 
-nightly: $(VENV)/ready ## All of it, MINUTES long (240): fuzzing of each kernel and configuration, mutants, ...; a page at the end
-	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS) $(STEPS)
+nightly: $(VENV)/ready ## All of it in MINUTES=240, or those STEPS of it, with a page at the end
+	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(NIGHT),--name '$(NIGHT)') $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS) $(STEPS)
 
 report: $(VENV)/ready ## One page of what the nights left in NIGHTS=nights, and issue texts of what is new
 	$(BIN)/skdiff report '$(NIGHTS)' --issues '$(NIGHTS)/issues' $(ARGS)
 
-clusterfuzzlite: $(VENV)/ready ## Build the ClusterFuzzLite target as its images do, without Docker, and run it (minutes)
-	SKDIFF_CLUSTERFUZZLITE=1 EPOCH= CONFIG= $(BIN)/pytest tests/test_clusterfuzzlite.py $(ARGS)
+clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target as its images do, without Docker, and run it
+	test -x build/packer/bin/python || $(PYTHON) -m venv build/packer
+	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
+	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest tests/test_clusterfuzzlite.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

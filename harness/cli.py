@@ -337,7 +337,7 @@ def nightly(arguments: argparse.Namespace) -> int:
     """Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,
     with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others.
     """
-    out = arguments.folder / f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    out = arguments.folder / (arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
     jobs = arguments.jobs or os.cpu_count() or 1
     wanted = {"--jobs": str(jobs), "--inputs": str(arguments.inputs or "")}
     guided = [w for o, v in wanted.items() if v and o in arguments.commands["fuzz"].format_usage() for w in (o, v)]
@@ -347,11 +347,11 @@ def nightly(arguments: argparse.Namespace) -> int:
             console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)
         return AGREED
     try:
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=bool(arguments.name))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
     done = nights.run(steps, out, arguments.commands, say)
-    write_json(out / "nightly.json", {"minutes": arguments.minutes, "steps": done})
+    write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
     arguments.output, arguments.issues = None, out / "issues"
     report(arguments)
     codes = {step["code"] for step in done}
@@ -524,6 +524,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"
     )
+    sub.add_argument("--name", metavar="NIGHT", help="its folder there (default: the time)")
     sub.add_argument("--inputs", type=Path, metavar="DIR", help="inputs of the guided runs, kept over the nights")
     sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="guided workers (default: one for each core)")
     sub.add_argument("--list", action="store_true", help="show the steps, and run none")

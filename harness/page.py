@@ -73,7 +73,7 @@ def page(folder: Path) -> tuple[str, str]:
     if wrong:
         sections.append(section("Not read", lambda: [_list(wrong)]))
     signatures = {finding.signature for finding in found}
-    words = [f"{len(tonight)} summaries" + (f" of {night}" if night else "")]
+    words = [_many(len(tonight), "summary") + (f" of {night}" if night else "")]
     cases = sum(_number(s.data.get("cases")) for s in kind("fuzz"))
     words.append(_many(cases, "case"))
     words.append(f"{_many(len(signatures), 'difference')}, {len(new)} new" if signatures else "no difference")
@@ -104,7 +104,7 @@ def _anchor(title: str) -> str:
 
 
 def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else noun.removesuffix('y') + ('ies' if noun[-1] == 'y' else 's')}"
 
 
 def _number(value: Any) -> int:
@@ -223,7 +223,7 @@ def _over_time(runs: Sequence[Summary], summaries: Sequence[Summary], wrong: lis
     shown = "".join(plots)
     if shown:
         yield f'<div class="plots">{shown}</div>'
-    if len({s.night for s in summaries}) < 2:
+    if runs and len({s.night for s in summaries}) < 2:
         yield '<p class="quiet">One night so far: the plots over nights come with the second.</p>'
 
 

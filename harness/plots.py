@@ -34,7 +34,9 @@ def day(value: float) -> str:
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round numbers that span a range, `count` of them or a few more."""
-    span = (high - low) or abs(high) or 1.0
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    span = high - low
     power = 10.0 ** floor(log10(span / count))
     step = next(step * power for step in (1, 2, 5, 10) if span / (step * power) <= count)
     return [i * step for i in range(floor(low / step), ceil(high / step) + 1)]

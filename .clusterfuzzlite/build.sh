@@ -7,8 +7,6 @@ work=$WORK/skdiff
 # The extracted C has flags of its own, for the driver must not guide; the images' would come on top of them.
 env -u CFLAGS -u CXXFLAGS python3 .clusterfuzzlite/prepare.py "$work" "$OUT"
 
-(cd "$work/seeds" && rm -f "$OUT/lookup_fuzzer_seed_corpus.zip" && zip -q -r "$OUT/lookup_fuzzer_seed_corpus.zip" .)
-
 compile_python_fuzzer .clusterfuzzlite/lookup_fuzzer.py \
 	--paths "$PWD" \
 	--add-data "$PWD/csrc/record.h:csrc" \

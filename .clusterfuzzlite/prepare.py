@@ -1,7 +1,7 @@
 """What the packed fuzz target needs, made while there is a network: the compiled lookup, seeds, dictionary, options.
 
-`prepare.py --fetch` only fetches the kernel's files; `prepare.py WORK OUT` writes WORK/reference/ and WORK/seeds/, and
-the dictionary and the options to OUT. KERNEL and SANITIZER are read from the environment.
+`prepare.py --fetch` only fetches the kernel's files; `prepare.py WORK OUT` writes WORK/reference/, and the seeds, the
+dictionary and the options to OUT. KERNEL and SANITIZER are read from the environment.
 """
 
 import json
@@ -72,6 +72,7 @@ def main(words: list[str]) -> None:
     inputs = sorted(set(seeds()))
     for number, data in enumerate(inputs):
         (work / "seeds" / f"seed-{number:04}").write_bytes(data)
+    shutil.make_archive(str(out / f"{TARGET}_seed_corpus"), "zip", work / "seeds")
     lines = ['"' + "".join(f"\\x{byte:02x}" for byte in entry) + '"\n' for entry in entries(inputs)]
     (out / f"{TARGET}.dict").write_text("".join(lines))
     (out / f"{TARGET}.options").write_text(

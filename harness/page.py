@@ -17,6 +17,7 @@ from harness.run import CLASSES
 from harness.summaries import Finding, Summary, collect, findings, fresh, latest, picture
 
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a summary of another shape raises
+_LONG = 40  # characters of a cell, from which on it may have several lines
 _ROWS = 80  # of a table that is made of whatever a summary holds
 _OWN = {"fuzz", "mutants", "coverage", "replay", "nightly"}  # these have sections of their own
 _WORDS = {0: "agreed", 1: "difference", 2: "could not run"}
@@ -116,7 +117,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, Html):
         return f"<td>{value}</td>"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"<td>{escape(str('' if value is None else value))}</td>"
+        text = str("" if value is None else value)
+        return f"<td{' class=long' if len(text) > _LONG else ''}>{escape(text)}</td>"
     return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:,.4g}</td>'
 
 
@@ -409,8 +411,8 @@ a{color:var(--link)}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}nav a{padding
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th{text-align:left;font-weight:600;color:var(--quiet);white-space:nowrap}
 th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--edge);vertical-align:top}td{white-space:nowrap}
-td.n{text-align:right}
-.bar{display:inline-block;width:8rem;height:.7rem;background:var(--soft);border:1px solid var(--edge)}
+td.long{white-space:normal;min-width:14rem;max-width:26rem;overflow-wrap:anywhere}td.n{text-align:right}
+.bar{display:inline-block;width:5rem;height:.7rem;background:var(--soft);border:1px solid var(--edge)}
 .bar i{display:block;height:100%;background:var(--c0)}
 pre{overflow-x:auto;background:var(--soft);padding:.6rem;font:12.5px/1.45 ui-monospace,monospace;margin:.5rem 0;
 border-radius:4px}

@@ -20,8 +20,8 @@ from harness.seeds import seeds
 from tests.patched import Patch, patched_tree
 
 pytestmark = pytest.mark.skipif(
-    not atheris_engine.available() or not shutil.which("clang") or not shutil.which("zip"),
-    reason="ClusterFuzzLite's images have atheris, clang and zip",
+    not atheris_engine.available() or not shutil.which("clang"),
+    reason="ClusterFuzzLite's images have atheris and clang",
 )
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = "lookup_fuzzer"
@@ -110,7 +110,6 @@ def test_the_target_runs_on_its_seeds_and_is_guided_by_the_c(image, tmp_path):
     done = image.run(tmp_path, *more, "-runs=3000", str(inputs))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Dictionary: " in done.stderr
-    assert "Loaded 1 modules" in done.stderr or "INFO: 0 Extra Counters" not in done.stderr
     covered = [int(count) for count in re.findall(r"cov: (\d+)", done.stderr)]
     assert covered[-1] > 150
     assert len(list(inputs.iterdir())) > len(set(seeds()))

@@ -10,6 +10,11 @@ ARGS    ?=
 OF      ?= c model harness
 SAN     ?=
 EPOCH   ?=
+MINUTES ?=
+INPUTS  ?=
+STEPS   ?=
+NIGHTS  ?= nights
+NIGHT   ?=
 CONFIG  ?=
 PYTHON  ?= python3
 
@@ -20,7 +25,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz diff drift test replay extract doctor bench coverage mutants detection trophies matrix lint format clean
+.PHONY: help fuzz diff drift test replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
@@ -63,6 +68,17 @@ trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (m
 
 matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
 	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
+
+nightly: $(VENV)/ready ## All of it in MINUTES=240, or those STEPS of it, with a page at the end
+	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(NIGHT),--name '$(NIGHT)') $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS) $(STEPS)
+
+report: $(VENV)/ready ## One page of what the nights left in NIGHTS=nights, and issue texts of what is new
+	$(BIN)/skdiff report '$(NIGHTS)' --issues '$(NIGHTS)/issues' $(ARGS)
+
+clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target as its images do, without Docker, and run it
+	test -x build/packer/bin/python || $(PYTHON) -m venv build/packer
+	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
+	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest tests/test_clusterfuzzlite.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy
 	$(BIN)/ruff check

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from harness import bench as benchmark
-from harness import config, epochs, extract_report, keeping, known, model_coverage, replaying, texts
+from harness import config, epochs, extract_report, keeping, known, model_coverage, replaying, summaries, texts
 from harness import coverage as covering
 from harness import difference as differing
 from harness import doctor as examination
 from harness import drift as drifting
 from harness import explain as explaining
+from harness import nightly as nights
+from harness import page as paging
 from harness import reduce as reducer
 from harness.engines import ENGINES, GUIDED, atheris_engine
 from harness.errors import CannotRun
@@ -49,6 +52,7 @@ from harness.versus import SIDES, Referee, closure_of
 from harness.worker import Job, Subject
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
+_ours: dict[str, str] = {}  # what each summary says of the command that writes it
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -166,6 +170,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "cases": total["cases"],
         "seconds": round(total["seconds"], 3),
         "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+        "series": live.series.samples,
         "classes": total["classes"],
         "edges": total.get("edges", [0, 0]),
         "corpus": total.get("corpus", 0),
@@ -380,7 +385,10 @@ def coverage(arguments: argparse.Namespace) -> int:
     made_for_it = made(arguments.kernel, "coverage")
     say("the corpus")
     files = covering.counts(made_for_it, str(known.CORPUS))
-    result = covering.summary(covering.spots(made_for_it, files), covering.excused())
+    spots, reasons = covering.spots(made_for_it, files), covering.excused()
+    result = covering.summary(spots, reasons)
+    result |= {"kernel": {"version": made_for_it.tree.version, "config": str(made_for_it.config)}}
+    result["text"] = covering.listing(made_for_it, spots, reasons)
     page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
     covering.show(console, result, f"Linux {made_for_it.tree.version}, the corpus")
     say("the model")
@@ -423,7 +431,8 @@ def mutants(arguments: argparse.Namespace) -> int:
             mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
             results.append(mutant_report.summary(of, mutants, fates, entries, fuzzed=True))
             mutant_report.show(console, results[-1], f"the {of}")
-    write_json(arguments.json, {"mutants": results})
+    kernel = next(({"kernel": r["kernel"], "closure": r["closure"]} for r in results if "kernel" in r), {})
+    write_json(arguments.json, {"mutants": results, **kernel})
     return AGREED if all(result["good"] for result in results) else MISMATCH
 
 
@@ -452,6 +461,46 @@ def _c_mutants(arguments: argparse.Namespace, entries: Sequence[Judgement]) -> d
     return result
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Make one HTML page of the summaries (--json files) and findings in a folder; each folder in it is a night."""
+    text, line = paging.page(arguments.folder)
+    out = arguments.output or arguments.folder / "report.html"
+    write(out, text)
+    for finding in (
+        summaries.fresh(summaries.collect(arguments.folder)[0], arguments.folder) if arguments.issues else ()
+    ):
+        path = arguments.issues / f"{finding.signature[:120]}-{finding.summary.kernel}.md"
+        write(path, summaries.issue(finding), folder=True)
+        console.print(f"issue: {path}", markup=False, soft_wrap=True)
+    console.print(f"{line}: {out}", markup=False, soft_wrap=True)
+    return AGREED
+
+
+def nightly(arguments: argparse.Namespace) -> int:
+    """Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,
+    with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others.
+    """
+    out = arguments.folder / (arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
+    jobs = arguments.jobs or os.cpu_count() or 1
+    wanted = {"--jobs": str(jobs), "--inputs": str(arguments.inputs or "")}
+    guided = [w for o, v in wanted.items() if v and o in arguments.commands["fuzz"].format_usage() for w in (o, v)]
+    steps = nights.chosen(list(nights.plan(arguments.minutes, out, guided, jobs)), arguments.steps)
+    if arguments.list:
+        for step in steps:
+            console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)
+        return AGREED
+    try:
+        out.mkdir(parents=True, exist_ok=bool(arguments.name))
+    except OSError as error:
+        raise CannotRun(f"cannot write {out}: {error.strerror}") from error
+    done = nights.run(steps, out, arguments.commands, say)
+    write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
+    arguments.output, arguments.issues = None, out / "issues"
+    report(arguments)
+    codes = {step["code"] for step in done}
+    return MISMATCH if MISMATCH in codes else COULD_NOT_RUN if codes - {AGREED} else AGREED
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure where the time of a case goes (about three minutes)."""
     result = benchmark.measure(made(arguments.kernel))
@@ -469,13 +518,20 @@ def doctor(arguments: argparse.Namespace) -> int:
     return AGREED if examination.show(console, examination.examine(make)) else COULD_NOT_RUN
 
 
-def write_json(path: Path | None, value: Any) -> None:
-    """Write a summary where the user wants one."""
+def write_json(path: Path | None, value: dict[str, Any]) -> None:
+    """Write a summary where the user wants one; it starts with the command and the time of its start (UTC)."""
     if path is not None:
-        try:
-            path.write_text(json.dumps(value, indent=1) + "\n")
-        except OSError as error:
-            raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+        write(path, json.dumps({**_ours, **value}, indent=1) + "\n")
+
+
+def write(path: Path, text: str, folder: bool = False) -> None:
+    """Write a file, and make the `folder` that it is in. Raises CannotRun."""
+    try:
+        if folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
 
 
 def _writable(folder: Path) -> None:
@@ -491,6 +547,13 @@ def _number(text: str) -> int:
     value = int(text, 0)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _minutes(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a night of {text} minutes is none: 1 at least")
     return value
 
 
@@ -617,7 +680,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
     )
+    sub = command(report, "make one page of runs' summaries")
+    sub.epilog = "exit codes: 0 wrote the page, 2 could not"
+    sub.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
+    sub.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the page (default: DIR/report.html)")
+    sub.add_argument(
+        "--issues", type=Path, metavar="DIR", help="write an issue text there for each signature that is new this night"
+    )
+    sub = command(nightly, "run all of it, with a page at the end")
+    sub.add_argument("--minutes", type=_minutes, default=240.0, metavar="N", help="how long (default: %(default)g)")
+    sub.add_argument(
+        "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"
+    )
+    sub.add_argument("--name", metavar="NIGHT", help="its folder there (default: the time)")
+    sub.add_argument("--inputs", type=Path, metavar="DIR", help="inputs of the guided runs, kept over the nights")
+    sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="guided workers (default: one for each core)")
+    sub.add_argument("--list", action="store_true", help="show the steps, and run none")
+    sub.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
     command(bench, "measure where the time of a case goes")
+    top.set_defaults(commands=commands.choices)
     return top
 
 
@@ -628,6 +709,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.of = arguments.of or ["c", "model"]
     if arguments.command in SECONDS and arguments.seconds is None:
         arguments.seconds = 0 if arguments.cases else SECONDS[arguments.command]
+    _ours.update(command=arguments.command, started=datetime.now(UTC).isoformat(timespec="seconds"))
     variant = os.environ.get("SAN")
     try:
         if variant and variant not in VARIANTS:

@@ -144,6 +144,31 @@ def summary(found: Sequence[Spot], reasons: Mapping[str, str]) -> dict[str, Any]
     return {"functions": rows, "missing": missing, "reached_after_all": wrong, "gone": gone, "good": good}
 
 
+def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The kernel's text with its counts, a dict for each function that a lookup can reach: `lines` are [number, text,
+    runs (None: nothing to run), branches taken, branches, why it cannot be reached ("" if it can)].
+    """
+    by_function: dict[tuple[str, str], dict[int, list[Spot]]] = {}
+    for spot in found:
+        by_function.setdefault((spot.file, spot.function), {}).setdefault(spot.line, []).append(spot)
+    listed = []
+    for d in build.kernel:
+        spots_of = by_function.get((d.file, d.name))
+        if spots_of is None or d.kind != "function":
+            continue
+        texts = (build.tree.path / d.file).read_text(errors="replace").splitlines()
+        lines: list[list[Any]] = []
+        for number in range(d.line, d.end_line + 1):
+            here = spots_of.get(number, [])
+            runs = sum(s.runs for s in here if s.branch < 0) if here else None
+            branches = [s for s in here if s.branch >= 0]
+            why = next((reasons[s.id] for s in here if not s.runs and s.id in reasons), "")
+            taken = sum(s.runs > 0 for s in branches)
+            lines.append([number, texts[number - 1].expandtabs(8), runs, taken, len(branches), why])
+        listed.append({"function": d.name, "file": d.file, "lines": lines})
+    return listed
+
+
 def show(console: Console, result: Mapping[str, Any], what: str) -> None:
     """Print the table by function and what is missing."""
     table = Table(box=None, header_style="bold")

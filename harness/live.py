@@ -13,6 +13,35 @@ from rich.table import Table
 from harness.run import CLASSES
 
 QUIET_EVERY = 15.0
+SAMPLES = 120  # of a run, at most
+
+
+class Series:
+    """A run in a few samples, evenly spread however long it takes: [seconds, cases, edges taken] each, from its start.
+
+    A worker that died and was started again counts from 0: what was there before is added.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[list[float]] = []
+        self._last: tuple[float, int] = (0.0, 0)
+        self._before: tuple[float, int] = (0.0, 0)
+        self._every, self._seen = 1, 0
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Note a worker's counters."""
+        now = float(message["seconds"]), int(message["cases"])
+        if now[1] < self._last[1]:
+            self._before = self._before[0] + self._last[0], self._before[1] + self._last[1]
+        self._last = now
+        self._seen += 1
+        if self._seen % self._every:
+            return
+        seconds, cases = self._before[0] + now[0], self._before[1] + now[1]
+        self.samples.append([round(seconds, 1), cases, message.get("edges", (0, 0))[0]])
+        if len(self.samples) >= SAMPLES:
+            self.samples = self.samples[1::2]
+            self._every *= 2
 
 
 class Live:
@@ -22,6 +51,7 @@ class Live:
         self._console = console
         self._seconds = seconds
         self._told = time.monotonic()
+        self.series = Series()
         self._progress: Progress | None = None
         if console.is_terminal:
             bar = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -45,6 +75,7 @@ class Live:
         if message["kind"] == "finding":
             self._console.print(f"found {message['signature']}: {message['file']}", markup=False, soft_wrap=True)
         elif message["kind"] == "progress":
+            self.series.add(message)
             rate = message["cases"] / message["seconds"] if message["seconds"] else 0
             found = sum(m["count"] for m in message["mismatches"])
             text = f"{message['cases']:,} cases, {rate:,.0f}/s, {found} mismatches"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from harness.kernel.build import build
+from harness.kernel.build import BUILD, build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find
 from harness.model import Model
@@ -27,30 +27,34 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
     report_multiple_bugs=False,
 )
-settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=20_000)
+EXAMPLES = int(os.environ.get("SKDIFF_EXAMPLES") or 20_000)  # of a nightly test
+settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=EXAMPLES)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
 @contextmanager
-def _one_process_at_a_time(factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The workers of xdist need the same kernel and the same build: one makes it, the others find it."""
-    with (factory.getbasetemp().parent / "skdiff.lock").open("w") as file:
+def _one_process_at_a_time() -> Iterator[None]:
+    """The workers of xdist need the same kernel and the same build: one makes it, the others find it. Not in pytest's
+    own folder, which is not there for HypoFuzz.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / ".tests.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @pytest.fixture(scope="session")
-def kernel_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def kernel_tree() -> Tree:
     """The default kernel's files, from the user's cache; the first use fetches them."""
     manifest = Manifest.load()
-    with _one_process_at_a_time(tmp_path_factory):
+    with _one_process_at_a_time():
         return find("6.12", manifest.files, optional=manifest.optional)
 
 
 @pytest.fixture(scope="session")
-def reference(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def reference(kernel_tree: Tree) -> Reference:
     """The default kernel's lookup, compiled."""
-    with _one_process_at_a_time(tmp_path_factory):
+    with _one_process_at_a_time():
         made = build(kernel_tree)
     return Reference(made)
 

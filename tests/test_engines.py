@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from hypothesis import given, note
+from hypothesis import event, given, note
 
 from harness import rules
 from harness.cli import made
@@ -45,7 +45,12 @@ def test_both_kinds_of_scenario_are_drawn_alike():
 
 @given(scenarios())
 def test_the_reference_and_the_model_agree(reference, scenario):
-    outcomes = [reference.run(scenario), Model().run(scenario)]
+    model = Model()
+    outcomes = [reference.run(scenario), model.run(scenario)]
+    for name in outcomes[1].via:  # for Hypothesis's statistics, and what guides HypoFuzz
+        event(f"class: {name}")
+    for function in {step.function for step in model.trace(scenario)}:
+        event(f"step: {function}")
     note(f"{dump(Case(scenario))}\nput this into case.toml, then: skdiff explain case.toml")
     assert compare(["reference", "model"], outcomes) is None
 

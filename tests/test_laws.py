@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, event, given, note, seed, settings
 from hypothesis import strategies as st
 
 from harness import rules
@@ -36,7 +36,7 @@ def test_law(law, oracle, data):
         return plain(oracle.run(scenario))
 
     try:
-        law(data.draw, run)
+        event("applies" if law(data.draw, run) else "does not apply")
     except AssertionError:
         for scenario in asked:
             note(dump(Case(scenario)))

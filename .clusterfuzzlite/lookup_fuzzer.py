@@ -1,0 +1,61 @@
+"""The fuzz target of ClusterFuzzLite and OSS-Fuzz: bytes are a Scenario, both oracles run it, a difference is raised.
+
+libFuzzer keeps the bytes; the error's text has the case as TOML, for `skdiff replay` and `skdiff explain`.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+from harness import wire
+from harness.compare import compare
+from harness.config import Config
+from harness.engines.atheris_engine import make_libfuzzer_global
+from harness.epochs import Rules
+from harness.model import Model
+from harness.reference import Reference
+from harness.report import render
+from harness.text import Case, dump
+
+# Beside this file, or where a packed one is unpacked: the compiled lookup, and what it was made from (prepare.py).
+FOLDER = Path(getattr(sys, "_MEIPASS", Path(__file__).parent)) / "reference"
+
+
+class Differs(Exception):
+    """The kernel and the model give different outcomes."""
+
+
+class Target:
+    """The oracles, opened with the first case: libFuzzer must be there before the C that feeds it."""
+
+    oracles: tuple[Any, ...] = ()
+
+    def case(self, data: bytes) -> None:
+        """Compare the oracles on what some bytes mean. Raises Differs."""
+        if not self.oracles:
+            self.open()
+        scenario = wire.decode(data)
+        outcomes = [oracle.run(scenario) for oracle in self.oracles]
+        mismatch = compare([oracle.name for oracle in self.oracles], outcomes)
+        if mismatch is not None:
+            case = Case(scenario)
+            again = "skdiff replay case.toml"
+            text = render(mismatch, case, self.made["version"], self.made["closure"], again)
+            raise Differs(f"{mismatch.signature}\n{text}\ncase.toml:\n{dump(case)}")
+
+    def open(self) -> None:
+        """Load the reference, and the model with its rules."""
+        if "atheris.core_with_libfuzzer" in sys.modules:  # else the sanitizer's library has brought libFuzzer
+            make_libfuzzer_global()
+        self.made = json.loads((FOLDER / "reference.json").read_text())
+        reference = Reference.of(FOLDER, self.made["module"])
+        reference.name = f"Linux {self.made['version']}"
+        self.oracles = reference, Model(Rules(**self.made["rules"]), Config())
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, Target().case)
+    atheris.Fuzz()

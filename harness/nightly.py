@@ -1,0 +1,155 @@
+"""A night: every kernel and configuration fuzzed, the corpus replayed, mutants, coverage, what differs between kernels.
+
+A night is a list of steps, each a command in a process of its own with its share of the time; one that fails costs
+nothing but itself. Each leaves NAME.json and NAME.log in the night's folder, and findings beside them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from harness.config import MATRIX
+from harness.errors import CannotRun
+from harness.page import told
+
+KERNELS = ("6.12", "6.1")
+FUZZING, HYPOTHESIS, MUTANTS = 0.55, 0.15, 0.1  # shares of the night; the rest is what the steps of fixed size take
+DEFAULT_SHARE = 0.5  # of a kernel's fuzzing goes to the configuration that distributions build
+EXAMPLES_A_MINUTE = 20  # of each Hypothesis test: what two busy cores do of all of them in that share
+MUTANT_SEED_MINUTES = 1.2  # what one seed of fuzzed mutants takes
+GRACE = 240.0  # seconds that a step may take more than its share: fetching a kernel, building, reducing, sorting out
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a night: `command` are the words behind `skdiff`, or a whole command if `whole`; `seconds` is its
+    share of the night; `summary` tells whether it writes a --json file; `good` are the exit codes that are fine.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    seconds: float = 0
+    whole: bool = False
+    summary: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
+    good: tuple[int, ...] = (0,)
+
+
+def plan(
+    minutes: float, out: Path, guided: Sequence[str], jobs: int, kernels: Sequence[str] = KERNELS
+) -> Iterator[Step]:
+    """The steps of a night of so many minutes. `guided` are more words for the guided runs, `jobs` is how many
+    processes Hypothesis's tests get.
+    """
+    share = 60 * minutes / len(kernels)
+    for kernel in kernels:
+        at = ("--kernel", kernel)
+        yield Step(f"replay-{kernel}", ("replay", *at))
+        seconds = share * FUZZING * DEFAULT_SHARE
+        findings = ("--findings", str(out / f"findings-{kernel}"))
+        yield Step(f"fuzz-{kernel}", ("fuzz", *at, *_seconds(seconds), *findings, *guided), seconds)
+        others = [str(config) for config in MATRIX if str(config)]
+        seconds = share * FUZZING * (1 - DEFAULT_SHARE) / len(others)
+        for config in others:
+            name = f"{kernel}-{config.replace(' ', '-').replace('=', '_')}"
+            words = ("fuzz", *at, "--config", config, *_seconds(seconds), "--engine", "random")
+            yield Step(f"fuzz-{name}", (*words, "--findings", str(out / f"findings-{name}")), seconds)
+        good = (0, 1) if kernel != kernels[0] else (0,)  # the list of what is out of reach is the first one's
+        yield Step(f"coverage-{kernel}", ("coverage", *at, "--cases", "0"), good=good)
+    seeds = int(minutes * MUTANTS / MUTANT_SEED_MINUTES)
+    yield Step("mutants", ("mutants", "--kernel", kernels[0], "--seeds", str(seeds)), minutes * 60 * MUTANTS)
+    differ = (0, 1)  # two kernels may, and the page shows how
+    yield Step("drift", ("drift", "--kernel", kernels[0]), good=differ)
+    if len(kernels) > 1:
+        yield Step("diff", ("diff", kernels[1], kernels[0]), good=differ)
+    examples = max(10, int(EXAMPLES_A_MINUTE * minutes))
+    profile = {"HYPOTHESIS_PROFILE": "nightly", "SKDIFF_EXAMPLES": str(examples)}
+    tests = ("-m", "pytest", "-q", "-n", str(jobs), "-m", "hypothesis", "tests")
+    yield Step("hypothesis", (sys.executable, *tests), minutes * 60 * HYPOTHESIS, True, False, profile)
+
+
+def _seconds(seconds: float) -> tuple[str, str]:
+    return "--seconds", f"{max(1.0, seconds):.0f}"
+
+
+def chosen(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
+    """The steps whose names are among `wanted` (with * and ?), all for none. Raises CannotRun for what names none."""
+    for pattern in wanted:
+        if not any(fnmatchcase(step.name, pattern) for step in steps):
+            raise CannotRun(f"no step {pattern!r} of a night: {', '.join(step.name for step in steps)}")
+    return [step for step in steps if not wanted or any(fnmatchcase(step.name, pattern) for pattern in wanted)]
+
+
+def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Run steps, and return what became of each: name, status ("ok" or what is wrong), seconds, why, code. `commands`
+    are those that skdiff has: a step of another one is skipped. After Ctrl-C the rest is left out.
+    """
+    done: list[dict[str, Any]] = []
+    try:
+        for number, step in enumerate(steps, 1):
+            if not step.whole and step.command[0] not in commands:
+                why = f"this skdiff has no command {step.command[0]!r}"
+                done.append({"name": step.name, "status": "skipped", "seconds": 0.0, "why": why, "code": 0})
+                continue
+            say(f"{number} of {len(steps)}: {step.name}")
+            done.append(_one(step, out))
+            say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
+    except KeyboardInterrupt:
+        left = steps[len(done) :]
+        why = "Ctrl-C"
+        done += [{"name": s.name, "status": STOPPED, "seconds": 0.0, "why": why, "code": 2} for s in left]
+    return done
+
+
+def _one(step: Step, out: Path) -> dict[str, Any]:
+    """One step, in a process group of its own, so that all of it can be ended."""
+    log = out / f"{step.name}.log"
+    summary = ("--json", str(out / f"{step.name}.json")) if step.summary else ()
+    command = step.command if step.whole else (sys.executable, "-m", "harness.cli", *step.command, *summary)
+    limit = GRACE + 2 * step.seconds
+    start = time.monotonic()
+    try:
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, stdout=file, stderr=file, env={**os.environ, **step.environment}, start_new_session=True
+            )
+            status = _ended(process, limit)
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError as error:
+        raise CannotRun(f"cannot run {step.name}: {error}") from error
+    why = (
+        ""
+        if status == 0
+        else next((line for line in reversed(lines) if line.startswith("skdiff:")), "".join(lines[-1:]))
+    )
+    return {
+        "name": step.name,
+        "status": "ok" if status in step.good else told(status),
+        "seconds": round(time.monotonic() - start, 1),
+        "why": why,
+        "code": 0 if status in step.good else 2 if status is None else status,
+    }
+
+
+def _ended(process: subprocess.Popen[bytes], limit: float) -> int | None:
+    """The exit status; None if it had to be ended after `limit` seconds."""
+    try:
+        return process.wait(limit)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as stop:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if isinstance(stop, KeyboardInterrupt):
+            raise
+        return None

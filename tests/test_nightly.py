@@ -1,0 +1,105 @@
+"""A night: its steps and their shares, what becomes of a step that fails, and the page at the end."""
+
+import json
+import sys
+
+import pytest
+
+from harness import cli, nightly
+from harness.config import MATRIX
+from harness.errors import CannotRun
+from harness.nightly import Step
+
+
+def steps(minutes=60.0):
+    from pathlib import Path
+
+    return list(nightly.plan(minutes, Path("out"), ("--jobs", "2"), 2))
+
+
+def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
+    plan = {step.name: step for step in steps()}
+    assert len(plan) == len(steps())
+    fuzzed = [step.command for step in plan.values() if step.command[0] == "fuzz"]
+    assert len(fuzzed) == len(nightly.KERNELS) * len(MATRIX)
+    for kernel in nightly.KERNELS:
+        assert "--jobs" in plan[f"fuzz-{kernel}"].command
+        told = {c[c.index("--config") + 1] if "--config" in c else "" for c in fuzzed if kernel in c}
+        assert told == {str(config) for config in MATRIX}
+    assert 0.6 * 3600 < sum(step.seconds for step in plan.values()) < 3600
+    assert {"mutants", "drift", "diff", "hypothesis"} < set(plan)
+
+
+def test_every_step_is_a_command_that_the_parser_takes():
+    parser = cli.parser()
+    commands = parser.parse_args(["doctor"]).commands
+    for step in nightly.plan(60, nightly.Path("out"), (), 1):
+        if not step.whole and step.command[0] in commands:
+            assert parser.parse_args(step.command).command == step.command[0]
+
+
+def test_steps_are_chosen_by_name_and_pattern():
+    assert [s.name for s in nightly.chosen(steps(), ["fuzz-6.1", "mut*"])] == ["fuzz-6.1", "mutants"]
+    with pytest.raises(CannotRun, match="no step 'nonsense'"):
+        nightly.chosen(steps(), ["nonsense"])
+
+
+def python(name, code, **more):
+    return Step(name, (sys.executable, "-c", code), 0, True, False, **more)
+
+
+def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(nightly, "GRACE", 1.0)
+    plan = [
+        python("good", "print('fine')"),
+        python("differs", "print('skdiff: one'); raise SystemExit(1)"),
+        python("fine", "raise SystemExit(1)", good=(0, 1)),
+        python("broken", "raise SystemExit(2)"),
+        python("hangs", "import time; time.sleep(60)"),
+        Step("missing", ("no-such-command",)),
+        python("set", "import os; print(os.environ['X']); raise SystemExit(3)", environment={"X": "seen"}),
+    ]
+    told = []
+    done = nightly.run(plan, tmp_path, ["fuzz"], told.append)
+    assert [(s["name"], s["status"], s["code"]) for s in done] == [
+        ("good", "ok", 0),
+        ("differs", "difference", 1),
+        ("fine", "ok", 0),
+        ("broken", "could not run", 2),
+        ("hangs", "took too long", 2),
+        ("missing", "skipped", 0),
+        ("set", "ended with 3", 3),
+    ]
+    assert done[1]["why"] == "skdiff: one"
+    assert done[-1]["why"] == "seen"
+    assert (tmp_path / "good.log").read_text() == "fine\n"
+
+
+def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):
+    arguments = [
+        "nightly",
+        "--minutes",
+        "1",
+        "--folder",
+        str(tmp_path),
+        "--name",
+        "one",
+        "replay-6.12",
+        "fuzz-6.12-SMP_n",
+    ]
+    assert cli.main(arguments) == 0, capsys.readouterr()
+    told = json.loads((tmp_path / "one" / "night-replay-6.12.json").read_text())
+    assert [step["status"] for step in told["steps"]] == ["ok", "ok"]
+    assert json.loads((tmp_path / "one" / "fuzz-6.12-SMP_n.json").read_text())["kernel"]["config"] == "SMP=n"
+    text = (tmp_path / "report.html").read_text()
+    assert "2 of 2 done" in text
+    assert "SMP=n" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--folder", "/dev/null"], "cannot write"), (["no-such-step"], "no step")],
+)
+def test_a_night_that_cannot_start_is_one_line(arguments, words, capsys):
+    assert cli.main(["nightly", *arguments]) == 2
+    assert words in capsys.readouterr().err

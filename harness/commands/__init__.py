@@ -1,0 +1,1 @@
+"""What `skdiff COMMAND` does: each function takes the parsed arguments and returns the exit code."""

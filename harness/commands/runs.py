@@ -1,0 +1,255 @@
+"""Commands that look for differences: fuzz, diff, drift; a night of them, and its page."""
+
+import argparse
+import contextlib
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import difference as differing
+from harness import drift as drifting
+from harness import epochs, known, replaying, summaries, texts
+from harness import nightly as nights
+from harness import page as paging
+from harness import reduce as reducer
+from harness.commands.shared import (
+    AGREED,
+    COULD_NOT_RUN,
+    MISMATCH,
+    asked,
+    console,
+    errors,
+    made,
+    say,
+    side,
+    told,
+    writable,
+    write,
+    write_json,
+)
+from harness.engines import GUIDED, atheris_engine
+from harness.errors import CannotRun
+from harness.guarded import Guarded
+from harness.kernel.build import Build
+from harness.live import Live
+from harness.mutants.score import scores
+from harness.run import report_of
+from harness.supervise import supervise
+from harness.text import load
+from harness.triage import triage
+from harness.versus import SIDES, Referee, closure_of
+from harness.worker import Job, Subject
+
+REPORTS = 3  # of a run are printed
+
+
+def fuzz(arguments: argparse.Namespace) -> int:
+    """Compare the oracles on scenarios of an engine."""
+    engine = arguments.engine or ("atheris" if atheris_engine.available() else "random")
+    if not arguments.engine and engine == "random":
+        say("no atheris for this Python: the random engine runs instead")
+    atheris_engine.check(arguments.flags)
+    listed = known.load()  # what could stop the end of a run is looked at before its start
+    writable(arguments.findings)
+    if arguments.flags and engine not in GUIDED:
+        raise CannotRun(f"{arguments.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
+    budget = atheris_engine.budget(arguments.flags)
+    reference, kernel = made(arguments.kernel, guided=engine in GUIDED), asked(arguments.kernel)
+    seed = budget.get("seed", arguments.seed)
+    if seed is None:
+        seed = int.from_bytes(os.urandom(4), "little")
+    job = Job(
+        subjects=[Subject.of(reference, os.environ.get("EPOCH", ""))],
+        again=f"replay --kernel {kernel}",
+        variant=reference.variant,
+        engine=engine,
+        seed=seed,
+        cases=budget.get("runs", arguments.cases),
+        seconds=budget.get("max_total_time", 0 if "runs" in budget else arguments.seconds),
+        findings=str(arguments.findings),
+        in_flight="",
+        arguments=tuple(arguments.flags),
+    )
+    first, *notes = told(reference)
+    for line in (first, *notes):
+        say(line)
+    say(f"engine {engine}, seed {seed}")
+    with Live(errors, arguments.seconds) as live:
+        total = supervise(job, reference.closure, live.message)
+    if total["mismatches"]:
+        say("reducing what was found (Ctrl-C to leave it as it is)")
+        reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
+        total["mismatches"] = triage(
+            total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
+        )
+    new, old = known.split(total["mismatches"], listed, reference.tree.version)
+    summary = {
+        "kernel": {
+            "version": reference.tree.version,
+            "origin": reference.tree.origin,
+            "closure": reference.closure,
+            "compiler": reference.compiler,
+            "variant": reference.variant,
+            "config": str(reference.config),
+            "rules": epochs.data(reference.rules),
+            "notes": notes,
+        },
+        "engine": engine,
+        "seed": seed,
+        "cases": total["cases"],
+        "seconds": round(total["seconds"], 3),
+        "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+        "series": live.series.samples,
+        "classes": total["classes"],
+        "edges": total.get("edges", [0, 0]),
+        "corpus": total.get("corpus", 0),
+        "mismatches": new,
+        "known": old,
+        "gave_up": total.get("gave_up", ""),
+    }
+    for finding in new[:REPORTS]:
+        with contextlib.suppress(OSError):  # the summary says where the file should be
+            console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
+    live.summary(console, summary)
+    write_json(arguments.json, summary)
+    return MISMATCH if new else AGREED
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """Compare two kernels with each other: on the corpus, then on random cases and mutations of the corpus. The model
+    of each one's rules is the referee: it says which rules make the difference, or which kernel is unlike its model.
+    """
+    if os.environ.get("EPOCH"):
+        raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
+    writable(arguments.findings)
+
+    def sides(variant: str | None = None) -> tuple[Build, Build]:
+        return side(arguments.a, variant), side(arguments.b, variant)
+
+    builds = sides()
+    words = [shlex.quote(arguments.a), shlex.quote(arguments.b)]
+    words += [f"--config {shlex.quote(os.environ['CONFIG'])}"] if os.environ.get("CONFIG") else []
+    again = f"diff {' '.join(words)}"
+    for name, made_for_it in zip(SIDES, builds, strict=True):
+        console.print(f"{name}: {differing.told(made_for_it)}", markup=False, soft_wrap=True)
+    changed = texts.changes(builds[0].kernel, builds[1].kernel)
+    if arguments.paths:
+        return _diff_of_files(arguments, sides, again)
+    texts.show_changes(console, changed)
+    seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(4), "little")
+    job = Job(
+        subjects=[Subject.of(made_for_it, epoch="text") for made_for_it in builds],
+        again=again,
+        variant=builds[0].variant,
+        engine="corpus",
+        seed=seed,
+        cases=arguments.cases,
+        seconds=arguments.seconds,
+        findings=str(arguments.findings),
+        in_flight="",
+    )
+    with Live(errors, arguments.seconds) as live:
+        total = supervise(job, closure_of(builds), live.message)
+    groups: list[differing.Group] = []
+    if total["mismatches"]:
+        say("reducing what was found (Ctrl-C to leave it as it is)")
+        reducer.reduce_findings(total["mismatches"], sides, again, say)
+        groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
+    result = differing.summary(builds, changed, total, seed, groups)
+    if not result["differ"] and not total.get("gave_up"):
+        result |= _backing(builds[0], changed)
+    differing.show(console, result, groups, Referee(*builds))
+    write_json(arguments.json, result)
+    return MISMATCH if result["differ"] else AGREED
+
+
+def _backing(first: Build, changed: Sequence[texts.Change]) -> dict[str, Any]:
+    """How many mutants of the changed functions, and of all, the corpus tells apart: what "no difference" is worth."""
+    functions = {change.name for change in changed if change.before}
+    try:
+        of_these, of_all = scores(first, functions, say)
+    except CannotRun as error:
+        say(f"no mutants: {error}")
+        return {}
+    return {"mutants": {"changed": asdict(of_these), "all": asdict(of_all)}}
+
+
+def _diff_of_files(arguments: argparse.Namespace, sides: Callable[[str], tuple[Build, Build]], again: str) -> int:
+    """Tell about cases from files, instead of looking for some."""
+    builds, told_of = sides("traced"), []
+    referee = Referee(*builds)
+    with Guarded(builds[0]) as one, Guarded(builds[1]) as other:
+        for path in replaying.files(arguments.paths):
+            found = differing.difference(load(path), (one, other), referee)
+            name = found.name if found is not None else ""
+            told_of.append({"file": str(path), "difference": name, "alike": found is not None and found.verdict.alike})
+            text = found.report(again, path) if found is not None else f"{path}: no difference\n"
+            console.print(text, markup=False, soft_wrap=True, end="")
+    write_json(arguments.json, {"cases": told_of})
+    return MISMATCH if any(case["difference"] and not case["alike"] for case in told_of) else AGREED
+
+
+def drift(arguments: argparse.Namespace) -> int:
+    """Hold the text of a kernel's lookup against the record of another: new, gone and changed definitions, rules, and
+    names that nothing here has an answer to. Nothing is built.
+    """
+    before = None if arguments.record else drifting.load(arguments.against)
+    tree, now = drifting.record_of(arguments.kernel, say)
+    console.print(f"Linux {tree.version} ({tree.origin}), {epochs.told(now.rules)}", markup=False, soft_wrap=True)
+    for line in epochs.doubts(now.rules, tree.version):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    if before is None:
+        drifting.write(now, arguments.against)
+        console.print(
+            f"{len(now.definitions)} definitions recorded in {arguments.against}", markup=False, soft_wrap=True
+        )
+        return AGREED
+    found = drifting.drift(before, now)
+    found.show(console, before.version)
+    versions = {"version": tree.version, "record": before.version, "rules_now": epochs.data(now.rules)}
+    write_json(arguments.json, {**versions, **found.data()})
+    return MISMATCH if found else AGREED
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Make one HTML page of the summaries (--json files) and findings in a folder; each folder in it is a night."""
+    text, line = paging.page(arguments.folder)
+    out = arguments.output or arguments.folder / "report.html"
+    write(out, text)
+    for finding in (
+        summaries.fresh(summaries.collect(arguments.folder)[0], arguments.folder) if arguments.issues else ()
+    ):
+        path = arguments.issues / f"{finding.signature[:120]}-{finding.summary.kernel}.md"
+        write(path, summaries.issue(finding), folder=True)
+        console.print(f"issue: {path}", markup=False, soft_wrap=True)
+    console.print(f"{line}: {out}", markup=False, soft_wrap=True)
+    return AGREED
+
+
+def nightly(arguments: argparse.Namespace) -> int:
+    """Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,
+    with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others.
+    """
+    out = arguments.folder / (arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
+    jobs = arguments.jobs or os.cpu_count() or 1
+    wanted = {"--jobs": str(jobs), "--inputs": str(arguments.inputs or "")}
+    guided = [w for o, v in wanted.items() if v and o in arguments.commands["fuzz"].format_usage() for w in (o, v)]
+    steps = nights.chosen(list(nights.plan(arguments.minutes, out, guided, jobs)), arguments.steps)
+    if arguments.list:
+        for step in steps:
+            console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)
+        return AGREED
+    try:
+        out.mkdir(parents=True, exist_ok=bool(arguments.name))
+    except OSError as error:
+        raise CannotRun(f"cannot write {out}: {error.strerror}") from error
+    done = nights.run(steps, out, arguments.commands, say)
+    write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
+    arguments.output, arguments.issues = None, out / "issues"
+    report(arguments)
+    codes = {step["code"] for step in done}
+    return MISMATCH if MISMATCH in codes else COULD_NOT_RUN if codes - {AGREED} else AGREED

@@ -1,0 +1,115 @@
+"""What the commands share: where they print, which kernel is meant, and files that they write."""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import config, epochs
+from harness.errors import CannotRun
+from harness.kernel.build import Build, build
+from harness.kernel.closure import Manifest
+from harness.kernel.source import find
+from harness.model import Model
+
+AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
+ours: dict[str, str] = {}  # what each summary says of the command that writes it
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+CHOICES = ("EPOCH", "CONFIG")
+
+
+def say(text: str) -> None:
+    """A line of progress, on stderr."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+def made(kernel: str, variant: str | None = None, guided: bool = False) -> Build:
+    """The reference of a kernel (a version or a path), fetched and built if it is not there yet, in the configuration
+    that CONFIG asks for, with the rules that it is held to: its epoch's, or those that EPOCH sets by hand.
+    """
+    manifest = Manifest.load()
+    options, by_hand = config.parse(os.environ.get("CONFIG", "")), os.environ.get("EPOCH", "")
+    epochs.held(epochs.Rules(), by_hand)  # what it cannot read is said before a long build
+    tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    found = build(tree, variant or os.environ.get("SAN") or "plain", say, guided, options)
+    return replace(found, rules=epochs.held(found.text_rules, by_hand))
+
+
+def asked(kernel: str) -> str:
+    """What stands behind --kernel in a command that repeats this one."""
+    words = [shlex.quote(kernel)]
+    words += [f"--{key.lower()} {shlex.quote(os.environ[key])}" for key in CHOICES if os.environ.get(key)]
+    return " ".join(words)
+
+
+@contextlib.contextmanager
+def chosen(arguments: argparse.Namespace) -> Iterator[None]:
+    """--epoch and --config stand in the environment while a command runs, for all that it starts."""
+    before = {key: os.environ.get(key) for key in CHOICES}
+    os.environ.update({key: value for key in CHOICES if (value := getattr(arguments, key.lower())) is not None})
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def model_of(build: Build) -> Model:
+    """The model with a build's rules, in its configuration."""
+    return Model(build.rules, build.config)
+
+
+def told(build: Build) -> list[str]:
+    """What a build is, for people: the first line names it and its rules, the others say what is odd about these."""
+    tree, rules = build.tree, build.rules
+    line = f"Linux {build.label} ({tree.origin}), {epochs.told(rules)}, against the model, closure {build.closure[:16]}"
+    by_hand = os.environ.get("EPOCH")
+    return [line, *([f"rules by hand: {by_hand}"] if by_hand else epochs.doubts(build.text_rules, tree.version))]
+
+
+def side(words: str, variant: str | None = None) -> Build:
+    """A side of `diff`: a kernel, and behind it options, which then stand in the place of CONFIG ("6.12 IPV6=n"); with
+    the rules that its text has.
+    """
+    kernel, options = re.fullmatch(r"(.*?)((?:\s+\w+=\w*)*)\s*", words, re.DOTALL).groups()  # type: ignore[union-attr]
+    configuration = config.parse(options or os.environ.get("CONFIG", ""))
+    manifest = Manifest.load()
+    tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    return build(tree, variant or os.environ.get("SAN") or "plain", say, config=configuration)
+
+
+def write_json(path: Path | None, value: dict[str, Any]) -> None:
+    """Write a summary where the user wants one; it starts with the command and the time of its start (UTC)."""
+    if path is not None:
+        write(path, json.dumps({**ours, **value}, indent=1) + "\n")
+
+
+def write(path: Path, text: str, folder: bool = False) -> None:
+    """Write a file, and make the `folder` that it is in. Raises CannotRun."""
+    try:
+        if folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def writable(folder: Path) -> None:
+    """Raises CannotRun if findings could not be written there, before there are any."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise CannotRun(f"{folder}: findings cannot be written there, choose another --findings")

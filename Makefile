@@ -6,12 +6,14 @@ B       ?= 6.12
 SECONDS ?= 60
 ENGINE  ?=
 SEED    ?=
+JOBS    ?=
+INPUTS  ?=
+FROM    ?=
 ARGS    ?=
 OF      ?= c model harness
 SAN     ?=
 EPOCH   ?=
 MINUTES ?=
-INPUTS  ?=
 STEPS   ?=
 NIGHTS  ?= nights
 NIGHT   ?=
@@ -25,13 +27,16 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz diff drift test replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help fuzz distill endurance diff drift test replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
-	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
+	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, JOBS=1, INPUTS=, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
-	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
+
+distill: $(VENV)/ready ## Merge the guided inputs in INPUTS=inputs with those in FROM=, and keep the few that matter
+	$(BIN)/skdiff merge '$(or $(INPUTS),inputs)' $(FROM) --kernel '$(KERNEL)' $(ARGS)
 
 diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or paths of trees
 	EPOCH= $(BIN)/skdiff diff '$(A)' '$(B)' $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -66,11 +71,14 @@ detection: $(VENV)/ready ## Measure how long each engine takes to find twenty pa
 trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (minutes)
 	PYTHONPATH=. $(BIN)/python tests/trophies.py $(ARGS)
 
+endurance: $(VENV)/ready ## A long run with workers that are killed: SECONDS=7200, JOBS=2
+	PYTHONPATH=. $(BIN)/python tests/endurance.py $(if $(filter command line,$(origin SECONDS)),$(SECONDS),7200) $(or $(JOBS),2)
+
 matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
 	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
 
 nightly: $(VENV)/ready ## All of it in MINUTES=240, or those STEPS of it, with a page at the end
-	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(NIGHT),--name '$(NIGHT)') $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS) $(STEPS)
+	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(NIGHT),--name '$(NIGHT)') $(if $(INPUTS),--inputs '$(INPUTS)') $(if $(JOBS),--jobs $(JOBS)) $(ARGS) $(STEPS)
 
 report: $(VENV)/ready ## One page of what the nights left in NIGHTS=nights, and issue texts of what is new
 	$(BIN)/skdiff report '$(NIGHTS)' --issues '$(NIGHTS)/issues' $(ARGS)

@@ -93,9 +93,9 @@ void reference_guard(void)
 extern uint8_t __start___sancov_cntrs[] __attribute__((weak, visibility("hidden")));
 extern uint8_t __stop___sancov_cntrs[] __attribute__((weak, visibility("hidden")));
 extern uint8_t trace_counters[] __attribute__((weak, visibility("hidden")));
+extern uint32_t trace_names[] __attribute__((weak, visibility("hidden")));
 extern uint16_t trace_used __attribute__((weak, visibility("hidden")));
 
-#define MAX_EDGES 8192
 static uint8_t seen[MAX_EDGES];
 
 static uint8_t *edges(uint32_t *count)
@@ -117,15 +117,18 @@ static void remember_edges(void)
 		seen[i] |= counters[i];
 }
 
-/* How many edges the closure has (gcc: had, so far), and how many of them any case has taken. */
-uint32_t reference_edges(uint32_t *covered)
+/* How many edges the closure has (gcc: had, so far), and those that any case has taken, of which up to MAX_EDGES are
+ * written to `taken`. A number means the same edge in each process that has loaded this library.
+ */
+uint32_t reference_edges(uint32_t *taken, uint32_t *n_taken)
 {
 	uint32_t count;
 
 	edges(&count);
-	*covered = 0;
+	*n_taken = 0;
 	for (uint32_t i = 0; i < count && i < MAX_EDGES; i++)
-		*covered += seen[i] != 0;
+		if (seen[i])
+			taken[(*n_taken)++] = trace_counters ? trace_names[i] : i;
 	return count;
 }
 

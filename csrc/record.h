@@ -13,6 +13,7 @@
 #define MAX_STEPS 128
 #define MAX_TABLE 131072
 #define MAX_CROWD 100000
+#define MAX_EDGES 8192
 
 struct packet_record {
 	uint32_t saddr;
@@ -188,6 +189,6 @@ int reference_call(const struct scenario_record *scenario, struct outcome_record
 void reference_guard(void);
 uint32_t reference_mutate(uint32_t mutant);
 void reference_trace(struct trace_record *trace);
-uint32_t reference_edges(uint32_t *covered);
+uint32_t reference_edges(uint32_t *taken, uint32_t *n_taken);
 double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,
 			 uint32_t repeat);

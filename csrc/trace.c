@@ -16,6 +16,8 @@ static struct { uintptr_t pc, flags; } pcs[COUNTERS];
 static uint16_t counter_of[SPAN];
 static uintptr_t base;
 __attribute__((visibility("hidden"))) uint16_t trace_used;
+/* Where an edge's code lies in the library: counters are numbered as they are met, which differs between processes. */
+__attribute__((visibility("hidden"))) uint32_t trace_names[COUNTERS];
 
 __attribute__((visibility("hidden"))) void __sanitizer_cov_trace_pc(void)
 {
@@ -26,7 +28,7 @@ __attribute__((visibility("hidden"))) void __sanitizer_cov_trace_pc(void)
 		base = pc - SPAN / 2;
 	at = (pc - base) % SPAN;
 	if (!counter_of[at] && trace_used < COUNTERS - 1)
-		counter_of[at] = ++trace_used;
+		trace_names[counter_of[at] = ++trace_used] = pc - (uintptr_t)__sanitizer_cov_trace_pc;
 	trace_counters[counter_of[at]]++;
 }
 

@@ -12,7 +12,7 @@ from harness import config
 from harness import drift as drifting
 from harness.commands.cases import corpus, explain, keep, reduce, replay
 from harness.commands.proof import bench, coverage, doctor, extract, mutants
-from harness.commands.runs import diff, drift, fuzz, nightly, report
+from harness.commands.runs import diff, drift, fuzz, merge, nightly, report
 from harness.commands.shared import (
     COULD_NOT_RUN,
     chosen,
@@ -35,6 +35,13 @@ def _number(text: str) -> int:
     value = int(text, 0)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _count(text: str) -> int:
+    value = _number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("one at least")
     return value
 
 
@@ -106,6 +113,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--engine", choices=list(ENGINES), help="default: atheris where it is installed, else random")
     budget(sub)
     sub.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="workers, each a process with a seed of its own; guided ones share what they learn (default: %(default)s)",
+    )
+    sub.add_argument(
+        "--inputs", type=Path, metavar="DIR", help="keep a guided run's inputs there, and start from those that are"
+    )
+    sub.add_argument(
         "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
     )
     sub = command(diff, "compare two kernels, or two configurations, with each other", one_kernel=False)
@@ -168,6 +185,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
     )
+    sub = command(merge, "merge guided runs' inputs, and keep the few that reach as much")
+    sub.epilog = "exit codes: 0 merged, 2 could not: then all is as it was"
+    sub.add_argument("into", type=Path, metavar="DIR", help="an --inputs folder of fuzz; it is changed")
+    sub.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more of them; they are only read")
     sub = command(report, "make one page of runs' summaries")
     sub.epilog = "exit codes: 0 wrote the page, 2 could not"
     sub.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
@@ -181,8 +202,14 @@ def parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"
     )
     sub.add_argument("--name", metavar="NIGHT", help="its folder there (default: the time)")
-    sub.add_argument("--inputs", type=Path, metavar="DIR", help="inputs of the guided runs, kept over the nights")
-    sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="guided workers (default: one for each core)")
+    sub.add_argument(
+        "--inputs",
+        type=Path,
+        default=Path("inputs"),
+        metavar="DIR",
+        help="inputs of the guided runs, kept from night to night and merged at its end (default: %(default)s)",
+    )
+    sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="workers (default: one for each core)")
     sub.add_argument("--list", action="store_true", help="show the steps, and run none")
     sub.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
     command(bench, "measure where the time of a case goes")

@@ -228,7 +228,8 @@ def summary(
         "seconds": round(total["seconds"], 3),
         "groups": [group.data() for group in groups],
         "differ": any(not group.alike for group in groups),
-        "gave_up": total.get("gave_up", ""),
+        "unwritten": total["unwritten"],
+        "gave_up": total["gave_up"],
     }
 
 
@@ -239,6 +240,8 @@ def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], r
         console.print(text, markup=False, soft_wrap=True)
 
     line(f"A and B: {result['cases']:,} cases in {result['seconds']:.1f} s, seed {result['seed']}")
+    for lost in result["unwritten"]:
+        line(f"{lost['count']:,} x {lost['signature']}: not written ({lost['why']}); this is its case:\n{lost['case']}")
     if result["gave_up"]:
         line(f"ended early: {result['gave_up']}")
     texts = [change["name"] for change in result["text"] if change["kind"] in ("function", "macro") and change["after"]]

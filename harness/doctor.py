@@ -126,9 +126,10 @@ def main() -> None:
             make_libfuzzer_global()
             reference = state["reference"] = Reference.of(Path(folder), module)
             reference.run(Scenario())
-            plain = reference.edges()[0]
+            plain = len(reference.edges()[0])
             reference.run(LISTENER)
-            state["edges"] = (plain, *reference.edges())
+            more, total = reference.edges()
+            state["edges"] = (plain, len(more), total)
         state["reference"].run(decode(data))
         state["runs"] += 1
         if state["runs"] == RUNS - 10:  # the process ends inside libFuzzer

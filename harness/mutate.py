@@ -38,12 +38,12 @@ class Mutator:
     def mutate(self, data: bytes, most: int = SIZE) -> bytes:
         """One to three changes of a case, or another case altogether; `most` bounds the result's bytes."""
         if self._random.random() < FRESH:
-            return self._cut(bytearray(self._random.randbytes(SIZE)))[:most]
+            return wire.cut(bytearray(self._random.randbytes(SIZE)))[:most]
         case = bytearray(data[:SIZE].ljust(SIZE, b"\0"))
         draw = self._random
         for _ in range(1 + (draw.random() < 0.4) + (draw.random() < 0.2)):
             draw.choice(self._ways)(case, self._count(case, _N_SOCKS))
-        return self._cut(case)[:most]
+        return wire.cut(case)[:most]
 
     def cross(self, one: bytes, other: bytes, most: int = SIZE) -> bytes:
         """A case with the frame of one and sockets of both, each at its own place or at the other's."""
@@ -58,10 +58,7 @@ class Mutator:
             if draw.random() < 0.5:
                 theirs = draw.randrange(max(1, self._count(b, _N_SOCKS)))
                 a[_at(i) : _at(i + 1)] = b[_at(theirs) : _at(theirs + 1)]
-        return self._cut(a)[:most]
-
-    def _cut(self, case: bytearray) -> bytes:
-        return bytes(case[: FIXED_SIZE + self._count(case, _N_SOCKS) * SOCK_SIZE])
+        return wire.cut(a)[:most]
 
     @staticmethod
     def _count(case: bytes | bytearray, which: int) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import MATRIX
+from harness.engines import atheris_engine
 from harness.errors import CannotRun
 from harness.page import told
 
@@ -43,27 +44,30 @@ class Step:
     good: tuple[int, ...] = (0,)
 
 
-def plan(
-    minutes: float, out: Path, guided: Sequence[str], jobs: int, kernels: Sequence[str] = KERNELS
-) -> Iterator[Step]:
-    """The steps of a night of so many minutes. `guided` are more words for the guided runs, `jobs` is how many
-    processes Hypothesis's tests get.
+def plan(minutes: float, out: Path, inputs: Path, jobs: int, kernels: Sequence[str] = KERNELS) -> Iterator[Step]:
+    """The steps of a night of so many minutes. `inputs` is the folder of the guided runs' inputs, `jobs` is how many
+    workers fuzz, and how many processes Hypothesis's tests get.
     """
     share = 60 * minutes / len(kernels)
+    workers = ("--jobs", str(jobs))
     for kernel in kernels:
         at = ("--kernel", kernel)
         yield Step(f"replay-{kernel}", ("replay", *at))
         seconds = share * FUZZING * DEFAULT_SHARE
         findings = ("--findings", str(out / f"findings-{kernel}"))
-        yield Step(f"fuzz-{kernel}", ("fuzz", *at, *_seconds(seconds), *findings, *guided), seconds)
+        yield Step(
+            f"fuzz-{kernel}", ("fuzz", *at, *_seconds(seconds), *findings, *workers, "--inputs", str(inputs)), seconds
+        )
         others = [str(config) for config in MATRIX if str(config)]
         seconds = share * FUZZING * (1 - DEFAULT_SHARE) / len(others)
         for config in others:
             name = f"{kernel}-{config.replace(' ', '-').replace('=', '_')}"
-            words = ("fuzz", *at, "--config", config, *_seconds(seconds), "--engine", "random")
+            words = ("fuzz", *at, "--config", config, *_seconds(seconds), "--engine", "random", *workers)
             yield Step(f"fuzz-{name}", (*words, "--findings", str(out / f"findings-{name}")), seconds)
         good = (0, 1) if kernel != kernels[0] else (0,)  # the list of what is out of reach is the first one's
         yield Step(f"coverage-{kernel}", ("coverage", *at, "--cases", "0"), good=good)
+    if atheris_engine.available():
+        yield Step("merge", ("merge", str(inputs), "--kernel", kernels[0]))
     seeds = int(minutes * MUTANTS / MUTANT_SEED_MINUTES)
     yield Step("mutants", ("mutants", "--kernel", kernels[0], "--seeds", str(seeds)), minutes * 60 * MUTANTS)
     differ = (0, 1)  # two kernels may, and the page shows how

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.kernel.build import Build, load
 from harness.outcome import Outcome
-from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, encode, encode_frame, outcome, steps
+from harness.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, encode, encode_frame, outcome, steps
 from harness.scenario import Scenario
 from harness.steps import Step
 
@@ -44,11 +44,14 @@ class Reference:
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
         self.guard()
 
-    def edges(self) -> tuple[int, int]:
-        """(taken, all) edges of the extracted C in a guided build, (0, 0) in another; gcc knows only edges taken."""
-        covered = self._ffi.new("uint32_t *")
-        total = self._edges(covered)
-        return int(covered[0]), int(total)
+    def edges(self) -> tuple[frozenset[int], int]:
+        """The edges of the extracted C that any case has taken, as numbers that mean the same in each process, and how
+        many there are: none in a build that is not guided; gcc only knows of those that it came by.
+        """
+        taken = self._ffi.new("uint32_t[]", constants.MAX_EDGES)
+        count = self._ffi.new("uint32_t *")
+        total = self._edges(taken, count)
+        return frozenset(taken[0 : count[0]]), int(total)
 
     def buffers(self) -> tuple[Any, Any]:
         """Where the C reads its scenario record and writes its outcome record."""

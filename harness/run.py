@@ -1,11 +1,13 @@
 """One run in one process: oracles, a budget, counters, and findings that are on disk before anybody is told."""
 
 import contextlib
+import itertools
 import os
+import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from harness.compare import Mismatch, compare
+from harness.model_lines import LINES, Watch
 from harness.outcome import COMPARED, Outcome
 from harness.report import render, shell_path
 from harness.scenario import Scenario
@@ -24,6 +27,7 @@ CLASSES = (
     *("group by program", "sk_lookup", "drop", "none", "stuck"),
 )
 TELL_EVERY = 0.5  # seconds
+WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
 
 
 class Oracle(Protocol):
@@ -54,8 +58,9 @@ class Origin:
 @dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
-    `first` ends it at the first finding. `scratch` is a folder that is gone after the run. Without a `judge`, all
-    oracles must agree.
+    `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
+    engine keeps what it learns. Without a `judge`, all oracles must agree. `counter` has the number of cases done, for
+    whoever outlives this process; `watch` sees some cases of each kind.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -75,7 +80,9 @@ class Run:
     first: bool = False
     judge: Judge | None = None
     scratch: Path = Path()
-    extra: dict[str, Any] = field(default_factory=dict)
+    inputs: Path = Path()
+    counter: "list[int] | memoryview[int]" = field(default_factory=lambda: [0])
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
@@ -93,8 +100,10 @@ class Run:
         """Run all oracles on a case, count it, and keep it if they differ."""
         outcomes = [run(scenario) for run in self._runs]
         first = outcomes[0]
-        self.classes[outcomes[-1].via] += 1
+        via = outcomes[-1].via
+        seen = self.classes[via] = self.classes[via] + 1
         self.done += 1
+        self.counter[0] = self.done
         mismatch = None
         for other in outcomes[1:]:
             if first[:COMPARED] != other[:COMPARED]:
@@ -102,6 +111,8 @@ class Run:
                 if mismatch is not None:
                     self.keep(scenario, mismatch)
                 break
+        if self.watch is not None and (not seen & (seen - 1) or not self.done % WATCH_EVERY):
+            self.watch.look(scenario)
         if not self.done & 63:
             self._tick()
         return mismatch
@@ -126,16 +137,17 @@ class Run:
 
     def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write a finding: one case per signature, the smallest seen; the first is told at once."""
-        known = self.mismatches.setdefault(mismatch.signature, {"count": 0, "file": "", "size": 1 << 30})
+        plain = {"count": 0, "file": "", "size": 1 << 30, "told": False}
+        known = self.mismatches.setdefault(mismatch.signature, plain)
         known["count"] += 1
         if len(scenario.socks) >= known["size"]:
             return
-        path = write_finding(self.findings, scenario, mismatch, self.origin, known["file"])
-        first = not known["file"]
-        known.update(file=str(path), size=len(scenario.socks))
-        if first:
+        message = kept(self.findings, scenario, mismatch, self.origin, known["file"])
+        known.update(file=message["file"], size=len(scenario.socks))
+        if not known["told"]:
             self.stopped = self.stopped or self.first
-            self.tell({"kind": "finding", "signature": mismatch.signature, "file": str(path)})
+            self.tell(message)
+            known["told"] = bool(message["file"])
 
     def counters(self, kind: str) -> dict[str, Any]:
         """The run so far, as a message."""
@@ -148,8 +160,10 @@ class Run:
             "cases": self.done,
             "seconds": time.monotonic() - self.started,
             "classes": dict(classes),
-            **self.extra,
-            "edges": next((oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), (0, 0)),
+            "edges": _covered(next((oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), ((), 0))),
+            "lines": _covered((self.watch.taken, len(LINES)) if self.watch is not None else ((), 0)),
+            "memory": resident(),
+            "processor": time.process_time(),
             "mismatches": [
                 {"signature": signature, "file": known["file"], "count": known["count"]}
                 for signature, known in self.mismatches.items()
@@ -166,18 +180,32 @@ class Run:
         signal.signal(signal.SIGTERM, stop)
 
 
-def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> Path:
-    """Write case.toml and report.txt under `folder`/signature, whole or not at all; returns the case's path.
+def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
+    return sorted(taken[0]), taken[1]
 
-    A case that another run left there stays: the new one gets a name of its own. `replace` is a file of this run.
+
+def resident() -> int:
+    """The memory of this process, in KiB; 0 where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * resource.getpagesize() // 1024
+
+
+def kept(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> dict[str, Any]:
+    """Write a finding (see `write_finding`), and return the message about it. If it cannot be written, the message has
+    no file but the case itself, and the reason: it must not be lost with this process.
     """
-    place = folder / mismatch.signature[:120]
-    place.mkdir(parents=True, exist_ok=True)
-    path = Path(replace) if replace else place / "case.toml"
-    number = 1
-    while not replace and path.exists():
-        number += 1
-        path = place / f"case-{number}.toml"
+    message = {"kind": "finding", "signature": mismatch.signature, "file": replace}
+    try:
+        message["file"] = str(write_finding(folder, scenario, mismatch, origin, replace))
+    except OSError as error:
+        message |= {"why": error.strerror or str(error), "case": dump(_case(scenario, mismatch, origin))}
+    return message
+
+
+def _case(scenario: Scenario, mismatch: Mismatch, origin: Origin) -> Case:
     found = {
         "date": datetime.now(UTC).date().isoformat(),
         "kernel": origin.kernel,
@@ -188,11 +216,33 @@ def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: 
         "oracles": list(mismatch.names),
         "fields": list(mismatch.fields),
     }
-    case = Case(scenario, found=found)
+    return Case(scenario, found=found)
+
+
+def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> Path:
+    """Write case.toml and report.txt under `folder`/signature, whole or not at all; returns the case's path.
+
+    A case that another run or worker left there stays: the new one gets a name of its own. `replace` is a file of this
+    run.
+    """
+    case = _case(scenario, mismatch, origin)
+    if replace:
+        path = Path(replace)
+        write_whole(path, dump(case))
+    else:
+        path = write_case(folder / mismatch.signature[:120], dump(case))
     replay = f"skdiff {origin.again} {shell_path(path)}"
-    text = render(mismatch, case, origin.kernel, origin.closure, replay)
-    write_whole(path, dump(case))
-    write_whole(report_of(path), text)
+    write_whole(report_of(path), render(mismatch, case, origin.kernel, origin.closure, replay))
+    return path
+
+
+def write_case(folder: Path, text: str) -> Path:
+    """Write a case into a folder of findings, under the first name that is free; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = folder / ("case.toml" if number == 1 else f"case-{number}.toml")
+        if not path.exists() and write_whole(path, text, over=False):
+            break
     return path
 
 
@@ -204,12 +254,25 @@ def report_of(path: Path) -> Path:
     return path.with_name(f"report{path.stem.removeprefix('case')}.txt")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_suffix(path.suffix + ".new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        with contextlib.suppress(OSError):  # not every file system can
-            os.fsync(file.fileno())
-    fresh.replace(path)
+def write_whole(path: Path, text: str, over: bool = True) -> bool:
+    """Write a file whole or not at all; returns whether it did. Unless `over`, a file that is there already stays."""
+    fresh = path.with_suffix(f"{path.suffix}.{os.getpid()}.new")
+    try:
+        with fresh.open("w") as file:
+            file.write(text)
+            file.flush()
+            with contextlib.suppress(OSError):  # not every file system can
+                os.fsync(file.fileno())
+        if not over:
+            try:
+                path.hardlink_to(fresh)  # unlike a new name, a link never takes another file's place
+                return True
+            except FileExistsError:
+                return False
+            except OSError:  # not every file system can
+                if path.exists():
+                    return False
+        fresh.replace(path)
+        return True
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,144 +1,242 @@
-"""The parent of a worker: passes its messages on, and keeps the case that killed it."""
+"""The parent of a run's workers: starts them, starts them again, adds up what they say, and keeps the case of each that
+dies.
+"""
 
-import json
+import contextlib
 import os
+import selectors
 import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from harness.compare import Mismatch
+from harness.engines import GUIDED
 from harness.errors import CannotRun
 from harness.guarded import Guarded
-from harness.kernel.build import preload
+from harness.inputs import seeded
+from harness.lane import MAX_DEATHS, Lane, summed
 from harness.outcome import CRASHED, Outcome
-from harness.record import SCENARIO_SIZE, decode
 from harness.rules import problems
-from harness.run import SAID, Origin, report_of, write_finding
+from harness.run import SAID, TELL_EVERY, Origin, kept, report_of, write_case
+from harness.text import Case, dump
 from harness.versus import judge_of, label_of, models_of
-from harness.worker import Job, shared_buffer
+from harness.worker import Job
 
-MAX_DEATHS = 10
 Tell = Callable[[Mapping[str, Any]], None]
+# What the C can do to its process. Other signals come from elsewhere: somebody's kill, or a lack of memory.
+FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT})
 
 
-def supervise(job: Job, closure: str, tell: Tell) -> dict[str, Any]:
-    """Run a job in a process of its own, again after each death, and return the counters of all together.
+def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, Any]:
+    """Run a job in `jobs` processes, each started again when it dies, and return the counters of all together: those
+    of a worker's messages, with "edges" and "lines" as (taken, all), "inputs" (how many), "workers", "deaths",
+    "gave_up" (why it ended early, if it did) and "unwritten" (findings for which there is no room on any disk).
 
-    `tell` gets each message. The job's own `in_flight` is filled in here. Raises CannotRun if the worker could not
-    start. A run whose worker dies again and again ends early, and says so under "gave_up".
+    `tell` gets each finding and, twice a second, the counters. SIGINT and SIGTERM end the run with what it has. Raises
+    CannotRun if a worker could not start.
     """
-    total: dict[str, Any] = {"cases": 0, "seconds": 0.0, "classes": {}, "mismatches": []}
-    with tempfile.TemporaryDirectory(prefix="skdiff-") as folder:
-        in_flight = Path(folder) / "in-flight"
-        for death in range(MAX_DEATHS):
-            in_flight.write_bytes(bytes(SCENARIO_SIZE))
-            part = replace(
-                job,
-                in_flight=str(in_flight),
-                seed=job.seed + death * 7919,
-                cases=max(1, job.cases - total["cases"]) if job.cases else 0,
-                seconds=max(0.1, job.seconds - total["seconds"]) if job.seconds else 0,
-            )
-            last, status, errors, interrupted = _one(part, tell)
-            merge(total, last)
-            if last.get("kind") == "done":
-                return total
-            if last.get("kind") == "cannot":
-                raise CannotRun(last["why"])
-            if interrupted:  # it may not have come so far as to sum up
-                return total
-            if not last and status >= 0:
-                raise CannotRun(f"the worker ended with status {status}: {errors or 'no message'}")
-            finding = _keep_crash(part, closure, -status, in_flight, errors)
-            tell(finding)
-            merge(total, {"mismatches": [{**finding, "count": 1}]})
-    total["gave_up"] = f"the worker died {MAX_DEATHS} times, that is enough"
-    return total
+    jobs = min(jobs, job.cases) if job.cases else jobs
+    crew = _Crew(closure, tell)
+    with crew.told_to_stop(), ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="skdiff-", ignore_cleanup_errors=True))
+            inputs = Path(job.inputs or scratch)
+            if job.engine in GUIDED:
+                inputs = seeded(inputs)
+        except OSError as error:
+            raise CannotRun(f"no room for the inputs of a run: {error}") from error
+        lanes = []
+        for number in range(jobs):
+            cases = job.cases // jobs + (number < job.cases % jobs)
+            part = replace(job, cases=cases, inputs=str(inputs), scratch=scratch)
+            lanes.append(stack.enter_context(Lane(part, number)))
+        crew.work(lanes, _kept_in(job, inputs))
+        return crew.total()
 
 
-def merge(total: dict[str, Any], part: Mapping[str, Any]) -> None:
-    """Add the counters of one worker to those of all."""
-    total["cases"] += part.get("cases", 0)
-    total["seconds"] += part.get("seconds", 0.0)
-    for name in ("edges", "corpus"):
-        if name in part:
-            total[name] = part[name]
-    for name, count in part.get("classes", {}).items():
-        total["classes"][name] = total["classes"].get(name, 0) + count
-    known = {m["signature"]: m for m in total["mismatches"]}
-    for m in part.get("mismatches", []):
-        if m["signature"] in known:
-            known[m["signature"]]["count"] += m["count"]
-            known[m["signature"]].setdefault("others", []).append(m["file"])
-        else:
-            total["mismatches"].append({key: m[key] for key in ("signature", "file", "count")})
+def _kept_in(job: Job, inputs: Path) -> Path:
+    """Where a guided engine writes new inputs: the first folder behind --, if there is one."""
+    return next((Path(word) for word in job.arguments if not word.startswith("-")), inputs)
 
 
-def _one(job: Job, tell: Tell) -> tuple[dict[str, Any], int, str, bool]:
-    """One life of a worker: its last counters, its exit status (negative: a signal), the end of what it complained,
-    and whether somebody pressed Ctrl-C.
-    """
-    interrupted = False
-    reading, writing = os.pipe()
-    command = [sys.executable, "-m", "harness.worker", str(writing), json.dumps(asdict(job))]
-    last: dict[str, Any] = {}
-    with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(
-            command, pass_fds=(writing,), stderr=complaints, env={**os.environ, **preload(job.variant)}
+class _Crew:
+    """The lanes of a run while they are at work."""
+
+    def __init__(self, closure: str, tell: Tell) -> None:
+        self._closure, self._tell = closure, tell
+        self._lanes: Sequence[Lane] = ()
+        self._inputs = Path()
+        self._selector = selectors.DefaultSelector()
+        self._stopping = 0
+        self._told = time.monotonic()
+        self._crashes: list[dict[str, Any]] = []  # findings that are no worker's own
+        self._cases: dict[str, dict[str, Any]] = {}  # those that could not be written, by signature
+
+    def work(self, lanes: Sequence[Lane], inputs: Path) -> None:
+        """Run all lanes to their ends; `inputs` is where a guided engine puts new ones."""
+        self._lanes, self._inputs = lanes, inputs
+        for lane in self._lanes:
+            self._start(lane)
+        while self._selector.get_map():
+            for key, _ in self._selector.select():
+                messages = key.data.hear()
+                if messages is None:
+                    self._selector.unregister(key.fd)
+                    self._ended(key.data)
+                for message in messages or ():
+                    if message["kind"] == "finding":
+                        self._found(message, key.data.job.first)
+            if time.monotonic() - self._told >= TELL_EVERY:
+                self._told = time.monotonic()
+                self._tell({"kind": "progress", **self._counters()})
+
+    @contextlib.contextmanager
+    def told_to_stop(self) -> Iterator[None]:
+        """SIGINT and SIGTERM go to the workers, which end after the case in hand; a second time they are killed."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop()
+
+        if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+            yield
+            return
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        self._stopping += 1
+        for lane in self._lanes:
+            lane.signal(signal.SIGINT if self._stopping == 1 else signal.SIGKILL)
+
+    def _start(self, lane: Lane) -> None:
+        if not self._stopping:
+            self._selector.register(lane.start(), selectors.EVENT_READ, lane)
+            if self._stopping:  # in between
+                lane.signal(signal.SIGINT)
+
+    def _found(self, message: dict[str, Any], first: bool = False) -> None:
+        if not message["file"]:
+            self._cases[message["signature"]] = message
+        self._tell(message)
+        if first and not self._stopping:
+            self._stop()
+
+    def _ended(self, lane: Lane) -> None:
+        """A worker is gone: its lane is over, or goes on with another one."""
+        status, said = lane.end()
+        kind = lane.last.get("kind")
+        if kind == "cannot":
+            raise CannotRun(lane.last["why"])
+        if kind == "done" or self._stopping:  # it may not have come so far as to sum up
+            return
+        if status >= 0 and not lane.counters["cases"]:
+            raise CannotRun(f"the worker ended with status {status}: {said or 'no message'}")
+        if status >= 0:
+            lane.why = f"a worker ended with status {status}: {said or 'no message'}; {self._case_of(lane, said)}"
+            return
+        try:
+            finding = self._crash(lane, -status, said)
+        except CannotRun as error:
+            lane.why = f"{error}; {self._case_of(lane, said)}"
+            return
+        if finding is not None:
+            self._crashes.append({**finding, "count": 1})
+            self._found(finding, lane.job.first)
+        if lane.tired():
+            lane.why = f"the worker died {MAX_DEATHS} times in a row, that is enough"
+        elif lane.more():
+            self._start(lane)
+
+    def _case_of(self, lane: Lane, said: str) -> str:
+        """Where the case that a worker had in hand is kept, when an error of ours ended it."""
+        scenario = lane.in_hand()
+        if problems(scenario):
+            return "it had no case in hand"
+        try:
+            path = write_case(Path(lane.job.findings) / "worker-failed", dump(Case(scenario, found={"said": said})))
+        except OSError as error:
+            return f"its case could not be kept: {error}"
+        return f"the case that it had in hand: {path}"
+
+    def _crash(self, lane: Lane, number: int, said: str) -> dict[str, Any] | None:
+        """The finding for a worker that a signal ended: the scenario in hand, and what the model says of it. Where the
+        signal may have come from elsewhere, and of two kernels in any case, the kernels are asked once more, each in a
+        process of its own; None if they agree then.
+        """
+        job, scenario = lane.job, lane.in_hand()
+        if problems(scenario):
+            if number in FAULTS and not lane.counters["cases"]:
+                raise CannotRun(f"the worker died (signal {number}) with no case in hand: {said or 'no message'}")
+            return None
+        builds = job.plain_builds()
+        outcomes = [Outcome(ended=CRASHED, signal=number)]
+        if number not in FAULTS or len(builds) > 1:
+            outcomes = []
+            for made in builds:
+                with Guarded(made) as oracle:
+                    outcomes.append(oracle.run(scenario))
+        mismatch: Mismatch | None = judge_of(builds)(
+            scenario, [*outcomes, *(model.run(scenario) for model in models_of(builds))]
         )
-        os.close(writing)
-        with os.fdopen(reading) as messages:
-            while True:
-                try:
-                    line = messages.readline()
-                except KeyboardInterrupt:  # the worker got it too, and ends its run
-                    interrupted = True
-                    process.send_signal(signal.SIGINT)
-                    continue
-                if not line:
-                    break
-                try:
-                    message = json.loads(line)
-                except ValueError:  # it died in the middle of a line
-                    continue
-                if message["kind"] in ("progress", "done", "cannot"):
-                    last = message
-                tell(message)
-        while True:
-            try:
-                status = process.wait()
-                break
-            except KeyboardInterrupt:
-                interrupted = True
-        complaints.seek(0)
-        lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-    return last, status, " | ".join(lines[-3:]) if len(lines) < 40 else lines[0], interrupted
+        if mismatch is None:
+            if number in FAULTS:
+                raise CannotRun(f"the worker died (signal {number}), but the case in hand does not do it again")
+            return None
+        origin = Origin(label_of(builds), self._closure, job.engine, job.seed, job.again)
+        finding = kept(Path(job.findings), scenario, mismatch, origin)
+        if said and finding["file"]:
+            with contextlib.suppress(OSError), report_of(Path(finding["file"])).open("a") as report:
+                report.write(f"{SAID}{said}\n")
+        return finding
 
+    def _counters(self) -> dict[str, Any]:
+        total = summed([*(lane.counters for lane in self._lanes), {"mismatches": self._crashes}])
+        for side in ("edges", "lines"):
+            taken, among = total[side]
+            total[side] = (len(taken), max(among, len(taken)))
+        try:
+            inputs = sum(1 for _ in os.scandir(self._inputs)) if self._lanes[0].job.engine in GUIDED else 0
+        except OSError:
+            inputs = 0
+        return {
+            **total,
+            "inputs": inputs,
+            "memory": sum(lane.last.get("memory", 0) for lane in self._lanes if lane.running),
+            "workers": sum(lane.running for lane in self._lanes),
+            "deaths": sum(lane.deaths for lane in self._lanes),
+        }
 
-def _keep_crash(job: Job, closure: str, number: int, in_flight: Path, errors: str) -> dict[str, Any]:
-    """The finding for a worker that died: the scenario in flight, and what the model says of it. Of two kernels, the
-    one that did it is found out by asking each in a process of its own.
-    """
-    scenario = decode(shared_buffer(str(in_flight)))
-    if number <= 0 or problems(scenario):
-        raise CannotRun(f"the worker died (status {-number}) with no case in flight: {errors or 'no message'}")
-    builds = job.builds()
-    outcomes = [Outcome(ended=CRASHED, signal=number)]
-    if len(builds) > 1:
-        outcomes = []
-        for made in builds:
-            with Guarded(made) as oracle:
-                outcomes.append(oracle.run(scenario))
-    mismatch = judge_of(builds)(scenario, [*outcomes, *(model.run(scenario) for model in models_of(builds))])
-    if mismatch is None:
-        raise CannotRun(f"the worker died (status {-number}), but the case in flight does not do it again")
-    origin = Origin(label_of(builds), closure, job.engine, job.seed, job.again)
-    path = write_finding(Path(job.findings), scenario, mismatch, origin)
-    if errors:
-        with report_of(path).open("a") as report:
-            report.write(f"{SAID}{errors}\n")
-    return {"kind": "finding", "signature": mismatch.signature, "file": str(path)}
+    def total(self) -> dict[str, Any]:
+        """The counters of the run that is over, as `supervise` returns them."""
+        total = self._counters()
+        total["workers"] = [{"cases": lane.counters["cases"], "deaths": lane.deaths} for lane in self._lanes]
+        total["gave_up"] = "; ".join(dict.fromkeys(lane.why for lane in self._lanes if lane.why))
+        total["unwritten"] = []
+        for mismatch in list(total["mismatches"]):
+            if not mismatch["file"]:
+                message = self._cases[mismatch["signature"]]
+                mismatch["file"] = self._rescued(message)
+                if not mismatch["file"]:
+                    total["mismatches"].remove(mismatch)
+                    total["unwritten"].append({**message, "count": mismatch["count"]})
+        return total
+
+    def _rescued(self, message: Mapping[str, Any]) -> str:
+        """Where a finding is after all: where it belongs, if there is room by now, or in a folder that stays."""
+        name = message["signature"][:120]
+        with contextlib.suppress(OSError):
+            return str(write_case(Path(self._lanes[0].job.findings) / name, message["case"]))
+        with contextlib.suppress(OSError):
+            return str(write_case(Path(tempfile.mkdtemp(prefix="skdiff-findings-")) / name, message["case"]))
+        return ""

@@ -2,18 +2,19 @@
 
 A byte indexes its field's table of 256 entries, in which each value of the pool has its weight's share; bytes that are
 not there are zeros. Counts come first and everything stands at its fixed place, so that a changed byte changes one
-field and moves nothing. The format is named by VERSION; an old corpus of bytes is never the only copy of a finding.
+field and moves nothing. The format changes with the pools: kept bytes have their layout beside them (`inputs.py`), and
+are never the only copy of a finding.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from operator import getitem
+from typing import Any
 
 from harness.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
 from harness.record import constants
 from harness.scenario import Packet, Scenario
 from harness.tame import tame
-
-VERSION = 1
 
 
 def _table(pool: Pool) -> tuple[int, ...]:
@@ -109,6 +110,26 @@ _FIELDS = {
 _PLACES = {
     (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
 }
+
+
+def layout() -> list[Any]:
+    """What each byte means, as lists that fit into JSON: the kinds of things in the order of their bytes, each with how
+    many there are and its fields, each with its values and how many of the 256 bytes mean that one.
+    """
+    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": constants.MAX_SOCKS}
+    kinds: list[Any] = [["count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True))]]
+    for kind, (start, size, names) in _FIELDS.items():
+        kinds.append([kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))])
+    return kinds
+
+
+def _runs(table: Iterable[int]) -> list[tuple[int, int]]:
+    return [(value, sum(1 for _ in same)) for value, same in groupby(table)]
+
+
+def cut(data: bytearray) -> bytes:
+    """Bytes of SIZE without those behind the last socket that counts."""
+    return bytes(data[: FIXED_SIZE + _COUNTS[2][data[2]] * SOCK_SIZE])
 
 
 def value(at: int, byte_: int) -> int:

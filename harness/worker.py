@@ -1,12 +1,16 @@
 """The worker process: builds its oracles, runs an engine, and tells its parent what happened, a JSON line each.
 
-Its scenario buffer is a mapping of a file that the parent made: when the C kills the process, the case that did it is
-still there.
+Its scenario buffer is memory of the parent's: when something kills the process, the case that it had in hand is still
+there, and the number of those that it had done. When the parent is killed, the worker ends as if it was asked to.
 """
 
+import contextlib
+import ctypes
 import json
 import mmap
 import os
+import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +24,16 @@ from harness.epochs import held
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
 from harness.kernel.source import Tree
+from harness.model_lines import Watch
 from harness.record import SCENARIO_SIZE
 from harness.reference import Reference
 from harness.run import Oracle, Origin, Run
 from harness.versus import closure_of, judge_of, label_of, models_of
+
+# What a worker shares with its parent: the scenario record in hand, and behind it the number of cases done.
+DONE_AT = (SCENARIO_SIZE + 7) // 8 * 8
+SHARED_SIZE = DONE_AT + 8
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,11 @@ class Subject:
 @dataclass(frozen=True)
 class Job:
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
-    two with each other. `again` is the command that repeats a case, in front of its file.
+    two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
+    guided engine's inputs, "" for one that is gone after the run.
+
+    The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
+    and a folder that is gone after the run.
     """
 
     subjects: Sequence[Subject]
@@ -64,9 +78,12 @@ class Job:
     cases: int
     seconds: float
     findings: str
-    in_flight: str
     arguments: Sequence[str] = ()
     first: bool = False
+    inputs: str = ""
+    parent: int = 0
+    shared: int = -1
+    scratch: str = ""
 
     @staticmethod
     def parse(text: str) -> "Job":
@@ -75,45 +92,64 @@ class Job:
         return Job(**{**fields, "subjects": [Subject(**subject) for subject in fields["subjects"]]})
 
     def builds(self) -> list[Build]:
-        """The builds that the parent has made already."""
+        """The builds that the parent has made already, for the engine."""
         guided = self.engine in GUIDED and not os.environ.get(NO_COVERAGE)
         return [subject.build(self.variant, guided) for subject in self.subjects]
 
-
-def shared_buffer(path: str) -> mmap.mmap:
-    """A shared mapping of a file of SCENARIO_SIZE bytes."""
-    with Path(path).open("r+b") as file:
-        return mmap.mmap(file.fileno(), SCENARIO_SIZE)
+    def plain_builds(self) -> list[Build]:
+        """The same without coverage, which loads where there is no libFuzzer."""
+        return [subject.build(self.variant, guided=False) for subject in self.subjects]
 
 
 def work(job: Job, channel: int) -> None:
     """Run a job; messages go to the file descriptor `channel`."""
+    memory = mmap.mmap(job.shared, SHARED_SIZE)
 
     def tell(message: Mapping[str, Any]) -> None:
-        os.write(channel, json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(channel, line) :]
+        except BrokenPipeError:  # nobody is there any more, nor to clear up
+            run.stopped = True
+            shutil.rmtree(job.scratch, ignore_errors=True)
 
     builds = job.builds()
 
     def oracles() -> list[Oracle]:
-        return [*(Reference(made, shared_buffer(job.in_flight)) for made in builds), *models_of(builds)]
+        return [*(Reference(made, memory) for made in builds), *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
-    run.scratch = Path(job.in_flight).parent
+    run.scratch, run.inputs = Path(job.scratch), Path(job.inputs)
     run.arguments, run.first = tuple(job.arguments), job.first
-    run.judge = judge_of(builds) if len(builds) > 1 else None  # one and its model only have to agree
+    run.counter = memoryview(memory)[DONE_AT:].cast("Q")
+    if len(builds) > 1:
+        run.judge = judge_of(builds)
+    else:  # it and its model only have to agree
+        run.watch = Watch(builds[0].rules, builds[0].config)
     ENGINES[job.engine](run)
     tell(run.counters("done"))
+
+
+def end_with(parent: int, scratch: str) -> None:
+    """Be asked to end (SIGTERM) when the parent ends, however it does; what it would have removed is removed then."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was quicker
+        shutil.rmtree(scratch, ignore_errors=True)
+        sys.exit(0)
 
 
 def main() -> None:
     """`python -m harness.worker CHANNEL JOB`: CHANNEL is an open file descriptor, JOB a Job as JSON."""
     channel, job = int(sys.argv[1]), Job.parse(sys.argv[2])
+    end_with(job.parent, job.scratch)
     try:
         work(job, channel)
     except CannotRun as error:
-        os.write(channel, json.dumps({"kind": "cannot", "why": str(error)}).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):
+            os.write(channel, json.dumps({"kind": "cannot", "why": str(error)}).encode() + b"\n")
 
 
 if __name__ == "__main__":

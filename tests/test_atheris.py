@@ -32,7 +32,7 @@ def test_atheris_is_the_default_and_agrees(kernel_tree, tmp_path, capsys):
     assert told["cases"] >= 3000
     taken, edges = told["edges"]
     assert 100 < taken <= edges
-    assert told["corpus"] > 50
+    assert told["inputs"] > 50
     assert "edges of the extracted C" in capsys.readouterr().out
 
 

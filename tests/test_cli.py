@@ -98,7 +98,6 @@ def test_an_unmet_expectation_exits_1(tmp_path, capsys):
 
 @pytest.mark.parametrize("wait", [0.2, 0.7, 3.0])
 def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, wait, tmp_path):
-    cli.made("6.12")  # what is interrupted is the run
     process = subprocess.Popen(
         [*SKDIFF, "fuzz", "--seconds", "60", "--findings", str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -107,7 +106,10 @@ def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, wait, tmp_path):
         start_new_session=True,
         env={**os.environ, "SAN": ""},
     )
-    time.sleep(1.0 + wait)
+    assert process.stderr is not None
+    while "engine" not in process.stderr.readline():  # what is interrupted is the run
+        assert process.poll() is None
+    time.sleep(wait)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert "Traceback" not in err

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import difference as differing
+from harness import lane
 from harness import supervise as supervising
 from harness.cli import made, main, side
 from harness.config import Config
@@ -112,10 +113,8 @@ def test_a_kernel_that_dies_is_found_out_and_the_other_is_not_blamed(side, kerne
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", endless), kernel_tree.version, "test")
     builds = [build(kernel_tree), build(kernel_tree)]
     builds[side] = build(tree)
-    monkeypatch.setattr(supervising, "MAX_DEATHS", 1)
-    job = Job(
-        [Subject.of(made) for made in builds], "diff", "plain", "random", 3, 300, 0, str(tmp_path / "findings"), ""
-    )
+    monkeypatch.setattr(lane, "MAX_DEATHS", 1)
+    job = Job([Subject.of(made) for made in builds], "diff", "plain", "random", 3, 300, 0, str(tmp_path / "findings"))
     total = supervising.supervise(job, "", lambda message: None)
     assert "the worker died" in total["gave_up"]
     [finding] = total["mismatches"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import difference as differing
 from harness import drift as drifting
-from harness import epochs, known, replaying, summaries, texts
+from harness import epochs, inputs, known, merging, replaying, summaries, texts
 from harness import nightly as nights
 from harness import page as paging
 from harness import reduce as reducer
@@ -57,6 +57,12 @@ def fuzz(arguments: argparse.Namespace) -> int:
     writable(arguments.findings)
     if arguments.flags and engine not in GUIDED:
         raise CannotRun(f"{arguments.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
+    if arguments.inputs and engine not in GUIDED:
+        if arguments.engine:
+            raise CannotRun(f"--inputs is for the atheris engine, this is {engine}")
+        arguments.inputs = None
+    if arguments.inputs:
+        inputs.opened(arguments.inputs, say)
     budget = atheris_engine.budget(arguments.flags)
     reference, kernel = made(arguments.kernel, guided=engine in GUIDED), asked(arguments.kernel)
     seed = budget.get("seed", arguments.seed)
@@ -71,15 +77,15 @@ def fuzz(arguments: argparse.Namespace) -> int:
         cases=budget.get("runs", arguments.cases),
         seconds=budget.get("max_total_time", 0 if "runs" in budget else arguments.seconds),
         findings=str(arguments.findings),
-        in_flight="",
         arguments=tuple(arguments.flags),
+        inputs=str(arguments.inputs or ""),
     )
     first, *notes = told(reference)
     for line in (first, *notes):
         say(line)
-    say(f"engine {engine}, seed {seed}")
-    with Live(errors, arguments.seconds) as live:
-        total = supervise(job, reference.closure, live.message)
+    say(f"engine {engine}, seed {seed}" + (f", {arguments.jobs} workers" if arguments.jobs > 1 else ""))
+    with Live(errors, job.seconds, job.cases) as live:
+        total = supervise(job, reference.closure, live.message, arguments.jobs)
     if total["mismatches"]:
         say("reducing what was found (Ctrl-C to leave it as it is)")
         reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
@@ -105,18 +111,24 @@ def fuzz(arguments: argparse.Namespace) -> int:
         "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
         "series": live.series.samples,
         "classes": total["classes"],
-        "edges": total.get("edges", [0, 0]),
-        "corpus": total.get("corpus", 0),
+        "edges": total["edges"],
+        "lines": total["lines"],
+        "inputs": total["inputs"],
+        "processor": round(total["processor"], 3),
+        "workers": total["workers"],
         "mismatches": new,
         "known": old,
-        "gave_up": total.get("gave_up", ""),
+        "unwritten": total["unwritten"],
+        "gave_up": total["gave_up"],
     }
     for finding in new[:REPORTS]:
         with contextlib.suppress(OSError):  # the summary says where the file should be
             console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
     live.summary(console, summary)
     write_json(arguments.json, summary)
-    return MISMATCH if new else AGREED
+    if new or total["unwritten"]:
+        return MISMATCH
+    return COULD_NOT_RUN if total["gave_up"] else AGREED
 
 
 def diff(arguments: argparse.Namespace) -> int:
@@ -150,9 +162,8 @@ def diff(arguments: argparse.Namespace) -> int:
         cases=arguments.cases,
         seconds=arguments.seconds,
         findings=str(arguments.findings),
-        in_flight="",
     )
-    with Live(errors, arguments.seconds) as live:
+    with Live(errors, job.seconds, job.cases) as live:
         total = supervise(job, closure_of(builds), live.message)
     groups: list[differing.Group] = []
     if total["mismatches"]:
@@ -160,11 +171,13 @@ def diff(arguments: argparse.Namespace) -> int:
         reducer.reduce_findings(total["mismatches"], sides, again, say)
         groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
     result = differing.summary(builds, changed, total, seed, groups)
-    if not result["differ"] and not total.get("gave_up"):
+    if not result["differ"] and not total["gave_up"]:
         result |= _backing(builds[0], changed)
     differing.show(console, result, groups, Referee(*builds))
     write_json(arguments.json, result)
-    return MISMATCH if result["differ"] else AGREED
+    if result["differ"] or total["unwritten"]:
+        return MISMATCH
+    return COULD_NOT_RUN if total["gave_up"] else AGREED
 
 
 def _backing(first: Build, changed: Sequence[texts.Change]) -> dict[str, Any]:
@@ -215,6 +228,21 @@ def drift(arguments: argparse.Namespace) -> int:
     return MISMATCH if found else AGREED
 
 
+def merge(arguments: argparse.Namespace) -> int:
+    """Merge folders of guided inputs into the first one, and leave in it the few that reach as much as all."""
+    if not atheris_engine.available():
+        raise CannotRun("merging is libFuzzer's work, and there is no atheris for this Python")
+    build = made(arguments.kernel, guided=True)
+    merged = merging.merge(build, arguments.into, arguments.sources, say)
+    console.print(
+        f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}",
+        markup=False,
+        soft_wrap=True,
+    )
+    write_json(arguments.json, {"kernel": build.tree.version, "folder": str(arguments.into), **asdict(merged)})
+    return AGREED
+
+
 def report(arguments: argparse.Namespace) -> int:
     """Make one HTML page of the summaries (--json files) and findings in a folder; each folder in it is a night."""
     text, line = paging.page(arguments.folder)
@@ -236,9 +264,7 @@ def nightly(arguments: argparse.Namespace) -> int:
     """
     out = arguments.folder / (arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
     jobs = arguments.jobs or os.cpu_count() or 1
-    wanted = {"--jobs": str(jobs), "--inputs": str(arguments.inputs or "")}
-    guided = [w for o, v in wanted.items() if v and o in arguments.commands["fuzz"].format_usage() for w in (o, v)]
-    steps = nights.chosen(list(nights.plan(arguments.minutes, out, guided, jobs)), arguments.steps)
+    steps = nights.chosen(list(nights.plan(arguments.minutes, out, arguments.inputs, jobs)), arguments.steps)
     if arguments.list:
         for step in steps:
             console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)

@@ -9,7 +9,6 @@ import ctypes
 import inspect
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 from harness.errors import CannotRun
 from harness.mutate import Mutator
 from harness.run import Run
-from harness.seeds import seeds
 from harness.wire import SIZE, decode
 
 # The share of mutations that is libFuzzer's own: it knows the operands of the C's compares.
@@ -30,10 +28,10 @@ OWN_MUTATOR = "SKDIFF_OWN_MUTATOR"
 NO_COVERAGE = "SKDIFF_NO_COVERAGE"
 
 _REFUSED = {
-    "merge": "it runs its command line again, which has no worker to talk to",
-    "fork": "it runs its command line again, which has no worker to talk to",
-    "jobs": "it runs its command line again, which has no worker to talk to",
-    "workers": "it goes with -jobs",
+    "merge": "it runs its command line again, which has no worker to talk to: use skdiff merge",
+    "fork": "it runs its command line again, which has no worker to talk to: use --jobs",
+    "jobs": "it runs its command line again, which has no worker to talk to: use --jobs",
+    "workers": "it goes with -jobs: use --jobs",
     "minimize_crash": "findings are no crashes of the process: skdiff reduce makes them small",
     "cleanse_crash": "findings are no crashes of the process: skdiff reduce makes them small",
 }
@@ -73,9 +71,6 @@ def drive(run: Run) -> None:
     """Hand the process to libFuzzer until the run is over; it never returns."""
     import atheris
 
-    folder = tempfile.mkdtemp(prefix="corpus-", dir=run.scratch)
-    for i, data in enumerate(seeds()):
-        (Path(folder) / f"seed-{i:04}").write_bytes(data)
     ours = [a for a in run.arguments if a.removeprefix("-").partition("=")[0] not in _BUDGET]
     flags = [a for a in ours if a.startswith("-")]
     given = [a for a in ours if not a.startswith("-")]
@@ -87,13 +82,13 @@ def drive(run: Run) -> None:
         "-verbosity": "0",
         "-timeout": "3600",  # the guard ends an endless case, long before
         "-rss_limit_mb": "0",
-        "-artifact_prefix": folder + "/",
+        "-artifact_prefix": f"{run.scratch}/",
+        "-reload": "1",  # seconds: what other workers have found since
     }
     flags += [f"{name}={value}" for name, value in defaults.items() if name not in names]
     # What a run finds goes into the first folder: the user's, if there is one.
-    folders = [*given, folder] if given else [folder]
-    command = [sys.argv[0], *flags, f"-seed={run.origin.seed or 1}", *folders]
-    state = _State(run, atheris, folder)
+    command = [sys.argv[0], *flags, f"-seed={run.origin.seed or 1}", *given, str(run.inputs)]
+    state = _State(run, atheris)
     options: dict[str, Any] = {}
     if os.environ.get(OWN_MUTATOR) != "0":
         options = {"custom_mutator": state.mutate, "custom_crossover": state.cross}
@@ -107,10 +102,9 @@ def drive(run: Run) -> None:
 class _State:
     """What the callbacks of libFuzzer share."""
 
-    def __init__(self, run: Run, atheris: Any, folder: str) -> None:
+    def __init__(self, run: Run, atheris: Any) -> None:
         self._run = run
         self._atheris = atheris
-        self._folder = folder
         self._mutator = Mutator(run.origin.seed)
         self._random = Random(run.origin.seed).random
         self._started = False
@@ -121,10 +115,9 @@ class _State:
             make_libfuzzer_global()
             self._run.start()
         self._run.case(decode(data))
-        if not self._run.done & 4095:
-            self._count_inputs()
         if self._run.over():
-            self._finish()
+            self._run.tell(self._run.counters("done"))
+            os._exit(0)  # libFuzzer has no way out but the end of the process
 
     def mutate(self, data: bytes, most: int, _seed: int) -> bytes:
         if self._random() < LIBFUZZERS_SHARE:
@@ -134,14 +127,6 @@ class _State:
 
     def cross(self, one: bytes, other: bytes, most: int, _seed: int) -> bytes:
         return self._mutator.cross(one, other, most)
-
-    def _count_inputs(self) -> None:
-        self._run.extra["corpus"] = sum(1 for _ in Path(self._folder).iterdir())
-
-    def _finish(self) -> None:
-        self._count_inputs()
-        self._run.tell(self._run.counters("done"))
-        os._exit(0)  # libFuzzer has no way out but the end of the process
 
 
 def make_libfuzzer_global() -> None:

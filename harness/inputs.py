@@ -1,0 +1,115 @@
+"""Inputs of guided runs, kept from run to run: a folder for each layout of the wire format, and how to read others.
+
+DIR/NAME/ has the inputs, one a file, named as libFuzzer names them; DIR/NAME.json is the layout by which they mean
+something, and NAME its hash. Inputs of another layout are converted field by field, never read as if they were of ours.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import wire
+from harness.errors import CannotRun
+from harness.run import write_whole
+from harness.seeds import seeds
+
+Say = Callable[[str], None]
+# Where a field stands in the bytes, and what a byte means there, by kind of thing, its number and the field's name.
+Places = dict[tuple[str, int, str], tuple[int, Sequence[int]]]
+
+
+def name_of(layout: Any) -> str:
+    """The name of a layout: 16 digits of its hash."""
+    return hashlib.sha256(json.dumps(layout).encode()).hexdigest()[:16]
+
+
+def seeded(folder: Path) -> Path:
+    """Our layout's folder of inputs in a folder, with the corpus of this repository in it. Raises OSError."""
+    layout = wire.layout()
+    ours = folder / name_of(layout)
+    ours.mkdir(parents=True, exist_ok=True)
+    description = folder / f"{ours.name}.json"
+    if not description.exists():
+        write_whole(description, json.dumps(layout))
+    for data in seeds():
+        add(ours, data)
+    return ours
+
+
+def add(folder: Path, data: bytes) -> None:
+    """Put an input into a folder, unless it is there."""
+    path = folder / hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    if not path.exists():
+        path.write_bytes(data)
+
+
+def opened(folder: Path, say: Say) -> None:
+    """Make a folder of inputs ready for a run: what it has in other layouts is converted into ours; what means nothing
+    to us stays where it is, unread. Raises CannotRun.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = seeded(folder)
+        for place, places in layouts(folder, say):
+            if place == ours:
+                continue
+            old = [path.read_bytes() for path in place.iterdir()]
+            for data in old:
+                add(ours, converted(data, places))
+            shutil.rmtree(place)
+            place.with_suffix(".json").unlink()
+            say(f"{folder}: {len(old):,} inputs of layout {place.name} are now of layout {ours.name}")
+    except OSError as error:
+        raise CannotRun(f"cannot use {folder} for inputs: {error}") from error
+
+
+def layouts(folder: Path, say: Say) -> Iterator[tuple[Path, Places]]:
+    """Each folder of inputs in a folder with what its bytes mean; `say` hears of what is left out. Raises OSError."""
+    left_out = 0
+    for place in sorted(folder.glob("[!.]*")):
+        if place.is_dir():
+            try:
+                layout = json.loads(place.with_suffix(".json").read_text())
+                if name_of(layout) != place.name:
+                    raise ValueError("it was changed")
+                yield place, _places(layout)
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                why = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+                say(f"{place}: left out, its layout cannot be read ({why}); remove it, or bring back {place.name}.json")
+        elif not place.with_suffix("").is_dir():
+            left_out += 1
+    if left_out:
+        say(f"{folder}: {left_out:,} files are left out, for they do not tell their layout")
+
+
+def _places(layout: Any) -> Places:
+    """What bytes of a layout mean. Raises ValueError, TypeError or KeyError for what is no layout."""
+    found: Places = {}
+    at = 0
+    for kind, count, fields in layout:
+        for index in range(count):
+            for name, values in fields:
+                table = [int(value) for value, share in values for _ in range(share)]
+                if len(table) != 256:
+                    raise ValueError(f"{kind}.{name} has {len(table)} values, not 256")
+                found[kind, index, name] = at, table
+                at += 1
+    return found
+
+
+_OURS = _places(wire.layout())
+
+
+def converted(data: bytes, places: Places) -> bytes:
+    """The bytes in our layout that mean what `data` means in another one: field by field, with the plainest value where
+    ours lacks the field's value, and for fields that are new.
+    """
+    fresh = bytearray(wire.SIZE)
+    for key, (to, _) in _OURS.items():
+        if key in places:
+            at, table = places[key]
+            fresh[to] = wire.byte(to, table[data[at] if at < len(data) else 0])
+    return wire.cut(fresh)

@@ -1,0 +1,130 @@
+"""Merging folders of guided inputs into a small one that reaches as much: libFuzzer's -merge=1, and a look at what it
+did.
+
+libFuzzer starts its own command line again through a shell for each part of a merge, and where that cannot work it ends
+with 0 and an empty folder. So the command line here is one that can be started again, and nothing is replaced before
+the new folder has been seen to reach what the old ones reach.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.engines.atheris_engine import make_libfuzzer_global
+from harness.errors import CannotRun
+from harness.inputs import Say, add, converted, layouts, seeded
+from harness.kernel.build import Build, preload
+from harness.reference import Reference
+from harness.wire import SIZE, decode
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did: how many inputs there were and are, and how many edges of the C they reach."""
+
+    before: int
+    after: int
+    edges: int
+
+
+def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merged:
+    """Merge folders of inputs (see `inputs.py`) into `folder`, which may have some already: those of them stay that
+    take an edge or compare a value in a way that no smaller input does. `build` is a guided one; `sources` are only
+    read. Raises CannotRun, and then leaves everything as it was.
+    """
+    for source in sources:
+        if not source.is_dir():
+            raise CannotRun(f"{source}: no such folder of inputs")
+    if not folder.is_dir() and not sources:
+        raise CannotRun(f"{folder}: no such folder of inputs: make fuzz INPUTS={folder} makes one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".merge-", dir=folder.absolute()) as work:
+            every, small = Path(work) / "all", Path(work) / "small"
+            every.mkdir()
+            small.mkdir()
+            ours = seeded(folder)
+            for source in (folder, *sources):
+                for place, places in layouts(source, say):
+                    for path in place.iterdir():
+                        data = path.read_bytes()
+                        add(every, data if place.name == ours.name else converted(data, places))
+            before, reached = sum(1 for _ in every.iterdir()), _edges(build, every)
+            say(f"merging {before:,} inputs, which reach {len(reached)} edges of the C")
+            said = _run(build, [str(small), str(every)], "-merge=1", "-use_value_profile=1", f"-max_len={SIZE}")
+            after = sum(1 for _ in small.iterdir())
+            lost = reached - _edges(build, small)
+            if not after or lost:
+                what = f"{len(lost)} of {len(reached)} edges"
+                raise CannotRun(f"libFuzzer's merge lost {what}, so all inputs stay as they are: {said}")
+            ours.rename(Path(work) / "old")
+            small.rename(ours)
+            for place, _ in layouts(folder, lambda _: None):
+                if place != ours:
+                    shutil.rmtree(place)
+                    place.with_suffix(".json").unlink()
+    except OSError as error:
+        raise CannotRun(f"cannot merge into {folder}: {error}") from error
+    return Merged(before, after, len(reached))
+
+
+def _edges(build: Build, folder: Path) -> frozenset[int]:
+    """The edges of the C that the inputs of a folder take."""
+    said = _run(build, [], reach=str(folder))
+    return frozenset(json.loads(said.rpartition("EDGES ")[2]))
+
+
+def _run(build: Build, folders: Sequence[str], *flags: str, reach: str = "") -> str:
+    """Run this module as a process of its own; returns what it said, its last line unless it was to `reach`."""
+    place = json.dumps({"folder": str(build.folder), "module": build.module, "reach": reach})
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.merging", place, *flags, *folders],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env={**os.environ, **preload(build.variant)},
+    )
+    if reach and "EDGES " in done.stdout:
+        return done.stdout
+    last = "".join(done.stderr.strip().splitlines()[-1:]) or "no message"
+    if done.returncode or reach:
+        raise CannotRun(f"libFuzzer ended with status {done.returncode}: {last}")
+    return last
+
+
+def main() -> None:
+    """The process: with "reach" it runs all inputs of that folder and says which edges they take; else libFuzzer has
+    the command line.
+    """
+    import atheris
+
+    told: dict[str, Any] = json.loads(sys.argv[1])
+    references: list[Reference] = []
+
+    def case(data: bytes) -> None:
+        if not references:  # libFuzzer must be there first
+            make_libfuzzer_global()
+            references.append(Reference.of(Path(told["folder"]), told["module"]))
+        if told["reach"]:
+            for path in Path(told["reach"]).iterdir():
+                references[0].run(decode(path.read_bytes()))
+            print("EDGES", json.dumps(sorted(references[0].edges()[0])), flush=True)
+            os._exit(0)
+        references[0].run(decode(data))
+
+    again = shlex.join([sys.executable, "-m", "harness.merging", sys.argv[1]])
+    atheris.Setup([again, *sys.argv[2:]], case)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,9 +25,12 @@ from harness.record import encode, outcome
 from harness.reference import Reference
 from harness.run import Origin, Run
 from harness.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
+from harness.supervise import supervise
 from harness.wire import SIZE, decode
+from harness.worker import Job, Subject
 
 ROUNDS = 5
+SCALING_ROUNDS, SCALING_SECONDS = 3, 5.0
 CASES = 8000
 MEMORY_CASES = 1_000_000
 
@@ -140,6 +144,21 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
     return found
 
 
+def scaling(build: Build, engine: str, jobs: int) -> dict[str, Any]:
+    """Cases a second of one worker and of `jobs`, medians of runs that take turns, each with findings and inputs of its
+    own. `build` is one for the engine.
+    """
+    rates: dict[int, list[float]] = {1: [], jobs: []}
+    for round_ in range(SCALING_ROUNDS):
+        for workers, found in rates.items():
+            with tempfile.TemporaryDirectory() as folder:
+                job = Job([Subject.of(build)], "", build.variant, engine, round_, 0, SCALING_SECONDS, folder)
+                total = supervise(job, build.closure, lambda message: None, workers)
+            found.append(total["cases"] / total["seconds"])
+    one, all_ = (statistics.median(found) for found in rates.values())
+    return {"engine": engine, "jobs": jobs, "one_per_second": one, "all_per_second": all_, "times": all_ / one}
+
+
 def _memory(reference: Reference, model: Model) -> dict[str, int]:
     """Peak resident memory (KiB) after a tenth of a million cases and after all of it: flat if they are the same."""
     _run([reference, model], MEMORY_CASES // 10, 1)
@@ -170,5 +189,10 @@ def show(console: Console, result: dict[str, Any]) -> None:
         bars = [Bar(max(r[key] for r in rows), 0, row[key], width=30) for key in ("c_ns", "model_ns")]
         table.add_row(f"{row['sockets']:,}", f"{row['c_ns']:.0f}", bars[0], f"{row['model_ns']:.0f}", bars[1])
     console.print(table)
+    for row in result["scaling"]:
+        rates = (
+            f"{row['one_per_second']:,.0f} cases a second by one worker, {row['all_per_second']:,.0f} by {row['jobs']}"
+        )
+        console.print(f"{row['engine']}: {rates}, {row['times']:.2f} times as many", soft_wrap=True)
     memory = result["memory_kib"]
     console.print(f"peak memory {memory['early']} KiB early, {memory['late']} KiB after {memory['cases']:,} cases")

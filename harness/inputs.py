@@ -68,21 +68,20 @@ def opened(folder: Path, say: Say) -> None:
 
 def layouts(folder: Path, say: Say) -> Iterator[tuple[Path, Places]]:
     """Each folder of inputs in a folder with what its bytes mean; `say` hears of what is left out. Raises OSError."""
-    left_out = 0
-    for place in sorted(folder.glob("[!.]*")):
-        if place.is_dir():
-            try:
-                layout = json.loads(place.with_suffix(".json").read_text())
-                if name_of(layout) != place.name:
-                    raise ValueError("it was changed")
-                yield place, _places(layout)
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                why = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
-                say(f"{place}: left out, its layout cannot be read ({why}); remove it, or bring back {place.name}.json")
-        elif not place.with_suffix("").is_dir():
-            left_out += 1
-    if left_out:
-        say(f"{folder}: {left_out:,} files are left out, for they do not tell their layout")
+    every = sorted(folder.glob("[!.]*"))
+    places = [path for path in every if path.is_dir()]
+    loose = [path for path in every if path not in places and path.with_suffix("") not in places]
+    for place in places:
+        try:
+            layout = json.loads(place.with_suffix(".json").read_text())
+            if name_of(layout) != place.name:
+                raise ValueError("it was changed")
+            yield place, _places(layout)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            why = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+            say(f"{place}: left out, its layout cannot be read ({why}); remove it, or bring back {place.name}.json")
+    if loose:
+        say(f"{folder}: {len(loose):,} files are left out, for they do not tell their layout")
 
 
 def _places(layout: Any) -> Places:

@@ -20,6 +20,7 @@ _WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a
 _LONG = 40  # characters of a cell, from which on it may have several lines
 _ROWS = 80  # of a table that is made of whatever a summary holds
 _OWN = {"fuzz", "mutants", "coverage", "replay", "nightly"}  # these have sections of their own
+_REST = ("edges of the C", "lines of the model", "engine", "workers", "seed")
 _WORDS = {0: "agreed", 1: "difference", 2: "could not run"}
 
 
@@ -163,25 +164,26 @@ def _steps(summary: Summary) -> str:
 
 def _agreement_row(summary: Summary) -> str:
     data = summary.data
-    new, known = len(data["mismatches"]), len(data.get("known", []))
+    new, known = len(data["mismatches"]) + len(data.get("unwritten", [])), len(data.get("known", []))
     word = _word(_many(new, "difference"), "bad") if new else _word("agreed", "good")
     known_word = f" ({known} known)" if known else ""
-    taken, edges = data.get("edges", (0, 0))
+    sides = [data.get(side, (0, 0)) for side in ("edges", "lines")]
     row = (
         summary.kernel,
         summary.config or "default",
         Html(f"{word}{known_word}{' ended early' if data.get('gave_up') else ''}"),
         int(data["cases"]),
         int(data["cases_per_second"]),
-        f"{taken} of {edges}" if edges else "",
+        *(f"{taken} of {among}" if among else "" for taken, among in sides),
         data["engine"],
+        len(data.get("workers", [])) or 1,
         Html(f"<code>{int(data['seed'])}</code>"),
     )
     return f"<tr>{''.join(map(_cell, row))}</tr>"
 
 
 def _agreement(rows: Sequence[str]) -> Iterator[str]:
-    heads = ("Linux", "configuration", "kernel and model", "cases", "a second", "edges of the C", "engine", "seed")
+    heads = ("Linux", "configuration", "kernel and model", "cases", "a second", *_REST)
     if rows:
         head = "".join(f"<th>{head}</th>" for head in heads)
         yield f'<div class="wide"><table><thead><tr>{head}</tr></thead>{"".join(rows)}</table></div>'
@@ -209,18 +211,21 @@ def _finding(finding: Finding, new: bool) -> str:
 
 def _over_time(runs: Sequence[Summary], summaries: Sequence[Summary], wrong: list[str]) -> Iterator[str]:
     """How the runs of the night went on, and how the nights did."""
-    rates, edges = [], []
+    rates, edges, memory = [], [], []
     for run in (r for r in runs if not r.config):
         try:
-            series = [(float(s), int(n), int(e)) for s, n, e in run.data.get("series", [])]
+            samples = run.data.get("series", [])
+            series = [(float(s), int(n), int(e)) for s, n, e, *_ in samples]
             name = f"{run.kernel}, {run.data['engine']}"
             pairs = [(b[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in pairwise([(0.0, 0, 0), *series]) if b[0] > a[0]]
             rates.append(Line(name, pairs))
             if any(e for _, _, e in series):
                 edges.append(Line(name, [(s, e) for s, _, e in series]))
+            memory.append(Line(name, [(float(s), float(m)) for s, _, _, m, *_ in (x for x in samples if len(x) > 3)]))
         except _WRONG as error:
             wrong.append(f"{run.path.name}: its series: {error}")
-    plots = [plot("Cases a second, in this run", rates, "s"), plot("Edges of the C taken, in this run", edges, "s")]
+    titles = {"Cases a second": rates, "Edges of the C taken": edges, "Memory of all workers, MiB": memory}
+    plots = [plot(f"{title}, in this run", lines, "s") for title, lines in titles.items()]
     plots += _history(summaries)
     shown = "".join(plots)
     if shown:

@@ -101,6 +101,9 @@ def findings(summary: Summary, folder: Path) -> Iterator[Finding]:
         replay = next((line for line in report.splitlines() if line.startswith("replay: ")), "")
         replay = replay.removeprefix("replay: ") or f"skdiff replay {entry['file']}"
         yield Finding(str(entry["signature"]), int(entry["count"]), summary, path, case, report, replay)
+    for entry in summary.data.get("unwritten", []):  # no disk had room for it: the summary itself has the case
+        replay = "skdiff replay case.toml"
+        yield Finding(str(entry["signature"]), int(entry["count"]), summary, None, str(entry["case"]), "", replay)
 
 
 def _beside(named: Path, near: Path, folder: Path) -> Path | None:

@@ -78,6 +78,7 @@ class _Crew:
         self._told = time.monotonic()
         self._crashes: list[dict[str, Any]] = []  # findings that are no worker's own
         self._cases: dict[str, dict[str, Any]] = {}  # those that could not be written, by signature
+        self._refuge = ""  # a folder for these, made when one is needed
 
     def work(self, lanes: Sequence[Lane], inputs: Path) -> None:
         """Run all lanes to their ends; `inputs` is where a guided engine puts new ones."""
@@ -238,5 +239,6 @@ class _Crew:
         with contextlib.suppress(OSError):
             return str(write_case(Path(self._lanes[0].job.findings) / name, message["case"]))
         with contextlib.suppress(OSError):
-            return str(write_case(Path(tempfile.mkdtemp(prefix="skdiff-findings-")) / name, message["case"]))
+            self._refuge = self._refuge or tempfile.mkdtemp(prefix="skdiff-findings-")
+            return str(write_case(Path(self._refuge) / name, message["case"]))
         return ""

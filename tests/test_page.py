@@ -48,11 +48,14 @@ def fuzz(started="2026-01-02T03:00:00+00:00", **changes):
         "cases": 12345,
         "seconds": 10.0,
         "cases_per_second": 1234,
-        "series": [[1.0, 1000, 100], [2.0, 2500, 120], [3.0, 4000, 130]],
+        "series": [[1.0, 1000, 100, 90.5, 0.9], [2.0, 2500, 120, 91.0, 1.8], [3.0, 4000, 130, 91.2, 2.7]],
         "classes": {"stolen": 6000, "none": 6345},
         "edges": [200, 226],
+        "lines": [300, 323],
+        "workers": [{"cases": 6345, "deaths": 0}, {"cases": 6000, "deaths": 1}],
         "mismatches": [],
         "known": [],
+        "unwritten": [],
         **changes,
     }
 
@@ -82,7 +85,8 @@ def test_a_good_night(tmp_path):
     assert shape.links == []
     assert "script" not in shape.seen
     assert {"svg", "table", "style"} <= shape.seen
-    for word in ("agreed", "12,345", "200 of 226", "stolen", "48.6 %", "atheris", "Cases a second, in this run"):
+    words = ("agreed", "12,345", "200 of 226", "300 of 323", "stolen", "48.6 %", "atheris", "workers")
+    for word in (*words, "Cases a second, in this run", "Memory of all workers, MiB, in this run"):
         assert word in shape.text
     assert 'name="viewport"' in text
     assert "prefers-color-scheme:dark" in text
@@ -102,6 +106,27 @@ def test_a_finding_comes_with_its_explanation_its_drawing_and_its_command(tmp_pa
     assert "listener0" in shape.text
     assert "[[sock]]" in shape.text
     assert "gets the packet" in re.sub(r"\s+", " ", shape.text)
+
+
+def test_a_run_of_an_older_skdiff_is_read_too(tmp_path):
+    old = fuzz(series=[[1.0, 1000, 100], [2.0, 2500, 120]])
+    put(tmp_path, "fuzz.json", {key: old[key] for key in old if key not in ("lines", "workers", "unwritten")})
+    text, line = page(tmp_path)
+    assert "no difference" in line
+    assert "Cases a second, in this run" in text
+    assert "Not read" not in text
+
+
+def test_a_finding_that_no_disk_had_room_for_is_on_the_page(tmp_path):
+    case = dump(Case(Scenario(socks=(listener(),))))
+    lost = {"kind": "finding", "signature": "lost-sk", "file": "", "why": "No space left", "case": case, "count": 3}
+    put(tmp_path, "fuzz.json", fuzz(unwritten=[lost]))
+    text, line = page(tmp_path)
+    assert "1 difference, 1 new" in line
+    shape = Shape(text)
+    assert "lost-sk" in shape.text
+    assert "[[sock]]" in shape.text
+    assert "agreed" not in shape.text
 
 
 def test_a_signature_of_an_earlier_night_is_not_new(tmp_path):
@@ -203,19 +228,17 @@ def test_real_summaries_fill_the_page(kernel_tree, tmp_path):
     assert "all agreed" in shape.text or re.search(r"\d+ agreed", shape.text)
 
 
-def test_a_series_stays_short_and_goes_on_after_a_death():
+def test_a_series_stays_short_and_even():
     series = Series()
     for i in range(1, 5001):
-        series.add({"seconds": i / 2, "cases": i * 10, "edges": (i, 9999)})
+        message = {"seconds": i / 2, "cases": i * 10, "edges": (i, 9999), "memory": 2048 * i, "processor": i / 3}
+        series.add(message)
     assert SAMPLES / 2 - 1 <= len(series.samples) <= SAMPLES
     gaps = {round(b[0] - a[0], 1) for a, b in zip(series.samples, series.samples[1:], strict=False)}
     assert len(gaps) == 1
-    for i in range(1, 200):
-        series.add({"seconds": i / 2, "cases": i * 10, "edges": (1, 2)})
-    seconds, cases, _ = zip(*series.samples, strict=True)
-    assert list(seconds) == sorted(seconds)
-    assert list(cases) == sorted(cases)
-    assert cases[-1] > 50_000
+    seconds, cases, edges, memory, processor = series.samples[-1]
+    assert (cases, edges, memory) == (20 * seconds, 2 * seconds, 4 * seconds)
+    assert processor == pytest.approx(2 * seconds / 3, abs=0.01)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 7), (0, 226), (0, 1e6), (3, 3), (0, 0)])

@@ -1,5 +1,6 @@
 """The fuzzers' bytes: total, canonical, local, and zeros are the plainest."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness import rules, wire
 from harness.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
+from harness.record import constants
 from harness.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -457,4 +459,31 @@ def test_each_value_of_a_sockets_pool_can_be_drawn_as_often_as_its_weight_says(f
 def test_fields_are_drawn_in_the_order_of_their_class() -> None:
     assert (tuple(HEAD), tuple(PACKET), tuple(SOCK)) == (Scenario._fields[:8], Packet._fields, Sock._fields)
     assert (tuple(NETNS), tuple(PROGRAM), tuple(GROUP)) == (Netns._fields, Program._fields, Group._fields)
-    assert wire.VERSION == 1
+
+
+def test_the_layout_says_what_each_byte_means() -> None:
+    at = 0
+    kinds = json.loads(json.dumps(wire.layout()))
+    for kind, count, fields in kinds:
+        for index in range(count):
+            for name, values in fields:
+                table = [value for value, share in values for _ in range(share)]
+                assert [wire.value(at, byte) for byte in range(256)] == table
+                if kind != "count":
+                    data = bytearray(wire.SIZE)
+                    data[at] = 255
+                    assert wire.take(data, kind, index, name) == table[255]
+                at += 1
+    assert at == wire.SIZE
+    assert [(kind, count) for kind, count, _ in kinds] == [
+        *(("count", 1), ("head", 1), ("packet", 1)),
+        *(("netns", constants.MAX_NETNS), ("group", constants.MAX_GROUPS), ("sock", constants.MAX_SOCKS)),
+    ]
+    assert [name for name, _ in kinds[0][2]] == ["netns", "groups", "socks"]
+
+
+@given(st.binary(max_size=wire.SIZE))
+def test_cut_bytes_mean_the_same(data: bytes) -> None:
+    short = wire.cut(bytearray(data.ljust(wire.SIZE, b"\0")))
+    assert wire.decode(short) == wire.decode(data)
+    assert len(short) == wire.FIXED_SIZE + len(wire.decode(data).socks) * wire.SOCK_SIZE

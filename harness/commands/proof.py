@@ -1,6 +1,7 @@
 """Commands about skdiff itself: what was extracted, what is reached and seen, how fast, what is here."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from harness.commands.shared import (
     told,
     write_json,
 )
+from harness.engines import GUIDED, atheris_engine
 from harness.kernel.build import Build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import find
@@ -130,8 +132,13 @@ def _c_mutants(arguments: argparse.Namespace, entries: Sequence[Judgement]) -> d
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure where the time of a case goes (about three minutes)."""
+    """Measure where the time of a case goes, and what more workers bring (about four minutes)."""
     result = benchmark.measure(made(arguments.kernel))
+    engines = ("random", "atheris") if atheris_engine.available() else ("random",)
+    jobs = max(2, os.cpu_count() or 1)
+    result["scaling"] = [
+        benchmark.scaling(made(arguments.kernel, guided=engine in GUIDED), engine, jobs) for engine in engines
+    ]
     write_json(arguments.json, result)
     benchmark.show(console, result)
     return AGREED

@@ -1,0 +1,234 @@
+"""Several workers: they share the work, and none of them, nor the parent, can die and take something along."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import supervise as supervising
+from harness.cli import main
+from harness.errors import CannotRun
+from harness.kernel.build import build
+from harness.kernel.source import Tree
+from harness.lane import Lane, summed
+from harness.rules import problems
+from harness.supervise import supervise
+from harness.text import load, parse
+from harness.worker import Job, Subject
+from tests.endurance import left_over, workers
+from tests.patched import Patch, patched_tree
+
+SKDIFF = [sys.executable, "-m", "harness.cli"]
+
+
+def job(made, folder, cases=0, seconds=0.0, engine="random", **more):
+    return Job([Subject.of(made)], "replay", "plain", engine, 5, cases, seconds, str(folder), **more)
+
+
+@pytest.fixture(scope="module")
+def patched(kernel_tree, tmp_path_factory):
+    patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
+    path = patched_tree(kernel_tree.path, tmp_path_factory.mktemp("patched") / "tree", patch)
+    return build(Tree(path, kernel_tree.version, "test"))
+
+
+def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
+    heard = []
+    total = supervise(job(build(kernel_tree), tmp_path, 20_002), "", heard.append, jobs=3)
+    each = [worker["cases"] for worker in total["workers"]]
+    assert all(6667 <= cases <= 6667 + 4 for cases in each)  # the random engine asks each table four times
+    assert sum(each) == total["cases"]
+    assert sum(total["classes"].values()) >= total["cases"]
+    assert (total["mismatches"], total["gave_up"], total["deaths"]) == ([], "", 0)
+    assert 300 < total["lines"][0] <= total["lines"][1]
+
+
+def test_no_more_workers_than_cases(kernel_tree, tmp_path):
+    total = supervise(job(build(kernel_tree), tmp_path, 2), "", lambda message: None, jobs=5)
+    assert len(total["workers"]) == 2
+
+
+def test_each_worker_and_each_life_has_a_seed_of_its_own(kernel_tree, tmp_path):
+    seeds = set()
+    for number in range(3):
+        with Lane(job(build(kernel_tree), tmp_path, 1, parent=os.getpid()), number) as lane:
+            for _ in range(3):
+                lane.start()
+                seeds.add(lane.job.seed)
+                lane.signal(signal.SIGKILL)
+                lane.end()
+    assert len(seeds) == 9
+
+
+def test_what_a_killed_worker_had_done_is_counted_though_it_could_not_tell(kernel_tree, tmp_path):
+    with Lane(job(build(kernel_tree), tmp_path, seconds=60.0), 0) as lane:
+        lane.start()
+        while not (messages := lane.hear()):
+            assert messages is not None
+        time.sleep(0.2)
+        lane.signal(signal.SIGKILL)
+        while lane.hear() is not None:
+            pass
+        status, _ = lane.end()
+        assert status == -signal.SIGKILL
+        assert lane.deaths == 1
+        assert lane.counters["cases"] > lane.last["cases"] > 0
+        assert problems(lane.in_hand()) == []
+        assert lane.more()
+        before = lane.counters
+        lane.start()  # the next one goes on counting
+        while not (messages := lane.hear()):
+            assert messages is not None
+        assert lane.counters["cases"] == before["cases"] + lane.last["cases"]
+        assert lane.counters["seconds"] == before["seconds"] + lane.last["seconds"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kernel_tree, tmp_path):
+    killed = []
+
+    def tell(message):
+        if message["kind"] == "progress" and len(killed) < 2:
+            for pid in workers(os.getpid())[:1]:
+                killed.append(pid)
+                os.kill(pid, number)
+
+    total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=4.0), "", tell, jobs=2)
+    assert killed
+    assert (total["mismatches"], total["gave_up"]) == ([], "")
+    if number == signal.SIGKILL:  # asked to end, a worker says what it did
+        assert total["deaths"] == len(killed) == 2
+    assert not (tmp_path / "findings").exists()
+    assert total["seconds"] > 3.0 or number != signal.SIGKILL
+
+
+def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
+    heard = []
+    total = supervise(job(patched, tmp_path, 6000), "", heard.append, jobs=3)
+    files = [file for m in total["mismatches"] for file in (m["file"], *m["others"])]
+    assert len(files) > len(total["mismatches"])  # several found the same
+    assert len(files) == len(set(files))
+    told = {message["file"] for message in heard if message["kind"] == "finding"}
+    assert set(files) == told == {str(path) for path in tmp_path.rglob("case*.toml")}
+    for file in files:
+        assert load(Path(file)).found["signature"] == Path(file).parent.name
+        assert (Path(file).with_name("report" + Path(file).stem[4:] + ".txt")).exists()
+    assert list(tmp_path.rglob("*.new")) == []
+
+
+def test_the_first_finding_ends_all_workers(patched, tmp_path):
+    total = supervise(job(patched, tmp_path, seconds=60.0, first=True), "", lambda message: None, jobs=2)
+    assert total["mismatches"]
+    assert total["seconds"] < 30
+
+
+def no_room(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_finding_that_cannot_be_written_survives(patched, tmp_path, monkeypatch):
+    seen = supervise(job(patched, tmp_path / "a", 800), "", lambda message: None)
+    signatures = {m["signature"] for m in seen["mismatches"]}
+    (tmp_path / "b").mkdir()
+    (tmp_path / "tmp").mkdir()
+    for signature in signatures:
+        (tmp_path / "b" / signature).write_text("where the folder of a finding should be")
+    heard = []
+    monkeypatch.setattr(supervising.tempfile, "tempdir", str(tmp_path / "tmp"))
+    total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
+    assert {m["signature"]: m["count"] for m in total["mismatches"]} == {
+        m["signature"]: m["count"] for m in seen["mismatches"]
+    }
+    assert total["unwritten"] == []
+    assert all(str(tmp_path / "tmp") in m["file"] and load(Path(m["file"])) for m in total["mismatches"])
+    assert all(message["why"] and parse(message["case"]) for message in heard if message["kind"] == "finding")
+
+    monkeypatch.setattr(supervising, "write_case", no_room)
+    total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
+    assert total["mismatches"] == []
+    assert {lost["signature"] for lost in total["unwritten"]} == signatures
+    assert all(lost["count"] and parse(lost["case"]).scenario.socks for lost in total["unwritten"])
+
+
+def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(supervising, "write_case", no_room)
+    folder = tmp_path / "findings"
+    seen = supervise(job(patched, tmp_path / "a", 800), "", lambda message: None)
+    folder.mkdir()
+    for m in seen["mismatches"]:
+        (folder / m["signature"]).write_text("")
+    command = ["fuzz", "--engine", "random", "--kernel", str(patched.tree.path), "--cases", "800", "--seed", "5"]
+    summary = tmp_path / "summary.json"
+    assert main([*command, "--findings", str(folder), "--json", str(summary)]) == 1
+    told = json.loads(summary.read_text())
+    assert told["unwritten"]
+    assert told["mismatches"] == []
+    out = capsys.readouterr().out
+    assert "not written" in out
+    assert "[[sock]]" in out
+    assert "no difference" not in out
+
+
+def test_an_engine_that_breaks_is_one_line(kernel_tree, tmp_path):
+    with pytest.raises(CannotRun, match=r"ended with status 1: .*KeyError"):
+        supervise(job(build(kernel_tree), tmp_path, 100, engine="no-such"), "", lambda message: None, jobs=2)
+
+
+def started(folder, *more):
+    """A run in a process of its own, once its workers are at work."""
+    process = subprocess.Popen(
+        [*SKDIFF, "fuzz", "--seconds", "60", "--jobs", "2", "--findings", f"{folder}/findings", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "SAN": "", "TMPDIR": str(folder)},
+    )
+    for _ in range(300):
+        if len(workers(process.pid)) == 2:
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    return process
+
+
+@pytest.mark.parametrize("engine", ["random", "atheris"])
+def test_a_killed_parent_leaves_no_process_and_no_folder(engine, kernel_tree, tmp_path):
+    pytest.importorskip("atheris")
+    process = started(tmp_path, "--engine", engine)
+    assert len(left_over(str(tmp_path))) == 3
+    process.kill()
+    process.communicate()
+    for _ in range(100):
+        if not left_over(str(tmp_path)) and not list(tmp_path.glob("skdiff-*")):
+            break
+        time.sleep(0.1)
+    assert left_over(str(tmp_path)) == []
+    assert list(tmp_path.glob("skdiff-*")) == []
+
+
+def test_a_parent_that_is_asked_to_end_sums_up(kernel_tree, tmp_path):
+    process = started(tmp_path)
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "no difference" in out
+    assert "2 workers" in out
+
+
+def test_coverage_is_what_any_worker_has_seen():
+    parts = [
+        {"cases": 3, "seconds": 2.0, "edges": ([1, 2], 9), "lines": ([5], 7), "classes": {"a": 1}, "processor": 1.0},
+        {"cases": 4, "seconds": 1.5, "edges": ([2, 4], 9), "lines": ([5], 7), "classes": {"a": 2}, "processor": 1.0},
+    ]
+    total = summed(parts)
+    assert (total["cases"], total["seconds"], total["processor"]) == (7, 2.0, 2.0)
+    assert (len(total["edges"][0]), len(total["lines"][0]), total["classes"]) == (3, 1, {"a": 3})
+    one, two = ({"mismatches": [{"signature": "s", "file": file, "count": 2}]} for file in ("", "x"))
+    assert summed([one, two, two])["mismatches"] == [{"signature": "s", "file": "x", "count": 6, "others": []}]

@@ -1,0 +1,89 @@
+"""Merging inputs: what is left reaches as much, and a merge that fails changes nothing."""
+
+import json
+import shutil
+from random import Random
+
+import pytest
+
+from harness import merging, wire
+from harness.cli import made, main
+from harness.engines import atheris_engine
+from harness.errors import CannotRun
+from harness.inputs import add, seeded
+from tests.test_inputs import another_layout, other_folder
+
+pytestmark = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
+
+
+@pytest.fixture
+def folders(kernel_tree, tmp_path):
+    """Two folders of inputs with more than anybody needs."""
+    draw = Random(1)
+    found = []
+    for name in ("one", "two"):
+        ours = seeded(tmp_path / name)
+        for _ in range(200):
+            add(ours, draw.randbytes(wire.SIZE))
+        found.append(tmp_path / name)
+    return found
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_left_is_less_and_reaches_as_much(folders, tmp_path, capsys):
+    one, two = folders
+    before = content(two)
+    everything = {data for folder in folders for data in content(folder).values()}
+    assert main(["merge", str(one), str(two), "--json", str(tmp_path / "merged.json")]) == 0
+    told = json.loads((tmp_path / "merged.json").read_text())
+    assert told["before"] > told["after"] > 100
+    build = made("6.12", guided=True)
+    [ours] = [path for path in one.iterdir() if path.is_dir()]
+    assert len(list(ours.iterdir())) == told["after"]
+    assert {path.read_bytes() for path in ours.iterdir()} <= everything
+    assert len(merging._edges(build, ours)) == told["edges"] > 190
+    assert content(two) == before
+    assert f"{told['after']:,} of {told['before']:,} inputs reach the same" in capsys.readouterr().out
+    assert [path.name for path in one.iterdir() if path.name.startswith(".")] == []
+
+
+def test_folders_of_another_layout_are_merged_too(kernel_tree, tmp_path):
+    cases = [bytes([0, 0, 0]) + Random(i).randbytes(wire.FIXED_SIZE) for i in range(5)]
+    source = tmp_path / "old"
+    other_folder(source, another_layout(4), [data.ljust(wire.SIZE, b"\0") for data in cases])
+    before = content(source)
+    merged = merging.merge(made("6.12", guided=True), tmp_path / "new", [source], lambda line: None)
+    assert merged.before > merged.after > 100
+    assert content(source) == before
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch):
+    """-merge=1 ends with 0 and writes nothing where libFuzzer cannot start its command line again."""
+    real = merging._run
+
+    def run(build, words, *flags, reach=""):
+        if "-merge=1" not in flags:
+            return real(build, words, *flags, reach=reach)
+        small, every = map(merging.Path, words)
+        for path in sorted(every.iterdir())[:kept]:
+            shutil.copy(path, small)
+        return "all is well"
+
+    monkeypatch.setattr(merging, "_run", run)
+    before = content(folders[0])
+    with pytest.raises(CannotRun, match="merge lost"):
+        merging.merge(made("6.12", guided=True), folders[0], folders[1:], lambda line: None)
+    assert content(folders[0]) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["{tmp}/no"], "no such folder"), (["{tmp}", "{tmp}/no"], "no such folder")]
+)
+def test_what_is_not_there_is_one_line(words, said, tmp_path, capsys):
+    assert main(["merge", *(word.replace("{tmp}", str(tmp_path)) for word in words)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("skdiff:") and said in line]

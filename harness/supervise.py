@@ -78,6 +78,7 @@ class _Crew:
         self._told = time.monotonic()
         self._crashes: list[dict[str, Any]] = []  # findings that are no worker's own
         self._cases: dict[str, dict[str, Any]] = {}  # those that could not be written, by signature
+        self._signatures: set[str] = set()  # of findings that were told
         self._refuge = ""  # a folder for these, made when one is needed
 
     def work(self, lanes: Sequence[Lane], inputs: Path) -> None:
@@ -127,9 +128,12 @@ class _Crew:
                 lane.signal(signal.SIGINT)
 
     def _found(self, message: dict[str, Any], first: bool = False) -> None:
+        signature = message["signature"]
         if not message["file"]:
-            self._cases[message["signature"]] = message
-        self._tell(message)
+            self._cases[signature] = message
+        if signature not in self._signatures or not message["file"]:  # one worker's word is enough
+            self._tell(message)
+        self._signatures.add(signature)
         if first and not self._stopping:
             self._stop()
 

@@ -13,6 +13,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,7 @@ class Web(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), WebHandler)
+        self.address = f"http://127.0.0.1:{self.server_port}/linux.git/plain"
         self.tag = "v6.12"
         self.answers: dict[str, Any] = dict(FILES)
         self.asked: list[str] = []
@@ -181,14 +183,22 @@ class WebHandler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+@contextmanager
+def serving(answers: dict[str, Any] = FILES) -> Iterator[Web]:
+    source._newest.cache_clear()  # each test is a process of its own
     server = Web()
+    server.answers = dict(answers)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{server.server_port}/linux.git/plain/")
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with serving() as server:
+        monkeypatch.setenv("SKDIFF_GIT_WEB", f"{server.address}/")
+        yield server
 
 
 def test_the_web_gives_a_tree_once(web: Web, kernels: Path) -> None:
@@ -321,12 +331,10 @@ def test_a_web_that_answers_something_else(web: Web, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def mainline(web: Web) -> Iterator[Web]:
-    """Mainline between two release candidates; each test is a process of its own."""
+def mainline(web: Web) -> Web:
+    """Mainline between two release candidates."""
     web.answers["Makefile"] = MAKEFILE.replace(b"12", b"19").replace(b"EXTRAVERSION =", b"EXTRAVERSION = -rc3")
-    source._newest.cache_clear()
-    yield web
-    source._newest.cache_clear()
+    return web
 
 
 def test_mainline_is_its_newest_commit(mainline: Web, kernels: Path) -> None:

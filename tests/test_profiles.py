@@ -74,9 +74,11 @@ def artifact(examples, storage, repository="owner/repo", age=timedelta()):
 
 
 @pytest.fixture
-def storage(tmp_path, monkeypatch):
-    monkeypatch.setattr(profiles, "STORAGE", tmp_path / "here")
-    return tmp_path / "here"
+def storage(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiles, "STORAGE", tmp_path / "here")
+        yield tmp_path / "here"
+    profiles.register()  # for the tests after this one
 
 
 def test_what_a_night_stored_is_read_and_never_written(storage, tmp_path):
@@ -88,12 +90,9 @@ def test_what_a_night_stored_is_read_and_never_written(storage, tmp_path):
 
     nights = profiles.of_the_nights("owner/repo")
     assert profiles.reached(nights) == (True, "")
-    try:
-        profiles.register(nights)
-        database = settings.get_profile("dev").database
-        assert settings.get_profile("nightly").database == profiles.local()
-    finally:
-        profiles.register()
+    profiles.register(nights)
+    assert settings.get_profile("nightly").database == profiles.local()
+    database = settings.get_profile("dev").database
     assert database == MultiplexedDatabase(profiles.local(), ReadOnlyDatabase(nights))
     assert set(database.fetch(b"key")) == {b"found at night"}
 

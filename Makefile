@@ -88,10 +88,12 @@ clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target as its images 
 	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
 	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest tests/test_clusterfuzzlite.py $(ARGS)
 
-lint: $(VENV)/ready ## ruff, mypy
+lint: $(VENV)/ready ## ruff, mypy; the workflows' form and rights
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --pedantic .github
 
 format: $(VENV)/ready
 	$(BIN)/ruff format

@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
                 "--kernel",
                 default="6.12",
                 metavar="K",
-                help="a version (6.12, 6.1, ...), fetched once, or the path of a source tree (default: %(default)s)",
+                help="a version (6.12, 6.1, ...), fetched once, mainline as it is now, or the path of a source tree"
+                " (default: %(default)s)",
             )
         if one_kernel and built:
             sub.add_argument(

@@ -18,6 +18,7 @@ from typing import Any
 from harness.config import MATRIX
 from harness.engines import atheris_engine
 from harness.errors import CannotRun
+from harness.kernel import source
 from harness.page import told
 
 KERNELS = ("6.12", "6.1")
@@ -33,6 +34,7 @@ STOPPED = "stopped"
 class Step:
     """One command of a night: `command` are the words behind `skdiff`, or a whole command if `whole`; `seconds` is its
     share of the night; `summary` tells whether it writes a --json file; `good` are the exit codes that are fine.
+    `first` raises CannotRun where the night cannot have the step, which is then left out: no fault of what it tests.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Step:
     summary: bool = True
     environment: dict[str, str] = field(default_factory=dict)
     good: tuple[int, ...] = (0,)
+    first: Callable[[], object] | None = None
 
 
 def plan(minutes: float, out: Path, inputs: Path, jobs: int, kernels: Sequence[str] = KERNELS) -> Iterator[Step]:
@@ -72,6 +75,8 @@ def plan(minutes: float, out: Path, inputs: Path, jobs: int, kernels: Sequence[s
     yield Step("mutants", ("mutants", "--kernel", kernels[0], "--seeds", str(seeds)), minutes * 60 * MUTANTS)
     differ = (0, 1)  # two kernels may, and the page shows how
     yield Step("drift", ("drift", "--kernel", kernels[0]), good=differ)
+    # Only the web has mainline, and a night needs no web else. What fails once it has answered is told.
+    yield Step("drift-mainline", ("drift", "--kernel", source.MAINLINE), good=differ, first=source.mainline)
     if len(kernels) > 1:
         yield Step("diff", ("diff", kernels[1], kernels[0]), good=differ)
     examples = max(10, int(EXAMPLES_A_MINUTE * minutes))
@@ -104,7 +109,7 @@ def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable
                 done.append({"name": step.name, "status": "skipped", "seconds": 0.0, "why": why, "code": 0})
                 continue
             say(f"{number} of {len(steps)}: {step.name}")
-            done.append(_one(step, out))
+            done.append(_left_out(step) or _one(step, out))
             say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
     except KeyboardInterrupt:
         left = steps[len(done) :]
@@ -113,14 +118,25 @@ def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable
     return done
 
 
+def _left_out(step: Step) -> dict[str, Any]:
+    """What becomes of a step that this night cannot have; nothing if it can."""
+    try:
+        if step.first is not None:
+            step.first()
+    except CannotRun as error:
+        return {"name": step.name, "status": "skipped", "seconds": 0.0, "why": str(error), "code": 0}
+    return {}
+
+
 def _one(step: Step, out: Path) -> dict[str, Any]:
     """One step, in a process group of its own, so that all of it can be ended."""
-    log = out / f"{step.name}.log"
-    summary = ("--json", str(out / f"{step.name}.json")) if step.summary else ()
+    log, summed = out / f"{step.name}.log", out / f"{step.name}.json"
+    summary = ("--json", str(summed)) if step.summary else ()
     command = step.command if step.whole else (sys.executable, "-m", "harness.cli", *step.command, *summary)
     limit = GRACE + 2 * step.seconds
     start = time.monotonic()
     try:
+        summed.unlink(missing_ok=True)
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command, stdout=file, stderr=file, env={**os.environ, **step.environment}, start_new_session=True
@@ -134,12 +150,14 @@ def _one(step: Step, out: Path) -> dict[str, Any]:
         if status == 0
         else next((line for line in reversed(lines) if line.startswith("skdiff:")), "".join(lines[-1:]))
     )
+    broke_off = status == 1 and step.summary and not summed.exists()  # a traceback ends so too, and compared nothing
+    fine = status in step.good and not broke_off
     return {
         "name": step.name,
-        "status": "ok" if status in step.good else told(status),
+        "status": "ok" if fine else "broke off" if broke_off else told(status),
         "seconds": round(time.monotonic() - start, 1),
         "why": why,
-        "code": 0 if status in step.good else 2 if status is None else status,
+        "code": 0 if fine else 2 if status is None or broke_off else status,
     }
 
 

@@ -1,35 +1,23 @@
 """What all tests share: Hypothesis profiles, the tree of the default kernel, and the reference made of it."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
 
 from harness.kernel.build import BUILD, build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find
 from harness.model import Model
 from harness.reference import Reference
+from tests import profiles
+from tests.profiles import pytest_sessionstart
 
-settings.register_profile("dev", deadline=None, max_examples=100)
-settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=200)
-# For mutants of the harness: what fails need not be told well.
-settings.register_profile(
-    "mutants",
-    derandomize=True,
-    database=None,
-    deadline=None,
-    max_examples=25,
-    phases=[Phase.explicit, Phase.generate],
-    report_multiple_bugs=False,
-)
-EXAMPLES = int(os.environ.get("SKDIFF_EXAMPLES") or 20_000)  # of a nightly test
-settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=EXAMPLES)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+__all__ = ["pytest_sessionstart"]
+
+profiles.register()
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import pytest
 from harness import drift as drifting
 from harness.cli import main
 from harness.epochs import Rules
+from harness.kernel import source
+from tests.kernel.test_source import NEWER, serving
 from tests.patched import Edit, edited_tree
 from tests.test_epochs import CHANGES, HASHTABLES_C
 
@@ -73,6 +75,27 @@ def test_changed_new_and_gone_definitions(kernel_tree, recorded, tmp_path, capsy
     assert f"new      function tally: {HASHTABLES_C}:" in text
     assert "no known epoch: 6.9 but no-shared_sk_lookup" in text
     assert f"drifted from Linux {kernel_tree.version}" in text
+
+
+def test_mainline_is_held_against_the_record(kernel_tree, recorded, tmp_path, monkeypatch, capsys):
+    tree = edited(kernel_tree, tmp_path, Edit(HASHTABLES_C, "compute_score", r"\breturn score;", "return -score;"))
+    makefile = (tree / "Makefile").read_text()
+    (tree / "Makefile").write_text(re.sub(r"(?m)^EXTRAVERSION =.*", "EXTRAVERSION = -rc3", makefile))
+    answers = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(source, "WEB_PAUSE", 0.01)
+    with serving(answers) as web:
+        monkeypatch.setenv("SKDIFF_GIT_WEB", web.address)
+        status, summary = drift("mainline", recorded, tmp_path)
+    assert (status, summary["version"]) == (1, f"{kernel_tree.version}-rc3")
+    assert [c["name"] for c in summary["definitions"]] == ["compute_score"]
+    assert f"Linux {kernel_tree.version}-rc3 (mainline at {NEWER[:12]} from {web.address})" in capsys.readouterr().out
+
+    source._newest.cache_clear()
+    assert main(["drift", "--kernel", "mainline", "--against", str(recorded)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("skdiff: cannot fetch ")
+    assert "check the network" in line
 
 
 def test_all_names_without_an_answer_are_told_at_once(kernel_tree, recorded, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """A night: its steps and their shares, what becomes of a step that fails, and the page at the end."""
 
 import json
+import socket
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from harness import cli, nightly
 from harness.config import MATRIX
 from harness.errors import CannotRun
+from harness.kernel import source
 from harness.nightly import Step
 
 
@@ -27,7 +29,7 @@ def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
         told = {c[c.index("--config") + 1] if "--config" in c else "" for c in fuzzed if kernel in c}
         assert told == {str(config) for config in MATRIX}
     assert 0.6 * 3600 < sum(step.seconds for step in plan.values()) < 3600
-    assert {"mutants", "drift", "diff", "hypothesis"} < set(plan)
+    assert {"mutants", "drift", "drift-mainline", "diff", "hypothesis"} < set(plan)
 
 
 def test_every_step_is_a_command_that_the_parser_takes():
@@ -44,8 +46,12 @@ def test_steps_are_chosen_by_name_and_pattern():
         nightly.chosen(steps(), ["nonsense"])
 
 
-def python(name, code, **more):
-    return Step(name, (sys.executable, "-c", code), 0, True, False, **more)
+def python(name, code, summary=False, **more):
+    return Step(name, (sys.executable, "-c", code), 0, True, summary, **more)
+
+
+def unreachable():
+    raise CannotRun("no web tonight")
 
 
 def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -57,6 +63,12 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
         python("broken", "raise SystemExit(2)"),
         python("hangs", "import time; time.sleep(60)"),
         Step("missing", ("no-such-command",)),
+        python("unreachable", "raise SystemExit(2)", first=unreachable),
+        python("reachable", "raise SystemExit(2)", first=lambda: "0" * 40),
+        python("traceback", "1 / 0", summary=True, good=(0, 1)),
+        python(
+            "summed", f"open({str(tmp_path / 'summed.json')!r}, 'w'); raise SystemExit(1)", summary=True, good=(0, 1)
+        ),
         python("set", "import os; print(os.environ['X']); raise SystemExit(3)", environment={"X": "seen"}),
     ]
     told = []
@@ -68,9 +80,18 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
         ("broken", "could not run", 2),
         ("hangs", "took too long", 2),
         ("missing", "skipped", 0),
+        ("unreachable", "skipped", 0),
+        ("reachable", "could not run", 2),
+        ("traceback", "broke off", 2),
+        ("summed", "ok", 0),
         ("set", "ended with 3", 3),
     ]
     assert done[1]["why"] == "skdiff: one"
+    (tmp_path / "traceback.json").touch()  # of a night with the same name
+    [again] = nightly.run([plan[-3]], tmp_path, [], told.append)
+    assert (again["status"], again["why"]) == ("broke off", "ZeroDivisionError: division by zero")
+    assert done[6]["why"] == "no web tonight"
+    assert not (tmp_path / "unreachable.log").exists()
     assert done[-1]["why"] == "seen"
     assert (tmp_path / "good.log").read_text() == "fine\n"
 
@@ -94,6 +115,19 @@ def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):
     text = (tmp_path / "report.html").read_text()
     assert "2 of 2 done" in text
     assert "SMP=n" in text
+
+
+def test_a_night_without_the_web_is_no_failure(tmp_path, monkeypatch, capsys):
+    with socket.socket() as unused:  # bound, but not listening: refuses connections
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{unused.getsockname()[1]}/linux.git/plain")
+        monkeypatch.setattr(source, "WEB_PAUSE", 0.01)
+        assert cli.main(["nightly", "--folder", str(tmp_path), "--name", "one", "drift-mainline"]) == 0
+    [step] = json.loads((tmp_path / "one" / "night-drift-mainline.json").read_text())["steps"]
+    assert (step["status"], step["code"]) == ("skipped", 0)
+    assert "cannot fetch" in step["why"]
+    assert "cannot fetch" in (tmp_path / "report.html").read_text()
+    assert "skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

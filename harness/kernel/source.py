@@ -1,6 +1,7 @@
 """Finding a kernel source tree: at a path, in Debian's linux-source packages or on the kernel's git web."""
 
 import errno
+import functools
 import hashlib
 import http.client
 import json
@@ -20,7 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.errors import CannotRun
@@ -29,11 +30,15 @@ Say = Callable[[str], None]
 
 MANIFEST = "skdiff-tree.json"
 GIT_WEB = "https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git/plain"
+MAINLINE = "mainline"
+MAINLINE_WEB = "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/plain"
+BRANCH = "master"  # of Linus' repository, which has no other
 WEB_ATTEMPTS = 3  # per file
 WEB_PAUSE = 1.0  # seconds before the second attempt, twice that before the third
 WEB_TIMEOUT = 20.0  # seconds without a byte from the server
 WEB_THREADS = 8
 STALE = 24 * 3600.0  # seconds; an older working directory was left by a process that was killed
+KEPT = 7 * 24 * 3600.0  # seconds; an older tree of mainline goes when a new one comes, or nights would fill the disk
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class _Want:
     required: tuple[str, ...]  # the first is "Makefile"
     optional: tuple[str, ...]
     say: Say
+    commit: str = ""  # of mainline; empty for a version
+
+    @property
+    def label(self) -> str:
+        """What is fetched, for people."""
+        return f"{MAINLINE} at {self.commit[:12]}" if self.commit else f"v{self.kernel}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class _Manifest:
     sha256: str  # of the package; empty for the git web
     files: dict[str, str]  # path: SHA256
     absent: list[str]  # optional files that this kernel does not have
+    commit: str = ""  # of mainline
 
 
 @dataclass(frozen=True)
@@ -72,10 +84,11 @@ class _Package:
 
 
 def find(kernel: str, files: Sequence[str], *, optional: Sequence[str] = (), say: Say | None = None) -> Tree:
-    """The tree of `kernel`: a version such as "6.12", or a path to a tree (which is never written to).
+    """The tree of `kernel`: a version such as "6.12", "mainline", or a path to a tree (which is never written to).
 
     A version comes from the user's cache, else from Debian's linux-source package by way of apt-get, else
-    file by file from the kernel's git web (or a mirror of it: environment variable SKDIFF_GIT_WEB).
+    file by file from the kernel's git web (or a mirror of it: environment variable SKDIFF_GIT_WEB). Mainline
+    is what the git web has now: its newest commit is asked for, and the cache serves that commit only.
     `files` are tree-relative paths that must exist ("Makefile" is always one of them); `optional` ones are
     fetched where they exist. `say` gets a short line before each step that takes seconds.
     Raises CannotRun.
@@ -87,8 +100,10 @@ def find(kernel: str, files: Sequence[str], *, optional: Sequence[str] = (), say
             raise CannotRun(f"{file!r} is not a plain path inside a kernel tree")
     if kernel and ("/" in kernel or kernel[0] in "~." or Path(kernel).is_dir()):
         return _given_tree(want)
-    if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-rc[0-9]+)?", kernel):
-        raise CannotRun(f"{kernel!r} is neither a kernel version such as 6.12 nor a path to a kernel tree")
+    if kernel == MAINLINE:
+        want = replace(want, commit=mainline())
+    elif not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-rc[0-9]+)?", kernel):
+        raise CannotRun(f"{kernel!r} is neither a kernel version such as 6.12, nor mainline, nor a path to a tree")
     cache = _cache_dir()
     try:
         return _cached(cache, want) or _fetch(cache, want)
@@ -145,7 +160,9 @@ def _cached(cache: Path, want: _Want) -> Tree | None:
         tree = path.parent
         try:
             known = _Manifest(**json.loads(path.read_bytes()))
-            if known.kernel != want.kernel or known.web not in ("", _git_web()):
+            if (known.kernel, known.commit) != (want.kernel, want.commit):
+                continue
+            if known.web not in ("", _git_web(want.kernel)):
                 continue
             needed = [*want.required, *(file for file in want.optional if file not in known.absent)]
             # Hashed, which takes milliseconds, because an edited or cut file must not pass for Debian's.
@@ -178,7 +195,7 @@ def _fetch(cache: Path, want: _Want) -> Tree:
         (work / "tree" / MANIFEST).write_text(json.dumps(asdict(known), indent=1))
         # A name of its own for each list of files, so that another skdiff can go on reading its shorter tree.
         key = hashlib.sha256("\n".join([known.web, *sorted(known.files), *known.absent]).encode()).hexdigest()
-        final = cache / f"{want.kernel}-{package.version if package else 'web'}-{key[:8]}"
+        final = cache / f"{want.kernel}-{package.version if package else want.commit[:12] or 'web'}-{key[:8]}"
         try:
             (work / "tree").rename(final)
         except OSError as error:
@@ -187,6 +204,10 @@ def _fetch(cache: Path, want: _Want) -> Tree:
             if _cached(cache, want) is None:  # not another process that was first, but a damaged tree
                 final.rename(work / "damaged")
                 (work / "tree").rename(final)
+        for old in cache.glob(f"{MAINLINE}-*") if want.commit else ():
+            with suppress(OSError):  # another process was first
+                if old.stat().st_mtime < time.time() - KEPT:
+                    old.rename(work / old.name)
     tree = _cached(cache, want)
     if tree is None:
         raise CannotRun(f"{final} was changed while it was being filled: try again")
@@ -320,28 +341,55 @@ def _unpack(deb: Path, name: str, wanted: set[str], tree: Path) -> dict[str, str
 # --- the kernel's git web ---
 
 
-def _git_web() -> str:
-    return (os.environ.get("SKDIFF_GIT_WEB") or GIT_WEB).rstrip("/")
+def _git_web(kernel: str) -> str:
+    web = MAINLINE_WEB if kernel == MAINLINE else GIT_WEB
+    return (os.environ.get("SKDIFF_GIT_WEB") or web).rstrip("/")
+
+
+def _place(base: str) -> str:
+    """Whom the answers come from, for people. Raises CannotRun for what is no address."""
+    if not re.match(r"https?://[^/]", base):
+        raise CannotRun(f"SKDIFF_GIT_WEB is {base!r}, which is no http or https address: correct or unset it")
+    return "the kernel's git web" if base in (GIT_WEB, MAINLINE_WEB) else base
+
+
+def mainline() -> str:
+    """Mainline's newest commit, asked for once in a process: all that a run fetches is of the same one, though the
+    branch moves meanwhile. Raises CannotRun.
+    """
+    return _newest(_git_web(MAINLINE))
+
+
+@functools.cache
+def _newest(base: str) -> str:
+    place = _place(base)
+    if not base.endswith("/plain"):
+        raise CannotRun(f"SKDIFF_GIT_WEB is {base!r}: for mainline it must end in /plain, beside cgit's other pages")
+    feed = _get(f"{base.removesuffix('plain')}atom/?h={BRANCH}", threading.Event())
+    # The branch's feed begins with its newest commit. Newer versions of cgit write urn:sha1: before it.
+    found = re.search(rb"<entry>.*?<id>(?:urn:sha1:)?([0-9a-f]{40})</id>", feed or b"", re.DOTALL)
+    if found is None:
+        raise CannotRun(f"{place} does not tell the newest commit of its branch {BRANCH}: check SKDIFF_GIT_WEB")
+    return found[1].decode()
 
 
 def _from_web(want: _Want, work: Path) -> _Manifest:
-    base, kernel = _git_web(), want.kernel
-    if not re.match(r"https?://[^/]", base):
-        raise CannotRun(f"SKDIFF_GIT_WEB is {base!r}, which is no http or https address: correct or unset it")
-    place = "the kernel's git web" if base == GIT_WEB else base
+    base, kernel, label = _git_web(want.kernel), want.kernel, want.label
+    place = _place(base)
+    revision = f"id={want.commit}" if want.commit else f"h=v{kernel}"
     stop = threading.Event()
 
     def get(file: str) -> bytes | None:
-        return _get(f"{base}/{urllib.parse.quote(file)}?h=v{kernel}", stop)
+        return _get(f"{base}/{urllib.parse.quote(file)}?{revision}", stop)
 
-    want.say(f"fetching {len(want.required) + len(want.optional)} files of v{kernel} from {place}")
+    want.say(f"fetching {len(want.required) + len(want.optional)} files of {label} from {place}")
     tree, makefile = work / "tree", get("Makefile")
     if makefile is None:
-        raise CannotRun(f"{place} has no Linux v{kernel}: give a released version, or a path to a tree")
+        raise CannotRun(f"{place} has no Linux {label}: give a released version, or a path to a tree")
     files, missing = {"Makefile": _write(tree, "Makefile", makefile)}, []
-    version = _version(tree / "Makefile", f"the Makefile of v{kernel} from {place}")
-    if version != re.sub(r"^(\d+\.\d+)(?=-|$)", r"\1.0", kernel):
-        raise CannotRun(f"{place} answered with Linux {version} instead of v{kernel}: check SKDIFF_GIT_WEB")
+    version = _version(tree / "Makefile", f"the Makefile of {label} from {place}")
+    if not want.commit and version != re.sub(r"^(\d+\.\d+)(?=-|$)", r"\1.0", kernel):
+        raise CannotRun(f"{place} answered with Linux {version} instead of {label}: check SKDIFF_GIT_WEB")
     names = [*want.required[1:], *want.optional]
     pool = ThreadPoolExecutor(WEB_THREADS)
     try:
@@ -353,8 +401,8 @@ def _from_web(want: _Want, work: Path) -> _Manifest:
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    _require([file for file in missing if file in want.required], f"v{kernel} from {place}")
-    return _Manifest(kernel, f"v{kernel} from {place}", base, "", files, missing)
+    _require([file for file in missing if file in want.required], f"{label} from {place}")
+    return _Manifest(kernel, f"{label} from {place}", base, "", files, missing, want.commit)
 
 
 def _get(url: str, stop: threading.Event) -> bytes | None:

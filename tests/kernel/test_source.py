@@ -13,6 +13,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,17 +123,29 @@ def test_files_stay_inside_the_tree(file: str) -> None:
 # --- the git web ---
 
 
+OLDER, NEWER, NEWEST = "0" * 39 + "1", "0" * 39 + "2", "a" * 40
+# As cgit writes them; "<id>" in a title comes escaped.
+FEED = "<feed xmlns='http://www.w3.org/2005/Atom'>\n<id>http://localhost/atom/?h=master</id>\n{}</feed>\n"
+ENTRY = (
+    "<entry>\n<title>Merge &lt;id&gt;</title>\n<id>urn:sha1:{}</id>\n<content type='text'>\nx\n</content>\n</entry>\n"
+)
+
+
 class Web(ThreadingHTTPServer):
-    """v6.12 on a local port: `answers` by path are bodies, statuses, or lists of them to be taken in turn."""
+    """v6.12 on a local port: `answers` by path are bodies, statuses, or lists of them to be taken in turn. `commits`
+    are those of its branch master, the newest first; of the first two it has files."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), WebHandler)
+        self.address = f"http://127.0.0.1:{self.server_port}/linux.git/plain"
         self.tag = "v6.12"
         self.answers: dict[str, Any] = dict(FILES)
         self.asked: list[str] = []
         self.kind = "text/plain"
+        self.commits = [NEWER, OLDER]
+        self.feed, self.entry = FEED, ENTRY
 
 
 class WebHandler(BaseHTTPRequestHandler):
@@ -141,7 +154,13 @@ class WebHandler(BaseHTTPRequestHandler):
         assert isinstance(web, Web)
         file = url.path.removeprefix("/linux.git/plain/")
         web.asked.append(file)
-        answer = web.answers.get(file, 404) if parse_qs(url.query) == {"h": [web.tag]} else 404
+        query = parse_qs(url.query)
+        answer: Any = 404
+        if file == "/linux.git/atom/":
+            entries = "".join(web.entry.format(commit) for commit in web.commits)
+            answer = web.feed.format(entries).encode() if query == {"h": ["master"]} else 404
+        elif query == {"h": [web.tag]} or query.get("id", [""])[0] in web.commits[:2]:
+            answer = web.answers.get(file, 404)
         if isinstance(answer, list):
             answer = answer.pop(0)
         if answer == "drop":  # promise ten bytes, send three, then reset the connection
@@ -164,14 +183,22 @@ class WebHandler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+@contextmanager
+def serving(answers: dict[str, Any] = FILES) -> Iterator[Web]:
+    source._newest.cache_clear()  # each test is a process of its own
     server = Web()
+    server.answers = dict(answers)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{server.server_port}/linux.git/plain/")
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with serving() as server:
+        monkeypatch.setenv("SKDIFF_GIT_WEB", f"{server.address}/")
+        yield server
 
 
 def test_the_web_gives_a_tree_once(web: Web, kernels: Path) -> None:
@@ -298,6 +325,120 @@ def test_a_web_that_answers_something_else(web: Web, monkeypatch: pytest.MonkeyP
     web.kind = "text/html; charset=utf-8"
     assert "a web page came instead of the file" in refused("6.12", LOOKUP)
     assert entries(kernels) == []
+
+
+# --- mainline ---
+
+
+@pytest.fixture
+def mainline(web: Web) -> Web:
+    """Mainline between two release candidates."""
+    web.answers["Makefile"] = MAKEFILE.replace(b"12", b"19").replace(b"EXTRAVERSION =", b"EXTRAVERSION = -rc3")
+    return web
+
+
+def test_mainline_is_its_newest_commit(mainline: Web, kernels: Path) -> None:
+    lines: list[str] = []
+    mainline.answers[EXTRA] = 404
+    tree = find("mainline", [LOOKUP, HEADER], optional=[EXTRA], say=lines.append)
+    place = f"http://127.0.0.1:{mainline.server_port}/linux.git/plain"
+    assert (tree.version, tree.origin) == ("6.19.0-rc3", f"mainline at {NEWER[:12]} from {place}")
+    assert tree.path.name.startswith(f"mainline-{NEWER[:12]}-")
+    assert lines == [f"fetching 4 files of mainline at {NEWER[:12]} from {place}"]
+    assert mainline.asked[0] == "/linux.git/atom/"
+    assert sorted(mainline.asked[1:]) == sorted([*FILES, EXTRA])
+    assert entries(kernels) == [tree.path.name]
+
+
+def test_a_run_is_of_one_commit_and_the_next_one_is_not(mainline: Web, kernels: Path) -> None:
+    first = find("mainline", [LOOKUP])
+    mainline.commits.insert(0, NEWEST)
+    mainline.answers[LOOKUP] = b"int newer;\n"
+    assert find("mainline", [LOOKUP]) == first  # from the cache, and without a question
+    assert mainline.asked == ["/linux.git/atom/", "Makefile", LOOKUP]
+    assert NEWER[:12] in find("mainline", [LOOKUP, HEADER]).origin  # what is fetched later is of the same commit
+
+    source._newest.cache_clear()  # the next process
+    second = find("mainline", [LOOKUP])
+    assert NEWEST[:12] in second.origin
+    assert (second.path / LOOKUP).read_bytes() == b"int newer;\n"
+    assert (first.path / LOOKUP).read_bytes() == FILES[LOOKUP]
+
+    mainline.commits.pop(0)
+    source._newest.cache_clear()
+    count = len(mainline.asked)
+    assert find("mainline", [LOOKUP]).origin == first.origin  # a commit that is here is not fetched again
+    assert mainline.asked[count:] == ["/linux.git/atom/"]
+
+
+def test_mainline_is_not_served_without_the_web(mainline: Web, kernels: Path) -> None:
+    find("mainline", [LOOKUP])
+    source._newest.cache_clear()
+    mainline.shutdown()
+    mainline.server_close()
+    line = refused("mainline", LOOKUP)
+    assert f"cannot fetch http://127.0.0.1:{mainline.server_port}/linux.git/atom/?h=master: " in line
+    assert "check the network" in line
+
+
+def test_a_commit_that_the_web_has_no_files_of(mainline: Web, kernels: Path) -> None:
+    mainline.answers["Makefile"] = 404
+    assert f"has no Linux mainline at {NEWER[:12]}" in refused("mainline", LOOKUP)
+    mainline.answers["Makefile"] = b"please log in"
+    assert f"the Makefile of mainline at {NEWER[:12]} from" in refused("mainline", LOOKUP)
+    mainline.answers["Makefile"] = MAKEFILE
+    assert f"mainline at {NEWER[:12]} from" in refused("mainline", EXTRA)
+    assert entries(kernels) == []
+
+
+def test_a_feed_of_an_older_cgit(mainline: Web) -> None:
+    mainline.entry = ENTRY.replace("urn:sha1:", "")
+    assert NEWER[:12] in find("mainline", [LOOKUP]).origin
+
+
+@pytest.mark.parametrize("feed", ["", "<feed></feed>", "<entry><id>tag:x</id></entry>", "<id>" + "0" * 40 + "</id>"])
+def test_a_feed_that_names_no_commit(feed: str, mainline: Web) -> None:
+    mainline.feed = feed
+    assert "does not tell the newest commit of its branch master: check SKDIFF_GIT_WEB" in refused("mainline", LOOKUP)
+
+
+def test_a_mirror_that_has_no_feed(mainline: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{mainline.server_port}/elsewhere/plain")
+    assert "does not tell the newest commit" in refused("mainline", LOOKUP)
+    monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{mainline.server_port}/linux.git")
+    assert "must end in /plain" in refused("mainline", LOOKUP)
+    monkeypatch.setenv("SKDIFF_GIT_WEB", "nonsense")
+    assert "is no http or https address" in refused("mainline", LOOKUP)
+
+
+def test_mainline_comes_from_linus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKDIFF_GIT_WEB")
+    source._newest.cache_clear()
+    asked: list[str] = []
+
+    def get(url: str, stop: threading.Event) -> bytes | None:
+        asked.append(url)
+        return None
+
+    monkeypatch.setattr(source, "_get", get)
+    assert "the kernel's git web does not tell" in refused("mainline", LOOKUP)
+    assert asked == ["https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/atom/?h=master"]
+    assert "the kernel's git web has no Linux v6.12" in refused("6.12", LOOKUP)
+    assert asked[1:] == ["https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git/plain/Makefile?h=v6.12"]
+
+
+def test_old_trees_of_mainline_go(mainline: Web, kernels: Path) -> None:
+    trees = [find("mainline", [LOOKUP])]
+    for commit in ("b" * 40, "c" * 40):
+        mainline.commits.insert(0, commit)
+        source._newest.cache_clear()
+        if commit[0] == "c":  # two nights and a week later
+            old = time.time() - 8 * 24 * 3600
+            os.utime(trees[0].path, (old, old))
+            plant(kernels / "6.12-old", {"Makefile": b""})
+            os.utime(kernels / "6.12-old", (old, old))
+        trees.append(find("mainline", [LOOKUP]))
+    assert entries(kernels) == sorted(["6.12-old", trees[1].path.name, trees[2].path.name])
 
 
 def test_a_web_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, kernels: Path) -> None:

@@ -1,0 +1,71 @@
+"""The workflows: what `make lint` cannot see of them, and that they fit what the harness and its tests expect."""
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from harness import nightly
+from tests import profiles
+
+FOLDER = Path(__file__).parent.parent / ".github/workflows"
+WORKFLOWS = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yml"))}
+JOBS = [
+    pytest.param(name, job, id=f"{name}-{key}") for name, flow in WORKFLOWS.items() for key, job in flow["jobs"].items()
+]
+
+
+def words(value):
+    """All texts in a part of a workflow."""
+    if isinstance(value, dict):
+        return [word for pair in value.items() for part in pair for word in words(part)]
+    return [word for part in value for word in words(part)] if isinstance(value, list) else [str(value)]
+
+
+@pytest.mark.parametrize(("workflow", "job"), JOBS)
+def test_a_job_may_read_and_no_more(workflow, job):
+    for rights in (WORKFLOWS[workflow]["permissions"], job.get("permissions", {})):
+        assert set(rights.values()) <= {"read"}
+    for step in job["steps"]:
+        assert re.search(r"^[\w./-]+@[0-9a-f]{40}$", step.get("uses", f"run@{'0' * 40}"))
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+        # The token goes to an action that takes one and nowhere else, least of all to a shell.
+        told = {k: v for k, v in step.get("with", {}).items() if k != "github-token"}
+        assert not any("secrets" in word or "github.token" in word for word in words({**step, "with": told}))
+    assert "secrets" not in " ".join(words(job.get("env", {})))
+
+
+@pytest.mark.parametrize(("workflow", "job"), JOBS)
+def test_what_a_job_names_is_there(workflow, job):
+    assert set(words(job.get("needs", []))) <= set(WORKFLOWS[workflow]["jobs"])
+    matrix = job.get("strategy", {}).get("matrix", {})
+    keys = {key for row in matrix.get("include", []) for key in row} | set(matrix)
+    assert set(re.findall(r"matrix\.(\w+)", " ".join(words(job)))) <= keys
+
+
+def test_every_step_of_a_night_is_in_one_part(monkeypatch):
+    monkeypatch.setattr(nightly.atheris_engine, "available", lambda: True)  # as it is there
+    parts = WORKFLOWS["nightly"]["jobs"]["part"]["strategy"]["matrix"]["include"]
+    steps = list(nightly.plan(1440, Path("out"), Path("inputs"), 2))
+    named = [step.name for part in parts for step in nightly.chosen(steps, part["steps"].split())]
+    assert sorted(named) == sorted(step.name for step in steps)
+
+
+def test_the_nights_examples_are_where_they_are_looked_for():
+    """An artifact of each night, also of one that failed, found nothing, or has nothing but a hidden folder."""
+    job = WORKFLOWS["nightly"]["jobs"]["part"]
+    [upload] = [s for s in job["steps"] if s.get("with", {}).get("name") == profiles.ARTIFACT]
+    assert upload["if"] == "always() && matrix.part == 'hypothesis'"
+    assert upload["with"]["include-hidden-files"] is True
+    examples = ".hypothesis/examples"
+    assert upload["with"]["path"] == examples
+    [part] = [part for part in job["strategy"]["matrix"]["include"] if part["part"] == "hypothesis"]
+    assert part["keeps"] == examples  # from night to night, until the failure is repaired
+    before = job["steps"][job["steps"].index(upload) - 1]
+    assert before["if"] == upload["if"]
+    assert before["run"].endswith(f"> {examples}/night")
+    merged = [s["with"]["pattern"] for s in WORKFLOWS["nightly"]["jobs"]["report"]["steps"] if "pattern" in str(s)]
+    assert not any(fnmatchcase(profiles.ARTIFACT, pattern) for pattern in merged)

@@ -51,6 +51,7 @@ def test_every_step_of_a_night_is_in_one_part(monkeypatch):
     parts = WORKFLOWS["nightly"]["jobs"]["part"]["strategy"]["matrix"]["include"]
     steps = list(nightly.plan(1440, Path("out"), Path("inputs"), 2))
     named = [step.name for part in parts for step in nightly.chosen(steps, part["steps"].split())]
+    named.remove("merge")  # which is in each part that keeps inputs
     assert sorted(named) == sorted(step.name for step in steps)
 
 

@@ -59,8 +59,8 @@ class Origin:
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
     `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
-    engine keeps what it learns. Without a `judge`, all oracles must agree. `counter` has the number of cases done, for
-    whoever outlives this process; `watch` sees some cases of each kind.
+    engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
+    `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -83,6 +83,7 @@ class Run:
     inputs: Path = Path()
     counter: "list[int] | memoryview[int]" = field(default_factory=lambda: [0])
     watch: Watch | None = None
+    alone: bool = True
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()

@@ -55,7 +55,7 @@ def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, An
         lanes = []
         for number in range(jobs):
             cases = job.cases // jobs + (number < job.cases % jobs)
-            part = replace(job, cases=cases, inputs=str(inputs), scratch=scratch)
+            part = replace(job, cases=cases, inputs=str(inputs), scratch=scratch, alone=jobs == 1)
             lanes.append(stack.enter_context(Lane(part, number)))
         crew.work(lanes, _kept_in(job, inputs))
         return crew.total()

@@ -67,7 +67,7 @@ class Job:
     guided engine's inputs, "" for one that is gone after the run.
 
     The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
-    and a folder that is gone after the run.
+    a folder that is gone after the run, and whether there are other workers.
     """
 
     subjects: Sequence[Subject]
@@ -84,6 +84,7 @@ class Job:
     parent: int = 0
     shared: int = -1
     scratch: str = ""
+    alone: bool = True
 
     @staticmethod
     def parse(text: str) -> "Job":
@@ -123,7 +124,7 @@ def work(job: Job, channel: int) -> None:
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
     run.scratch, run.inputs = Path(job.scratch), Path(job.inputs)
-    run.arguments, run.first = tuple(job.arguments), job.first
+    run.arguments, run.first, run.alone = tuple(job.arguments), job.first, job.alone
     run.counter = memoryview(memory)[DONE_AT:].cast("Q")
     if len(builds) > 1:
         run.judge = judge_of(builds)

@@ -83,7 +83,8 @@ def drive(run: Run) -> None:
         "-timeout": "3600",  # the guard ends an endless case, long before
         "-rss_limit_mb": "0",
         "-artifact_prefix": f"{run.scratch}/",
-        "-reload": "1",  # seconds: what other workers have found since
+        # What other workers have found, each second. A lone one would run its own again, at times that no seed fixes.
+        "-reload": "0" if run.alone else "1",
     }
     flags += [f"{name}={value}" for name, value in defaults.items() if name not in names]
     # What a run finds goes into the first folder: the user's, if there is one.

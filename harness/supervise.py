@@ -217,7 +217,7 @@ class _Crew:
         return {
             **total,
             "inputs": inputs,
-            "memory": sum(lane.last.get("memory", 0) for lane in self._lanes if lane.running),
+            "memory": sum(lane.last.get("memory", 0) for lane in self._lanes),
             "workers": sum(lane.running for lane in self._lanes),
             "deaths": sum(lane.deaths for lane in self._lanes),
         }

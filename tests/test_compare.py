@@ -78,6 +78,12 @@ def test_a_signature_names_how_the_socket_was_found_and_the_fields():
     assert signature(PLAIN, PLAIN._replace(sk=5, via=("v. 1",))) == "v__1-sk"
 
 
+def test_what_a_referee_says_comes_first():
+    outcomes = (PLAIN._replace(sk=5), PLAIN._replace(via=("none",)))
+    assert Mismatch(("a", "b"), outcomes, ("sk",), "reselect+no-IPV6").signature == "reselect+no-IPV6-none-sk"
+    assert Mismatch(("a", "b"), outcomes, ("sk",)).signature == "none-sk"
+
+
 def test_a_signature_names_how_it_ended_rather_than_fields():
     stuck, crashed = (Outcome(ended=ended) for ended in (STUCK, CRASHED))
     model = PLAIN._replace(via=("established",))

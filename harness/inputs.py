@@ -29,11 +29,11 @@ def name_of(layout: Any) -> str:
 def seeded(folder: Path) -> Path:
     """Our layout's folder of inputs in a folder, with the corpus of this repository in it. Raises OSError."""
     layout = wire.layout()
-    ours = folder / name_of(layout)
+    ours, text = folder / name_of(layout), json.dumps(layout)
     ours.mkdir(parents=True, exist_ok=True)
     description = folder / f"{ours.name}.json"
-    if not description.exists():
-        write_whole(description, json.dumps(layout))
+    if not description.exists() or description.read_bytes() != text.encode():
+        write_whole(description, text)
     for data in seeds():
         add(ours, data)
     return ours
@@ -59,11 +59,16 @@ def opened(folder: Path, say: Say) -> None:
             old = [path.read_bytes() for path in place.iterdir()]
             for data in old:
                 add(ours, converted(data, places))
-            shutil.rmtree(place)
-            place.with_suffix(".json").unlink()
+            discard(place)
             say(f"{folder}: {len(old):,} inputs of layout {place.name} are now of layout {ours.name}")
     except OSError as error:
         raise CannotRun(f"cannot use {folder} for inputs: {error}") from error
+
+
+def discard(place: Path) -> None:
+    """Remove a folder of inputs and its layout. Raises OSError."""
+    shutil.rmtree(place)
+    place.with_suffix(".json").unlink()
 
 
 def layouts(folder: Path, say: Say) -> Iterator[tuple[Path, Places]]:

@@ -9,7 +9,6 @@ the new folder has been seen to reach what the old ones reach.
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 from harness.engines.atheris_engine import make_libfuzzer_global
 from harness.errors import CannotRun
-from harness.inputs import Say, add, converted, layouts, seeded
+from harness.inputs import Say, add, converted, discard, layouts, seeded
 from harness.kernel.build import Build, preload
 from harness.reference import Reference
 from harness.wire import SIZE, decode
@@ -47,7 +46,7 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
         raise CannotRun(f"{folder}: no such folder of inputs: make fuzz INPUTS={folder} makes one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".merge-", dir=folder.absolute()) as work:
+        with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as work:
             every, small = Path(work) / "all", Path(work) / "small"
             every.mkdir()
             small.mkdir()
@@ -65,12 +64,16 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
             if not after or lost:
                 what = f"{len(lost)} of {len(reached)} edges"
                 raise CannotRun(f"libFuzzer's merge lost {what}, so all inputs stay as they are: {said}")
-            ours.rename(Path(work) / "old")
-            small.rename(ours)
+            # First what stays, then away with the rest: whenever this is interrupted, nothing is missing. What a run
+            # has put there meanwhile stays as well.
+            for path in small.iterdir():
+                add(ours, path.read_bytes())
+            for path in every.iterdir():
+                if not (small / path.name).exists():
+                    (ours / path.name).unlink(missing_ok=True)
             for place, _ in layouts(folder, lambda _: None):
                 if place != ours:
-                    shutil.rmtree(place)
-                    place.with_suffix(".json").unlink()
+                    discard(place)
     except OSError as error:
         raise CannotRun(f"cannot merge into {folder}: {error}") from error
     return Merged(before, after, len(reached))

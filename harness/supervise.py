@@ -123,7 +123,12 @@ class _Crew:
 
     def _start(self, lane: Lane) -> None:
         if not self._stopping:
-            self._selector.register(lane.start(), selectors.EVENT_READ, lane)
+            try:
+                messages = lane.start()
+            except OSError as error:
+                lane.why = f"a worker could not be started: {error}"
+                return
+            self._selector.register(messages, selectors.EVENT_READ, lane)
             if self._stopping:  # in between
                 lane.signal(signal.SIGINT)
 

@@ -87,3 +87,12 @@ def test_what_is_not_there_is_one_line(words, said, tmp_path, capsys):
     assert main(["merge", *(word.replace("{tmp}", str(tmp_path)) for word in words)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if line.startswith("skdiff:") and said in line]
+
+
+def test_what_is_ours_is_never_left_out(folders):
+    """Not even when its description is broken: it would be merged away."""
+    [description] = folders[0].glob("*.json")
+    description.write_text("{")
+    merged = merging.merge(made("6.12", guided=True), folders[0], [], lambda line: None)
+    assert merged.before > 400
+    assert json.loads(description.read_text())

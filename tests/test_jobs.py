@@ -38,6 +38,12 @@ def patched(kernel_tree, tmp_path_factory):
     return build(Tree(path, kernel_tree.version, "test"))
 
 
+@pytest.fixture(scope="module")
+def seen(patched, tmp_path_factory):
+    """What one worker finds in the patched tree, where there is room."""
+    return supervise(job(patched, tmp_path_factory.mktemp("seen"), 800), "", lambda message: None)
+
+
 def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
     heard = []
     total = supervise(job(build(kernel_tree), tmp_path, 20_002), "", heard.append, jobs=3)
@@ -99,13 +105,13 @@ def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kern
                 killed.append(pid)
                 os.kill(pid, number)
 
-    total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=4.0), "", tell, jobs=2)
+    total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=3.0), "", tell, jobs=2)
     assert killed
     assert (total["mismatches"], total["gave_up"]) == ([], "")
     if number == signal.SIGKILL:  # asked to end, a worker says what it did
         assert total["deaths"] == len(killed) == 2
     assert not (tmp_path / "findings").exists()
-    assert total["seconds"] > 3.0 or number != signal.SIGKILL
+    assert total["seconds"] > 2.0 or number != signal.SIGKILL
 
 
 def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
@@ -133,8 +139,7 @@ def no_room(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_finding_that_cannot_be_written_survives(patched, tmp_path, monkeypatch):
-    seen = supervise(job(patched, tmp_path / "a", 800), "", lambda message: None)
+def test_a_finding_that_cannot_be_written_survives(patched, seen, tmp_path, monkeypatch):
     signatures = {m["signature"] for m in seen["mismatches"]}
     (tmp_path / "b").mkdir()
     (tmp_path / "tmp").mkdir()
@@ -157,10 +162,9 @@ def test_a_finding_that_cannot_be_written_survives(patched, tmp_path, monkeypatc
     assert all(lost["count"] and parse(lost["case"]).scenario.socks for lost in total["unwritten"])
 
 
-def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, tmp_path, monkeypatch, capsys):
+def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(supervising, "write_case", no_room)
     folder = tmp_path / "findings"
-    seen = supervise(job(patched, tmp_path / "a", 800), "", lambda message: None)
     folder.mkdir()
     for m in seen["mismatches"]:
         (folder / m["signature"]).write_text("")

@@ -187,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
         "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
     )
     sub = command(merge, "merge guided runs' inputs, and keep the few that reach as much")
-    sub.epilog = "exit codes: 0 merged, 2 could not: then all is as it was"
+    sub.epilog = "exit codes: 0 merged, 2 could not: then nothing is gone"
     sub.add_argument("into", type=Path, metavar="DIR", help="an --inputs folder of fuzz; it is changed")
     sub.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more of them; they are only read")
     sub = command(report, "make one page of runs' summaries")
@@ -239,6 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print("skdiff: interrupted", markup=False)
         return COULD_NOT_RUN
     except BrokenPipeError:
+        return COULD_NOT_RUN
+    except OSError as error:  # most often a full disk; a traceback would exit with 1, which means a mismatch
+        errors.print(f"skdiff: {error}", markup=False, soft_wrap=True)
         return COULD_NOT_RUN
 
 

@@ -6,6 +6,7 @@ something, and NAME its hash. Inputs of another layout are converted field by fi
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,10 +41,15 @@ def seeded(folder: Path) -> Path:
 
 
 def add(folder: Path, data: bytes) -> None:
-    """Put an input into a folder, unless it is there."""
+    """Put an input into a folder, unless it is there: whole or not at all. Raises OSError."""
     path = folder / hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    if not path.exists():
-        path.write_bytes(data)
+    if not path.exists() or path.read_bytes() != data:  # a full disk, or a kill, may have cut libFuzzer's own
+        fresh = folder.parent / f".{path.name}.{os.getpid()}"
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
 
 
 def opened(folder: Path, say: Say) -> None:
@@ -56,7 +62,7 @@ def opened(folder: Path, say: Say) -> None:
         for place, places in layouts(folder, say):
             if place == ours:
                 continue
-            old = [path.read_bytes() for path in place.iterdir()]
+            old = [path.read_bytes() for path in place.iterdir() if path.is_file()]
             for data in old:
                 add(ours, converted(data, places))
             discard(place)
@@ -75,7 +81,7 @@ def layouts(folder: Path, say: Say) -> Iterator[tuple[Path, Places]]:
     """Each folder of inputs in a folder with what its bytes mean; `say` hears of what is left out. Raises OSError."""
     every = sorted(folder.glob("[!.]*"))
     places = [path for path in every if path.is_dir()]
-    loose = [path for path in every if path not in places and path.with_suffix("") not in places]
+    loose = [path for path in every if path not in places and path.suffix != ".json"]
     for place in places:
         try:
             layout = json.loads(place.with_suffix(".json").read_text())

@@ -107,9 +107,9 @@ class Lane:
                 self._found[message["signature"]] = {**message, "count": 1}
         return messages
 
-    def end(self) -> tuple[int, str]:
-        """Wait for the worker that says no more, and add up what it did. Returns its exit status (negative: the signal
-        that killed it) and the end of what it complained.
+    def end(self, asked: bool = False) -> tuple[int, str]:
+        """Wait for the worker that says no more, and add up what it did; one that was `asked` to end has not died.
+        Returns its exit status (negative: the signal that killed it) and the end of what it complained.
         """
         status, said = self._ended()
         counted = self._last.get("mismatches", [])  # without those that it found after its last counters
@@ -117,7 +117,7 @@ class Lane:
         found = [*counted, *(self._found[signature] for signature in sorted(untold))]
         self._before = self._with({**self._last, "cases": self.cases, "mismatches": found})
         self._done[0] = 0
-        if self._last.get("kind") not in ("done", "cannot"):
+        if self._last.get("kind") not in ("done", "cannot") and not asked:
             self.deaths += 1
             self._hasty = self._hasty + 1 if time.monotonic() - self._born < LONG_LIFE else 0
         return status, said

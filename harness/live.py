@@ -136,7 +136,9 @@ class Live:
             console.print(
                 f"{mismatch['count']:6} x {mismatch['signature']}: known, see corpus/known.toml", soft_wrap=True
             )
-        if not summary["mismatches"] and not summary["unwritten"]:
+        if not summary["cases"]:
+            console.print("no case was run")
+        elif not summary["mismatches"] and not summary["unwritten"]:
             console.print("no new difference" if summary["known"] else "no difference")
         for mismatch in summary["mismatches"]:
             console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)

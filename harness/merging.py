@@ -6,9 +6,11 @@ with 0 and an empty folder. So the command line here is one that can be started 
 the new folder has been seen to reach what the old ones reach.
 """
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,7 @@ class Merged:
 def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merged:
     """Merge folders of inputs (see `inputs.py`) into `folder`, which may have some already: those of them stay that
     take an edge or compare a value in a way that no smaller input does. `build` is a guided one; `sources` are only
-    read. Raises CannotRun, and then leaves everything as it was.
+    read. Raises CannotRun, and then nothing that was there is gone.
     """
     for source in sources:
         if not source.is_dir():
@@ -53,7 +55,7 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
             ours = seeded(folder)
             for source in (folder, *sources):
                 for place, places in layouts(source, say):
-                    for path in place.iterdir():
+                    for path in filter(Path.is_file, place.iterdir()):
                         data = path.read_bytes()
                         add(every, data if place.name == ours.name else converted(data, places))
             before, reached = sum(1 for _ in every.iterdir()), _edges(build, every)
@@ -68,6 +70,8 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
             # has put there meanwhile stays as well.
             for path in small.iterdir():
                 add(ours, path.read_bytes())
+            if reached - _edges(build, ours):
+                raise CannotRun(f"{ours}: what was written there does not reach what it should, so nothing is removed")
             for path in every.iterdir():
                 if not (small / path.name).exists():
                     (ours / path.name).unlink(missing_ok=True)
@@ -88,19 +92,26 @@ def _edges(build: Build, folder: Path) -> frozenset[int]:
 def _run(build: Build, folders: Sequence[str], *flags: str, reach: str = "") -> str:
     """Run this module as a process of its own; returns what it said, its last line unless it was to `reach`."""
     place = json.dumps({"folder": str(build.folder), "module": build.module, "reach": reach})
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.merging", place, *flags, *folders],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        env={**os.environ, **preload(build.variant)},
-    )
-    if reach and "EDGES " in done.stdout:
-        return done.stdout
-    last = "".join(done.stderr.strip().splitlines()[-1:]) or "no message"
-    if done.returncode or reach:
-        raise CannotRun(f"libFuzzer ended with status {done.returncode}: {last}")
+    with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as scratch:  # for libFuzzer's own notes
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.merging", place, *flags, *folders],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, **preload(build.variant), "TMPDIR": scratch},
+            start_new_session=True,
+        )
+        try:
+            said, complained = process.communicate()
+        finally:  # libFuzzer's shell and its children too
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if reach and "EDGES " in said:
+        return said
+    last = "".join(complained.strip().splitlines()[-1:]) or "no message"
+    if process.returncode or reach:
+        raise CannotRun(f"libFuzzer ended with status {process.returncode}: {last}")
     return last
 
 

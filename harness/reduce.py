@@ -414,7 +414,7 @@ def reduce_findings(
         try:
             builds = make()
             oracles: list[Oracle] = [*(stack.enter_context(Guarded(build)) for build in builds), *models_of(builds)]
-        except CannotRun as error:
+        except (CannotRun, OSError) as error:
             say(f"not reduced: {error}")
             return
         for number, (finding, file) in enumerate(todo):

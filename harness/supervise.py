@@ -22,7 +22,7 @@ from harness.errors import CannotRun
 from harness.guarded import Guarded
 from harness.inputs import seeded
 from harness.lane import MAX_DEATHS, Lane, summed
-from harness.outcome import CRASHED, Outcome
+from harness.outcome import Outcome
 from harness.rules import problems
 from harness.run import SAID, TELL_EVERY, Origin, kept, report_of, write_case
 from harness.text import Case, dump
@@ -56,7 +56,10 @@ def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, An
         for number in range(jobs):
             cases = job.cases // jobs + (number < job.cases % jobs)
             part = replace(job, cases=cases, inputs=str(inputs), scratch=scratch, alone=jobs == 1)
-            lanes.append(stack.enter_context(Lane(part, number)))
+            try:
+                lanes.append(stack.enter_context(Lane(part, number)))
+            except OSError as error:
+                raise CannotRun(f"no room for {jobs} workers: {error}") from error
         crew.work(lanes, _kept_in(job, inputs))
         return crew.total()
 
@@ -130,7 +133,7 @@ class _Crew:
                 return
             self._selector.register(messages, selectors.EVENT_READ, lane)
             if self._stopping:  # in between
-                lane.signal(signal.SIGINT)
+                lane.signal(signal.SIGINT if self._stopping == 1 else signal.SIGKILL)
 
     def _found(self, message: dict[str, Any], first: bool = False) -> None:
         signature = message["signature"]
@@ -144,20 +147,26 @@ class _Crew:
 
     def _ended(self, lane: Lane) -> None:
         """A worker is gone: its lane is over, or goes on with another one."""
-        status, said = lane.end()
+        status, said = lane.end(asked=bool(self._stopping))
         kind = lane.last.get("kind")
+        why = lane.last["why"] if kind == "cannot" else f"the worker ended with status {status}: {said or 'no message'}"
+        if kind != "done" and (status >= 0 or kind == "cannot") and not self._stopping and not self._anything():
+            raise CannotRun(why)
         if kind == "cannot":
-            raise CannotRun(lane.last["why"])
-        if kind == "done" or self._stopping:  # it may not have come so far as to sum up
+            lane.why = why
             return
-        if status >= 0 and not lane.counters["cases"]:
-            raise CannotRun(f"the worker ended with status {status}: {said or 'no message'}")
+        if kind == "done":  # of its budget, or somebody asked it to end who did not ask us
+            if not lane.job.first and lane.more():
+                self._start(lane)
+            return
+        if self._stopping and -status not in FAULTS:  # it may not have come so far as to sum up
+            return
         if status >= 0:
             lane.why = f"a worker ended with status {status}: {said or 'no message'}; {self._case_of(lane, said)}"
             return
         try:
             finding = self._crash(lane, -status, said)
-        except CannotRun as error:
+        except (CannotRun, OSError) as error:
             lane.why = f"{error}; {self._case_of(lane, said)}"
             return
         if finding is not None:
@@ -167,6 +176,10 @@ class _Crew:
             lane.why = f"the worker died {MAX_DEATHS} times in a row, that is enough"
         elif lane.more():
             self._start(lane)
+
+    def _anything(self) -> bool:
+        """Whether the run has something to show: then it ends with a summary, whatever becomes of one worker."""
+        return bool(self._signatures) or any(lane.counters["cases"] for lane in self._lanes)
 
     def _case_of(self, lane: Lane, said: str) -> str:
         """Where the case that a worker had in hand is kept, when an error of ours ended it."""
@@ -180,9 +193,9 @@ class _Crew:
         return f"the case that it had in hand: {path}"
 
     def _crash(self, lane: Lane, number: int, said: str) -> dict[str, Any] | None:
-        """The finding for a worker that a signal ended: the scenario in hand, and what the model says of it. Where the
-        signal may have come from elsewhere, and of two kernels in any case, the kernels are asked once more, each in a
-        process of its own; None if they agree then.
+        """The finding for a worker that a signal ended: the scenario in hand, what the kernels make of it when they are
+        asked once more, each in a process of its own, and what the model says of it. None if all agree then, and the
+        signal may have come from elsewhere. Raises CannotRun where a fault of the process does not come again.
         """
         job, scenario = lane.job, lane.in_hand()
         if problems(scenario):
@@ -190,12 +203,10 @@ class _Crew:
                 raise CannotRun(f"the worker died (signal {number}) with no case in hand: {said or 'no message'}")
             return None
         builds = job.plain_builds()
-        outcomes = [Outcome(ended=CRASHED, signal=number)]
-        if number not in FAULTS or len(builds) > 1:
-            outcomes = []
-            for made in builds:
-                with Guarded(made) as oracle:
-                    outcomes.append(oracle.run(scenario))
+        outcomes: list[Outcome] = []
+        for made in builds:
+            with Guarded(made) as oracle:
+                outcomes.append(oracle.run(scenario))
         mismatch: Mismatch | None = judge_of(builds)(
             scenario, [*outcomes, *(model.run(scenario) for model in models_of(builds))]
         )

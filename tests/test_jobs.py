@@ -111,7 +111,32 @@ def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kern
     if number == signal.SIGKILL:  # asked to end, a worker says what it did
         assert total["deaths"] == len(killed) == 2
     assert not (tmp_path / "findings").exists()
-    assert total["seconds"] > 2.0 or number != signal.SIGKILL
+    assert total["seconds"] > 2.5  # whoever was killed, the time was used
+
+
+def test_a_fault_that_does_not_come_again_is_no_finding_but_is_told(kernel_tree, tmp_path):
+    """Somebody's kill -ABRT, or a bug of ours: the case is kept, nobody is blamed, and the run has not gone well."""
+
+    def tell(message):
+        if message["kind"] == "progress":
+            for pid in workers(os.getpid()):
+                os.kill(pid, signal.SIGABRT)
+
+    total = supervise(job(build(kernel_tree), tmp_path, seconds=20.0), "", tell)
+    assert total["mismatches"] == []
+    assert "does not do it again" in total["gave_up"]
+    [path] = tmp_path.rglob("case*.toml")
+    assert str(path) in total["gave_up"]
+    assert load(path).scenario
+
+
+def test_too_many_workers_are_one_line(kernel_tree, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("harness.lane.os.memfd_create", full)
+    with pytest.raises(CannotRun, match="no room for 3 workers"):
+        supervise(job(build(kernel_tree), tmp_path, 100), "", lambda message: None, jobs=3)
 
 
 def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):

@@ -96,3 +96,15 @@ def test_what_is_ours_is_never_left_out(folders):
     merged = merging.merge(made("6.12", guided=True), folders[0], [], lambda line: None)
     assert merged.before > 400
     assert json.loads(description.read_text())
+
+
+def test_inputs_that_a_full_disk_has_cut_are_made_whole(folders, tmp_path):
+    """Their names say that they are there, so a merge must not take their word for it."""
+    cut = tmp_path / "cut"
+    shutil.copytree(folders[0], cut)
+    [ours] = [path for path in cut.iterdir() if path.is_dir()]
+    for path in ours.iterdir():
+        path.write_bytes(b"")
+    merged = merging.merge(made("6.12", guided=True), cut, [folders[0]], lambda line: None)
+    assert len(merging._edges(made("6.12", guided=True), ours)) == merged.edges > 190
+    assert sum(path.stat().st_size > 0 for path in ours.iterdir()) > 100

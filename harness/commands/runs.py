@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import shlex
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -125,10 +126,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
         with contextlib.suppress(OSError):  # the summary says where the file should be
             console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
     live.summary(console, summary)
-    write_json(arguments.json, summary)
-    if new or total["unwritten"]:
-        return MISMATCH
-    return COULD_NOT_RUN if total["gave_up"] else AGREED
+    return _ended(bool(new or total["unwritten"]), total, arguments, summary)
 
 
 def diff(arguments: argparse.Namespace) -> int:
@@ -174,10 +172,20 @@ def diff(arguments: argparse.Namespace) -> int:
     if not result["differ"] and not total["gave_up"]:
         result |= _backing(builds[0], changed)
     differing.show(console, result, groups, Referee(*builds))
-    write_json(arguments.json, result)
-    if result["differ"] or total["unwritten"]:
+    return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result)
+
+
+def _ended(differ: bool, total: dict[str, Any], arguments: argparse.Namespace, summary: dict[str, Any]) -> int:
+    """Write a run's summary, and return its exit code: what was found counts for more than what could not be done."""
+    try:
+        write_json(arguments.json, summary)
+    except CannotRun as error:
+        if not differ:
+            raise
+        say(f"skdiff: {error}")
+    if differ:
         return MISMATCH
-    return COULD_NOT_RUN if total["gave_up"] else AGREED
+    return COULD_NOT_RUN if total["gave_up"] or not total["cases"] else AGREED
 
 
 def _backing(first: Build, changed: Sequence[texts.Change]) -> dict[str, Any]:
@@ -233,6 +241,7 @@ def merge(arguments: argparse.Namespace) -> int:
     if not atheris_engine.available():
         raise CannotRun("merging is libFuzzer's work, and there is no atheris for this Python")
     build = made(arguments.kernel, guided=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it has started ends with it
     merged = merging.merge(build, arguments.into, arguments.sources, say)
     console.print(
         f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}",

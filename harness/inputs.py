@@ -27,14 +27,20 @@ def name_of(layout: Any) -> str:
     return hashlib.sha256(json.dumps(layout).encode()).hexdigest()[:16]
 
 
-def seeded(folder: Path) -> Path:
-    """Our layout's folder of inputs in a folder, with the corpus of this repository in it. Raises OSError."""
+def place_of(folder: Path) -> Path:
+    """Our layout's folder of inputs in a folder, with its description beside it. Raises OSError."""
     layout = wire.layout()
     ours, text = folder / name_of(layout), json.dumps(layout)
     ours.mkdir(parents=True, exist_ok=True)
     description = folder / f"{ours.name}.json"
     if not description.exists() or description.read_bytes() != text.encode():
         write_whole(description, text)
+    return ours
+
+
+def seeded(folder: Path) -> Path:
+    """The same with the corpus of this repository in it, where a run starts. Raises OSError."""
+    ours = place_of(folder)
     for data in seeds():
         add(ours, data)
     return ours
@@ -57,8 +63,7 @@ def opened(folder: Path, say: Say) -> None:
     to us stays where it is, unread. Raises CannotRun.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ours = seeded(folder)
+        ours = place_of(folder)
         for place, places in layouts(folder, say):
             if place == ours:
                 continue

@@ -172,17 +172,24 @@ class Run:
         }
 
     def stop_on_signals(self) -> None:
-        """Let SIGINT and SIGTERM end the run after the case in hand."""
+        """Let the signals that ask a program to end end the run after the case in hand."""
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             self.stopped = True
 
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
+        handle_ends(stop)
 
 
 def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
     return sorted(taken[0]), taken[1]
+
+
+def handle_ends(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Handle Ctrl-C, SIGTERM and the loss of the terminal; what is ignored (nohup) stays so. Returns the handlers that
+    were there before.
+    """
+    ends = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in ends}
 
 
 def resident() -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import selectors
 import signal
+import stat
 import tempfile
 import threading
 import time
@@ -24,7 +25,7 @@ from harness.inputs import seeded
 from harness.lane import MAX_DEATHS, Lane, summed
 from harness.outcome import Outcome
 from harness.rules import problems
-from harness.run import SAID, TELL_EVERY, Origin, kept, report_of, write_case
+from harness.run import SAID, TELL_EVERY, Origin, handle_ends, kept, report_of, write_case
 from harness.text import Case, dump
 from harness.versus import judge_of, label_of, models_of
 from harness.worker import Job
@@ -39,8 +40,8 @@ def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, An
     of a worker's messages, with "edges" and "lines" as (taken, all), "inputs" (how many), "workers", "deaths",
     "gave_up" (why it ended early, if it did) and "unwritten" (findings for which there is no room on any disk).
 
-    `tell` gets each finding and, twice a second, the counters. SIGINT and SIGTERM end the run with what it has. Raises
-    CannotRun if a worker could not start.
+    `tell` gets each finding and, twice a second, the counters. Ctrl-C, SIGTERM and the loss of the terminal end the run
+    with what it has. Raises CannotRun if a worker could not start.
     """
     jobs = min(jobs, job.cases) if job.cases else jobs
     crew = _Crew(closure, tell)
@@ -67,6 +68,15 @@ def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, An
 def _kept_in(job: Job, inputs: Path) -> Path:
     """Where a guided engine writes new inputs: the first folder behind --, if there is one."""
     return next((Path(word) for word in job.arguments if not word.startswith("-")), inputs)
+
+
+def _mute() -> None:
+    """Say nothing more to a terminal that is gone: to write there fails, and would end a run without its summary."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        if stat.S_ISCHR(os.fstat(number).st_mode):
+            os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 class _Crew:
@@ -104,15 +114,17 @@ class _Crew:
 
     @contextlib.contextmanager
     def told_to_stop(self) -> Iterator[None]:
-        """SIGINT and SIGTERM go to the workers, which end after the case in hand; a second time they are killed."""
+        """What asks us to end goes to the workers, which end after the case in hand; a second time they are killed."""
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            if number == signal.SIGHUP:
+                _mute()
             self._stop()
 
         if threading.current_thread() is not threading.main_thread():  # which alone gets signals
             yield
             return
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = handle_ends(stop)
         try:
             yield
         finally:

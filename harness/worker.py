@@ -15,10 +15,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from harness.config import parse
-from harness.engines import ENGINES, GUIDED
+from harness.engines import GUIDED, drive
 from harness.engines.atheris_engine import NO_COVERAGE
 from harness.epochs import held
 from harness.errors import CannotRun
@@ -34,6 +35,7 @@ from harness.versus import closure_of, judge_of, label_of, models_of
 DONE_AT = (SCENARIO_SIZE + 7) // 8 * 8
 SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
+PARENT_GONE = signal.SIGUSR1
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ class Job:
         fields = json.loads(text)
         return Job(**{**fields, "subjects": [Subject(**subject) for subject in fields["subjects"]]})
 
+    def clear_up(self) -> None:
+        """Remove what the parent would have removed after the run, if it were still there."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
     def builds(self) -> list[Build]:
         """The builds that the parent has made already, for the engine."""
         guided = self.engine in GUIDED and not os.environ.get(NO_COVERAGE)
@@ -111,9 +117,12 @@ def work(job: Job, channel: int) -> None:
         try:
             while line:
                 line = line[os.write(channel, line) :]
-        except BrokenPipeError:  # nobody is there any more, nor to clear up
-            run.stopped = True
-            shutil.rmtree(job.scratch, ignore_errors=True)
+        except BrokenPipeError:
+            orphaned(0, None)
+
+    def orphaned(_number: int, _frame: FrameType | None) -> None:
+        run.stopped = True
+        job.clear_up()
 
     builds = job.builds()
 
@@ -123,6 +132,7 @@ def work(job: Job, channel: int) -> None:
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
     run.stop_on_signals()
+    signal.signal(PARENT_GONE, orphaned)
     run.scratch, run.inputs = Path(job.scratch), Path(job.inputs)
     run.arguments, run.first, run.alone = tuple(job.arguments), job.first, job.alone
     run.counter = memoryview(memory)[DONE_AT:].cast("Q")
@@ -130,22 +140,32 @@ def work(job: Job, channel: int) -> None:
         run.judge = judge_of(builds)
     else:  # it and its model only have to agree
         run.watch = Watch(builds[0].rules, builds[0].config)
-    ENGINES[job.engine](run)
+    drive(job.engine, run)
     tell(run.counters("done"))
 
 
-def end_with(parent: int, scratch: str) -> None:
-    """Be asked to end (SIGTERM) when the parent ends, however it does; what it would have removed is removed then."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it was quicker
-        shutil.rmtree(scratch, ignore_errors=True)
-        sys.exit(0)
+def end_with_parent(job: Job) -> None:
+    """Get PARENT_GONE when the parent ends, however it does. A run has a handler of its own, but loading it takes a
+    while.
+
+    It is a signal of its own since the parent still seems to be there then: that it has closed its end of a pipe, or
+    that this process is somebody else's child, shows only when the last of its threads has ended.
+    """
+
+    def orphaned(_number: int, _frame: FrameType | None) -> None:
+        job.clear_up()
+        os._exit(0)  # not an exception, in the middle of an import
+
+    signal.signal(PARENT_GONE, orphaned)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, PARENT_GONE)
+    if os.getppid() != job.parent:  # it was quicker
+        orphaned(PARENT_GONE, None)
 
 
 def main() -> None:
     """`python -m harness.worker CHANNEL JOB`: CHANNEL is an open file descriptor, JOB a Job as JSON."""
     channel, job = int(sys.argv[1]), Job.parse(sys.argv[2])
-    end_with(job.parent, job.scratch)
+    end_with_parent(job)
     try:
         work(job, channel)
     except CannotRun as error:

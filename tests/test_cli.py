@@ -1,19 +1,14 @@
 """The command line as scripts and people meet it: exit codes, summaries, bad input, Ctrl-C."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from harness import cli
 from harness.scenario import Packet, Scenario
 from harness.text import Case, dump
-
-SKDIFF = [sys.executable, "-m", "harness.cli"]
+from tests.running import AT_WORK, fuzzing
 
 
 def test_a_run_that_agrees_exits_0_and_says_what_it_did(kernel_tree, tmp_path, capsys):
@@ -97,24 +92,32 @@ def test_an_unmet_expectation_exits_1(tmp_path, capsys):
     assert "refcounted is False, expected True" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wait", [0.0, 3.0, 5.0])
-def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, wait, tmp_path):
-    process = subprocess.Popen(
-        [*SKDIFF, "fuzz", "--seconds", "60", "--findings", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "SAN": ""},
-    )
-    assert process.stderr is not None
-    while "engine" not in process.stderr.readline():  # what is interrupted is the run
-        assert process.poll() is None
-    time.sleep(wait)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert "Traceback" not in err
-    agreed = " 0 cases" not in out  # before the first case nothing was compared
-    assert (process.returncode, agreed) == ((0, True) if wait else (2, False)), err
-    assert ("no difference" in out) == agreed
-    assert "died" not in out
+def test_ctrl_c_at_the_start_of_a_run(kernel_tree, tmp_path):
+    """Nothing was compared then, most often; no summary may say that it was."""
+    with fuzzing("--findings", str(tmp_path)) as run:
+        run.signal(signal.SIGINT)
+        out = run.ended()
+        agreed = "no difference" in out
+        assert run.process.returncode == (0 if agreed else 2)
+        assert not (agreed and " 0 cases" in out)
+        assert "died" not in out
+
+
+def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, tmp_path):
+    with fuzzing("--findings", str(tmp_path)) as run:
+        run.until(AT_WORK)
+        run.signal(signal.SIGINT)
+        out = run.ended()
+        assert run.process.returncode == 0
+        assert "no difference" in out
+        assert "died" not in out
+
+
+def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
+    with fuzzing("--findings", str(tmp_path), "--json", str(tmp_path / "summary.json")) as run:
+        run.until(AT_WORK)
+        run.hang_up()
+        run.signal(signal.SIGHUP)  # as the kernel does where it is the session's terminal
+        assert "no difference" in run.ended()
+        assert run.process.returncode == 0
+        assert json.loads((tmp_path / "summary.json").read_text())["cases"]

@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,8 +21,7 @@ from harness.text import load, parse
 from harness.worker import Job, Subject
 from tests.endurance import left_over, workers
 from tests.patched import Patch, patched_tree
-
-SKDIFF = [sys.executable, "-m", "harness.cli"]
+from tests.running import AT_WORK, fuzzing
 
 
 def job(made, folder, cases=0, seconds=0.0, engine="random", **more):
@@ -206,50 +203,51 @@ def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_pa
 
 
 def test_an_engine_that_breaks_is_one_line(kernel_tree, tmp_path):
-    with pytest.raises(CannotRun, match=r"ended with status 1: .*KeyError"):
+    with pytest.raises(CannotRun, match=r"ended with status 1: .*ModuleNotFoundError"):
         supervise(job(build(kernel_tree), tmp_path, 100, engine="no-such"), "", lambda message: None, jobs=2)
 
 
-def started(folder, *more):
-    """A run in a process of its own, once its workers are at work."""
-    process = subprocess.Popen(
-        [*SKDIFF, "fuzz", "--seconds", "60", "--jobs", "2", "--findings", f"{folder}/findings", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "SAN": "", "TMPDIR": str(folder)},
-    )
-    for _ in range(300):
-        if len(workers(process.pid)) == 2:
-            break
+def two_workers(folder, *more):
+    return fuzzing("--jobs", "2", "--findings", f"{folder}/findings", *more, TMPDIR=str(folder))
+
+
+def gone(folder):
+    """Whether neither a process nor a folder of a run is left, within a while."""
+    for _ in range(100):
+        if not left_over(str(folder)) and not list(folder.glob("skdiff-*")):
+            return True
         time.sleep(0.1)
-    time.sleep(1)
-    return process
+    return False
 
 
 @pytest.mark.parametrize("engine", ["random", "atheris"])
 def test_a_killed_parent_leaves_no_process_and_no_folder(engine, kernel_tree, tmp_path):
     pytest.importorskip("atheris")
-    process = started(tmp_path, "--engine", engine)
-    assert len(left_over(str(tmp_path))) == 3
-    process.kill()
-    process.communicate()
-    for _ in range(100):
-        if not left_over(str(tmp_path)) and not list(tmp_path.glob("skdiff-*")):
-            break
-        time.sleep(0.1)
-    assert left_over(str(tmp_path)) == []
-    assert list(tmp_path.glob("skdiff-*")) == []
+    with two_workers(tmp_path, "--engine", engine) as run:
+        run.until(AT_WORK)
+        assert len(left_over(str(tmp_path))) == 3
+        run.process.kill()
+        assert gone(tmp_path)
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.1, 0.2, 0.4])
+def test_a_parent_that_is_killed_while_workers_start_leaves_nothing_either(wait, kernel_tree, tmp_path):
+    with two_workers(tmp_path) as run:
+        while len(workers(run.process.pid)) < 2:
+            assert run.process.poll() is None
+        time.sleep(wait)
+        run.process.kill()
+        assert gone(tmp_path)
 
 
 def test_a_parent_that_is_asked_to_end_sums_up(kernel_tree, tmp_path):
-    process = started(tmp_path)
-    process.terminate()
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 0, err
-    assert "no difference" in out
-    assert "2 workers" in out
+    with two_workers(tmp_path) as run:
+        run.until(AT_WORK)
+        run.process.terminate()
+        out = run.ended()
+        assert run.process.returncode == 0
+        assert "no difference" in out
+        assert "2 workers" in out
 
 
 def test_coverage_is_what_any_worker_has_seen():

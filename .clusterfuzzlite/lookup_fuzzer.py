@@ -51,7 +51,7 @@ class Target:
         if "atheris.core_with_libfuzzer" in sys.modules:  # else the sanitizer's library has brought libFuzzer
             make_libfuzzer_global()
         self.made = json.loads((FOLDER / "reference.json").read_text())
-        reference = Reference.of(FOLDER, self.made["module"])
+        reference = Reference.of(FOLDER)
         reference.name = f"Linux {self.made['version']}"
         self.oracles = reference, Model(Rules(**self.made["rules"]), Config())
 

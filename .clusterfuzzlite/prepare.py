@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import wire
 from harness.errors import CannotRun
-from harness.kernel.build import build
+from harness.kernel.build import MODULE, build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find
 from harness.seeds import seeds
@@ -45,8 +45,8 @@ def reference(folder: Path) -> None:
         raise CannotRun(f"SANITIZER={sanitizer}: one of {', '.join(filter(None, VARIANTS))}")
     made = build(tree(), VARIANTS[sanitizer], guided=True)
     folder.mkdir(parents=True)
-    shutil.copy(made.folder / f"{made.module}.so", folder)
-    told = {"module": made.module, "version": made.label, "closure": made.closure, "rules": asdict(made.rules)}
+    shutil.copy(made.folder / f"{MODULE}.so", folder)
+    told = {"version": made.label, "closure": made.closure, "rules": asdict(made.rules)}
     (folder / "reference.json").write_text(json.dumps(told))
 
 

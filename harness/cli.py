@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     sub = command(fuzz, "compare kernel and model on random scenarios")
-    sub.add_argument("--engine", choices=list(ENGINES), help="default: atheris where it is installed, else random")
+    sub.add_argument("--engine", choices=ENGINES, help="default: atheris where it is installed, else random")
     budget(sub)
     sub.add_argument(
         "--jobs",

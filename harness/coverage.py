@@ -69,7 +69,7 @@ def counts(build: Build, *what: str) -> dict[str, Any]:
         folder = Path(name)
         shutil.copy(build.folder / "closure.gcno", folder)
         environment = {**os.environ, "GCOV_PREFIX": name, "GCOV_PREFIX_STRIP": "99"}
-        command = [sys.executable, "-m", "harness.coverage", str(build.folder), build.module, *what]
+        command = [sys.executable, "-m", "harness.coverage", str(build.folder), *what]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CannotRun(f"the run that counts lines failed: {done.stderr.strip().splitlines()[-1:]}")
@@ -235,8 +235,8 @@ def main() -> None:
     from harness.replaying import files
     from harness.text import load
 
-    folder, name, first, *rest = sys.argv[1:]
-    reference = Reference.of(Path(folder), name)
+    folder, first, *rest = sys.argv[1:]
+    reference = Reference.of(Path(folder))
     paths = files([Path(first), *map(Path, rest)]) if first != "random" else ()
     cases = drawn(int(rest[0]), 0) if first == "random" else (load(path).scenario for path in paths)
     for scenario in cases:

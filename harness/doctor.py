@@ -73,10 +73,9 @@ def _guided(build: Build) -> Iterator[Check]:
         "clang's inline counters" if is_clang(build.compiler) else "gcc's hooks (apt install clang for exact counters)"
     )
     yield Check("coverage of the C", True, f"{kind}, {build.compiler}")
-    place = json.dumps([str(build.folder), build.module])
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "harness.doctor", place],
+            [sys.executable, "-m", "harness.doctor", str(build.folder)],
             capture_output=True,
             text=True,
             check=False,
@@ -117,14 +116,13 @@ def main() -> None:
 
     from harness.wire import decode
 
-    folder, module = json.loads(sys.argv[1])
     mutator = Mutator(1)
     state: dict[str, Any] = {"mutations": 0, "edges": (), "reference": None, "runs": 0}
 
     def case(data: bytes) -> None:
         if state["reference"] is None:
             make_libfuzzer_global()
-            reference = state["reference"] = Reference.of(Path(folder), module)
+            reference = state["reference"] = Reference.of(Path(sys.argv[1]))
             reference.run(Scenario())
             plain = len(reference.edges()[0])
             reference.run(LISTENER)

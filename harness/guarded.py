@@ -1,6 +1,5 @@
 """An oracle in a process of its own: what kills that process is an outcome, not the end of this one."""
 
-import json
 import mmap
 import os
 import subprocess
@@ -76,9 +75,8 @@ class Guarded:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         build = self.build
-        place = [str(build.folder), build.module, str(self._path)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.guarded", json.dumps(place)],
+            [sys.executable, "-m", "harness.guarded", str(build.folder), str(self._path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -90,9 +88,9 @@ class Guarded:
 
 def main() -> None:
     """The process: one byte in, run the scenario in the shared file, one byte out."""
-    folder, name, path = json.loads(sys.argv[1])
-    module = load(Path(folder), name)
-    with Path(path).open("r+b") as file:
+    folder, path = map(Path, sys.argv[1:])
+    module = load(folder)
+    with path.open("r+b") as file:
         memory = mmap.mmap(file.fileno(), _SIZE)
     start = module.ffi.from_buffer(memory)
     scenario = module.ffi.cast("struct scenario_record *", start)

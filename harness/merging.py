@@ -91,7 +91,7 @@ def _edges(build: Build, folder: Path) -> frozenset[int]:
 
 def _run(build: Build, folders: Sequence[str], *flags: str, reach: str = "") -> str:
     """Run this module as a process of its own; returns what it said, its last line unless it was to `reach`."""
-    place = json.dumps({"folder": str(build.folder), "module": build.module, "reach": reach})
+    place = json.dumps({"folder": str(build.folder), "reach": reach})
     with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as scratch:  # for libFuzzer's own notes
         process = subprocess.Popen(
             [sys.executable, "-m", "harness.merging", place, *flags, *folders],
@@ -127,7 +127,7 @@ def main() -> None:
     def case(data: bytes) -> None:
         if not references:  # libFuzzer must be there first
             make_libfuzzer_global()
-            references.append(Reference.of(Path(told["folder"]), told["module"]))
+            references.append(Reference.of(Path(told["folder"])))
         if told["reach"]:
             for path in Path(told["reach"]).iterdir():
                 references[0].run(decode(path.read_bytes()))

@@ -23,10 +23,10 @@ class Reference:
         self._open(build.load(), f"Linux {build.label}", buffer)
 
     @classmethod
-    def of(cls, folder: Path, module: str, buffer: Any = None) -> "Reference":
-        """The reference of a module that lies in a build's folder, where the build itself is not at hand."""
+    def of(cls, folder: Path, buffer: Any = None) -> "Reference":
+        """The reference in a build's folder, where the build itself is not at hand."""
         self = cls.__new__(cls)
-        self._open(load(folder, module), module, buffer)
+        self._open(load(folder), folder.name, buffer)
         return self
 
     def _open(self, module: Any, name: str, buffer: Any) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cffi import FFI
+import cffi
 
 from harness import epochs
 from harness.config import Config
@@ -33,6 +33,7 @@ from harness.kernel.source import Tree
 from harness.record import cdef
 
 BUILD = CSRC.parent / "build"
+MODULE = "_skdiff"  # the name of each build's Python module
 _STDOUT = threading.Lock()  # redirecting it concerns all threads
 
 # The kernel's own flags, as far as they change what code means.
@@ -81,7 +82,6 @@ class Build:
     """
 
     folder: Path
-    module: str
     tree: Tree
     closure: str
     compiler: str
@@ -99,13 +99,15 @@ class Build:
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
-        return load(self.folder, self.module)
+        return load(self.folder)
 
 
-def load(folder: Path, name: str) -> Any:
-    """Import a compiled module by its name in a build's folder. Raises CannotRun if it cannot load."""
-    path = folder / f"{name}.so"
-    spec = importlib.util.spec_from_file_location(name, path)
+def load(folder: Path) -> Any:
+    """Import the compiled module of a build's folder; those of other folders stay what they are, though they have the
+    same name. Raises CannotRun if it cannot load.
+    """
+    path = folder / f"{MODULE}.so"
+    spec = importlib.util.spec_from_file_location(MODULE, path)
     try:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -174,9 +176,8 @@ def build(
         work = Path(name) / "build"
         work.mkdir()
         (work / "closure.c").write_text(unit(closure, config, extra=extra))
-        compile_unit(work, cc, extra, link, module_of(key))
+        compile_unit(work, cc, extra, link)
         info = {
-            "module": module_of(key),
             "closure": closure.sha256,
             "compiler": cc,
             "variant": variant,
@@ -193,17 +194,11 @@ def build(
     return _read(report, folder, tree, config)
 
 
-def module_of(key: str) -> str:
-    """The name of a build's Python module."""
-    return f"_skdiff_{key[:16]}"
-
-
 def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
     try:
         info = json.loads(report.read_text())
         return Build(
             folder,
-            info["module"],
             tree,
             info["closure"],
             info["compiler"],
@@ -225,17 +220,24 @@ def is_clang(cc: str) -> bool:
 
 def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
     """The SHA-256 of all that goes into a build."""
+    ours = (CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py")), Path(epochs.__file__))
+    theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
+    return _digest((*ours, *theirs), cc, config, extra, _KERNEL_FLAGS)
+
+
+def _digest(paths: Iterable[Path], cc: str, *more: object) -> str:
+    """The SHA-256 of our C, of the files in `paths`, of how Python and the compiler are made, and of what there is more
+    to say.
+    """
     digest = hashlib.sha256()
-    ours = [*sorted(CSRC.rglob("*.[ch]")), CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py"))]
-    ours += [Path(epochs.__file__)]
-    for path in (*ours, *(tree.path / name for name in (*manifest.files, *manifest.optional))):
+    for path in (*sorted(CSRC.rglob("*.[ch]")), *paths):
         digest.update(f"{path.name}\0".encode())
         try:
             digest.update(path.read_bytes())
         except OSError:  # the extractor says which file is missing, and whether that matters
             digest.update(b"missing")
     soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((config, extra, _FLAGS, _KERNEL_FLAGS, cc, _version(cc), soabi, sys.version)).encode())
+    digest.update(repr((more, _FLAGS, cc, _version(cc), soabi, sys.version)).encode())
     return digest.hexdigest()
 
 
@@ -283,23 +285,39 @@ def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
     return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *_KERNEL_FLAGS, *extra]
 
 
-def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], module: str) -> None:
-    """Compile the `closure.c` of a folder into the Python module `module` there. Raises CannotRun if that fails."""
-    ffi = FFI()
-    ffi.cdef(cdef())
-    ffi.set_source(module, '#include "record.h"')
-    with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
-        ffi.emit_c_code(str(work / "wrapper.c"))
+def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...]) -> None:
+    """Compile the `closure.c` of a folder into the Python module there. Raises CannotRun if that fails."""
     _run([*closure_command(cc, extra), "-c", "closure.c", "-o", "closure.o"], work)
-    command = _command(cc)
-    common = (*_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
-    _run([*command, *common, "-c", str(CSRC / "guard.c"), "-o", "guard.o"], work)
-    _run([*command, *common, "-c", "wrapper.c", "-o", "wrapper.o"], work)
-    objects = ["closure.o", "guard.o", "wrapper.o"]
-    if _GUIDED["gcc"][-1] in extra:
-        _run([*command, *common, "-c", str(CSRC / "trace.c"), "-o", "trace.o"], work)
-        objects.append("trace.o")
-    _run([*command, "-shared", *link, *objects, "-o", f"{module}.so"], work)
+    glue = _glue(cc)
+    ours = ["wrapper.o", "guard.o", *(["trace.o"] if _GUIDED["gcc"][-1] in extra else [])]
+    objects = ["closure.o", *(str(glue / name) for name in ours)]
+    _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
+
+
+def _glue(cc: str) -> Path:
+    """The folder of what is the same in each build of a compiler, and takes a third of its time: Python's way to the C,
+    the guard, and the counters behind gcc's hooks.
+    """
+    folder = BUILD / f"glue-{_digest((), cc, cdef(), cffi.__version__)[:16]}"
+    if folder.exists():
+        return folder
+    ffi = cffi.FFI()
+    ffi.cdef(cdef())
+    ffi.set_source(MODULE, '#include "record.h"')
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
+        work = Path(name) / "glue"
+        work.mkdir()
+        with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
+            ffi.emit_c_code(str(work / "wrapper.c"))
+        common = (*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
+        for source in ("wrapper.c", str(CSRC / "guard.c"), str(CSRC / "trace.c")):
+            _run([*common, "-c", source, "-o", f"{Path(source).stem}.o"], work)
+        try:
+            work.rename(folder)
+        except OSError:  # somebody else was faster
+            if not folder.exists():
+                raise
+    return folder
 
 
 def _run(command: list[str], work: Path) -> None:

@@ -67,7 +67,7 @@ class Hunt:
 
     def __init__(self, made: Schemata, scenarios: Sequence[Scenario], model: Model | None = None) -> None:
         self.made = made
-        self.reference = Reference.of(made.folder, made.module)
+        self.reference = Reference.of(made.folder)
         self._in, self._out = self.reference.buffers()
         self.scenarios = scenarios
         self.model = model = model or Model(made.rules)

@@ -37,7 +37,6 @@ class Schemata:
     """
 
     folder: Path
-    module: str
     tree: Tree
     closure: str
     rules: Rules
@@ -61,7 +60,7 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
         with tempfile.TemporaryDirectory(dir=builds.BUILD, prefix=".new-") as name:
             work = Path(name) / "build"
             work.mkdir()
-            info = _made(extract(tree.path, manifest), work, cc, builds.module_of(key))
+            info = _made(extract(tree.path, manifest), work, cc)
             (work / report.name).write_text(json.dumps(info))
             try:
                 work.rename(folder)
@@ -73,12 +72,12 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}
         rules = held(Rules(**read["rules"]))
         counts = (read["dropped"], read["absent"])
-        return Schemata(folder, read["module"], tree, read["closure"], rules, mutants, *counts)
+        return Schemata(folder, tree, read["closure"], rules, mutants, *counts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
 
 
-def _made(closure: Closure, work: Path, cc: str, module: str) -> dict[str, Any]:
+def _made(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
     known = types(closure.order, closure.keeps)
     asked = _asked(closure)
     kernels = [
@@ -102,10 +101,9 @@ def _made(closure: Closure, work: Path, cc: str, module: str) -> dict[str, Any]:
     else:
         raise CannotRun(f"{cc} still refuses mutants after {_ROUNDS} rounds")
     there = _compiled(work, cc)
-    builds.compile_unit(work, cc, _STRICT, (), module)
+    builds.compile_unit(work, cc, _STRICT, ())
     left = {n: m for n, m in numbers.items() if n in there and n not in dropped}
     return {
-        "module": module,
         "closure": closure.sha256,
         "rules": asdict(closure.rules),
         "dropped": len(dropped),

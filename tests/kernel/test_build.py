@@ -79,6 +79,11 @@ def patched(kernel_tree: Tree, tmp_path: Path) -> Callable[[str, str], Tree]:
     return make
 
 
+def left_in(folder: Path) -> list[str]:
+    """The builds that are there, and what is unfinished; not what all builds of a compiler share."""
+    return [path.name for path in folder.iterdir() if not path.name.startswith("glue-")]
+
+
 def refused(tree: Tree, variant: str = "plain") -> str:
     """The one line with which build() refuses."""
     with pytest.raises(CannotRun) as caught:
@@ -174,7 +179,7 @@ def test_a_build_that_is_there_is_used_again(
     assert len(said) == 1
     assert build(kernel_tree, say=said.append) == first
     assert (calls(), len(said)) == (0, 1)
-    assert [path.name for path in folder.iterdir()] == [first.folder.name]
+    assert left_in(folder) == [first.folder.name]
     assert (first.tree, first.variant) == (kernel_tree, "plain")
 
 
@@ -204,9 +209,10 @@ def test_whatever_goes_into_a_build_makes_another(
     made.append(build(changed))
     fake(name="othercc")
     made.append(build(changed))
-    assert calls() == 4 * each_time > 0
+    closure_and_link = 2  # the rest is made once for each compiler
+    assert calls() == 2 * each_time + 2 * closure_and_link
+    assert each_time > closure_and_link
     assert len({each.folder for each in made}) == 5
-    assert len({each.module for each in made}) == 5
     assert made[0].closure == made[1].closure
     assert made[0].closure != made[2].closure == made[3].closure == made[4].closure
 
@@ -254,11 +260,11 @@ def test_who_comes_second_uses_what_the_first_has_made(
     first.folder.rename(tmp_path / "aside")
     # The other process finishes while this one links.
     fake(f'case "$*" in -shared*) mv "{tmp_path}/aside" "{first.folder}";; esac')
-    each_time = calls()
+    calls()
     assert build(kernel_tree) == first
-    assert calls() == each_time > 0
+    assert calls() > 0
     assert not (tmp_path / "aside").exists()
-    assert [path.name for path in folder.iterdir()] == [first.folder.name]
+    assert left_in(folder) == [first.folder.name]
 
 
 def test_a_compiler_that_fails_leaves_nothing_behind(
@@ -309,7 +315,7 @@ def test_a_module_that_cannot_be_loaded_is_told(kernel_tree: Tree, fake: Callabl
     made = build(kernel_tree)
     with pytest.raises(CannotRun, match=r"^cannot load .*\.so: "):
         made.load()
-    (made.folder / f"{made.module}.so").unlink()
+    (made.folder / f"{building.MODULE}.so").unlink()
     with pytest.raises(CannotRun, match=r"^cannot load .*\.so: "):
         made.load()
 

@@ -110,7 +110,7 @@ def test_ids_are_unique_and_do_not_know_the_line(made) -> None:
 
 
 def test_without_a_mutant_it_does_what_the_kernel_does(made, reference) -> None:
-    other, draw = Reference.of(made.folder, made.module), Random(3).randbytes
+    other, draw = Reference.of(made.folder), Random(3).randbytes
     for _ in range(3000):
         case = wire.decode(draw(wire.SIZE))
         assert compare(["plain", "mutated"], [reference.run(case), other.run(case)]) is None
@@ -128,7 +128,7 @@ def number(made: Schemata, function: str, change: str) -> int:
 
 def test_a_mutant_is_on_in_the_lookup_alone(made) -> None:
     """The driver hashes sockets with the kernel's own function: were that changed too, nobody would see it."""
-    oracle = Reference.of(made.folder, made.module)
+    oracle = Reference.of(made.folder)
     case = Scenario(lhash2_size=65536, socks=(LISTENER,))
     changed = hunt.Mutated(
         oracle,
@@ -159,7 +159,7 @@ def test_a_hunt_tells_the_killed_from_those_alive(made) -> None:
 
 def test_a_hunt_starts_from_cases_on_which_both_sides_agree(made, monkeypatch) -> None:
     monkeypatch.setattr(
-        hunt.Model, "run", lambda self, scenario: Reference.of(made.folder, made.module).run(scenario)._replace(sk=7)
+        hunt.Model, "run", lambda self, scenario: Reference.of(made.folder).run(scenario)._replace(sk=7)
     )
     with pytest.raises(CannotRun, match="differ on a case"):
         hunt.Hunt(made, [Scenario()])

@@ -2,6 +2,7 @@
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
+from harness.compare import Mismatch
 from harness.engines.strategies import scenarios
 from harness.run import Run
 from harness.scenario import Scenario
@@ -14,16 +15,19 @@ class _Differs(Exception):
 
 
 def drive(run: Run) -> None:
-    """Feed a run with batches of examples, each with its own seed derived from the run's."""
+    """Feed a run with batches of examples, each with its own seed derived from the run's. The first mismatch of a
+    signature is shrunk, which takes far longer than finding it; more of the same are only counted.
+    """
     run.start()
+    shrunk: set[str] = set()
     batch = 0
     while not run.over():
-        _batch(run, run.origin.seed * 1_000_003 + batch)
+        _batch(run, run.origin.seed * 1_000_003 + batch, shrunk)
         batch += 1
 
 
-def _batch(run: Run, number: int) -> None:
-    smallest: list[Scenario] = []
+def _batch(run: Run, number: int, shrunk: set[str]) -> None:
+    smallest: tuple[Scenario, Mismatch] | None = None
 
     @seed(number)
     @settings(
@@ -37,20 +41,21 @@ def _batch(run: Run, number: int) -> None:
     )
     @given(scenarios())
     def look(scenario: Scenario) -> None:
-        if run.over() and not smallest:
-            return
-        if smallest:  # shrinking: not a case of its own
+        nonlocal smallest
+        if smallest is None:
+            mismatch = None if run.over() else run.case(scenario)
+            if mismatch is None or mismatch.signature in shrunk:
+                return
+        else:  # shrinking: not a case of its own
             mismatch = run.judged(scenario, [oracle.run(scenario) for oracle in run.oracles])
-        else:
-            mismatch = run.case(scenario)
-        if mismatch is not None:
-            smallest[:] = [scenario]
-            raise _Differs
+            if mismatch is None or mismatch.signature != smallest[1].signature:
+                return
+        smallest = scenario, mismatch
+        raise _Differs
 
     try:
         look()
     except _Differs:
-        scenario = smallest[0]
-        mismatch = run.judged(scenario, [oracle.run(scenario) for oracle in run.oracles])
-        assert mismatch is not None  # it raised for it
-        run.keep(scenario, mismatch)
+        assert smallest is not None  # it raised for it
+        shrunk.add(smallest[1].signature)
+        run.keep(*smallest)

@@ -1,11 +1,9 @@
 """Coverage: what the corpus reaches of the kernel's text, and what is said of the rest."""
 
-from pathlib import Path
-
 import pytest
 
 from harness import coverage
-from harness.cli import made, main
+from harness.cli import made
 from harness.coverage import Spot
 from harness.errors import CannotRun
 from harness.known import CORPUS
@@ -57,15 +55,6 @@ def test_what_is_missing_has_a_reason_or_is_told():
 def test_a_place_keeps_its_name_where_its_line_goes():
     assert spot(0).id == spot(5, line=9).id
     assert len({spot(0).id, spot(0, branch=0).id, spot(0, text="y").id}) == 3
-
-
-def test_the_command_shows_it_and_writes_pages(capsys, tmp_path):
-    out = tmp_path / "out.json"
-    assert main(["coverage", "--cases", "0", "--json", str(out)]) == 0
-    printed = capsys.readouterr().out
-    assert "__inet_lookup_established" in printed
-    page = printed.split("pages: ")[1].strip()
-    assert "inet_hashtables" in Path(page).read_text()
 
 
 @pytest.mark.parametrize("text", ["", "unreached = 3", '[[unreached]]\nwhy = "x"\n', "["])

@@ -46,16 +46,16 @@ def test_two_kernels_in_one_process_do_not_lose_each_others_crashes(kernel_tree,
     ("patch", "ended", "cases"),
     [
         # NULL is dereferenced: the guard catches the signal.
-        (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 2000),
+        (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 100),
         # The end of a chain sends the walk back to its start: it runs out of fuel.
-        (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 2000),
+        (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 300),
         # A loop that touches no chain: the watchdog sees that the case makes no progress.
-        (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 2000),
+        (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 600),
         # The stack overflows, which no handler survives: the parent finds the case in flight.
         (
             Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"),
             "crashed",
-            80,
+            40,
         ),
     ],
     ids=["null", "endless-walk", "endless-loop", "stack-overflow"],

@@ -1,6 +1,7 @@
 """Kernel against kernel: each difference by its rule or its function, and none where there is none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from harness.difference import Difference, grouped
 from harness.errors import CannotRun
 from harness.kernel.build import Line, build
 from harness.kernel.source import Tree
+from harness.mutants import score
+from harness.mutants.schemata import schemata
 from harness.outcome import CRASHED, Outcome
 from harness.scenario import PFREE, Group, Packet
 from harness.text import load
@@ -86,7 +89,12 @@ def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
     assert f"The sides part in {patch.function}():" in report.read_text()
 
 
-def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys):
+def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys, monkeypatch):
+    def some(tree, say):  # `make mutants` asks all of them
+        made = schemata(tree, say)
+        return replace(made, mutants=dict(list(made.mutants.items())[::6]))
+
+    monkeypatch.setattr(score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
     tree = edited_tree(kernel_tree.path, tmp_path / "tree", [remark])
     status, summary = diff(tmp_path, "6.12", tree, cases=1000)
@@ -96,8 +104,8 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     assert "no difference: the changed text has no effect on lookups" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 20 < of_it["mutants"] < of_all["mutants"]
-    assert of_it["seen"] / of_it["mutants"] > 0.95
+    assert 5 < of_it["mutants"] < of_all["mutants"]
+    assert of_it["seen"] >= of_it["mutants"] - 1
     assert f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions" in text
 
 

@@ -133,7 +133,7 @@ PATCHES = [
 def test_a_finding_names_the_patched_function(patch, kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     summary = tmp_path / "summary.json"
-    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "8000", "--seed", "5"]
+    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "4000", "--seed", "5"]
     assert main([*command, "--json", str(summary), "--findings", str(tmp_path / "findings")]) == 1
     mismatches = json.loads(summary.read_text())["mismatches"]
     assert 1 <= len(mismatches) <= 8

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -210,11 +211,14 @@ def test_no_folder_is_one_line_and_an_empty_one_a_page(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path), "-o", "/no/such/folder/page.html"]) == 2
 
 
-def test_real_summaries_fill_the_page(kernel_tree, tmp_path):
+def test_real_summaries_fill_the_page(kernel_tree, tmp_path, capsys):
     out = tmp_path / "night"
     out.mkdir()
     assert cli.main(["fuzz", "--cases", "3000", "--seed", "1", "--json", str(out / "fuzz.json")]) == 0
     assert cli.main(["coverage", "--cases", "0", "--json", str(out / "coverage.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "__inet_lookup_established" in printed
+    assert "inet_hashtables" in Path(printed.split("pages: ")[1].strip()).read_text()
     assert cli.main(["replay", "--json", str(out / "replay.json")]) == 0
     text, line = page(tmp_path)
     shape = Shape(text)

@@ -27,9 +27,9 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz distill endurance diff drift test replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help fuzz distill endurance diff drift test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, JOBS=1, INPUTS=, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
@@ -44,8 +44,11 @@ diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or pat
 drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded in corpus/
 	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)
 
-test: $(VENV)/ready ## All tests
+test: $(VENV)/ready ## The tests, in some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
+
+test-long: $(VENV)/ready ## The tests that build one more kernel each, of which `make test` has every fourth
+	EPOCH= CONFIG= $(BIN)/pytest -n auto -m long $(ARGS)
 
 replay: $(VENV)/ready ## Run the kept cases of corpus/ again
 	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)

@@ -4,7 +4,6 @@ import mmap
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -28,12 +27,9 @@ class Guarded:
     def __init__(self, build: Build) -> None:
         self.build = build
         self.name = f"Linux {build.label}"
-        self._folder = tempfile.TemporaryDirectory(prefix="skdiff-")
-        path = Path(self._folder.name) / "records"
-        path.write_bytes(bytes(_SIZE))
-        with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), _SIZE)
-        self._path = path
+        self._shared = os.memfd_create("skdiff-records")  # no file: neither a full disk nor a kill -9 must matter
+        os.ftruncate(self._shared, _SIZE)
+        self._memory = mmap.mmap(self._shared, _SIZE)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Guarded":
@@ -46,7 +42,7 @@ class Guarded:
             self._process.kill()
             self._process.communicate()
         self._memory.close()
-        self._folder.cleanup()
+        os.close(self._shared)
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of the C; `crashed` if it killed its process, which is started again for the next case."""
@@ -76,7 +72,8 @@ class Guarded:
     def _start(self) -> "subprocess.Popen[bytes]":
         build = self.build
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.guarded", str(build.folder), str(self._path)],
+            [sys.executable, "-m", "harness.guarded", str(build.folder), str(self._shared)],
+            pass_fds=(self._shared,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -87,11 +84,10 @@ class Guarded:
 
 
 def main() -> None:
-    """The process: one byte in, run the scenario in the shared file, one byte out."""
-    folder, path = map(Path, sys.argv[1:])
-    module = load(folder)
-    with path.open("r+b") as file:
-        memory = mmap.mmap(file.fileno(), _SIZE)
+    """The process: one byte in, run the scenario in the shared memory, one byte out."""
+    folder, shared = sys.argv[1:]
+    module = load(Path(folder))
+    memory = mmap.mmap(int(shared), _SIZE)
     start = module.ffi.from_buffer(memory)
     scenario = module.ffi.cast("struct scenario_record *", start)
     result = module.ffi.cast("struct outcome_record *", start + SCENARIO_SIZE)

@@ -1,7 +1,9 @@
 """Small cases for the oracles: sockets as a test wants them, and a judge that both oracles must satisfy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from harness import rules
 from harness.model import Model
@@ -58,6 +60,13 @@ def udp(**fields: Any) -> Sock:
 
 def scenario(*socks: Sock, packet: Packet | None = None, **fields: Any) -> Scenario:
     return Scenario(socks=socks, packet=packet or Packet(), **fields)
+
+
+def mostly_long(items: Iterable[Any]) -> list[Any]:
+    """The parameters of a test that has to build a kernel for each: every fourth is one of `make test`, the others wait
+    for `make test-long`."""
+    rows = [item if isinstance(item, tuple) else (item,) for item in items]
+    return [pytest.param(*row, marks=pytest.mark.long if i % 4 else ()) for i, row in enumerate(rows)]
 
 
 def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:

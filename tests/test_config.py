@@ -17,14 +17,14 @@ from harness.replaying import files, verdict
 from harness.scenario import AF_INET6, PFREE, Packet
 from harness.text import Case, load, unmet
 from harness.text import parse as read_case
-from tests.helpers import connection, cookie, listener, scenario
+from tests.helpers import connection, cookie, listener, mostly_long, scenario
 from tests.test_epochs import differ
 
 # Options that change a rule; the others change only what the text looks like.
 TELLING = ("ipv6", "l3mdev", "syn_cookies", "net_ns", "smp")
 
 
-@pytest.mark.parametrize("options", MATRIX, ids=lambda options: str(options) or "default")
+@pytest.mark.parametrize("options", mostly_long(MATRIX), ids=lambda options: str(options) or "default")
 def test_a_configuration_is_clean_and_replays_the_corpus(options, kernel_tree):
     found = build(kernel_tree, config=options)
     assert found.config == options

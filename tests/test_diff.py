@@ -29,7 +29,7 @@ from tests.test_epochs import HASHTABLES_C, HASHTABLES_H
 from tests.test_patched_trees import REUSEPORT
 
 
-def diff(folder, *arguments, cases=4000):
+def diff(folder, *arguments, cases=3000):
     """The exit code and the summary of a run."""
     summary = folder / "summary.json"
     command = ["diff", *map(str, arguments), "--cases", str(cases), "--seed", "5", "--json", str(summary)]

@@ -23,7 +23,7 @@ from harness.reference import Reference
 from harness.replaying import files, verdict
 from harness.scenario import PFREE, Group, Netns, Packet, Program
 from harness.text import Case, dump, load, parse, unmet
-from tests.helpers import connection, cookie, hash_of, listener, scenario, secret_for
+from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
 from tests.patched import Edit, edited_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
@@ -111,7 +111,7 @@ def test_each_rule_has_a_change():
     assert {word.removeprefix("no-") for word in CHANGES} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", mostly_long(TREES))
 def test_a_tree_over_a_boundary_is_known_and_clean_and_wrong_by_hand(name, changed):
     words = TREES[name]
     found = build(changed(words))

@@ -17,6 +17,7 @@ from harness.reference import Reference
 from harness.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from harness.steps import CALLERS, FUNCTIONS, Step, culprit, parting
 from harness.text import Case, dump, load
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
@@ -129,7 +130,7 @@ PATCHES = [
 ]
 
 
-@pytest.mark.parametrize("patch", PATCHES, ids=str)
+@pytest.mark.parametrize("patch", mostly_long(PATCHES), ids=str)
 def test_a_finding_names_the_patched_function(patch, kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     summary = tmp_path / "summary.json"

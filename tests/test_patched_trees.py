@@ -12,6 +12,7 @@ from harness.reference import Reference
 from harness.replaying import verdict
 from harness.run import Origin, Run
 from harness.text import load
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 INET_HASHTABLES_C = "net/ipv4/inet_hashtables.c"
@@ -55,7 +56,7 @@ PATCHES = [
 ]
 
 
-@pytest.mark.parametrize("patch", PATCHES, ids=str)
+@pytest.mark.parametrize("patch", mostly_long(PATCHES), ids=str)
 def test_a_changed_operator_is_reported(patch, kernel_tree, reference, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", patch), kernel_tree.version, str(patch))
     findings, told = tmp_path / "findings", []

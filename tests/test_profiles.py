@@ -49,7 +49,7 @@ def test_the_nights_profile_is_not_that_of_ci(tmp_path):
     kept = repr(DirectoryBasedExampleDatabase(tmp_path / "examples"))
     assert {"derandomize": "False", "database": kept, "max_examples": "500"}.items() <= told["nightly"].items()
     assert {"derandomize": "False", "database": kept, "max_examples": "100"}.items() <= told["dev"].items()
-    assert {"derandomize": "True", "database": "None", "max_examples": "200"}.items() <= told["ci"].items()
+    assert {"derandomize": "True", "database": "None", "max_examples": "100"}.items() <= told["ci"].items()
     assert {"derandomize": "True", "database": "None", "max_examples": "25"}.items() <= told["mutants"].items()
     assert {profile["deadline"] for profile in told.values()} == {"None"}
 

@@ -1,6 +1,7 @@
 """Inputs that are kept: what bytes mean goes with them, so another layout is never misread."""
 
 import json
+from itertools import islice
 from random import Random
 
 import pytest
@@ -59,7 +60,7 @@ def test_inputs_of_another_layout_mean_the_same_in_ours(seed):
 
 
 def test_what_is_ours_stays_as_it_is():
-    for data in [*seeds(), b"", Random(1).randbytes(wire.SIZE)]:
+    for data in [*islice(seeds(), 0, None, 4), b"", Random(1).randbytes(wire.SIZE)]:
         assert wire.decode(converted(data, inputs._places(wire.layout()))) == wire.decode(data)
 
 

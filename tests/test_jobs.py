@@ -102,13 +102,13 @@ def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kern
                 killed.append(pid)
                 os.kill(pid, number)
 
-    total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=3.0), "", tell, jobs=2)
+    total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=2.0), "", tell, jobs=2)
     assert killed
     assert (total["mismatches"], total["gave_up"]) == ([], "")
     if number == signal.SIGKILL:  # asked to end, a worker says what it did
         assert total["deaths"] == len(killed) == 2
     assert not (tmp_path / "findings").exists()
-    assert total["seconds"] > 2.5  # whoever was killed, the time was used
+    assert total["seconds"] > 1.5  # whoever was killed, the time was used
 
 
 def test_a_fault_that_does_not_come_again_is_no_finding_but_is_told(kernel_tree, tmp_path):
@@ -230,7 +230,7 @@ def test_a_killed_parent_leaves_no_process_and_no_folder(engine, kernel_tree, tm
         assert gone(tmp_path)
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("wait", [0.0, 0.2])
 def test_a_parent_that_is_killed_while_workers_start_leaves_nothing_either(wait, kernel_tree, tmp_path):
     with two_workers(tmp_path) as run:
         while len(workers(run.process.pid)) < 2:

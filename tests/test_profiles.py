@@ -197,7 +197,7 @@ def project(tmp_path):
 
 def test_a_failure_of_the_night_is_the_first_example_here(project, tmp_path):
     night, here = tmp_path / "night", tmp_path / "here"
-    status, _, _ = pytest_run(project, night, CI="true", HYPOTHESIS_PROFILE="nightly", SKDIFF_EXAMPLES="200")
+    status, _, _ = pytest_run(project, night, CI="true", HYPOTHESIS_PROFILE="nightly", SKDIFF_EXAMPLES="50")
     assert status == 1
     kept = artifact(night / "examples", here)
     status, said, values = pytest_run(project, here, HYPOTHESIS_PROFILE="dev")

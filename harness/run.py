@@ -185,11 +185,11 @@ def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
 
 
 def handle_ends(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Handle Ctrl-C, SIGTERM and the loss of the terminal; what is ignored (nohup) stays so. Returns the handlers that
-    were there before.
+    """Handle Ctrl-C, SIGTERM and the loss of the terminal, unless the latter is ignored (nohup). Returns the handlers
+    that were there before.
     """
-    ends = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    return {number: signal.signal(number, handler) for number in ends}
+    lost = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, *lost)}
 
 
 def resident() -> int:

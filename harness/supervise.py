@@ -119,6 +119,8 @@ class _Crew:
         def stop(number: int, _frame: FrameType | None) -> None:
             if number == signal.SIGHUP:
                 _mute()
+                if self._stopping:  # a shell passes on what the kernel has sent already
+                    return
             self._stop()
 
         if threading.current_thread() is not threading.main_thread():  # which alone gets signals

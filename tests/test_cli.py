@@ -117,7 +117,8 @@ def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
     with fuzzing("--findings", str(tmp_path), "--json", str(tmp_path / "summary.json")) as run:
         run.until(AT_WORK)
         run.hang_up()
-        run.signal(signal.SIGHUP)  # as the kernel does where it is the session's terminal
+        run.signal(signal.SIGHUP)  # as the kernel does where it is the session's terminal,
+        run.signal(signal.SIGHUP)  # and as the shell does then
         assert "no difference" in run.ended()
         assert run.process.returncode == 0
         assert json.loads((tmp_path / "summary.json").read_text())["cases"]

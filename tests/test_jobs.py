@@ -16,6 +16,7 @@ from harness.kernel.build import build
 from harness.kernel.source import Tree
 from harness.lane import Lane, summed
 from harness.rules import problems
+from harness.run import handle_ends
 from harness.supervise import supervise
 from harness.text import load, parse
 from harness.worker import Job, Subject
@@ -186,6 +187,7 @@ def test_a_finding_that_cannot_be_written_survives(patched, seen, tmp_path, monk
 
 def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(supervising, "write_case", no_room)
+    monkeypatch.setattr(supervising.tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "findings"
     folder.mkdir()
     for m in seen["mismatches"]:
@@ -248,6 +250,17 @@ def test_a_parent_that_is_asked_to_end_sums_up(kernel_tree, tmp_path):
         assert run.process.returncode == 0
         assert "no difference" in out
         assert "2 workers" in out
+
+
+def test_a_run_behind_nohup_does_not_mind_the_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    handlers = handle_ends(lambda number, frame: None)
+    try:
+        assert set(handlers) == {signal.SIGINT, signal.SIGTERM}
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for number, handler in (*handlers.items(), (signal.SIGHUP, before)):
+            signal.signal(number, handler)
 
 
 def test_coverage_is_what_any_worker_has_seen():

@@ -14,6 +14,7 @@ from harness.engines import atheris_engine
 from harness.mutate import Mutator
 from harness.seeds import seeds, translated
 from tests.arbitrary import hostile_scenarios as any_scenarios
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 pytestmark = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
@@ -61,7 +62,7 @@ def test_a_run_goes_on_after_a_finding(kernel_tree, tmp_path):
     assert sum(m["count"] for m in told["mismatches"]) > len(told["mismatches"])
 
 
-@pytest.mark.parametrize("sanitizer", ["asan", "ubsan"])
+@pytest.mark.parametrize("sanitizer", mostly_long(["asan", "ubsan"]))
 def test_guidance_works_with_sanitizers(sanitizer, kernel_tree, monkeypatch, tmp_path):
     monkeypatch.setenv("SAN", sanitizer)
     status, told = fuzz(tmp_path, "--cases", "1500", "--seed", "1")

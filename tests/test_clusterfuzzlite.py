@@ -17,6 +17,7 @@ import pytest
 from harness import wire
 from harness.engines import atheris_engine
 from harness.seeds import seeds
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 pytestmark = pytest.mark.skipif(
@@ -70,7 +71,7 @@ class Image:
         )
 
 
-@pytest.fixture(scope="module", params=["address", "undefined"])
+@pytest.fixture(scope="module", params=mostly_long(["address", "undefined"]))
 def image(request, kernel_tree, tmp_path_factory):
     made = Image(tmp_path_factory.mktemp(request.param), request.param, kernel_tree.path)
     done = made.build()

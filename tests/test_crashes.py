@@ -12,6 +12,7 @@ from harness.outcome import CRASHED, RETURNED, STUCK
 from harness.reference import Reference
 from harness.scenario import LHASH2, PFREE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
 from harness.text import load
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 REUSEPORT = "net/core/sock_reuseport.c"
@@ -42,24 +43,23 @@ def test_two_kernels_in_one_process_do_not_lose_each_others_crashes(kernel_tree,
         assert first.run(nothing_assigned).ended == CRASHED
 
 
-@pytest.mark.parametrize(
-    ("patch", "ended", "cases"),
-    [
-        # NULL is dereferenced: the guard catches the signal.
-        (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 100),
-        # The end of a chain sends the walk back to its start: it runs out of fuel.
-        (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 300),
-        # A loop that touches no chain: the watchdog sees that the case makes no progress.
-        (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 600),
-        # The stack overflows, which no handler survives: the parent finds the case in flight.
-        (
-            Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"),
-            "crashed",
-            40,
-        ),
-    ],
-    ids=["null", "endless-walk", "endless-loop", "stack-overflow"],
-)
+ENDS = {
+    # The stack overflows, which no handler survives: the parent finds the case in flight.
+    "stack-overflow": (
+        Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"),
+        "crashed",
+        40,
+    ),
+    # NULL is dereferenced: the guard catches the signal.
+    "null": (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 100),
+    # The end of a chain sends the walk back to its start: it runs out of fuel.
+    "endless-walk": (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 300),
+    # A loop that touches no chain: the watchdog sees that the case makes no progress.
+    "endless-loop": (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 600),
+}
+
+
+@pytest.mark.parametrize(("patch", "ended", "cases"), mostly_long(ENDS.values()), ids=ENDS)
 def test_how_a_case_ends_is_an_outcome(patch, ended, cases, kernel_tree, tmp_path, capfd):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     status, summary = fuzz(tree, tmp_path, cases)

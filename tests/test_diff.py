@@ -23,7 +23,7 @@ from harness.text import load
 from harness.texts import CHANGED, GONE, NEW, Change, changes
 from harness.versus import SIDES, Referee, Verdict, models_of
 from harness.worker import Job, Subject
-from tests.helpers import cookie, listener, scenario
+from tests.helpers import cookie, listener, mostly_long, scenario
 from tests.patched import Edit, Patch, edited_tree, patched_tree
 from tests.test_epochs import HASHTABLES_C, HASHTABLES_H
 from tests.test_patched_trees import REUSEPORT
@@ -67,15 +67,14 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     assert "no difference" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "patch",
-    [
-        Patch(HASHTABLES_H, "inet_steal_sock", 1, "!=", "=="),
-        Patch(HASHTABLES_C, "compute_score", 0, "2", "1"),
-        Patch(REUSEPORT, "reuseport_select_sock_by_hash", 0, "==", "!="),
-    ],
-    ids=str,
-)
+NAMED = [
+    Patch(HASHTABLES_H, "inet_steal_sock", 1, "!=", "=="),
+    Patch(HASHTABLES_C, "compute_score", 0, "2", "1"),
+    Patch(REUSEPORT, "reuseport_select_sock_by_hash", 0, "==", "!="),
+]
+
+
+@pytest.mark.parametrize("patch", mostly_long(NAMED), ids=str)
 def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     status, summary = diff(tmp_path, "6.12", tree)

@@ -63,8 +63,8 @@ def scenario(*socks: Sock, packet: Packet | None = None, **fields: Any) -> Scena
 
 
 def mostly_long(items: Iterable[Any]) -> list[Any]:
-    """The parameters of a test that has to build a kernel for each: every fourth is one of `make test`, the others wait
-    for `make test-long`."""
+    """The parameters of a test that builds something for each: every fourth, from the first, is one of `make test`, the
+    others wait for `make test-long`."""
     rows = [item if isinstance(item, tuple) else (item,) for item in items]
     return [pytest.param(*row, marks=pytest.mark.long if i % 4 else ()) for i, row in enumerate(rows)]
 

@@ -113,7 +113,7 @@ def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable
             say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
     except KeyboardInterrupt:
         left = steps[len(done) :]
-        why = "Ctrl-C"
+        why = "the night was asked to end"
         done += [{"name": s.name, "status": STOPPED, "seconds": 0.0, "why": why, "code": 2} for s in left]
     return done
 

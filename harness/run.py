@@ -5,6 +5,7 @@ import itertools
 import os
 import resource
 import signal
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -188,8 +189,25 @@ def handle_ends(handler: Callable[[int, FrameType | None], None]) -> dict[int, A
     """Handle Ctrl-C, SIGTERM and the loss of the terminal, unless the latter is ignored (nohup). Returns the handlers
     that were there before.
     """
-    lost = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, *lost)}
+
+    def lost(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a shell passes on what the kernel has sent already
+        _say_no_more()
+        handler(number, frame)
+
+    before: dict[int, Any] = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lost)
+    return before
+
+
+def _say_no_more() -> None:
+    """To write to a terminal that is gone fails, which would end a run without its summary."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        if stat.S_ISCHR(os.fstat(number).st_mode):
+            os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def resident() -> int:

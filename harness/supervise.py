@@ -6,7 +6,6 @@ import contextlib
 import os
 import selectors
 import signal
-import stat
 import tempfile
 import threading
 import time
@@ -70,15 +69,6 @@ def _kept_in(job: Job, inputs: Path) -> Path:
     return next((Path(word) for word in job.arguments if not word.startswith("-")), inputs)
 
 
-def _mute() -> None:
-    """Say nothing more to a terminal that is gone: to write there fails, and would end a run without its summary."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (1, 2):
-        if stat.S_ISCHR(os.fstat(number).st_mode):
-            os.dup2(nowhere, number)
-    os.close(nowhere)
-
-
 class _Crew:
     """The lanes of a run while they are at work."""
 
@@ -116,11 +106,7 @@ class _Crew:
     def told_to_stop(self) -> Iterator[None]:
         """What asks us to end goes to the workers, which end after the case in hand; a second time they are killed."""
 
-        def stop(number: int, _frame: FrameType | None) -> None:
-            if number == signal.SIGHUP:
-                _mute()
-                if self._stopping:  # a shell passes on what the kernel has sent already
-                    return
+        def stop(_number: int, _frame: FrameType | None) -> None:
             self._stop()
 
         if threading.current_thread() is not threading.main_thread():  # which alone gets signals

@@ -1,8 +1,11 @@
 """A night: its steps and their shares, what becomes of a step that fails, and the page at the end."""
 
 import json
+import signal
 import socket
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +14,8 @@ from harness.config import MATRIX
 from harness.errors import CannotRun
 from harness.kernel import source
 from harness.nightly import Step
+from tests.endurance import left_over
+from tests.running import SKDIFF
 
 
 def steps(minutes=60.0):
@@ -137,3 +142,18 @@ def test_a_night_without_the_web_is_no_failure(tmp_path, monkeypatch, capsys):
 def test_a_night_that_cannot_start_is_one_line(arguments, words, capsys):
     assert cli.main(["nightly", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_night_that_is_asked_to_end_leaves_its_page_and_no_process(number, kernel_tree, tmp_path):
+    command = [*SKDIFF, "nightly", "--minutes", "5", "--jobs", "1", "--folder", str(tmp_path), "fuzz-6.12"]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+    while len(left_over(str(tmp_path))) < 3:  # the night, its step, and the step's worker
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(30) == 2
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert (tmp_path / "report.html").exists()
+    assert left_over(str(tmp_path)) == []

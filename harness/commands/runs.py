@@ -38,7 +38,7 @@ from harness.guarded import Guarded
 from harness.kernel.build import Build
 from harness.live import Live
 from harness.mutants.score import scores
-from harness.run import report_of
+from harness.run import handle_ends, report_of
 from harness.supervise import supervise
 from harness.text import load
 from harness.triage import triage
@@ -241,7 +241,7 @@ def merge(arguments: argparse.Namespace) -> int:
     if not atheris_engine.available():
         raise CannotRun("merging is libFuzzer's work, and there is no atheris for this Python")
     build = made(arguments.kernel, guided=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it has started ends with it
+    handle_ends(signal.default_int_handler)  # what it has started ends with it
     merged = merging.merge(build, arguments.into, arguments.sources, say)
     console.print(
         f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}",
@@ -282,6 +282,7 @@ def nightly(arguments: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=bool(arguments.name))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
+    handle_ends(signal.default_int_handler)  # what it has started ends with it, and what is done has its page
     done = nights.run(steps, out, arguments.commands, say)
     write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
     arguments.output, arguments.issues = None, out / "issues"

@@ -238,8 +238,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("skdiff: interrupted", markup=False)
         return COULD_NOT_RUN
-    except BrokenPipeError:
-        return COULD_NOT_RUN
     except OSError as error:  # most often a full disk; a traceback would exit with 1, which means a mismatch
         errors.print(f"skdiff: {error}", markup=False, soft_wrap=True)
         return COULD_NOT_RUN

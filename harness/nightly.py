@@ -4,6 +4,7 @@ A night is a list of steps, each a command in a process of its own with its shar
 nothing but itself. Each leaves NAME.json and NAME.log in the night's folder, and findings beside them.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import MATRIX
+from harness.ends import interruptible
 from harness.engines import atheris_engine
 from harness.errors import CannotRun
 from harness.kernel import source
@@ -27,7 +29,8 @@ DEFAULT_SHARE = 0.5  # of a kernel's fuzzing goes to the configuration that dist
 EXAMPLES_A_MINUTE = 20  # of each Hypothesis test: what two busy cores do of all of them in that share
 MUTANT_SEED_MINUTES = 1.2  # what one seed of fuzzed mutants takes
 GRACE = 240.0  # seconds that a step may take more than its share: fetching a kernel, building, reducing, sorting out
-STOPPED = "stopped"
+STOPPED, ASKED = "stopped", "the night was asked to end"
+TO_END, LOOK_EVERY = 30.0, 0.2  # seconds that a step has to sum up, and between two looks at it
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,22 @@ def chosen(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
 
 def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Run steps, and return what became of each: name, status ("ok" or what is wrong), seconds, why, code. `commands`
-    are those that skdiff has: a step of another one is skipped. After Ctrl-C the rest is left out.
+    are those that skdiff has: a step of another one is skipped. When the night is asked to end (Ctrl-C), so is its
+    step, and the rest is left out.
     """
     done: list[dict[str, Any]] = []
-    try:
+    with interruptible() as stopped:
         for number, step in enumerate(steps, 1):
             if not step.whole and step.command[0] not in commands:
                 why = f"this skdiff has no command {step.command[0]!r}"
                 done.append({"name": step.name, "status": "skipped", "seconds": 0.0, "why": why, "code": 0})
                 continue
+            if stopped():
+                done.append({"name": step.name, "status": STOPPED, "seconds": 0.0, "why": ASKED, "code": 2})
+                continue
             say(f"{number} of {len(steps)}: {step.name}")
-            done.append(_left_out(step) or _one(step, out))
+            done.append(_left_out(step) or _one(step, out, stopped))
             say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
-    except KeyboardInterrupt:
-        left = steps[len(done) :]
-        why = "the night was asked to end"
-        done += [{"name": s.name, "status": STOPPED, "seconds": 0.0, "why": why, "code": 2} for s in left]
     return done
 
 
@@ -128,12 +131,11 @@ def _left_out(step: Step) -> dict[str, Any]:
     return {}
 
 
-def _one(step: Step, out: Path) -> dict[str, Any]:
+def _one(step: Step, out: Path, stopped: Callable[[], bool]) -> dict[str, Any]:
     """One step, in a process group of its own, so that all of it can be ended."""
     log, summed = out / f"{step.name}.log", out / f"{step.name}.json"
     summary = ("--json", str(summed)) if step.summary else ()
     command = step.command if step.whole else (sys.executable, "-m", "harness.cli", *step.command, *summary)
-    limit = GRACE + 2 * step.seconds
     start = time.monotonic()
     try:
         summed.unlink(missing_ok=True)
@@ -141,37 +143,42 @@ def _one(step: Step, out: Path) -> dict[str, Any]:
             process = subprocess.Popen(
                 command, stdout=file, stderr=file, env={**os.environ, **step.environment}, start_new_session=True
             )
-            status = _ended(process, limit)
+            in_time = _ended(process, start + GRACE + 2 * step.seconds, stopped)
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError as error:
-        raise CannotRun(f"cannot run {step.name}: {error}") from error
+        return {"name": step.name, "status": "could not run", "seconds": 0.0, "why": str(error), "code": 2}
+    status = process.returncode
     why = (
         ""
         if status == 0
         else next((line for line in reversed(lines) if line.startswith("skdiff:")), "".join(lines[-1:]))
     )
     broke_off = status == 1 and step.summary and not summed.exists()  # a traceback ends so too, and compared nothing
-    fine = status in step.good and not broke_off
-    return {
-        "name": step.name,
-        "status": "ok" if fine else "broke off" if broke_off else told(status),
-        "seconds": round(time.monotonic() - start, 1),
-        "why": why,
-        "code": 0 if fine else 2 if status is None or broke_off else status,
-    }
+    if status in step.good and not broke_off:
+        says, code = "ok", 0
+    else:
+        says, code = ("broke off", 2) if broke_off else (told(status), status)
+    if not in_time:  # what it found stays found
+        says, code = STOPPED if stopped() else told(None), 1 if code == 1 else 2
+        why = ASKED if stopped() else why
+    return {"name": step.name, "status": says, "seconds": round(time.monotonic() - start, 1), "why": why, "code": code}
 
 
-def _ended(process: subprocess.Popen[bytes], limit: float) -> int | None:
-    """The exit status; None if it had to be ended after `limit` seconds."""
+def _ended(process: subprocess.Popen[bytes], deadline: float, stopped: Callable[[], bool]) -> bool:
+    """Wait for a step; returns whether it ended by itself. One that did not in time, or when the night is asked to end,
+    is asked too: it has something to sum up.
+    """
     try:
-        return process.wait(limit)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt) as stop:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
+        while process.poll() is None:
+            if stopped() or time.monotonic() > deadline:
+                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(TO_END)
+                return False
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_EVERY)
+        return True
+    finally:
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if isinstance(stop, KeyboardInterrupt):
-            raise
-        return None

@@ -4,16 +4,16 @@ A step is one change of a Scenario that makes it smaller; what that entails in a
 member counts one less) is left to `tame`. `reduce` takes each step that keeps the difference, until none does.
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import pools
 from harness.compare import Mismatch, compare
+from harness.ends import interruptible
 from harness.errors import CannotRun
 from harness.guarded import Guarded
 from harness.kernel.build import Build
@@ -380,17 +380,6 @@ def reduced(
     found = {"signature": last.signature, "oracles": list(last.names), **case.found}
     found |= {"fields": list(last.fields), "reduced": told}
     return Case(reduction.scenario, case.why, found), last, reduction
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C ends nothing, but is what the yielded function tells of."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], again: str) -> str:

@@ -4,8 +4,6 @@ import contextlib
 import itertools
 import os
 import resource
-import signal
-import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from harness import ends
 from harness.compare import Mismatch, compare
 from harness.model_lines import LINES, Watch
 from harness.outcome import COMPARED, Outcome
@@ -116,17 +115,16 @@ class Run:
         if self.watch is not None and (not seen & (seen - 1) or not self.done % WATCH_EVERY):
             self.watch.look(scenario)
         if not self.done & 63:
-            self._tick()
+            self.tick()
         return mismatch
 
     def judged(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
         """What the run makes of the outcomes of a case."""
         return self.judge(scenario, outcomes) if self.judge else compare(self._names, outcomes)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Look at the clock: the time may be over, or the counters be due."""
         now = time.monotonic()
-        if self.cases and self.done >= self.cases:
-            self.stopped = True
         if self.seconds and now - self.started >= self.seconds:
             self.stopped = True
         if now - self._told >= TELL_EVERY:
@@ -142,8 +140,12 @@ class Run:
         plain = {"count": 0, "file": "", "size": 1 << 30, "told": False}
         known = self.mismatches.setdefault(mismatch.signature, plain)
         known["count"] += 1
-        if len(scenario.socks) >= known["size"]:
-            return
+        if len(scenario.socks) < known["size"]:
+            self.replace(scenario, mismatch)
+
+    def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
+        """Write another case of a mismatch that was counted, in the place of the one before."""
+        known = self.mismatches[mismatch.signature]
         message = kept(self.findings, scenario, mismatch, self.origin, known["file"])
         known.update(file=message["file"], size=len(scenario.socks))
         if not known["told"]:
@@ -178,36 +180,11 @@ class Run:
         def stop(_number: int, _frame: FrameType | None) -> None:
             self.stopped = True
 
-        handle_ends(stop)
+        ends.handle(stop)
 
 
 def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
     return sorted(taken[0]), taken[1]
-
-
-def handle_ends(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Handle Ctrl-C, SIGTERM and the loss of the terminal, unless the latter is ignored (nohup). Returns the handlers
-    that were there before.
-    """
-
-    def lost(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a shell passes on what the kernel has sent already
-        _say_no_more()
-        handler(number, frame)
-
-    before: dict[int, Any] = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lost)
-    return before
-
-
-def _say_no_more() -> None:
-    """To write to a terminal that is gone fails, which would end a run without its summary."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (1, 2):
-        if stat.S_ISCHR(os.fstat(number).st_mode):
-            os.dup2(nowhere, number)
-    os.close(nowhere)
 
 
 def resident() -> int:

@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from harness import ends
 from harness.compare import Mismatch
 from harness.engines import GUIDED
 from harness.errors import CannotRun
@@ -24,7 +24,7 @@ from harness.inputs import seeded
 from harness.lane import MAX_DEATHS, Lane, summed
 from harness.outcome import Outcome
 from harness.rules import problems
-from harness.run import SAID, TELL_EVERY, Origin, handle_ends, kept, report_of, write_case
+from harness.run import SAID, TELL_EVERY, Origin, kept, report_of, write_case
 from harness.text import Case, dump
 from harness.versus import judge_of, label_of, models_of
 from harness.worker import Job
@@ -32,6 +32,8 @@ from harness.worker import Job
 Tell = Callable[[Mapping[str, Any]], None]
 # What the C can do to its process. Other signals come from elsewhere: somebody's kill, or a lack of memory.
 FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT})
+
+AGAIN = 1.0  # seconds; what asks sooner is the same wish: `timeout` and `make` both pass on what they got themselves
 
 
 def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class _Crew:
         self._lanes: Sequence[Lane] = ()
         self._inputs = Path()
         self._selector = selectors.DefaultSelector()
-        self._stopping = 0
+        self._stopping, self._stopped_at = 0, -AGAIN
         self._told = time.monotonic()
         self._crashes: list[dict[str, Any]] = []  # findings that are no worker's own
         self._cases: dict[str, dict[str, Any]] = {}  # those that could not be written, by signature
@@ -109,17 +111,16 @@ class _Crew:
         def stop(_number: int, _frame: FrameType | None) -> None:
             self._stop()
 
-        if threading.current_thread() is not threading.main_thread():  # which alone gets signals
-            yield
-            return
-        before = handle_ends(stop)
+        before = ends.handle(stop)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            ends.restore(before)
 
     def _stop(self) -> None:
+        if time.monotonic() - self._stopped_at < AGAIN:
+            return
+        self._stopped_at = time.monotonic()
         self._stopping += 1
         for lane in self._lanes:
             lane.signal(signal.SIGINT if self._stopping == 1 else signal.SIGKILL)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from harness.compare import Mismatch
+from harness.ends import interruptible
 from harness.errors import CannotRun
 from harness.explain import Explanation, explanation
 from harness.guarded import Guarded
@@ -81,16 +82,20 @@ def sort_out(
     mismatches: Sequence[dict[str, Any]], tell: Callable[[Case], Told | None], folder: Path
 ) -> list[dict[str, Any]]:
     """Sort findings by what `tell` names them: the smallest case of each name moves to `folder`/name/case.toml, the
-    others go. What it has no name for stays where it is, as it is. Returns signature, file and count of each.
+    others go. What it has no name for stays where it is, as it is; so does what is left at Ctrl-C. Returns signature,
+    file and count of each.
     """
-    left: list[dict[str, Any]] = []
+    left: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, Any]] = {}
-    for finding in mismatches:
-        for file in (finding["file"], *finding.get("others", ())):
+    files = [(finding, file) for finding in mismatches for file in (finding["file"], *finding.get("others", ()))]
+    with interruptible() as stopped:
+        for finding, file in files:
             case = load(Path(file))
-            told = tell(case)
+            told = None if stopped() else tell(case)
             if told is None:
-                left.append({**finding, "file": file})
+                count = finding["count"] if file == finding["file"] else 0
+                one = left.setdefault(finding["signature"], {**finding, "file": file, "others": [], "count": count})
+                one["others"] += [file] if file != one["file"] else []
                 continue
             known = found.setdefault(told.name, {"count": 0, "files": [], "best": None, "size": 0})
             known["count"] += finding["count"] if file == finding["file"] else 0
@@ -99,7 +104,7 @@ def sort_out(
             if known["best"] is None or size < known["size"]:
                 known.update(best=(case, told), size=size)
     sorted_out = [_settle(name, known, folder) for name, known in found.items()]
-    return sorted(sorted_out, key=lambda m: -m["count"]) + left
+    return sorted(sorted_out, key=lambda m: -m["count"]) + list(left.values())
 
 
 def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """The command line as scripts and people meet it: exit codes, summaries, bad input, Ctrl-C."""
 
 import json
+import os
 import signal
+import subprocess
+import time
 
 import pytest
 
 from harness import cli
 from harness.scenario import Packet, Scenario
 from harness.text import Case, dump
-from tests.running import AT_WORK, fuzzing
+from tests.patched import Patch, patched_tree
+from tests.running import AT_WORK, SKDIFF, fuzzing
 
 
 def test_a_run_that_agrees_exits_0_and_says_what_it_did(kernel_tree, tmp_path, capsys):
@@ -122,3 +126,32 @@ def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
         assert "no difference" in run.ended()
         assert run.process.returncode == 0
         assert json.loads((tmp_path / "summary.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_was_found_is_summed_up_whoever_ends_its_reduction(number, kernel_tree, tmp_path):
+    patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
+    tree, summary = patched_tree(kernel_tree.path, tmp_path / "tree", patch), tmp_path / "summary.json"
+    more = ("--engine", "random", "--cases", "3000", "--kernel", str(tree), "--json", str(summary))
+    with fuzzing("--findings", str(tmp_path / "findings"), *more) as run:
+        run.until(rb"reducing")
+        for _ in range(3):
+            run.signal(number)
+            time.sleep(0.1)
+        run.ended()
+        assert run.process.returncode == 1
+    told = json.loads(summary.read_text())["mismatches"]
+    assert sum(m["count"] for m in told) > 10
+    kept = {str(path) for path in (tmp_path / "findings").rglob("case*.toml")}
+    assert kept == {file for m in told for file in (m["file"], *m.get("others", ()))}
+
+
+def test_nobody_has_to_read_what_is_printed(kernel_tree, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    summary = tmp_path / "summary.json"
+    command = [*SKDIFF, "fuzz", "--engine", "random", "--cases", "500", "--json", str(summary)]
+    done = subprocess.run(command, stdout=writing, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 0
+    assert json.loads(summary.read_text())["cases"] >= 500

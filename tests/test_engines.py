@@ -1,6 +1,7 @@
 """The engines reach what they are for, and the extracted text is what runs."""
 
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 from hypothesis import event, given, note
@@ -18,9 +19,11 @@ from harness.scenario import Scenario
 from harness.text import Case, dump, load
 from harness.wire import SIZE, decode
 
+ORIGIN = Origin("test", "", "", 11)
+
 
 def drive(engine, oracles, cases, folder):
-    run = Run(lambda: oracles, Origin("test", "", engine, 11), folder, lambda message: None, cases=cases)
+    run = Run(lambda: oracles, ORIGIN, folder, lambda message: None, cases=cases)
     engines.drive(engine, run)
     return run.counters("done")
 
@@ -63,13 +66,44 @@ def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(refer
             outcome = super().run(scenario)
             return outcome._replace(sk=-1) if outcome.via == ("exact listener",) else outcome
 
-    counters = drive("hypothesis", [reference, Wrong()], 300, tmp_path)
+    class Counted(Run):
+        def case(self, scenario: Scenario):
+            mismatch = super().case(scenario)
+            wrong.extend([scenario] if mismatch else [])
+            return mismatch
+
+    wrong = []
+    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=300)
+    engines.drive("hypothesis", run)
+    counters = run.counters("done")
     assert counters["cases"] == 300
     assert len(counters["classes"]) >= 8
     [found] = counters["mismatches"]
     assert found["signature"] == "exact_listener-sk"
-    assert found["count"] > 1  # the others were not shrunk
+    assert found["count"] == len(wrong) > 1  # the others were not shrunk
     assert (tmp_path / "exact_listener-sk" / "case.toml").read_text().count("[[sock]]") == 1
+
+
+def test_the_hypothesis_engine_does_not_shrink_on_when_it_is_asked_to_end(tmp_path):
+    """Two oracles that never agree, and a wish that comes with the second comparison of the shrinking."""
+
+    class Asked(Run):
+        def judged(self, scenario, outcomes):
+            judged.append(scenario)
+            self.stopped = len(judged) == 3
+            return super().judged(scenario, outcomes)
+
+    class Wrong(Model):
+        def run(self, scenario: Scenario):
+            return super().run(scenario)._replace(sk=-2)
+
+    judged = []
+    run = Asked(lambda: [Model(), Wrong()], ORIGIN, tmp_path, lambda message: None)
+    engines.drive("hypothesis", run)
+    assert len(judged) == 3
+    assert run.counters("done")["cases"] == 1
+    [found] = run.counters("done")["mismatches"]
+    assert load(Path(found["file"])).scenario == judged[-1]
 
 
 def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):

@@ -41,7 +41,8 @@ def test_every_step_is_a_command_that_the_parser_takes():
     parser = cli.parser()
     commands = parser.parse_args(["doctor"]).commands
     for step in nightly.plan(60, nightly.Path("out"), (), 1):
-        if not step.whole and step.command[0] in commands:
+        if not step.whole:
+            assert step.command[0] in commands
             assert parser.parse_args(step.command).command == step.command[0]
 
 
@@ -59,14 +60,13 @@ def unreachable():
     raise CannotRun("no web tonight")
 
 
-def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(nightly, "GRACE", 1.0)
+def test_a_step_that_fails_does_not_stop_the_others(tmp_path):
     plan = [
         python("good", "print('fine')"),
         python("differs", "print('skdiff: one'); raise SystemExit(1)"),
         python("fine", "raise SystemExit(1)", good=(0, 1)),
         python("broken", "raise SystemExit(2)"),
-        python("hangs", "import time; time.sleep(60)"),
+        python("no/folder", ""),
         Step("missing", ("no-such-command",)),
         python("unreachable", "raise SystemExit(2)", first=unreachable),
         python("reachable", "raise SystemExit(2)", first=lambda: "0" * 40),
@@ -83,7 +83,7 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
         ("differs", "difference", 1),
         ("fine", "ok", 0),
         ("broken", "could not run", 2),
-        ("hangs", "took too long", 2),
+        ("no/folder", "could not run", 2),
         ("missing", "skipped", 0),
         ("unreachable", "skipped", 0),
         ("reachable", "could not run", 2),
@@ -99,6 +99,31 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert not (tmp_path / "unreachable.log").exists()
     assert done[-1]["why"] == "seen"
     assert (tmp_path / "good.log").read_text() == "fine\n"
+
+
+def test_a_step_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(nightly, "GRACE", 0.1)
+    [done] = nightly.run([python("hangs", "import time; time.sleep(60)")], tmp_path, [], print)
+    assert (done["status"], done["code"]) == ("took too long", 2)
+
+
+SUMS_UP = """
+import signal, sys, time
+def end(*_):
+    open({summary!r}, "w")
+    sys.exit({status})
+signal.signal(signal.SIGTERM, end)
+open({ready!r}, "w")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("status", "code"), [(1, 1), (0, 2), (2, 2)])
+def test_what_a_step_has_found_stays_found_though_the_night_ends(status, code, tmp_path):
+    ready = tmp_path / "ready"
+    step = python("fuzz", SUMS_UP.format(summary=str(tmp_path / "fuzz.json"), ready=str(ready), status=status), True)
+    done = nightly._one(step, tmp_path, ready.exists)
+    assert (done["status"], done["code"]) == ("stopped", code)
 
 
 def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):
@@ -146,14 +171,19 @@ def test_a_night_that_cannot_start_is_one_line(arguments, words, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_night_that_is_asked_to_end_leaves_its_page_and_no_process(number, kernel_tree, tmp_path):
-    command = [*SKDIFF, "nightly", "--minutes", "5", "--jobs", "1", "--folder", str(tmp_path), "fuzz-6.12"]
+    folders = ["--folder", str(tmp_path), "--inputs", str(tmp_path / "inputs")]
     with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
-    while len(left_over(str(tmp_path))) < 3:  # the night, its step, and the step's worker
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(30) == 2
+        process = subprocess.Popen(
+            [*SKDIFF, "nightly", "--minutes", "5", "--jobs", "1", *folders, "fuzz-6.12"], stdout=said, stderr=said
+        )
+    try:
+        while len(left_over(str(tmp_path))) < 3:  # the night, its step, and the step's worker
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 2
+    finally:
+        process.terminate()
     assert "Traceback" not in (tmp_path / "said").read_text()
     assert (tmp_path / "report.html").exists()
     assert left_over(str(tmp_path)) == []

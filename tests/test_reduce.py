@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from harness import cli, wire
 from harness import reduce as reducer
 from harness.compare import compare
+from harness.ends import interruptible
 from harness.errors import CannotRun
 from harness.guarded import Guarded
 from harness.model import Model
 from harness.outcome import SHOWN_SK_LOOKUP
 from harness.pools import OTHER_HERE, OTHER_PORT
-from harness.reduce import interruptible, reduce, reduce_findings, size, steps, without_socks
+from harness.reduce import reduce, reduce_findings, size, steps, without_socks
 from harness.rules import problems
 from harness.run import SAID, Origin, write_finding
 from harness.scenario import (

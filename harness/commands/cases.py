@@ -16,6 +16,7 @@ from harness.commands.shared import (
     say,
     write_json,
 )
+from harness.ends import interruptible
 from harness.errors import CannotRun
 from harness.guarded import Guarded
 from harness.reference import Reference
@@ -43,7 +44,7 @@ def reduce(arguments: argparse.Namespace) -> int:
     out = arguments.output or path.with_name(f"{path.stem}-reduced.toml")
     case = load(path)
     build = made(arguments.kernel)
-    with Guarded(build) as oracle, reducer.interruptible() as stopped:
+    with Guarded(build) as oracle, interruptible() as stopped:
         done = reducer.reduced(case, [oracle, model_of(build)], reducer.LIMIT_OF_ALL, stopped)
     if done is None:
         raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")

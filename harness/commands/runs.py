@@ -5,7 +5,8 @@ import contextlib
 import os
 import shlex
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from harness import difference as differing
 from harness import drift as drifting
-from harness import epochs, inputs, known, merging, replaying, summaries, texts
+from harness import ends, epochs, inputs, known, merging, replaying, summaries, texts
 from harness import nightly as nights
 from harness import page as paging
 from harness import reduce as reducer
@@ -38,7 +39,7 @@ from harness.guarded import Guarded
 from harness.kernel.build import Build
 from harness.live import Live
 from harness.mutants.score import scores
-from harness.run import handle_ends, report_of
+from harness.run import report_of
 from harness.supervise import supervise
 from harness.text import load
 from harness.triage import triage
@@ -85,48 +86,47 @@ def fuzz(arguments: argparse.Namespace) -> int:
     for line in (first, *notes):
         say(line)
     say(f"engine {engine}, seed {seed}" + (f", {arguments.jobs} workers" if arguments.jobs > 1 else ""))
-    with Live(errors, job.seconds, job.cases) as live:
-        total = supervise(job, reference.closure, live.message, arguments.jobs)
-    if total["mismatches"]:
-        say("reducing what was found (Ctrl-C to leave it as it is)")
-        reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
-        total["mismatches"] = triage(
-            total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
-        )
-    new, old = known.split(total["mismatches"], listed, reference.tree.version)
-    summary = {
-        "kernel": {
-            "version": reference.tree.version,
-            "origin": reference.tree.origin,
-            "closure": reference.closure,
-            "compiler": reference.compiler,
-            "variant": reference.variant,
-            "config": str(reference.config),
-            "rules": epochs.data(reference.rules),
-            "notes": notes,
-        },
-        "engine": engine,
-        "seed": seed,
-        "cases": total["cases"],
-        "seconds": round(total["seconds"], 3),
-        "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
-        "series": live.series.samples,
-        "classes": total["classes"],
-        "edges": total["edges"],
-        "lines": total["lines"],
-        "inputs": total["inputs"],
-        "processor": round(total["processor"], 3),
-        "workers": total["workers"],
-        "mismatches": new,
-        "known": old,
-        "unwritten": total["unwritten"],
-        "gave_up": total["gave_up"],
-    }
-    for finding in new[:REPORTS]:
-        with contextlib.suppress(OSError):  # the summary says where the file should be
-            console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
-    live.summary(console, summary)
-    return _ended(bool(new or total["unwritten"]), total, arguments, summary)
+    with _ran(job, reference.closure, arguments.jobs) as (live, total):
+        if total["mismatches"]:
+            say("reducing what was found (Ctrl-C to leave it as it is)")
+            reducer.reduce_findings(total["mismatches"], lambda: [made(arguments.kernel)], job.again, say)
+            total["mismatches"] = triage(
+                total["mismatches"], lambda: made(arguments.kernel, "traced"), kernel, arguments.findings, say
+            )
+        new, old = known.split(total["mismatches"], listed, reference.tree.version)
+        summary = {
+            "kernel": {
+                "version": reference.tree.version,
+                "origin": reference.tree.origin,
+                "closure": reference.closure,
+                "compiler": reference.compiler,
+                "variant": reference.variant,
+                "config": str(reference.config),
+                "rules": epochs.data(reference.rules),
+                "notes": notes,
+            },
+            "engine": engine,
+            "seed": seed,
+            "cases": total["cases"],
+            "seconds": round(total["seconds"], 3),
+            "cases_per_second": round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+            "series": live.series.samples,
+            "classes": total["classes"],
+            "edges": total["edges"],
+            "lines": total["lines"],
+            "inputs": total["inputs"],
+            "processor": round(total["processor"], 3),
+            "workers": total["workers"],
+            "mismatches": new,
+            "known": old,
+            "unwritten": total["unwritten"],
+            "gave_up": total["gave_up"],
+        }
+        for finding in new[:REPORTS]:
+            with contextlib.suppress(OSError):  # the summary says where the file should be
+                console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
+        live.summary(console, summary)
+        return _ended(bool(new or total["unwritten"]), total, arguments, summary)
 
 
 def diff(arguments: argparse.Namespace) -> int:
@@ -161,18 +161,29 @@ def diff(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         findings=str(arguments.findings),
     )
-    with Live(errors, job.seconds, job.cases) as live:
-        total = supervise(job, closure_of(builds), live.message)
-    groups: list[differing.Group] = []
-    if total["mismatches"]:
-        say("reducing what was found (Ctrl-C to leave it as it is)")
-        reducer.reduce_findings(total["mismatches"], sides, again, say)
-        groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
-    result = differing.summary(builds, changed, total, seed, groups)
+    with _ran(job, closure_of(builds)) as (_, total):
+        groups: list[differing.Group] = []
+        if total["mismatches"]:
+            say("reducing what was found (Ctrl-C to leave it as it is)")
+            reducer.reduce_findings(total["mismatches"], sides, again, say)
+            groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
+        result = differing.summary(builds, changed, total, seed, groups)
     if not result["differ"] and not total["gave_up"]:
         result |= _backing(builds[0], changed)
     differing.show(console, result, groups, Referee(*builds))
     return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result)
+
+
+@contextlib.contextmanager
+def _ran(job: Job, closure: str, jobs: int = 1) -> Iterator[tuple[Live, dict[str, Any]]]:
+    """A run from its start to its end: how it was shown, and its counters. What asks to end ends the run, but not what
+    is made of it.
+    """
+    with ExitStack() as until_told:
+        with Live(errors, job.seconds, job.cases) as live:
+            total = supervise(job, closure, live.message, jobs)
+            until_told.enter_context(ends.interruptible())
+        yield live, total
 
 
 def _ended(differ: bool, total: dict[str, Any], arguments: argparse.Namespace, summary: dict[str, Any]) -> int:
@@ -241,7 +252,7 @@ def merge(arguments: argparse.Namespace) -> int:
     if not atheris_engine.available():
         raise CannotRun("merging is libFuzzer's work, and there is no atheris for this Python")
     build = made(arguments.kernel, guided=True)
-    handle_ends(signal.default_int_handler)  # what it has started ends with it
+    ends.handle(signal.default_int_handler)  # what it has started ends with it
     merged = merging.merge(build, arguments.into, arguments.sources, say)
     console.print(
         f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}",
@@ -282,10 +293,10 @@ def nightly(arguments: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=bool(arguments.name))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
-    handle_ends(signal.default_int_handler)  # what it has started ends with it, and what is done has its page
-    done = nights.run(steps, out, arguments.commands, say)
-    write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
-    arguments.output, arguments.issues = None, out / "issues"
-    report(arguments)
+    with ends.interruptible():  # what is done has its page, whoever ends the night
+        done = nights.run(steps, out, arguments.commands, say)
+        write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
+        arguments.output, arguments.issues = None, out / "issues"
+        report(arguments)
     codes = {step["code"] for step in done}
     return MISMATCH if MISMATCH in codes else COULD_NOT_RUN if codes - {AGREED} else AGREED

@@ -22,9 +22,20 @@ from harness.model import Model
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
 ours: dict[str, str] = {}  # what each summary says of the command that writes it
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 CHOICES = ("EPOCH", "CONFIG")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: the command does its work all the same, and its exit code says how that went."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+console = _Console(highlight=False)
+errors = _Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:

@@ -55,13 +55,15 @@ def check(arguments: Sequence[str]) -> None:
 
 
 def budget(arguments: Sequence[str]) -> dict[str, int]:
-    """The flags that set the run's budget: runs, max_total_time (seconds), seed. Raises CannotRun for no number."""
+    """The flags that set the run's budget: runs, max_total_time (seconds; 0 or less: no bound), seed. Raises CannotRun
+    for no number.
+    """
     found = {}
     for argument in arguments:
         name, _, value = argument.removeprefix("-").partition("=")
         if argument.startswith("-") and name in _BUDGET:
             try:
-                found[name] = int(value)
+                found[name] = max(0, int(value))
             except ValueError:
                 raise CannotRun(f"{argument}: a number is needed") from None
     return found

@@ -1,4 +1,4 @@
-"""The Hypothesis engine: scenarios from strategies; a mismatch is shrunk before it is kept."""
+"""The Hypothesis engine: scenarios from strategies; the first mismatch of each signature is shrunk once it is kept."""
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
@@ -12,6 +12,10 @@ _BATCH = 200
 
 class _Differs(Exception):
     """Tells Hypothesis that this example is worth shrinking."""
+
+
+class _Enough(BaseException):
+    """Goes through Hypothesis, which would try on: the run is over."""
 
 
 def drive(run: Run) -> None:
@@ -47,6 +51,9 @@ def _batch(run: Run, number: int, shrunk: set[str]) -> None:
             if mismatch is None or mismatch.signature in shrunk:
                 return
         else:  # shrinking: not a case of its own
+            run.tick()
+            if run.stopped:
+                raise _Enough
             mismatch = run.judged(scenario, [oracle.run(scenario) for oracle in run.oracles])
             if mismatch is None or mismatch.signature != smallest[1].signature:
                 return
@@ -55,7 +62,7 @@ def _batch(run: Run, number: int, shrunk: set[str]) -> None:
 
     try:
         look()
-    except _Differs:
+    except (_Differs, _Enough):
         assert smallest is not None  # it raised for it
         shrunk.add(smallest[1].signature)
-        run.keep(*smallest)
+        run.replace(*smallest)

@@ -222,7 +222,7 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     """The SHA-256 of all that goes into a build."""
     ours = (CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py")), Path(epochs.__file__))
     theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
-    return _digest((*ours, *theirs), cc, config, extra, _KERNEL_FLAGS)
+    return _digest((*ours, *theirs), cc, config.defines(), extra, _KERNEL_FLAGS)
 
 
 def _digest(paths: Iterable[Path], cc: str, *more: object) -> str:

@@ -5,7 +5,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -52,6 +52,7 @@ def _say_no_more() -> None:
     """To write to a terminal that is gone fails, which would end a run without its summary."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
-        if stat.S_ISCHR(os.fstat(number).st_mode):
-            os.dup2(nowhere, number)
+        with suppress(OSError):  # it may be closed
+            if stat.S_ISCHR(os.fstat(number).st_mode):
+                os.dup2(nowhere, number)
     os.close(nowhere)

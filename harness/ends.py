@@ -4,7 +4,7 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -14,7 +14,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 def handle(handler: Handler) -> dict[int, Any]:
     """Let `handler` hear what asks to end; nohup is respected, and a terminal is lost only once. Returns the handlers
-    that were there before, for `restore`; nothing is changed in a thread that gets no signals.
+    that were there before; nothing is changed in a thread that gets no signals.
     """
 
     def lost(number: int, frame: FrameType | None) -> None:
@@ -30,22 +30,24 @@ def handle(handler: Handler) -> dict[int, Any]:
     return before
 
 
-def restore(before: Mapping[int, Any]) -> None:
-    """Put back what `handle` returned; who has lost the terminal does not care about it any more."""
-    for number, handler in before.items():
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+@contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """Let `handler` hear what asks to end, for a while. Who has lost the terminal then does not mind it any more."""
+    before = handle(handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, earlier)
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """What asks to end ends nothing here, but is what the yielded function tells of."""
     asked: list[int] = []
-    before = handle(lambda number, _: asked.append(number))
-    try:
+    with handled(lambda number, _: asked.append(number)):
         yield lambda: bool(asked)
-    finally:
-        restore(before)
 
 
 def _say_no_more() -> None:

@@ -109,16 +109,19 @@ def run(steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable
     with interruptible() as stopped:
         for number, step in enumerate(steps, 1):
             if not step.whole and step.command[0] not in commands:
-                why = f"this skdiff has no command {step.command[0]!r}"
-                done.append({"name": step.name, "status": "skipped", "seconds": 0.0, "why": why, "code": 0})
+                done.append(_became(step, "skipped", f"this skdiff has no command {step.command[0]!r}", 0))
                 continue
             if stopped():
-                done.append({"name": step.name, "status": STOPPED, "seconds": 0.0, "why": ASKED, "code": 2})
+                done.append(_became(step, STOPPED, ASKED, 2))
                 continue
             say(f"{number} of {len(steps)}: {step.name}")
             done.append(_left_out(step) or _one(step, out, stopped))
             say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
     return done
+
+
+def _became(step: Step, status: str, why: str, code: int, seconds: float = 0.0) -> dict[str, Any]:
+    return {"name": step.name, "status": status, "seconds": round(seconds, 1), "why": why, "code": code}
 
 
 def _left_out(step: Step) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def _left_out(step: Step) -> dict[str, Any]:
         if step.first is not None:
             step.first()
     except CannotRun as error:
-        return {"name": step.name, "status": "skipped", "seconds": 0.0, "why": str(error), "code": 0}
+        return _became(step, "skipped", str(error), 0)
     return {}
 
 
@@ -146,7 +149,7 @@ def _one(step: Step, out: Path, stopped: Callable[[], bool]) -> dict[str, Any]:
             in_time = _ended(process, start + GRACE + 2 * step.seconds, stopped)
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError as error:
-        return {"name": step.name, "status": "could not run", "seconds": 0.0, "why": str(error), "code": 2}
+        return _became(step, "could not run", str(error), 2)
     status = process.returncode
     why = (
         ""
@@ -161,7 +164,7 @@ def _one(step: Step, out: Path, stopped: Callable[[], bool]) -> dict[str, Any]:
     if not in_time:  # what it found stays found
         says, code = STOPPED if stopped() else told(None), 1 if code == 1 else 2
         why = ASKED if stopped() else why
-    return {"name": step.name, "status": says, "seconds": round(time.monotonic() - start, 1), "why": why, "code": code}
+    return _became(step, says, why, code, time.monotonic() - start)
 
 
 def _ended(process: subprocess.Popen[bytes], deadline: float, stopped: Callable[[], bool]) -> bool:

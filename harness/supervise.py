@@ -8,7 +8,7 @@ import selectors
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def supervise(job: Job, closure: str, tell: Tell, jobs: int = 1) -> dict[str, An
     """
     jobs = min(jobs, job.cases) if job.cases else jobs
     crew = _Crew(closure, tell)
-    with crew.told_to_stop(), ExitStack() as stack:
+    with ends.handled(crew.stop), ExitStack() as stack:
         try:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="skdiff-", ignore_cleanup_errors=True))
             inputs = Path(job.inputs or scratch)
@@ -104,18 +104,9 @@ class _Crew:
                 self._told = time.monotonic()
                 self._tell({"kind": "progress", **self._counters()})
 
-    @contextlib.contextmanager
-    def told_to_stop(self) -> Iterator[None]:
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
         """What asks us to end goes to the workers, which end after the case in hand; a second time they are killed."""
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            self._stop()
-
-        before = ends.handle(stop)
-        try:
-            yield
-        finally:
-            ends.restore(before)
+        self._stop()
 
     def _stop(self) -> None:
         if time.monotonic() - self._stopped_at < AGAIN:

@@ -91,7 +91,7 @@ def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
 def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys, monkeypatch):
     def some(tree, say):  # `make mutants` asks all of them
         made = schemata(tree, say)
-        return replace(made, mutants=dict(list(made.mutants.items())[::6]))
+        return replace(made, mutants=dict(list(made.mutants.items())[::2]))
 
     monkeypatch.setattr(score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
@@ -103,8 +103,8 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     assert "no difference: the changed text has no effect on lookups" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 5 < of_it["mutants"] < of_all["mutants"]
-    assert of_it["seen"] >= of_it["mutants"] - 1
+    assert 20 < of_it["mutants"] < of_all["mutants"]
+    assert of_it["seen"] / of_it["mutants"] > 0.95
     assert f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions" in text
 
 

@@ -408,6 +408,10 @@ static void fill(void)
 	reference_fuel = FUEL;
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
+#ifdef inet_ehash_secret
+	/* Linux 6.9 on: a member of net_hotdata, from 7.2 on set when the first socket is hashed, which no lookup does. */
+	inet_ehash_secret = in->hash_secret;
+#endif
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;

@@ -409,7 +409,7 @@ static void fill(void)
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
 #ifdef inet_ehash_secret
-	/* Linux 6.9 on: a member of net_hotdata, from 7.2 on set when the first socket is hashed, which no lookup does. */
+	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
 	inet_ehash_secret = in->hash_secret;
 #endif
 	reference_pull_fails = in->packet.pull_fails;

@@ -29,6 +29,7 @@ from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
 from harness.kernel.index import Definition
+from harness.kernel.root_call import root_call
 from harness.kernel.source import Tree
 from harness.record import cdef
 
@@ -253,18 +254,14 @@ def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> list[Line]:
     ]
 
 
-def _defines(rules: Rules, config: Config) -> str:
-    """What the unit starts with: the configuration, and what the driver has to know of the text's signatures."""
-    signatures = "" if rules.own_tables else "#define HAVE_HASHINFO_ARGUMENT 1\n"
-    return config.defines() + signatures
-
-
 def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...] = ()) -> str:
-    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver."""
+    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver.
+    Raises CannotRun for a root with an argument that nobody here knows.
+    """
     inline = any("inline-8bit" in flag for flag in extra)
     return "\n".join(
         [
-            _defines(closure.rules, config),
+            f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),

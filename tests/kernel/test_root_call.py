@@ -1,0 +1,54 @@
+"""The call of a root: each argument is known by its name or kind, and what is not known is an error."""
+
+import dataclasses
+
+import pytest
+
+from harness.errors import CannotRun
+from harness.kernel.build import build
+from harness.kernel.index import definitions
+from harness.kernel.root_call import parameters, root_call
+from harness.reference import Reference
+from tests.helpers import agree, connection, scenario
+from tests.patched import Edit, edited_tree
+
+
+def text(arguments):
+    return definitions(f"static inline struct sock *__inet_lookup_skb({arguments})\n{{\n}}\n".encode(), "root.h")
+
+
+def test_arguments_are_known_by_their_names_in_any_order():
+    call = root_call(text("const int sdif, const __be16 dport, struct sk_buff *skb, bool *refcounted"))
+    assert call == "__inet_lookup_skb(in->packet.sdif, htons(in->packet.dport), &arena.skb, refcounted)"
+
+
+def test_arguments_with_other_names_are_known_by_a_type_of_which_there_is_one():
+    call = root_call(text("const struct net *n, struct inet_hashinfo *h, struct sk_buff *packet"))
+    assert call == "__inet_lookup_skb(net_at(in->packet.netns), hashinfo_of_caller(), &arena.skb)"
+
+
+def test_room_for_an_answer_is_zeroed_room():
+    assert root_call(text("enum skb_drop_reason *reason, int *why")) == (
+        "__inet_lookup_skb(zeroed_answer(), zeroed_answer())"
+    )
+
+
+@pytest.mark.parametrize("argument", ["int flags", "struct flow *flow", "u32 hash", "struct sk_buff **skbs"])
+def test_another_argument_says_what_to_change(argument):
+    with pytest.raises(CannotRun) as error:
+        root_call(text(f"struct sk_buff *skb, {argument}"))
+    assert argument.split()[-1].lstrip("*") in str(error.value)
+    assert "root.h:1" in str(error.value) and "root_call.py" in str(error.value) and "call_root()" in str(error.value)
+
+
+def test_parameters_lose_const_alone():
+    [root] = text("const struct net *net, u8 protocol")
+    assert parameters(root) == [("struct net *", "net"), ("u8", "protocol")]
+
+
+def test_a_patch_that_adds_arguments_at_the_end_runs(kernel_tree, tmp_path):
+    file, root = "include/net/inet_hashtables.h", "__inet_lookup_skb"
+    more = r"\1, enum skb_drop_reason *reason, const struct net *netns)"
+    edited_tree(kernel_tree.path, tmp_path, [Edit(file, root, r"(bool \*refcounted)\)", more)])
+    made = build(dataclasses.replace(kernel_tree, path=tmp_path))
+    assert agree(Reference(made), scenario(connection()), sk=0, refcounted=1, refcnt={0: 2}).sk == 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from harness import config, epochs
 from harness.config import Config
@@ -25,4 +26,5 @@ def without(word: str, rules: Rules, options: Config) -> tuple[str, Rules, Confi
     need = word if has else f"no-{word}"
     if word in epochs.NAMES:
         return need, replace(rules, **{word: not has}), options
-    return need, rules, replace(options, **{word.lower(): not has})
+    turned: dict[str, Any] = {word.lower(): not has}
+    return need, rules, replace(options, **turned)

@@ -140,7 +140,7 @@ def _model(summary: Summary) -> Model:
     kernel = summary.data.get("kernel")
     rules = kernel.get("rules") if isinstance(kernel, dict) else None
     held = {name: bool(rules[name]) for name in epochs.NAMES if name in rules} if isinstance(rules, dict) else {}
-    return Model(epochs.Rules(**held), config.parse(summary.config))
+    return Model(epochs.Rules(**held), config.parse(summary.config, lambda name: True))
 
 
 def fresh(summaries: Sequence[Summary], folder: Path) -> list[Finding]:

@@ -143,5 +143,5 @@ def origin_of(word: str) -> str:
             since = f"Linux {rule.metadata['since']}, {rule.metadata['commit']}" if rule.metadata["since"] else ""
             stable = "a fix that stable kernels have too" if rule.metadata["stable"] else ""
             return ", ".join(filter(None, (since, stable)))
-    [option] = [o for o in fields(config.Config) if o.name.upper() == name]
+    [option] = [o for o in config.OPTIONS if o.name.upper() == name]
     return " or ".join(f"CONFIG_{kernel}" for kernel in option.metadata["kernel"])

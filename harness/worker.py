@@ -58,7 +58,7 @@ class Subject:
     def build(self, variant: str, guided: bool) -> Build:
         """The build that the parent has made already."""
         tree = Tree(Path(self.tree), self.version, self.origin)
-        made = build(tree, variant, guided=guided, config=parse(self.config))
+        made = build(tree, variant, guided=guided, config=parse(self.config, lambda name: True))
         return replace(made, rules=held(made.text_rules, self.epoch))
 
 

@@ -1,11 +1,12 @@
 """Configurations: read as people and kernels write them, followed by both sides, and seen where they are wrong."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 
 from harness import config
 from harness.cli import main
+from harness.commands.shared import made
 from harness.config import MATRIX, Config, parse
 from harness.errors import CannotRun
 from harness.explain import explanation
@@ -18,6 +19,7 @@ from harness.scenario import AF_INET6, PFREE, Packet
 from harness.text import Case, load, unmet
 from harness.text import parse as read_case
 from tests.helpers import connection, cookie, listener, mostly_long, scenario
+from tests.patched import Edit, edited_tree
 from tests.test_epochs import differ
 
 # Options that change a rule; the others change only what the text looks like.
@@ -104,7 +106,7 @@ def test_what_is_written_is_read():
         assert parse(str(options)) == options
     assert str(Config()) == ""
     assert parse("IPV6=n,smp=y") == Config(ipv6=False)
-    assert parse("CONFIG_NET_L3_MASTER_DEV=n NET_NS=m") == Config(l3mdev=False)
+    assert parse("CONFIG_NET_L3_MASTER_DEV=n NET_NS=y") == Config(l3mdev=False)
     assert parse("MITIGATION_RETPOLINE=y") == parse("RETPOLINE=y") == Config(retpoline=True)
 
 
@@ -125,8 +127,48 @@ def test_a_config_file_says_what_is_on(tmp_path):
         parse(str(path))
 
 
+def test_an_option_that_only_the_tree_knows_can_be_set():
+    options = parse("INET_LOOKUP_WEIGHT=y,CONFIG_OTHER=n SMP=n", lambda name: name in ("INET_LOOKUP_WEIGHT", "OTHER"))
+    assert options == Config(smp=False, more=("INET_LOOKUP_WEIGHT",))
+    assert options.defines().endswith("#define CONFIG_INET_LOOKUP_WEIGHT 1\n")
+    assert parse(str(options), lambda name: True) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("NET_NS=m", "=m too for IPV6"), ("64BIT=n", "64-bit Python"), ("FAIL_SKB_REALLOC=y", "fault injection")],
+)
+def test_what_cannot_be_set_says_why(text, says):
+    with pytest.raises(CannotRun, match=says):
+        parse(text, lambda name: True)
+
+
+def test_the_text_of_the_lookup_asks_for_no_unknown_option(reference):
+    assert "NET_L3_MASTER_DEV" in reference.build.options
+    assert reference.build.options_off == ()
+
+
+def test_an_unknown_option_of_the_text_is_taken_as_off_and_can_be_set(kernel_tree, tmp_path, monkeypatch):
+    steer = Edit(
+        "net/ipv4/inet_hashtables.c",
+        "inet_lookup_reuseport",
+        r"(?s)\{\n(.*)\}$",
+        r"{\n#ifdef CONFIG_FOO_STEERING\n\treturn NULL;\n#else\n\1#endif\n}",
+    )
+    tree = str(edited_tree(kernel_tree.path, tmp_path, [steer]))
+    assert made(tree).options_off == ("FOO_STEERING",)
+    monkeypatch.setenv("CONFIG", "FOO_STEERING=y")
+    steered = made(tree)
+    assert steered.config == Config(more=("FOO_STEERING",))
+    assert steered.options_off == ()
+    assert differ(Reference(steered), Model(steered.rules, steered.config), 3000) is not None
+    monkeypatch.setenv("CONFIG", "BAR_STEERING=y")
+    with pytest.raises(CannotRun, match="no option"):
+        made(tree)
+
+
 def test_each_option_is_in_the_matrix():
-    for option in fields(Config):
+    for option in config.OPTIONS:
         assert Config(**{option.name: not option.default}) in MATRIX
     assert set(TELLING) < set(config.NAMES)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import re
@@ -16,8 +17,8 @@ from rich.console import Console
 from harness import config, epochs
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
-from harness.kernel.closure import Manifest
-from harness.kernel.source import find
+from harness.kernel.closure import Manifest, extract
+from harness.kernel.source import Tree, find
 from harness.model import Model
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
@@ -48,11 +49,24 @@ def made(kernel: str, variant: str | None = None, guided: bool = False) -> Build
     that CONFIG asks for, with the rules that it is held to: its epoch's, or those that EPOCH sets by hand.
     """
     manifest = Manifest.load()
-    options, by_hand = config.parse(os.environ.get("CONFIG", "")), os.environ.get("EPOCH", "")
+    by_hand = os.environ.get("EPOCH", "")
     epochs.held(epochs.Rules(), by_hand)  # what it cannot read is said before a long build
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    options = configuration(os.environ.get("CONFIG", ""), tree)
     found = build(tree, variant or os.environ.get("SAN") or "plain", say, guided, options)
     return replace(found, rules=epochs.held(found.text_rules, by_hand))
+
+
+def configuration(words: str, tree: Tree) -> config.Config:
+    """The configuration that `words` ask for, which may name options that only this tree's text knows. Raises
+    CannotRun.
+    """
+
+    @functools.cache
+    def asked_for() -> frozenset[str]:
+        return frozenset(extract(tree.path, Manifest.load(), lenient=True).options)
+
+    return config.parse(words, lambda name: name in asked_for())
 
 
 def asked(kernel: str) -> str:
@@ -95,10 +109,10 @@ def side(words: str, variant: str | None = None) -> Build:
     the rules that its text has.
     """
     kernel, options = re.fullmatch(r"(.*?)((?:\s+\w+=\w*)*)\s*", words, re.DOTALL).groups()  # type: ignore[union-attr]
-    configuration = config.parse(options or os.environ.get("CONFIG", ""))
     manifest = Manifest.load()
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
-    return build(tree, variant or os.environ.get("SAN") or "plain", say, config=configuration)
+    chosen_options = configuration(options or os.environ.get("CONFIG", ""), tree)
+    return build(tree, variant or os.environ.get("SAN") or "plain", say, config=chosen_options)
 
 
 def write_json(path: Path | None, value: dict[str, Any]) -> None:

@@ -79,7 +79,8 @@ class Line:
 @dataclass(frozen=True)
 class Build:
     """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
-    `rules` are those that it is held to, `text_rules` those that its text has; `config` is what it was built with.
+    `rules` are those that it is held to, `text_rules` those that its text has; `config` is what it was built with,
+    `options` are those that the text asks for (names in the kernel).
     """
 
     folder: Path
@@ -92,6 +93,12 @@ class Build:
     rules: Rules
     config: Config
     text_rules: Rules
+    options: tuple[str, ...] = ()
+
+    @property
+    def options_off(self) -> tuple[str, ...]:
+        """Options that the text asks for and that are unknown here: they were taken as off."""
+        return self.config.taken_as_off(self.options)
 
     @property
     def label(self) -> str:
@@ -183,6 +190,7 @@ def build(
             "compiler": cc,
             "variant": variant,
             "rules": asdict(closure.rules),
+            "options": closure.options,
             "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
             "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
         }
@@ -209,6 +217,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             Rules(**info["rules"]),
             config,
             Rules(**info["rules"]),
+            tuple(info["options"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error

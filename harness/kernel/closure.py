@@ -83,6 +83,11 @@ class Closure:
     replaced: tuple[Definition, ...]
     missing: tuple[str, ...]
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The kernel's options (without CONFIG_) that its text asks for, sorted."""
+        return tuple(sorted({*re.findall(r"\bCONFIG_(\w+)", _COMMENTS.sub(" ", self.text))}))
+
     def rewritten(self, text_of: Callable[[Definition], str]) -> str:
         """The generated C with other texts in the place of its functions and macros."""
         return "".join(_emit(self.walk, {}, text_of))
@@ -295,6 +300,7 @@ class _Walk:
             yield from definition.references
 
 
+_COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _COMPILERS_OWN = re.compile(r"__(?:builtin|atomic|sync|ATOMIC)_\w+|__\w+_ENDIAN__|__CHECKER__|CONFIG_\w+")
 
 

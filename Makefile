@@ -1,6 +1,7 @@
 # skdiff: each target sets up what it needs (a venv, packages, the kernel's source, the build) and does nothing twice.
 
 KERNEL  ?= 6.12
+KERNELS ?= 6.1 6.12.8 6.12 6.17.8 6.18.15 7.1.13 7.2 7.3
 A       ?= 6.1
 B       ?= 6.12
 SECONDS ?= 60
@@ -27,7 +28,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz distill endurance diff drift test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help fuzz distill endurance diff drift records test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, JOBS=1, INPUTS=, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
@@ -43,6 +44,9 @@ diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or pat
 
 drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded in corpus/
 	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)
+
+records: $(VENV)/ready ## Record the text of the kernels that were run for real: KERNELS="6.1 6.12 ..."
+	for kernel in $(KERNELS); do $(BIN)/skdiff drift --kernel "$$kernel" --record || exit; done
 
 test: $(VENV)/ready ## The tests, in some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)

@@ -139,9 +139,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--against",
         type=Path,
-        default=drifting.RECORD,
         metavar="FILE",
-        help=f"the record (default: corpus/{drifting.RECORD.name})",
+        help=f"the record (default: that of the nearest version in corpus/{drifting.RECORDS.name}/)",
     )
     sub = command(replay, "run kept cases again")
     sub.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")

@@ -1,9 +1,11 @@
-"""Drift: a tree's closure against the one that is recorded here, by names and hashes alone."""
+"""Drift: a tree's closure against those that are recorded here, by names and hashes alone."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,19 @@ from harness.known import CORPUS
 from harness.run import write_whole
 from harness.texts import Change, changes, show_changes
 
-RECORD = CORPUS / "closure-6.12.toml"
+RECORDS = CORPUS / "closures"  # a file for each kernel whose lookup was run for real, VERSION.toml
 _HEAD = """\
-# What the lookup of one kernel is made of, by which `skdiff drift` sees what another changed. Written by
+# What the lookup of one kernel is made of, by which skdiff sees what another changed. Written by
 # `skdiff drift --record`. No kernel text: the name, kind and file of each definition, and the SHA-256 of its text.
+# `unset` are fields, sysctls and keys that it reads and nothing here sets, `options_off` options that are taken as off.
 """
 
 
 @dataclass(frozen=True)
 class Record:
     """A closure without its text: the kernel's own definitions (they have no line numbers), those that stand-ins take
-    the place of, and the rules of its text. `missing` says what could not be found, a line each.
+    the place of, and the rules of its text; names that it reads and nothing here sets, and options that are taken as
+    off. `missing` says what could not be found, a line each.
     """
 
     version: str
@@ -37,6 +41,41 @@ class Record:
     definitions: tuple[Line, ...]
     replaced: tuple[Line, ...]
     missing: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    options_off: tuple[str, ...] = ()
+
+    def knows(self, line: Line) -> bool:
+        """Whether a definition of this text is one of its own, in whatever file."""
+        return (line.kind, line.name, line.sha256) in self._known
+
+    @cached_property
+    def _known(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset((d.kind, d.name, d.sha256) for d in self.definitions)
+
+
+def records(folder: Path = RECORDS) -> list[Record]:
+    """The records that are kept here. Raises CannotRun for one that cannot be read."""
+    return [load(path) for path in sorted(folder.glob("*.toml"))]
+
+
+def nearest(version: str, folder: Path = RECORDS) -> Path:
+    """The record whose version is nearest to a kernel's. Raises CannotRun if there is none."""
+    wanted = _numbers(version)
+
+    def distance(path: Path) -> tuple[int, ...]:
+        return tuple(abs(a - b) for a, b in zip(_numbers(path.stem), wanted, strict=True))
+
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise CannotRun(f"{folder}: no record there: `skdiff drift --record` writes one")
+    return min(paths, key=distance)
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """Which mainline release it is, counted with twenty of each major number (as since 3.0), and the patch level."""
+    numbers = [int(word) for word in re.findall(r"\d+", version.partition("-")[0])[:3]]
+    major, minor, patch = (*numbers, 0, 0, 0)[:3]
+    return 20 * major + minor, patch
 
 
 def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
@@ -46,7 +85,8 @@ def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
     closure = extract(tree.path, manifest, lenient=True)
     replaced = tuple(lines_of((d, True) for d in closure.replaced))
     own = tuple(lines_of(closure.definitions(stand_ins=False)))
-    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing)
+    unset, off = (tuple(sorted({u.name for u in getattr(closure, what, ())})) for what in ("unset", "options_off"))
+    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, unset, off)
 
 
 def write(record: Record, path: Path) -> None:
@@ -55,6 +95,7 @@ def write(record: Record, path: Path) -> None:
         raise CannotRun(f"not recorded, for it is not whole: {record.missing[0]} ({len(record.missing)} in all)")
     rules = [name for name in epochs.NAMES if getattr(record.rules, name)]
     text = f"{_HEAD}version = {json.dumps(record.version)}\nrules = {json.dumps(rules)}\n"
+    text += f"unset = {json.dumps(record.unset)}\noptions_off = {json.dumps(record.options_off)}\n"
     for name in ("definitions", "replaced"):
         rows = sorted((d.name, d.kind, d.file, d.sha256) for d in getattr(record, name))
         text += f"\n{name} = [\n" + "".join(f"  {json.dumps(row)},\n" for row in rows) + "]\n"
@@ -69,7 +110,9 @@ def load(path: Path) -> Record:
     try:
         data = tomllib.loads(path.read_text())
         rules = Rules(**{name: name in data["rules"] for name in epochs.NAMES})
-        return Record(str(data["version"]), rules, _lines(data["definitions"]), _lines(data["replaced"]))
+        unset, off = (tuple(map(str, data.get(what, ()))) for what in ("unset", "options_off"))
+        lines = (_lines(data["definitions"]), _lines(data["replaced"]))
+        return Record(str(data["version"]), rules, *lines, unset=unset, options_off=off)
     except FileNotFoundError as error:
         raise CannotRun(f"{path}: no record there: `skdiff drift --record` writes one") from error
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -8,6 +8,7 @@ import pytest
 from harness import drift as drifting
 from harness.cli import main
 from harness.epochs import Rules
+from harness.errors import CannotRun
 from harness.kernel import source
 from tests.kernel.test_source import NEWER, serving
 from tests.patched import Edit, edited_tree
@@ -43,7 +44,7 @@ def test_a_kernel_is_as_its_record_says(kernel_tree, recorded, tmp_path, capsys)
 
 
 def test_the_record_that_is_kept_here(kernel_tree, recorded):
-    kept, now = drifting.load(drifting.RECORD), drifting.load(recorded)
+    kept, now = drifting.load(drifting.nearest(kernel_tree.version)), drifting.load(recorded)
     assert kept.rules == now.rules == Rules()
     assert {d.name for d in kept.definitions} >= {"__inet_lookup_skb", "compute_score", "inet_match"}
     assert {d.name for d in kept.replaced} >= {"reqsk_free", "kfree_skb"}
@@ -51,6 +52,22 @@ def test_the_record_that_is_kept_here(kernel_tree, recorded):
     for line in (*kept.definitions, *kept.replaced):  # names and hashes, no text
         assert re.fullmatch(r"\w+", line.name)
         assert re.fullmatch(r"[0-9a-f]{64}", line.sha256)
+
+
+def test_the_record_of_the_nearest_version(tmp_path):
+    for version in ("6.1.192", "6.12.8", "6.12.117", "7.2.13"):
+        (tmp_path / f"{version}.toml").touch()
+    for version, name in {
+        "5.10": "6.1.192",
+        "6.6": "6.1.192",
+        "6.12": "6.12.8",
+        "6.12.99-rc1+": "6.12.117",
+        "6.15.2": "6.12.8",
+        "8.0-rc3": "7.2.13",
+    }.items():
+        assert drifting.nearest(version, tmp_path).stem == name
+    with pytest.raises(CannotRun, match="no record there"):
+        drifting.nearest("6.12", tmp_path / "none")
 
 
 def test_changed_new_and_gone_definitions(kernel_tree, recorded, tmp_path, capsys):

@@ -226,19 +226,20 @@ def _diff_of_files(arguments: argparse.Namespace, sides: Callable[[str], tuple[B
 
 
 def drift(arguments: argparse.Namespace) -> int:
-    """Hold the text of a kernel's lookup against the record of another: new, gone and changed definitions, rules, and
-    names that nothing here has an answer to. Nothing is built.
+    """Hold the text of a kernel's lookup against the record of another, the nearest one by default: new, gone and
+    changed definitions, rules, and names that nothing here has an answer to. Nothing is built.
     """
-    before = None if arguments.record else drifting.load(arguments.against)
+    before = drifting.load(arguments.against) if arguments.against and not arguments.record else None
     tree, now = drifting.record_of(arguments.kernel, say)
+    if before is None and not arguments.record:
+        before = drifting.load(drifting.nearest(tree.version))
     console.print(f"Linux {tree.version} ({tree.origin}), {epochs.told(now.rules)}", markup=False, soft_wrap=True)
     for line in epochs.doubts(now.rules, tree.version):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     if before is None:
-        drifting.write(now, arguments.against)
-        console.print(
-            f"{len(now.definitions)} definitions recorded in {arguments.against}", markup=False, soft_wrap=True
-        )
+        path = arguments.against or drifting.RECORDS / f"{tree.version}.toml"
+        drifting.write(now, path)
+        console.print(f"{len(now.definitions)} definitions recorded in {path}", markup=False, soft_wrap=True)
         return AGREED
     found = drifting.drift(before, now)
     found.show(console, before.version)

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import CannotRun
-from harness.kernel.build import Build
+from harness.kernel.build import Build, is_clang
 from harness.known import CORPUS
 
 UNREACHED = CORPUS / "unreached.toml"
@@ -62,7 +62,7 @@ def counts(build: Build, *what: str) -> dict[str, Any]:
 
     Raises CannotRun if gcov is not there or does not understand the compiler's notes.
     """
-    gcov = ["gcov"] if "gcc" in build.compiler else ["llvm-cov", "gcov"]
+    gcov = ["llvm-cov", "gcov"] if is_clang(build.compiler) else ["gcov"]
     if shutil.which(gcov[0]) is None:
         raise CannotRun(f"no {gcov[0]}: install it with {build.compiler} to count lines")
     with tempfile.TemporaryDirectory(prefix="skdiff-") as name:

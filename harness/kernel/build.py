@@ -9,12 +9,12 @@ import importlib.util
 import io
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ from harness import epochs
 from harness.config import Config
 from harness.epochs import Rules
 from harness.errors import CannotRun
+from harness.kernel.build_folder import filled, is_whole
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
 from harness.kernel.index import Definition
 from harness.kernel.root_call import root_call
@@ -173,16 +174,13 @@ def build(
     options = "".join(f"-{word.lower()}" for word in str(config).split())
     folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
     report = folder / "closure.json"
-    if report.exists():
+    if is_whole(folder):
         return _read(report, folder, tree, config)
     if say is not None:
         how = ", ".join(word for word in (variant, str(config), cc) if word)
         say(f"extracting and building the lookup of Linux {tree.version} ({how})")
     closure = extract(tree.path, manifest, traced=variant == "traced")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
-        work = Path(name) / "build"
-        work.mkdir()
+    with filled(folder) as work:
         (work / "closure.c").write_text(unit(closure, config, extra=extra))
         compile_unit(work, cc, extra, link)
         info = {
@@ -194,12 +192,7 @@ def build(
             "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
             "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
         }
-        (work / "closure.json").write_text(json.dumps(info, indent=1))
-        try:
-            work.rename(folder)
-        except OSError:  # somebody else was faster
-            if not report.exists():
-                raise
+        (work / report.name).write_text(json.dumps(info, indent=1))
     return _read(report, folder, tree, config)
 
 
@@ -305,24 +298,17 @@ def _glue(cc: str) -> Path:
     the guard, and the counters behind gcc's hooks.
     """
     folder = BUILD / f"glue-{_digest((), cc, cdef(), cffi.__version__)[:16]}"
-    if folder.exists():
+    if is_whole(folder):
         return folder
     ffi = cffi.FFI()
     ffi.cdef(cdef())
     ffi.set_source(MODULE, '#include "record.h"')
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix=".new-") as name:
-        work = Path(name) / "glue"
-        work.mkdir()
+    with filled(folder) as work:
         with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
             ffi.emit_c_code(str(work / "wrapper.c"))
         common = (*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
         for source in ("wrapper.c", str(CSRC / "guard.c"), str(CSRC / "trace.c")):
             _run([*common, "-c", source, "-o", f"{Path(source).stem}.o"], work)
-        try:
-            work.rename(folder)
-        except OSError:  # somebody else was faster
-            if not folder.exists():
-                raise
     return folder
 
 
@@ -343,10 +329,20 @@ def preload(variant: str) -> dict[str, str]:
     """The environment that a process needs to load a build of this variant: AddressSanitizer wants to come first."""
     if variant != "asan":
         return {}
-    cc = compiler()
-    name = "libasan.so" if "gcc" in cc else "libclang_rt.asan-x86_64.so"
-    found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
     return {
-        "LD_PRELOAD": found.stdout.strip(),
+        "LD_PRELOAD": str(_asan_runtime(compiler())),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
     }
+
+
+def _asan_runtime(cc: str) -> Path:
+    """AddressSanitizer's shared runtime of a compiler, which says itself where it is. Raises CannotRun."""
+    machine = platform.machine()
+    names = (f"libclang_rt.asan-{machine}.so", "libclang_rt.asan.so") if is_clang(cc) else ("libasan.so",)
+    for name in names:
+        found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        path = Path(found.stdout.strip())
+        if path.is_absolute() and path.exists():
+            return path
+    package = "libclang-rt-N-dev of its version N" if is_clang(cc) else "libasan of its version"
+    raise CannotRun(f"{cc} has no {names[0]} for {machine}, which SAN=asan needs: install it (Debian: {package})")

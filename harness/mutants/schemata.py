@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from harness.config import Config
 from harness.epochs import Rules, held
 from harness.errors import CannotRun
 from harness.kernel import build as builds
+from harness.kernel.build_folder import filled, is_whole
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
 from harness.kernel.index import Definition
 from harness.kernel.source import Tree
@@ -53,20 +53,11 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     key = builds.key_of(tree, manifest, cc, ("mutants", ours), Config())
     folder = builds.BUILD / f"{tree.version}-mutants-{key[:16]}"
     report = folder / "mutants.json"
-    if not report.exists():
+    if not is_whole(folder):
         if say is not None:
             say(f"mutating the lookup of Linux {tree.version} ({cc})")
-        builds.BUILD.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=builds.BUILD, prefix=".new-") as name:
-            work = Path(name) / "build"
-            work.mkdir()
-            info = _made(extract(tree.path, manifest), work, cc)
-            (work / report.name).write_text(json.dumps(info))
-            try:
-                work.rename(folder)
-            except OSError:  # somebody else was faster
-                if not report.exists():
-                    raise
+        with filled(folder) as work:
+            (work / report.name).write_text(json.dumps(_made(extract(tree.path, manifest), work, cc)))
     try:
         read = json.loads(report.read_text())
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}

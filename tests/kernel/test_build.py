@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import re
 import shutil
 import sysconfig
@@ -158,13 +159,22 @@ def test_without_pythons_headers_there_is_no_build(
     assert list(folder.iterdir()) == []
 
 
-def test_only_asan_wants_to_be_loaded_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cc = tmp_path / "my-gcc"
-    cc.write_text("#!/bin/sh\necho /lib/${1#-print-file-name=}\n")
+@pytest.mark.parametrize(
+    ("version", "runtime"),
+    [("cc (Debian) 12", "libasan.so"), ("Debian clang version 19", f"libclang_rt.asan-{platform.machine()}.so")],
+)
+def test_only_asan_wants_to_be_loaded_first(
+    version: str, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cc = tmp_path / "my-cc"  # whatever its name is, it says what it is
+    cc.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo '{version}' || echo {tmp_path}/${{1#-print-file-name=}}\n")
     cc.chmod(0o755)
     monkeypatch.setenv("CC", str(cc))
     assert [preload(variant) for variant in VARIANTS if variant != "asan"] == [{}] * (len(VARIANTS) - 1)
-    assert preload("asan")["LD_PRELOAD"] == "/lib/libasan.so"
+    with pytest.raises(CannotRun, match=f"has no {runtime}"):
+        preload("asan")
+    (tmp_path / runtime).touch()
+    assert preload("asan")["LD_PRELOAD"] == str(tmp_path / runtime)
 
 
 # --- once ---
@@ -286,29 +296,45 @@ def test_a_compiler_that_fails_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("file", "damage"),
     [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: "[]",
-        lambda text: text.replace('"closure"', '"other"'),
-        lambda text: text.replace('"sha256"', '"sha1"'),
-        lambda text: text.replace('"kernel": [', '"kernel": [3, '),
+        ("closure.json", lambda body: b""),
+        ("closure.json", lambda body: body.replace(b'"closure"', b'"other"')),
+        ("hashes.json", lambda body: body[: len(body) // 2]),
+        ("hashes.json", lambda body: b"{}"),
+        (f"{building.MODULE}.so", lambda body: body + b"more"),
+        (f"{building.MODULE}.so", None),
     ],
 )
-def test_a_broken_report_is_told_and_what_to_do_about_it(
-    kernel_tree: Tree, fake: Callable[..., Path], damage: Callable[[str], str], calls: Callable[[], int]
+def test_a_damaged_build_is_built_again(
+    kernel_tree: Tree,
+    fake: Callable[..., Path],
+    file: str,
+    damage: Callable[[bytes], bytes] | None,
+    calls: Callable[[], int],
 ) -> None:
     made = build(kernel_tree)
-    path = made.folder / "closure.json"
-    path.write_text(damage(path.read_text()))
-    said = refused(kernel_tree)
-    assert said.startswith(f"{path} is broken (")
-    assert said.endswith(f": remove {made.folder} and try again")
-    shutil.rmtree(made.folder)
+    path = made.folder / file
+    whole = path.read_bytes()
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(whole))
     calls()
     assert build(kernel_tree) == made
     assert calls() > 0
+    assert path.read_bytes() == whole
+    assert build(kernel_tree) == made
+    assert left_in(made.folder.parent) == [made.folder.name]
+
+
+def test_a_damaged_glue_is_built_again(kernel_tree: Tree, fake: Callable[..., Path]) -> None:
+    made = build(kernel_tree)
+    [glue] = made.folder.parent.glob("glue-*")
+    (glue / "guard.o").write_bytes(b"damaged")
+    shutil.rmtree(made.folder)
+    assert build(kernel_tree) == made
+    assert (glue / "guard.o").read_bytes() != b"damaged"
 
 
 def test_a_module_that_cannot_be_loaded_is_told(kernel_tree: Tree, fake: Callable[..., Path]) -> None:

@@ -21,19 +21,20 @@ from harness.known import CORPUS
 from harness.run import write_whole
 from harness.texts import Change, changes, show_changes
 
-RECORDS = CORPUS / "closures"  # a file for each kernel whose lookup was run for real, VERSION.toml
+RECORDS = CORPUS / "closures"  # a file for each kernel whose lookup was run for real, VERSION.closure
+SUFFIX = ".closure"  # TOML, but no case
 _HEAD = """\
 # What the lookup of one kernel is made of, by which skdiff sees what another changed. Written by
 # `skdiff drift --record`. No kernel text: the name, kind and file of each definition, and the SHA-256 of its text.
-# `unset` are fields, sysctls and keys that it reads and nothing here sets, `options_off` options that are taken as off.
+# `unset` are fields, sysctls and keys that it reads and nothing here sets, `options` those that it asks for.
 """
 
 
 @dataclass(frozen=True)
 class Record:
     """A closure without its text: the kernel's own definitions (they have no line numbers), those that stand-ins take
-    the place of, and the rules of its text; names that it reads and nothing here sets, and options that are taken as
-    off. `missing` says what could not be found, a line each.
+    the place of, and the rules of its text; names that it reads and nothing here sets, and options that it asks for
+    (without CONFIG_). `missing` says what could not be found, a line each.
     """
 
     version: str
@@ -42,7 +43,7 @@ class Record:
     replaced: tuple[Line, ...]
     missing: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
-    options_off: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def knows(self, line: Line) -> bool:
         """Whether a definition of this text is one of its own, in whatever file."""
@@ -55,7 +56,7 @@ class Record:
 
 def records(folder: Path = RECORDS) -> list[Record]:
     """The records that are kept here. Raises CannotRun for one that cannot be read."""
-    return [load(path) for path in sorted(folder.glob("*.toml"))]
+    return [load(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def nearest(version: str, folder: Path = RECORDS) -> Path:
@@ -65,7 +66,7 @@ def nearest(version: str, folder: Path = RECORDS) -> Path:
     def distance(path: Path) -> tuple[int, ...]:
         return tuple(abs(a - b) for a, b in zip(_numbers(path.stem), wanted, strict=True))
 
-    paths = sorted(folder.glob("*.toml"))
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise CannotRun(f"{folder}: no record there: `skdiff drift --record` writes one")
     return min(paths, key=distance)
@@ -85,8 +86,8 @@ def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
     closure = extract(tree.path, manifest, lenient=True)
     replaced = tuple(lines_of((d, True) for d in closure.replaced))
     own = tuple(lines_of(closure.definitions(stand_ins=False)))
-    unset, off = (tuple(sorted({u.name for u in getattr(closure, what, ())})) for what in ("unset", "options_off"))
-    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, unset, off)
+    unset = tuple(sorted({u.name for u in getattr(closure, "unset", ())}))
+    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, unset, closure.options)
 
 
 def write(record: Record, path: Path) -> None:
@@ -95,7 +96,7 @@ def write(record: Record, path: Path) -> None:
         raise CannotRun(f"not recorded, for it is not whole: {record.missing[0]} ({len(record.missing)} in all)")
     rules = [name for name in epochs.NAMES if getattr(record.rules, name)]
     text = f"{_HEAD}version = {json.dumps(record.version)}\nrules = {json.dumps(rules)}\n"
-    text += f"unset = {json.dumps(record.unset)}\noptions_off = {json.dumps(record.options_off)}\n"
+    text += f"unset = {json.dumps(record.unset)}\noptions = {json.dumps(record.options)}\n"
     for name in ("definitions", "replaced"):
         rows = sorted((d.name, d.kind, d.file, d.sha256) for d in getattr(record, name))
         text += f"\n{name} = [\n" + "".join(f"  {json.dumps(row)},\n" for row in rows) + "]\n"
@@ -110,9 +111,9 @@ def load(path: Path) -> Record:
     try:
         data = tomllib.loads(path.read_text())
         rules = Rules(**{name: name in data["rules"] for name in epochs.NAMES})
-        unset, off = (tuple(map(str, data.get(what, ()))) for what in ("unset", "options_off"))
+        unset, options = (tuple(map(str, data.get(what, ()))) for what in ("unset", "options"))
         lines = (_lines(data["definitions"]), _lines(data["replaced"]))
-        return Record(str(data["version"]), rules, *lines, unset=unset, options_off=off)
+        return Record(str(data["version"]), rules, *lines, unset=unset, options=options)
     except FileNotFoundError as error:
         raise CannotRun(f"{path}: no record there: `skdiff drift --record` writes one") from error
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -56,7 +56,7 @@ def test_the_record_that_is_kept_here(kernel_tree, recorded):
 
 def test_the_record_of_the_nearest_version(tmp_path):
     for version in ("6.1.192", "6.12.8", "6.12.117", "7.2.13"):
-        (tmp_path / f"{version}.toml").touch()
+        (tmp_path / f"{version}.closure").touch()
     for version, name in {
         "5.10": "6.1.192",
         "6.6": "6.1.192",

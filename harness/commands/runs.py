@@ -237,7 +237,7 @@ def drift(arguments: argparse.Namespace) -> int:
     for line in epochs.doubts(now.rules, tree.version):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     if before is None:
-        path = arguments.against or drifting.RECORDS / f"{tree.version}.toml"
+        path = arguments.against or drifting.RECORDS / f"{tree.version}{drifting.SUFFIX}"
         drifting.write(now, path)
         console.print(f"{len(now.definitions)} definitions recorded in {path}", markup=False, soft_wrap=True)
         return AGREED

@@ -30,6 +30,7 @@ from harness.errors import CannotRun
 from harness.kernel.build_folder import filled, is_whole
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
 from harness.kernel.index import Definition
+from harness.kernel.lookup_inputs import Unset
 from harness.kernel.root_call import root_call
 from harness.kernel.source import Tree
 from harness.record import cdef
@@ -81,7 +82,7 @@ class Line:
 class Build:
     """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
     `rules` are those that it is held to, `text_rules` those that its text has; `config` is what it was built with,
-    `options` are those that the text asks for (names in the kernel).
+    `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets.
     """
 
     folder: Path
@@ -95,6 +96,7 @@ class Build:
     config: Config
     text_rules: Rules
     options: tuple[str, ...] = ()
+    unset: tuple[Unset, ...] = ()
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -189,6 +191,7 @@ def build(
             "variant": variant,
             "rules": asdict(closure.rules),
             "options": closure.options,
+            "unset": [asdict(one) for one in closure.unset],
             "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
             "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
         }
@@ -211,6 +214,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             config,
             Rules(**info["rules"]),
             tuple(info["options"]),
+            tuple(Unset(**one) for one in info["unset"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error

@@ -8,7 +8,7 @@ that `closure.toml` wants whole.
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from harness.kernel.index import (
     parse,
 )
 from harness.kernel.index import _references as references_of
+from harness.kernel.lookup_inputs import Unset, static_objects, unset_fields
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 STAND_IN_PREFIX = "csrc/"
@@ -33,7 +34,9 @@ STAND_IN_PREFIX = "csrc/"
 
 @dataclass(frozen=True)
 class Manifest:
-    """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole."""
+    """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole; `inputs` are fields
+    and objects that are set though the driver does not name them.
+    """
 
     roots: tuple[str, ...]
     files: tuple[str, ...]
@@ -42,6 +45,7 @@ class Manifest:
     given: frozenset[str]
     stand_ins: tuple[Path, ...]
     driver: Path
+    inputs: frozenset[str] = frozenset()
 
     @staticmethod
     def load(csrc: Path = CSRC) -> "Manifest":
@@ -59,6 +63,7 @@ class Manifest:
                 | declared((csrc / "prelude.h").read_bytes()),
                 stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
                 driver=csrc / "reference.c",
+                inputs=frozenset(data.get("inputs", ())),
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error
@@ -70,7 +75,8 @@ class Manifest:
 class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
     `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text;
-    `replaced` are the kernel's definitions that the stand-ins in it take the place of. `missing` says what a lenient
+    `replaced` are the kernel's definitions that the stand-ins in it take the place of; `unset` is what it reads and
+    nothing sets, fields and static keys. `missing` says what a lenient
     extraction did not find, a line each.
     """
 
@@ -82,6 +88,7 @@ class Closure:
     walk: "_Walk"
     replaced: tuple[Definition, ...]
     missing: tuple[str, ...]
+    unset: tuple[Unset, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -205,13 +212,36 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
             f"{definition.file}:{line}: {definition.name} uses {name}, which no file of closure.toml defines and no"
             f" stand-in supplies{more if len(walk.unresolved) > 1 else ''}"
         )
+    unset = _unset(walk.order, lookup, driver, manifest.inputs)
+    for one in unset:
+        if one.kind == "object":
+            text = (
+                f"{one.file}:{one.line}: {one.name} keeps its value from lookup to lookup, and nothing sets it: set it"
+                " in fill() of csrc/reference.c, or say in [inputs] of csrc/closure.toml why that is not needed, a line"
+                f' "{one.name}" = "the reason"'
+            )
+            if not lenient:
+                raise CannotRun(text)
+            missing.append(text)
     text = "".join(_emit(walk, {}))
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
         text = "".join(_emit(walk, _probes(manifest)))
     ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
     replaced = tuple(d for d in kernel if not ours.isdisjoint(d.names))
-    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk, replaced, tuple(missing))
+    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk, replaced, tuple(missing), unset)
+
+
+def _unset(
+    order: Sequence[Definition], lookup: int, driver: Iterable[Reference], known: frozenset[str]
+) -> tuple[Unset, ...]:
+    """What of a closure's kernel text has no value of its own in each case."""
+    ours = [*driver, *(r for d in order if d.file.startswith(STAND_IN_PREFIX) for r in d.references)]
+    theirs = [d for d in order if not d.file.startswith(STAND_IN_PREFIX)]
+    mentioned = {reference.name for reference in ours}
+    objects = [one for one in static_objects(theirs) if one.name not in mentioned]
+    reached = [d for d in order[:lookup] if not d.file.startswith(STAND_IN_PREFIX)]
+    return tuple(one for one in (*objects, *unset_fields(reached, order, ours)) if one.name not in known)
 
 
 def _probes(manifest: Manifest) -> dict[str, str]:

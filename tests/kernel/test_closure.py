@@ -115,7 +115,7 @@ def test_definitions_stand_before_their_users_wherever_they_are(small) -> None:
                 struct inner { count_t value; };
                 typedef int count_t;
                 enum { ONE = 1, LAST = ONE + 1 };
-                static int bias = LAST;
+                static const int bias = LAST;
             """,
         },
         driver="int run(void) { struct outer o = { 10, { 20 } }; return root(&o); }",
@@ -364,7 +364,7 @@ def test_a_macro_that_names_a_member_of_a_variable_takes_the_variable(small) -> 
     found = small("""
         #define setting config.value
         struct options { int value; int unused; };
-        static struct options config = { .value = 7 };
+        static const struct options config = { .value = 7 };
         int root(void) { return setting; }
     """)
     assert found.library().root() == 7

@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
         "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
     )
     sub = command(diff, "compare two kernels, or two configurations, with each other", one_kernel=False)
-    sub.epilog = "exit codes: 0 no difference, 1 they differ, 2 could not run"
+    sub.epilog = "exit codes: 0 no difference, 1 they differ, 2 could not run, or not all of the new text ran"
     kernels = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
     sub.add_argument("a", metavar="A", help=kernels)
     sub.add_argument("b", metavar="B", help="the same for the other side")

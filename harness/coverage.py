@@ -13,10 +13,11 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from rich.table import Table
 from harness.errors import CannotRun
 from harness.kernel.build import Build, is_clang
 from harness.known import CORPUS
+from harness.scenario import Scenario
 
 UNREACHED = CORPUS / "unreached.toml"
 _KEYS = {"function", "ids", "why"}
@@ -58,7 +60,8 @@ class Spot:
 
 
 def counts(build: Build, *what: str) -> dict[str, Any]:
-    """What gcov says, as its JSON does, after a run of case files or folders, or of "random" and a number.
+    """What gcov says, as its JSON does, after a run of case files or folders; of "random" and a number of cases; or of
+    "both", the corpus and a number of cases of a seed, which is the third word.
 
     Raises CannotRun if gcov is not there or does not understand the compiler's notes.
     """
@@ -231,14 +234,21 @@ def write_html(build: Build, told: Mapping[str, Any], folder: Path) -> Path:
 def main() -> None:
     """The process that is counted: the cases, and a normal exit that writes the counts."""
     from harness.keeping import drawn
+    from harness.mutants.hunt import candidates
     from harness.reference import Reference
     from harness.replaying import files
     from harness.text import load
 
     folder, first, *rest = sys.argv[1:]
     reference = Reference.of(Path(folder))
-    paths = files([Path(first), *map(Path, rest)]) if first != "random" else ()
-    cases = drawn(int(rest[0]), 0) if first == "random" else (load(path).scenario for path in paths)
+    cases: Iterable[Scenario]
+    if first == "random":
+        cases = drawn(int(rest[0]), 0)
+    elif first == "both":
+        corpus = [load(path).scenario for path in files([])]
+        cases = chain(corpus, islice(candidates(corpus, int(rest[1])), int(rest[0])))
+    else:
+        cases = (load(path).scenario for path in files([Path(first), *map(Path, rest)]))
     for scenario in cases:
         reference.run(scenario)
 

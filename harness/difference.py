@@ -21,6 +21,7 @@ from harness.steps import Step, parting
 from harness.text import Case
 from harness.texts import Change
 from harness.triage import WIDTH, Told, sort_out
+from harness.unseen import SHOWN, Unseen
 from harness.versus import SIDES, Referee, Verdict, origin_of
 
 
@@ -233,8 +234,16 @@ def summary(
     }
 
 
-def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], referee: Referee) -> None:
-    """Print the end of a run: each group with its findings, what no outcome tells of, and what that is worth."""
+def show(
+    console: Console,
+    result: Mapping[str, Any],
+    groups: Sequence[Group],
+    referee: Referee,
+    left: Unseen | None = None,
+) -> None:
+    """Print the end of a run: each group with its findings, what no outcome tells of, what was left unseen, and what
+    that is worth.
+    """
 
     def line(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
@@ -261,8 +270,19 @@ def show(console: Console, result: Mapping[str, Any], groups: Sequence[Group], r
             line(f"note on {side}: {note}")
     if result["differ"]:
         return
-    line("no difference" + (": the changed text has no effect on lookups" if result["text"] else ""))
-    for of, what in (("changed", "the changed functions"), ("all", "all functions")):
-        score = result.get("mutants", {}).get(of, {"mutants": 0})
-        if score["mutants"]:
-            line(f"{score['seen']:,} of {score['mutants']:,} mutants of {what} are told apart by the corpus")
+    scores = result.get("mutants", {})
+    of_these, of_all = (scores.get(of, {"mutants": 0, "seen": 0, "survivors": ()}) for of in ("changed", "all"))
+    alive = [text for text in of_these["survivors"] if text.startswith(SIDES[1])]
+    for text in alive[:SHOWN]:
+        line(f"a mutant that the corpus does not tell apart, in {text}")
+    if len(alive) > SHOWN:
+        line(f"and {len(alive) - SHOWN} more")
+    for text in left.told() if left is not None else ():
+        line(text)
+    both = (
+        f"{of_these['seen']:,} of {of_these['mutants']:,} mutants of the changed functions of both sides are told apart"
+    )
+    worth = (both,) if of_these["mutants"] else ()
+    line((left if left is not None else Unseen()).verdict(f"no difference in {result['cases']:,} cases", *worth))
+    if of_all["mutants"]:
+        line(f"{of_all['seen']:,} of {of_all['mutants']:,} mutants of all functions are told apart by the corpus")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.run import CLASSES
+from harness.unseen import Unseen
 
 QUIET_EVERY = 15.0
 SAMPLES = 120  # of a run, at most
@@ -48,6 +49,7 @@ class Live:
         self._console = console
         self._seconds, self._cases = seconds, cases
         self._told = time.monotonic()
+        self._found = 0
         self.series = Series()
         self._progress: Progress | None = None
         if console.is_terminal:
@@ -66,6 +68,8 @@ class Live:
     ) -> None:
         if self._progress is not None:
             self._view.stop()
+        if self._found > 1:
+            self._console.print(f"found {self._found} kinds of differences, before they are sorted by cause")
 
     def message(self, message: Mapping[str, Any]) -> None:
         """Show one message of a run."""
@@ -73,7 +77,9 @@ class Live:
             say = f"found {message['signature']}, which cannot be written ({message['why']}); this is its case:"
             self._console.print(f"{say}\n{message['case']}", markup=False, soft_wrap=True)
         elif message["kind"] == "finding":
-            self._console.print(f"found {message['signature']}: {message['file']}", markup=False, soft_wrap=True)
+            self._found += 1
+            if self._found == 1:
+                self._console.print(f"found {message['signature']}: {message['file']}", markup=False, soft_wrap=True)
         elif message["kind"] == "progress":
             self.series.add(message)
             if self._progress is not None:
@@ -95,8 +101,8 @@ class Live:
             return ""
         return f"{timedelta(seconds=max(0, round(left)))} left"
 
-    def summary(self, console: Console, summary: Mapping[str, Any]) -> None:
-        """The end of a run: shares of the classes, and what was found."""
+    def summary(self, console: Console, summary: Mapping[str, Any], left: Unseen | None = None) -> None:
+        """The end of a run: shares of the classes, what was found, and what was left unseen."""
         table = Table(box=None, pad_edge=False)
         table.add_column("class of case")
         table.add_column("cases", justify="right")
@@ -139,7 +145,12 @@ class Live:
         if not summary["cases"]:
             console.print("no case was run")
         elif not summary["mismatches"] and not summary["unwritten"]:
-            console.print("no new difference" if summary["known"] else "no difference")
+            for text in left.told() if left is not None else ():
+                console.print(text, markup=False, soft_wrap=True)
+            agreed = "no new difference" if summary["known"] else "no difference"
+            if left is not None:
+                agreed = left.verdict(f"{agreed} in {summary['cases']:,} cases")
+            console.print(agreed, markup=False, soft_wrap=True)
         for mismatch in summary["mismatches"]:
             console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import difference as differing
 from harness import drift as drifting
-from harness import ends, epochs, inputs, known, merging, replaying, summaries, texts
+from harness import ends, epochs, inputs, known, merging, replaying, summaries, texts, unseen
 from harness import nightly as nights
 from harness import page as paging
 from harness import reduce as reducer
@@ -122,11 +122,13 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "unwritten": total["unwritten"],
             "gave_up": total["gave_up"],
         }
-        for finding in new[:REPORTS]:
-            with contextlib.suppress(OSError):  # the summary says where the file should be
-                console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
-        live.summary(console, summary)
-        return _ended(bool(new or total["unwritten"]), total, arguments, summary)
+        left: unseen.Unseen | None = None
+        if total["cases"] and not (new or total["unwritten"] or total["gave_up"]):
+            left = unseen.of_tree(reference, lambda: made(arguments.kernel, "coverage"), seed, say)
+            summary["unseen"] = left.data() if left is not None else None
+        _show_reports(new)
+        live.summary(console, summary, left)
+        return _ended(bool(new or total["unwritten"]), total, arguments, summary, bool(left))
 
 
 def diff(arguments: argparse.Namespace) -> int:
@@ -168,10 +170,13 @@ def diff(arguments: argparse.Namespace) -> int:
             reducer.reduce_findings(total["mismatches"], sides, again, say)
             groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
         result = differing.summary(builds, changed, total, seed, groups)
-    if not result["differ"] and not total["gave_up"]:
-        result |= _backing(builds[0], changed)
-    differing.show(console, result, groups, Referee(*builds))
-    return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result)
+    left: unseen.Unseen | None = None
+    if not result["differ"] and not total["unwritten"] and not total["gave_up"]:
+        left = unseen.between(builds, changed, lambda: sides("coverage"), seed, say)
+        result |= {"unseen": left.data() if left is not None else None, **_backing(builds, changed)}
+    _show_reports([group.findings[0] for group in groups if not group.alike])
+    differing.show(console, result, groups, Referee(*builds), left)
+    return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result, bool(left))
 
 
 @contextlib.contextmanager
@@ -186,8 +191,19 @@ def _ran(job: Job, closure: str, jobs: int = 1) -> Iterator[tuple[Live, dict[str
         yield live, total
 
 
-def _ended(differ: bool, total: dict[str, Any], arguments: argparse.Namespace, summary: dict[str, Any]) -> int:
-    """Write a run's summary, and return its exit code: what was found counts for more than what could not be done."""
+def _show_reports(findings: Sequence[dict[str, Any]]) -> None:
+    """Print the reports of the first few findings."""
+    for finding in findings[:REPORTS]:
+        with contextlib.suppress(OSError):  # the summary says where the file should be
+            console.print(report_of(Path(finding["file"])).read_text(), markup=False, soft_wrap=True)
+
+
+def _ended(
+    differ: bool, total: dict[str, Any], arguments: argparse.Namespace, summary: dict[str, Any], left: bool = False
+) -> int:
+    """Write a run's summary, and return its exit code: what was found counts for more than what could not be done, or
+    what was `left` unseen.
+    """
     try:
         write_json(arguments.json, summary)
     except CannotRun as error:
@@ -196,14 +212,17 @@ def _ended(differ: bool, total: dict[str, Any], arguments: argparse.Namespace, s
         say(f"skdiff: {error}")
     if differ:
         return MISMATCH
-    return COULD_NOT_RUN if total["gave_up"] or not total["cases"] else AGREED
+    return COULD_NOT_RUN if left or total["gave_up"] or not total["cases"] else AGREED
 
 
-def _backing(first: Build, changed: Sequence[texts.Change]) -> dict[str, Any]:
-    """How many mutants of the changed functions, and of all, the corpus tells apart: what "no difference" is worth."""
-    functions = {change.name for change in changed if change.before}
+def _backing(builds: Sequence[Build], changed: Sequence[texts.Change]) -> dict[str, Any]:
+    """How many mutants of the functions that changed, in both kernels, and of all in the first one, the corpus tells
+    apart: what "no difference" is worth.
+    """
     try:
-        of_these, of_all = scores(first, functions, say)
+        of_these, of_all = scores(builds[0], {change.name for change in changed if change.before}, say)
+        if after := {change.name for change in changed if change.after}:
+            of_these += scores(builds[1], after, say, SIDES[1], all_too=False)[0]
     except CannotRun as error:
         say(f"no mutants: {error}")
         return {}

@@ -14,23 +14,36 @@ from harness.text import load
 
 @dataclass(frozen=True)
 class Score:
-    """Of `mutants` that are not judged equivalent, the corpus tells `seen` apart."""
+    """Of `mutants` that are not judged equivalent, the corpus tells `seen` apart; `survivors` are the others, a line
+    for each.
+    """
 
     seen: int
     mutants: int
+    survivors: tuple[str, ...] = ()
+
+    def __add__(self, other: "Score") -> "Score":
+        survivors = (*self.survivors, *other.survivors)
+        return Score(self.seen + other.seen, self.mutants + other.mutants, survivors)
 
 
-def scores(build: Build, functions: Collection[str], say: Callable[[str], None]) -> tuple[Score, Score]:
-    """The scores of the mutants of these functions, and of all, in the default configuration of a build's tree. Raises
-    CannotRun, also where kernel and model differ on the corpus.
+def scores(
+    build: Build, functions: Collection[str], say: Callable[[str], None], side: str = "A", all_too: bool = True
+) -> tuple[Score, Score]:
+    """The scores of the mutants of these functions, and of all if they are wanted, in the default configuration of a
+    build's tree, which is one `side` of a comparison. Raises CannotRun, also where kernel and model differ on the
+    corpus.
     """
     made = schemata(build.tree, say)
     judged = judge(made.mutants.values(), judgements())
     numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
-    say(f"the corpus against {len(numbers):,} mutants of A")
+    if not all_too:
+        numbers = [n for n in numbers if made.mutants[n].function in functions]
+    say(f"the corpus against {len(numbers):,} mutants of {side}")
     fates = Hunt(made, [load(path).scenario for path in files([])], Model(build.rules)).corpus(numbers)
 
     def score(of: Collection[int]) -> Score:
-        return Score(sum(bool(fates[n].by) for n in of), len(of))
+        alive = tuple(f"{side}: {made.mutants[n]}" for n in of if not fates[n].by)
+        return Score(len(of) - len(alive), len(of), alive)
 
     return score([n for n in numbers if made.mutants[n].function in functions]), score(numbers)

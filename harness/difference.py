@@ -268,6 +268,8 @@ def show(
     for side, kernel in result["kernels"].items():
         for note in kernel["notes"]:
             line(f"note on {side}: {note}")
+    for text in left.told() if left is not None else ():
+        line(text)
     if result["differ"]:
         return
     scores = result.get("mutants", {})
@@ -277,8 +279,6 @@ def show(
         line(f"a mutant that the corpus does not tell apart, in {text}")
     if len(alive) > SHOWN:
         line(f"and {len(alive) - SHOWN} more")
-    for text in left.told() if left is not None else ():
-        line(text)
     both = (
         f"{of_these['seen']:,} of {of_these['mutants']:,} mutants of the changed functions of both sides are told apart"
     )

@@ -86,7 +86,7 @@ def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
     closure = extract(tree.path, manifest, lenient=True)
     replaced = tuple(lines_of((d, True) for d in closure.replaced))
     own = tuple(lines_of(closure.definitions(stand_ins=False)))
-    unset = tuple(sorted({u.name for u in getattr(closure, "unset", ())}))
+    unset = tuple(sorted({u.name for u in closure.unset}))
     return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, unset, closure.options)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -161,6 +162,7 @@ class _Story:
         self.socks, self.groups = names_of(case)
         self.scored: set[int] = set()
         self.dif = 0
+        self.goes_on = False  # whether the next step looks at one more listener: a patched kernel may
 
     def tell(self, steps: Sequence[Step]) -> Iterator[str]:
         told: dict[str, Callable[..., Iterator[str]]] = {
@@ -181,7 +183,9 @@ class _Story:
             "inet_lhash2_lookup": self.lhash2,
             "__inet_lookup_skb": self.result,
         }
-        for step in steps:
+        following = [step.function for step in steps[1:]]
+        for step, after in zip_longest(steps, following):
+            self.goes_on = after in ("compute_score", "inet_bound_dev_eq")
             tell = told.get(step.function)
             if tell is not None:
                 yield from tell(*step.values)
@@ -308,9 +312,11 @@ class _Story:
     def reuseport(self, asked: int, sk: int) -> Iterator[str]:
         s = self.scenario.socks[asked] if 0 <= asked < len(self.socks) else Sock()
         if sk >= 0:
-            yield f"inet_lookup_reuseport(): the group of {self.name(asked)} answers {self.name(sk)}: that is final."
+            end = "" if self.goes_on else ": that is final"
+            yield f"inet_lookup_reuseport(): the group of {self.name(asked)} answers {self.name(sk)}{end}."
         elif sk == DROP:
-            yield f"inet_lookup_reuseport(): the group of {self.name(asked)} answers with an error: that is final too."
+            end = "" if self.goes_on else ": that is final too"
+            yield f"inet_lookup_reuseport(): the group of {self.name(asked)} answers with an error{end}."
         elif s.reuseport:
             yield f"inet_lookup_reuseport(): {self.name(asked)} has SO_REUSEPORT, but no group that has a say."
 

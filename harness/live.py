@@ -142,11 +142,11 @@ class Live:
             console.print(
                 f"{mismatch['count']:6} x {mismatch['signature']}: known, see corpus/known.toml", soft_wrap=True
             )
+        for text in left.told() if left is not None else ():
+            console.print(text, markup=False, soft_wrap=True)
         if not summary["cases"]:
             console.print("no case was run")
         elif not summary["mismatches"] and not summary["unwritten"]:
-            for text in left.told() if left is not None else ():
-                console.print(text, markup=False, soft_wrap=True)
             agreed = "no new difference" if summary["known"] else "no difference"
             if left is not None:
                 agreed = left.verdict(f"{agreed} in {summary['cases']:,} cases")

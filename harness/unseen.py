@@ -106,16 +106,19 @@ def base_of(build: Build, kept: Sequence[Record]) -> tuple[Record | None, list[L
     return best
 
 
-def of_tree(build: Build, counted: Callable[[], Build], seed: int, say: Say) -> Unseen | None:
+def of_tree(build: Build, counted: Callable[[], Build] | None, seed: int, say: Say) -> Unseen | None:
     """What was not looked at of a tree; None if its text is the recorded one of a kernel. `counted` makes the same
-    build in the variant "coverage".
+    build in the variant "coverage"; without it no lines are counted. Never raises CannotRun.
     """
-    base, unknown = base_of(build, records())
+    try:
+        base, unknown = base_of(build, records())
+    except CannotRun as error:
+        return Unseen(why=str(error))
     if not unknown:
         return None
     found = _names(build, base.unset if base else (), base.options if base else ())
     functions = [line for line in unknown if _runs(line)]
-    if not functions:
+    if not functions or counted is None:
         return found
     say(f"counting which lines of {len(functions)} new or changed functions ran")
     try:
@@ -129,22 +132,26 @@ def of_tree(build: Build, counted: Callable[[], Build], seed: int, say: Say) -> 
 def between(
     builds: Sequence[Build],
     changed: Sequence[Change],
-    counted: Callable[[], Sequence[Build]],
+    counted: Callable[[], Sequence[Build]] | None,
     seed: int,
     say: Say,
 ) -> Unseen | None:
     """What was not looked at of the text that the second kernel has and the first has not; None if there is no such
-    text, or all of the second kernel's is the recorded one of a kernel. `counted` makes both in the variant "coverage".
+    text, or all of the second kernel's is the recorded one of a kernel. `counted` makes both in the variant "coverage";
+    without it no lines are counted. Never raises CannotRun.
     """
-    _, unknown = base_of(builds[1], records())
+    try:
+        _, unknown = base_of(builds[1], records())
+    except CannotRun as error:
+        return Unseen(why=str(error))
     places = {change.after: change for change in changed if change.after}
     fresh = [line for line in unknown if f"{line.file}:{line.line}" in places]
     if not fresh:
         return None
-    before = {line.name for line in getattr(builds[0], "unset", ())}
+    before = {line.name for line in builds[0].unset}
     found = _names(builds[1], before, builds[0].options)
     functions = [line for line in fresh if _runs(line)]
-    if not functions:
+    if not functions or counted is None:
         return found
     say(f"counting which lines of {len(functions)} new or changed functions ran")
     try:
@@ -172,7 +179,7 @@ def _runs(line: Line) -> bool:
 
 def _names(build: Build, unset: Iterable[str], options: Iterable[str]) -> Unseen:
     """What a build's text reads and nothing sets, and its options taken as off, beside those that are known."""
-    read = {u.name: f"{u.file}:{u.line}" for u in getattr(build, "unset", ()) if u.name not in {*unset}}
+    read = {u.name: f"{u.file}:{u.line}" for u in build.unset if u.name not in {*unset}}
     off = {name: _where(build, f"CONFIG_{name}") for name in build.options_off if name not in {*options}}
     return Unseen(names=tuple(sorted(read.items())), options=tuple(sorted(off.items())))
 

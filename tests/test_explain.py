@@ -205,3 +205,10 @@ def test_a_broken_list_of_known_differences_is_one_clear_error(tmp_path):
     path.write_text('[[known]]\nsignature = "x"\n')
     with pytest.raises(CannotRun, match="an entry has"):
         known.load(path)
+
+
+def test_a_group_has_the_last_word_where_the_walk_ends_there_and_not_elsewhere():
+    case = Case(Scenario(socks=(LISTENER, LISTENER)))
+    answer, score = Step("inet_lookup_reuseport", (0, 1)), Step("compute_score", (1, 2))
+    assert "that is final" in story(case, [answer])[0]
+    assert "that is final" not in story(case, [answer, score])[0]

@@ -32,14 +32,14 @@ DEAD = {
             (SOCK_H, "\tunsigned char\t\tskc_net_refcnt:1;\n", "\tunsigned char skc_net_refcnt:1, skc_fast:1;\n"),
             rejecting("sk->__sk_common.skc_fast"),
         ],
-        "compute_score: return -2;",
+        "skc_fast",
     ),
     "sysctl": (
         [
             (NETNS_H, "\tu8 sysctl_tcp_early_demux;\n", "\tu8 sysctl_tcp_early_demux;\n\tu8 sysctl_tcp_fast;\n"),
             rejecting("net->ipv4.sysctl_tcp_fast"),
         ],
-        "compute_score: return -2;",
+        "sysctl_tcp_fast",
     ),
     "option": (
         [(HASHTABLES_C, MATCH, f"{MATCH}#ifdef CONFIG_INET_LOOKUP_WEIGHT\n\t\tscore = 7;\n#endif\n")],
@@ -50,7 +50,7 @@ DEAD = {
             (HASHTABLES_C, ABOVE, f"static struct static_key_false inet_fast;\n\n{ABOVE}"),
             rejecting("static_branch_unlikely(&inet_fast)"),
         ],
-        "compute_score: return -2;",
+        "inet_fast",
     ),
     "never": ([rejecting("0 && sk->sk_num")], "compute_score: return -2;"),
     "unreachable": ([rejecting("sk->sk_num != hnum")], "compute_score: return -2;"),
@@ -94,9 +94,16 @@ def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     status, summary = run(tmp_path, "diff", "6.12", tree)
     out = capsys.readouterr().out
     assert (status, summary["differ"]) == (2, False)
-    assert words in out
+    named = out[out.index("new or changed lines") if "no case ran" in out else 0 :]
+    assert words in named
+    assert "compute_score: return -2;" in named or name == "option"
     assert "no verdict: no difference in " in out
-    assert summary["unseen"]["lines"] or summary["unseen"]["options"]
+    found = {key: bool(summary["unseen"][key]) for key in ("lines", "names", "options")}
+    assert found == {
+        "lines": True,
+        "names": name in ("flag", "sysctl", "key"),
+        "options": name == "option",
+    }
 
 
 def test_an_option_of_the_new_text_can_be_taken_as_on(kernel_tree, tmp_path, capsys, monkeypatch):

@@ -122,10 +122,10 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "unwritten": total["unwritten"],
             "gave_up": total["gave_up"],
         }
-        left: unseen.Unseen | None = None
-        if total["cases"] and not (new or total["unwritten"] or total["gave_up"]):
-            left = unseen.of_tree(reference, lambda: made(arguments.kernel, "coverage"), seed, say)
-            summary["unseen"] = left.data() if left is not None else None
+        agreed = total["cases"] and not (new or total["unwritten"] or total["gave_up"])
+        counted = (lambda: made(arguments.kernel, "coverage")) if agreed else None
+        left = unseen.of_tree(reference, counted, seed, say)
+        summary["unseen"] = left.data() if left is not None else None
         _show_reports(new)
         live.summary(console, summary, left)
         return _ended(bool(new or total["unwritten"]), total, arguments, summary, bool(left))
@@ -170,10 +170,11 @@ def diff(arguments: argparse.Namespace) -> int:
             reducer.reduce_findings(total["mismatches"], sides, again, say)
             groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
         result = differing.summary(builds, changed, total, seed, groups)
-    left: unseen.Unseen | None = None
-    if not result["differ"] and not total["unwritten"] and not total["gave_up"]:
-        left = unseen.between(builds, changed, lambda: sides("coverage"), seed, say)
-        result |= {"unseen": left.data() if left is not None else None, **_backing(builds, changed)}
+        agreed = not (result["differ"] or total["unwritten"] or total["gave_up"])
+        left = unseen.between(builds, changed, (lambda: sides("coverage")) if agreed else None, seed, say)
+        result["unseen"] = left.data() if left is not None else None
+    if agreed:
+        result |= _backing(builds, changed)
     _show_reports([group.findings[0] for group in groups if not group.alike])
     differing.show(console, result, groups, Referee(*builds), left)
     return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result, bool(left))

@@ -27,6 +27,7 @@ from rich.table import Table
 from harness.errors import CannotRun
 from harness.kernel.build import Build, is_clang
 from harness.known import CORPUS
+from harness.mutants.common import LISTED, check_keys, kernels_of, series
 from harness.scenario import Scenario
 
 UNREACHED = CORPUS / "unreached.toml"
@@ -109,22 +110,25 @@ def spots(build: Build, told: Mapping[str, Any]) -> list[Spot]:
     return found
 
 
-def excused(path: Path = UNREACHED) -> dict[str, str]:
-    """The ids of what no scenario can reach, each with the reason. Raises CannotRun for a list that cannot be read."""
+def excused(version: str, path: Path = UNREACHED) -> dict[str, str]:
+    """The ids of what no scenario can reach in a kernel of this version, each with the reason: what is listed for its
+    series, and all that is listed where nobody has looked at it. Raises CannotRun for a list that cannot be read.
+    """
+    of = series(version)
     try:
         found: dict[str, str] = {}
         for table in tomllib.loads(path.read_text())["unreached"]:
-            if set(table) != _KEYS:
-                raise ValueError(f"an entry has {', '.join(sorted(_KEYS))}, this one has {', '.join(sorted(table))}")
-            found |= dict.fromkeys(table["ids"], str(table["why"]))
+            check_keys(table, _KEYS)
+            if of not in LISTED or of in kernels_of(table):
+                found |= dict.fromkeys(table["ids"], str(table["why"]))
         return found
     except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
         raise CannotRun(f"{path}: not a list of what is unreached: {error}") from error
 
 
-def summary(found: Sequence[Spot], reasons: Mapping[str, str]) -> dict[str, Any]:
+def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = True) -> dict[str, Any]:
     """Lines and branches by function, and what is missing without a reason; `good` if nothing is, and no reason is
-    given for what was reached.
+    given for what was reached. `listed` says that the reasons are meant for this kernel: else they need not fit it.
     """
     rows = []
     for function in dict.fromkeys(spot.function for spot in found):
@@ -141,8 +145,8 @@ def summary(found: Sequence[Spot], reasons: Mapping[str, str]) -> dict[str, Any]
             }
         )
     missing = [str(spot) for spot in found if not spot.runs and spot.id not in reasons]
-    wrong = [str(spot) for spot in found if spot.runs and spot.id in reasons]
-    gone = sorted(set(reasons) - {spot.id for spot in found})
+    wrong = [str(spot) for spot in found if spot.runs and spot.id in reasons and listed]
+    gone = sorted(set(reasons) - {spot.id for spot in found}) if listed else []
     good = not missing and not wrong
     return {"functions": rows, "missing": missing, "reached_after_all": wrong, "gone": gone, "good": good}
 

@@ -18,7 +18,7 @@ def build(kernel_tree):
 
 def test_the_corpus_reaches_all_that_can_be_reached(build):
     found = coverage.spots(build, coverage.counts(build, str(CORPUS)))
-    result = coverage.summary(found, coverage.excused())
+    result = coverage.summary(found, coverage.excused("6.12.117"))
     assert (result["missing"], result["reached_after_all"], result["gone"]) == ([], [], [])
     assert result["good"]
     assert len(found) > 500
@@ -27,7 +27,7 @@ def test_the_corpus_reaches_all_that_can_be_reached(build):
 def test_one_case_reaches_little(build, tmp_path):
     (tmp_path / "case.toml").write_text(dump(Case(Scenario())))
     found = coverage.spots(build, coverage.counts(build, str(tmp_path / "case.toml")))
-    result = coverage.summary(found, coverage.excused())
+    result = coverage.summary(found, coverage.excused("6.12.117"))
     rows = {row["function"]: row for row in result["functions"]}
     assert rows["inet_iif"]["lines"][0] > 0
     assert rows["reuseport_select_sock"]["lines"][0] == 0
@@ -62,4 +62,11 @@ def test_a_broken_list_is_one_line(tmp_path, text):
     path = tmp_path / "list.toml"
     path.write_text(text)
     with pytest.raises(CannotRun, match="not a list of what is unreached"):
-        coverage.excused(path)
+        coverage.excused("6.12.117", path)
+
+
+def test_a_reason_is_for_the_kernels_that_it_names(tmp_path):
+    path = tmp_path / "list.toml"
+    path.write_text('[[unreached]]\nfunction = "f"\nkernels = ["6.1"]\nids = ["0123456789ab"]\nwhy = "x"\n')
+    assert [len(coverage.excused(v, path)) for v in ("6.1.192", "6.12.117", "7.2.13")] == [1, 0, 1]
+    assert coverage.summary([], {"0123456789ab": "x"}, listed=False)["gone"] == []

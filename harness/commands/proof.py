@@ -32,7 +32,7 @@ from harness.mutants import hunt as hunting
 from harness.mutants import model as of_model
 from harness.mutants import report as mutant_report
 from harness.mutants import schemata
-from harness.mutants.common import Judgement, Mutant, judgements
+from harness.mutants.common import LISTED, Judgement, Mutant, judgements, series
 from harness.scenario import Scenario
 from harness.text import load
 
@@ -55,8 +55,9 @@ def coverage(arguments: argparse.Namespace) -> int:
     made_for_it = made(arguments.kernel, "coverage")
     say("the corpus")
     files = covering.counts(made_for_it, str(known.CORPUS))
-    spots, reasons = covering.spots(made_for_it, files), covering.excused()
-    result = covering.summary(spots, reasons)
+    spots, reasons = covering.spots(made_for_it, files), covering.excused(made_for_it.tree.version)
+    listed = series(made_for_it.tree.version) in LISTED
+    result = covering.summary(spots, reasons, listed)
     result |= {"kernel": {"version": made_for_it.tree.version, "config": str(made_for_it.config)}}
     result["text"] = covering.listing(made_for_it, spots, reasons)
     page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
@@ -71,7 +72,7 @@ def coverage(arguments: argparse.Namespace) -> int:
     if arguments.cases:
         say(f"{arguments.cases:,} random cases")
         by_chance = covering.counts(made_for_it, "random", str(arguments.cases))
-        found = covering.summary(covering.spots(made_for_it, by_chance), covering.excused())
+        found = covering.summary(covering.spots(made_for_it, by_chance), reasons, listed)
         covering.write_html(made_for_it, by_chance, made_for_it.folder.with_name(f"{made_for_it.folder.name}-random"))
         result["random"] = {"cases": arguments.cases, "missing": found["missing"]}
         console.print(f"{arguments.cases:,} random cases miss {len(found['missing'])} lines and branches:")
@@ -120,7 +121,7 @@ def _c_mutants(arguments: argparse.Namespace, entries: Sequence[Judgement]) -> d
     examples: dict[int, Scenario] = {}
     if arguments.seeds:
         fates, examples = hunting.hunt(found, fates, arguments.seeds, arguments.cases, say)
-    result = mutant_report.summary("c", made.mutants, fates, entries, bool(arguments.seeds))
+    result = mutant_report.summary("c", made.mutants, fates, entries, bool(arguments.seeds), made.tree.version)
     result |= {"dropped": made.dropped, "absent": made.absent, "kernel": made.tree.version, "closure": made.closure}
     if arguments.keep is not None and examples:
         say(f"reducing the cases of {len(examples)} mutants")

@@ -1,16 +1,18 @@
 """A mutant of C or Python, and the list of those judged to change no meaning (corpus/equivalent.toml)."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from harness.errors import CannotRun
 from harness.known import CORPUS
 
 JUDGED = CORPUS / "equivalent.toml"
+LISTED = ("6.1", "6.12", "7.3")  # the series that the lists of judged mutants and of unreached lines are made for
 _KEYS = {"of", "function", "ids", "why"}
 
 
@@ -42,12 +44,15 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Mutants of a function, by their ids, that change nothing that anybody can see, and why."""
+    """Mutants of a function, by their ids, that change nothing that anybody can see, and why; `kernels` are the series
+    of LISTED whose text has them.
+    """
 
     of: str
     function: str
     ids: frozenset[str]
     why: str
+    kernels: tuple[str, ...] = LISTED
 
 
 def judgements(path: Path = JUDGED) -> list[Judgement]:
@@ -55,11 +60,35 @@ def judgements(path: Path = JUDGED) -> list[Judgement]:
     try:
         tables = tomllib.loads(path.read_text())["mutant"]
         for table in tables:
-            if set(table) != _KEYS:
-                raise ValueError(f"an entry has {', '.join(sorted(_KEYS))}, this one has {', '.join(sorted(table))}")
-        return [Judgement(t["of"], t["function"], frozenset(t["ids"]), t["why"]) for t in tables]
+            check_keys(table, _KEYS)
+        return [Judgement(t["of"], t["function"], frozenset(t["ids"]), t["why"], kernels_of(t)) for t in tables]
     except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
         raise CannotRun(f"{path}: not a list of judged mutants: {error}") from error
+
+
+def check_keys(table: Mapping[str, Any], needed: Set[str]) -> None:
+    """Raises ValueError if an entry of a list has not these keys; `kernels` may stand beside them."""
+    if set(table) - {"kernels"} != needed:
+        raise ValueError(f"an entry has {', '.join(sorted(needed))}, this one has {', '.join(sorted(table))}")
+
+
+def kernels_of(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The series of LISTED that an entry is for: all, if it names none. Raises ValueError for another one."""
+    kernels = tuple(table.get("kernels", LISTED))
+    if not kernels or set(kernels) - set(LISTED):
+        raise ValueError(f"kernels = {list(kernels)}: some of {', '.join(LISTED)}")
+    return kernels
+
+
+def series(version: str) -> str:
+    """The series of a kernel's version: "6.12" of "6.12.117"."""
+    return ".".join(version.split(".")[:2]).partition("-")[0]
+
+
+def held(entries: Iterable[Judgement], version: str) -> list[Judgement]:
+    """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it."""
+    of = series(version)
+    return [entry for entry in entries if entry.of != "c" or of not in LISTED or of in entry.kernels]
 
 
 def judge(mutants: Iterable[Mutant], entries: Iterable[Judgement]) -> dict[Mutant, Judgement]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.mutants.common import Judgement, Mutant, judge
+from harness.mutants.common import LISTED, Judgement, Mutant, held, judge, series
 from harness.mutants.hunt import FIRST, LATER, Fate
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
@@ -31,14 +31,22 @@ class Row:
 
 
 def summary(
-    of: str, mutants: Mapping[int, Mutant], fates: Mapping[int, Fate], entries: Sequence[Judgement], fuzzed: bool
+    of: str,
+    mutants: Mapping[int, Mutant],
+    fates: Mapping[int, Fate],
+    entries: Sequence[Judgement],
+    fuzzed: bool,
+    version: str = "",
 ) -> dict[str, Any]:
-    """What became of the mutants of one kind, as data; `good` is whether the bars are met."""
-    entries = [entry for entry in entries if entry.of == of]
+    """What became of the mutants of one kind, as data; `good` is whether the bars are met. `version` is that of the
+    kernel, for those of the C: what is judged for its series holds, and all that is judged where that is not in LISTED.
+    """
+    entries = held([entry for entry in entries if entry.of == of], version)
     judged = judge(mutants.values(), entries)
-    wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged]
+    listed = of != "c" or series(version) in LISTED  # nobody has judged those of another series
+    wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged and listed]
     there = {mutant.id for mutant in mutants.values()}
-    stale = sorted(f"{entry.function}: {mutant}" for entry in entries for mutant in entry.ids - there)
+    stale = sorted(f"{entry.function}: {mutant}" for entry in entries for mutant in entry.ids - there if listed)
     functions = dict.fromkeys(mutant.function for mutant in mutants.values())
     rows = [_row(f, [n for n, m in mutants.items() if m.function == f], mutants, fates, judged) for f in functions]
     total = _row("all", list(mutants), mutants, fates, judged)

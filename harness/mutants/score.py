@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.kernel.build import Build
 from harness.model import Model
-from harness.mutants.common import judge, judgements
+from harness.mutants.common import held, judge, judgements
 from harness.mutants.hunt import Hunt
 from harness.mutants.schemata import schemata
 from harness.replaying import files
@@ -35,7 +35,7 @@ def scores(
     corpus.
     """
     made = schemata(build.tree, say)
-    judged = judge(made.mutants.values(), judgements())
+    judged = judge(made.mutants.values(), held(judgements(), build.tree.version))
     numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
     if not all_too:
         numbers = [n for n in numbers if made.mutants[n].function in functions]

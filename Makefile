@@ -28,7 +28,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help fuzz distill endurance diff drift records test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help fuzz distill endurance diff drift records history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, JOBS=1, INPUTS=, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
@@ -47,6 +47,9 @@ drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded i
 
 records: $(VENV)/ready ## Record the text of the kernels that were run for real: KERNELS="6.1 6.12 ..."
 	for kernel in $(KERNELS); do $(BIN)/skdiff drift --kernel "$$kernel" --record || exit; done
+
+history: $(VENV)/ready ## What changed from kernel to kernel, in docs/history.md: KERNELS="6.1 6.12 ..." in their order
+	$(BIN)/python -m harness.history docs/history.md $(KERNELS)
 
 test: $(VENV)/ready ## The tests, in some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)

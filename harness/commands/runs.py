@@ -176,7 +176,9 @@ def diff(arguments: argparse.Namespace) -> int:
     if agreed:
         result |= _backing(builds, changed)
     _show_reports([group.findings[0] for group in groups if not group.alike])
-    differing.show(console, result, groups, Referee(*builds), left)
+    referee = Referee(*builds)
+    result["differing"] = list(referee.differing)
+    differing.show(console, result, groups, referee, left)
     return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result, bool(left))
 
 

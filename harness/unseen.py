@@ -243,7 +243,7 @@ class _Count:
         self.build = build
         told = coverage.counts(build, "both", str(CASES), str(seed))
         self.spots = [spot for spot in coverage.spots(build, told) if spot.branch < 0]
-        self.excused = coverage.excused()
+        self.excused = coverage.excused(build.tree.version)
 
     def of(self, functions: Iterable[Line], configured: bool, judged: bool = True) -> tuple[list[Place], list[Place]]:
         """The lines of functions that could run, and those of them that did not; without those that are judged to be

@@ -219,7 +219,7 @@ def summary(
                 "closure": build.closure,
                 "config": str(build.config),
                 "rules": epochs.data(build.rules),
-                "notes": epochs.doubts(build.rules, build.tree.version),
+                "notes": epochs.doubts(build.text_rules, build.unknown_rules, build.tree.version),
             }
             for side, build in zip(SIDES, builds, strict=True)
         },
@@ -268,9 +268,11 @@ def show(
     for side, kernel in result["kernels"].items():
         for note in kernel["notes"]:
             line(f"note on {side}: {note}")
+    for rule in result["missing_rules"]:  # some are never seen by an outcome
+        line(f"B lacks the rule {rule} of A ({epochs.origin(rule)}), which a kernel of its version should have")
     for text in left.told() if left is not None else ():
         line(text)
-    if result["differ"]:
+    if result["differ"] or result["missing_rules"]:
         return
     scores = result.get("mutants", {})
     of_these, of_all = (scores.get(of, {"mutants": 0, "seen": 0, "survivors": ()}) for of in ("changed", "all"))

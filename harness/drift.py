@@ -44,6 +44,7 @@ class Record:
     missing: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    unknown_rules: tuple[str, ...] = ()
 
     def knows(self, line: Line) -> bool:
         """Whether a definition of this text is one of its own, in whatever file."""
@@ -87,7 +88,8 @@ def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
     replaced = tuple(lines_of((d, True) for d in closure.replaced))
     own = tuple(lines_of(closure.definitions(stand_ins=False)))
     unset = tuple(sorted({u.name for u in closure.unset}))
-    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, unset, closure.options)
+    more = (unset, closure.options, closure.unknown_rules)
+    return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, *more)
 
 
 def write(record: Record, path: Path) -> None:

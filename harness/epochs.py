@@ -4,19 +4,29 @@ A rule is on or off in a kernel's text, whatever its version says (see `harness/
 distributions take patches back. An epoch is the set of rules of the mainline version that it is named after.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
 from itertools import takewhile
 from typing import Any
 
 from harness.errors import CannotRun
 
 
-def _rule(default: bool, since: str, commit: str, stable: bool = False, silent: bool = False) -> Any:
-    """A rule: whether Linux 6.12.117 has it, the first mainline version that does, and the commit that brought it.
-    A `stable` one came to old versions as a fix, so it belongs to no epoch. No outcome tells of a `silent` one.
+def _rule(
+    default: bool,
+    since: str,
+    commit: str,
+    title: str,
+    cve: str = "",
+    levels: Mapping[str, int] | None = None,
+    silent: bool = False,
+) -> Any:
+    """A rule: whether Linux 6.12.117 has it, the first mainline version that does ("" where nobody looked), the commit
+    that brought it and its title ("" likewise), and its CVE. One that came to old versions as a fix has `levels` (the
+    first point release of each series that has it), and belongs to no epoch. No outcome tells of a `silent` one.
     """
-    return field(default=default, metadata={"since": since, "commit": commit, "stable": stable, "silent": silent})
+    metadata = {"since": since, "commit": commit, "title": title, "cve": cve, "levels": levels, "silent": silent}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -40,14 +50,28 @@ class Rules:
       a moment with neither. No lookup in tables that stand still can tell.
     """
 
-    reselect: bool = _rule(True, "6.6", "9c02bec95954")
-    shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", silent=True)
-    syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee")
-    lport_added: bool = _rule(False, "6.15", "9544d60a2605")
-    own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d")
-    sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17")
-    unhashed_check: bool = _rule(True, "", "", stable=True)
-    ehash_replace: bool = _rule(True, "6.19", "1532ed0d0753", stable=True, silent=True)
+    reselect: bool = _rule(True, "6.6", "9c02bec95954", "bpf, net: Support SO_REUSEPORT sockets with bpf_sk_assign")
+    shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", "net: remove duplicate sk_lookup helpers", silent=True)
+    syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee", "tcp: bpf: Handle BPF SYN Cookie in skb_steal_sock().")
+    lport_added: bool = _rule(False, "6.15", "9544d60a2605", "")
+    own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d", "")
+    sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17", "")
+    unhashed_check: bool = _rule(
+        True,
+        "",  # not in 7.3.0; 7.2.13, 7.1.13 and 6.18.15 are without it. Debian's 6.1.192 has it as a patch of its own
+        "",
+        "inet: reject unhashed sockets during established lookups",
+        cve="CVE-2026-99288",
+        levels={"6.12": 117, "7.3": 4},
+    )
+    ehash_replace: bool = _rule(
+        True,
+        "6.19",
+        "1532ed0d0753",
+        "inet: Avoid ehash lookup race in inet_ehash_insert()",
+        levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
+        silent=True,
+    )
 
     def word(self, name: str) -> str:
         """A rule as it stands, in a word: its name, or no-NAME where it is off."""
@@ -56,7 +80,7 @@ class Rules:
 
 NAMES = tuple(rule.name for rule in fields(Rules))
 # The rules that an epoch is made of; the others come and go with stable levels.
-EPOCHAL = tuple(rule.name for rule in fields(Rules) if not rule.metadata["stable"])
+EPOCHAL = tuple(rule.name for rule in fields(Rules) if rule.metadata["levels"] is None)
 SILENT = tuple(rule.name for rule in fields(Rules) if rule.metadata["silent"])
 _SINCE: Mapping[str, str] = {rule.name: rule.metadata["since"] for rule in fields(Rules)}
 _FIRST = "6.1"
@@ -108,20 +132,51 @@ def told(rules: Rules) -> str:
     return text + (f" with {', '.join(more)}" if more else "")
 
 
-def doubts(rules: Rules, version: str) -> list[str]:
-    """What is odd about the rules found in the text of a kernel of that version, a line each."""
-    epoch, expected = nearest(rules), of_version(version)
-    found = []
-    if differences(rules, epoch):
-        found.append(
-            f"the rules in its text are of no known epoch: it is held to those of {epoch}, and what it does otherwise"
-            " is reported (EPOCH=text follows the text)"
-        )
-    if numbers(version) and differences(rules, expected):
-        found.append(
-            f"Linux {version} should be of epoch {expected}, its text has {', '.join(differences(rules, expected))}"
-        )
-    return found
+def expected(version: str) -> tuple[str, ...]:
+    """The rules that a kernel of that version should have: those of its epoch, and the fixes that its point release, or
+    the mainline version that it comes from, has. None for what is no version.
+    """
+    found = numbers(version)
+    series, point = ".".join(map(str, found[:2])), found[2] if len(found) > 2 else 0
+
+    def should_have(rule: Field[Any]) -> bool:
+        since, level = rule.metadata["since"], (rule.metadata["levels"] or {}).get(series)
+        return bool(since and numbers(since) <= found) or (level is not None and level <= point)
+
+    return tuple(rule.name for rule in fields(Rules) if len(found) > 1 and should_have(rule))
+
+
+def missing(text: Rules, unknown: Sequence[str], version: str) -> tuple[str, ...]:
+    """The rules that a kernel of that version should have and that its text has not: each is a difference."""
+    return tuple(name for name in expected(version) if not getattr(text, name) and name not in unknown)
+
+
+def origin(name: str) -> str:
+    """Where a rule comes from: "Linux 6.9, 8b5ac68fb5ee, "the commit's title", CVE", as far as it is known."""
+    [rule] = [rule for rule in fields(Rules) if rule.name == name]
+    meta = rule.metadata
+    levels = [f"Linux {series}.{point}" for series, point in (meta["levels"] or {}).items()]
+    since = ([f"Linux {meta['since']}"] if meta["since"] else []) + levels
+    title = f'"{meta["title"]}"' if meta["title"] else ""
+    return ", ".join(filter(None, (" and ".join(since), meta["commit"], title, meta["cve"])))
+
+
+def doubts(text: Rules, unknown: Sequence[str], version: str) -> list[str]:
+    """Where the text of a kernel and its version disagree about rules, and what cannot be told, a line each."""
+    if not numbers(version):
+        return []
+    should = expected(version)
+    lines = [
+        f"missing rule {name} ({origin(name)}): Linux {version} should have it"
+        for name in missing(text, unknown, version)
+    ]
+    for name in unknown:
+        has = "has" if name in should else "has not"
+        lines.append(f"cannot tell rule {name}: its function was not found in the text; a Linux {version} {has} it")
+    early = [name for name in NAMES if getattr(text, name) and name not in should]
+    if early:
+        lines.append(f"its text has {', '.join(early)} besides what Linux {version} should have")
+    return lines
 
 
 def data(rules: Rules) -> dict[str, Any]:
@@ -130,13 +185,20 @@ def data(rules: Rules) -> dict[str, Any]:
     return {"epoch": epoch, "but": list(differences(rules, epoch)), **{name: getattr(rules, name) for name in NAMES}}
 
 
-def held(rules: Rules, words: str = "") -> Rules:
-    """The rules that a tree is held to, whose text has `rules`: those, if they are an epoch's; the nearest epoch's, if
-    they are of none, so that the difference is seen; what `words` say, if there are any ("text": those of the text).
+def held(text: Rules, unknown: Sequence[str] = (), version: str = "", words: str = "") -> Rules:
+    """The rules that a tree is held to, whose text has the rules `text` and does not tell of `unknown`: those that its
+    version should have, and those that its text has besides, as a fix may come early but does not go missing. What
+    `words` say, if there are any ("text": those of the text alone).
     """
     if words:
-        return by_hand(rules, words.replace("text", " "))
-    return by_hand(rules, nearest(rules))
+        return by_hand(text, words.replace("text", " "))
+    return replace(text, **dict.fromkeys(expected(version), True))
+
+
+def supported(version: str) -> None:
+    """Raises CannotRun for a version that is older than the first epoch: its rules are not modelled."""
+    if len(numbers(version)) > 1 and numbers(version)[:2] < numbers(_FIRST):
+        raise CannotRun(f"Linux {version} is older than {_FIRST}, and the rules of such kernels are not modelled")
 
 
 def by_hand(rules: Rules, words: str) -> Rules:
@@ -145,6 +207,7 @@ def by_hand(rules: Rules, words: str) -> Rules:
     """
     for word in words.replace(",", " ").split():
         if len(numbers(word)) > 1:
+            supported(word)
             epoch = EPOCHS[of_version(word)]
             rules = replace(rules, **{name: getattr(epoch, name) for name in EPOCHAL})
         elif word.removeprefix("no-") in NAMES:

@@ -146,6 +146,8 @@ class Live:
             console.print(text, markup=False, soft_wrap=True)
         if not summary["cases"]:
             console.print("no case was run")
+        elif summary["missing_rules"]:
+            console.print(f"missing rules, each a difference: {', '.join(summary['missing_rules'])}", soft_wrap=True)
         elif not summary["mismatches"] and not summary["unwritten"]:
             agreed = "no new difference" if summary["known"] else "no difference"
             if left is not None:

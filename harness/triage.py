@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from harness import epochs
 from harness.compare import Mismatch
 from harness.ends import interruptible
 from harness.errors import CannotRun
@@ -15,7 +16,7 @@ from harness.explain import Explanation, explanation
 from harness.guarded import Guarded
 from harness.kernel.build import Build
 from harness.model import Model
-from harness.outcome import ENDED_NAMES, RETURNED
+from harness.outcome import COMPARED, ENDED_NAMES, RETURNED
 from harness.report import shell_path
 from harness.run import SAID, report_of, write_whole
 from harness.text import Case, dump, load
@@ -32,6 +33,19 @@ def cause(told: Explanation, mismatch: Mismatch) -> str:
     return f"{told.parted.function or 'outcome'}-{sorted(ended)[0] if ended else mismatch.fields[0]}"
 
 
+def without_rule(case: Case, mismatch: Mismatch, build: Build) -> str:
+    """The rule without which the model does as the kernel does in a case of a mismatch; "" if there is none such. Of
+    several the one that the kernel's text lacks, or else the newest.
+    """
+    kernel = mismatch.outcomes[0][:COMPARED]
+    newest_first = [name for name in reversed(epochs.NAMES) if getattr(build.rules, name)]
+    for name in sorted(newest_first, key=lambda name: name not in build.missing_rules):
+        turned_off: dict[str, Any] = {name: False}
+        if Model(replace(build.rules, **turned_off), build.config).run(case.scenario)[:COMPARED] == kernel:
+            return name
+    return ""
+
+
 class Told(NamedTuple):
     """What a case shows: the name of its cause, and the report for the file that it comes to lie in."""
 
@@ -39,12 +53,18 @@ class Told(NamedTuple):
     report: Callable[[Path], str]
 
 
-def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path) -> str:
-    """A finding for people: what, where the sides part, and the commands to go on with."""
+def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path, rule: str = "") -> str:
+    """A finding for people: what, where the sides part, and the commands to go on with. `rule` is the one without which
+    the model would do as the kernel.
+    """
     out = StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
     console.print(f"MISMATCH {signature}", markup=False, soft_wrap=True)
     console.print(f"kernel {build.label}, closure {build.closure}", markup=False, soft_wrap=True)
+    if rule:
+        console.print(
+            f"the kernel does as without the rule {rule} ({epochs.origin(rule)})", markup=False, soft_wrap=True
+        )
     console.print()
     told.show(console)
     console.print()
@@ -69,8 +89,9 @@ def triage(
                 told = explanation(case, reference, Model(build.rules, build.config))
                 if told.mismatch is None:
                     return None
-                name = cause(told, told.mismatch)
-                return Told(name, lambda path: report(told, name, build, kernel, path))
+                rule = without_rule(case, told.mismatch, build)
+                name = (f"without-{rule}-" if rule else "") + cause(told, told.mismatch)
+                return Told(name, lambda path: report(told, name, build, kernel, path, rule))
 
             return sort_out(mismatches, tell, folder)
     except (CannotRun, OSError) as error:

@@ -1,7 +1,6 @@
 """Kernel against kernel: two references side by side, and the model of each one's rules as their referee."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import NamedTuple
 
 from harness import config, epochs
@@ -136,12 +135,9 @@ def closure_of(builds: Sequence[Build]) -> str:
 
 
 def origin_of(word: str) -> str:
-    """Where a rule comes from: "Linux 6.9, 8b5ac68fb5ee"; for an option, its name in the kernel."""
+    """Where a rule comes from, as `epochs.origin` says it; for an option, its name in the kernel."""
     name = word.removeprefix("no-")
-    for rule in fields(epochs.Rules):
-        if rule.name == name:
-            since = f"Linux {rule.metadata['since']}, {rule.metadata['commit']}" if rule.metadata["since"] else ""
-            stable = "a fix that stable kernels have too" if rule.metadata["stable"] else ""
-            return ", ".join(filter(None, (since, stable)))
+    if name in epochs.NAMES:
+        return epochs.origin(name)
     [option] = [o for o in config.OPTIONS if o.name.upper() == name]
     return " or ".join(f"CONFIG_{kernel}" for kernel in option.metadata["kernel"])

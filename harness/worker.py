@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +21,6 @@ from typing import Any
 from harness.config import parse
 from harness.engines import GUIDED, drive
 from harness.engines.atheris_engine import NO_COVERAGE
-from harness.epochs import held
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
 from harness.kernel.source import Tree
@@ -59,7 +58,7 @@ class Subject:
         """The build that the parent has made already."""
         tree = Tree(Path(self.tree), self.version, self.origin)
         made = build(tree, variant, guided=guided, config=parse(self.config, lambda name: True))
-        return replace(made, rules=held(made.text_rules, self.epoch))
+        return made.held(self.epoch)
 
 
 @dataclass(frozen=True)

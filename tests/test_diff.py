@@ -1,6 +1,7 @@
 """Kernel against kernel: each difference by its rule or its function, and none where there is none."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     assert set(rules_of(summary)) <= {*single, ("reselect", "syncookie")}
     assert not any(group["unlike"] for group in summary["groups"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "reselect in B only (Linux 6.6, 9c02bec95954)" in text
-    assert "syncookie in B only (Linux 6.9, 8b5ac68fb5ee)" in text
-    assert "shared_sk_lookup in B only (Linux 6.6, 6c886db2e78c): no outcome can show it" in text
+    assert "reselect in B only (Linux 6.6, 9c02bec95954, " in text
+    assert "syncookie in B only (Linux 6.9, 8b5ac68fb5ee, " in text
+    assert re.search(r"shared_sk_lookup in B only \(Linux 6.6, 6c886db2e78c, [^)]*\): no outcome can show it", text)
     assert "new function inet_steal_sock: include/net/inet_hashtables.h:" in text
     for group in summary["groups"]:
         for finding in group["findings"]:

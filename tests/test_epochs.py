@@ -1,6 +1,7 @@
 """Rules: found in a kernel's text, followed by the model, and wrong where they are not the text's."""
 
 import json
+import re
 from dataclasses import replace
 from random import Random
 
@@ -15,6 +16,7 @@ from harness.errors import CannotRun
 from harness.kernel.build import build
 from harness.kernel.detect import detect
 from harness.kernel.index import definitions
+from harness.kernel.roles import EVIDENCE
 from harness.kernel.source import Tree
 from harness.model import Model
 from harness.needs import missing
@@ -24,7 +26,7 @@ from harness.replaying import files, verdict
 from harness.scenario import PFREE, Group, Netns, Packet, Program
 from harness.text import Case, dump, load, parse, unmet
 from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
-from tests.patched import Edit, edited_tree
+from tests.patched import Edit, copied_tree, edited_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
@@ -142,7 +144,7 @@ def test_a_kernel_without_a_hashinfo_argument_never_searches_foreign_tables(chan
 def test_linux_6_1_has_the_rules_of_6_1_and_is_clean():
     found = made("6.1")
     assert nearest(found.rules) == "6.1"
-    assert doubts(found.rules, found.tree.version) == []
+    assert found.missing_rules == found.unknown_rules == ()
     assert differ(Reference(found), Model(found.rules), 20000) is None
     assert differ(Reference(found), Model(), 20000) is not None
 
@@ -240,7 +242,7 @@ def test_unhashed_check():
 @pytest.mark.parametrize(
     ("version", "epoch"),
     [
-        *(("5.15", "6.1"), ("6.1.192", "6.1"), ("6.5", "6.1"), ("6.6", "6.6"), ("6.12.117", "6.9"), ("6.14", "6.9")),
+        *(("6.1.192", "6.1"), ("6.5", "6.1"), ("6.6", "6.6"), ("6.12.117", "6.9"), ("6.14", "6.9")),
         *(("6.15-rc3", "6.15"), ("6.18", "6.18"), ("7.1", "6.18"), ("next", "6.1")),
     ],
 )
@@ -253,18 +255,18 @@ def test_epochs_are_what_they_are_named_after():
     for epoch, rules in EPOCHS.items():
         assert nearest(rules) == epoch
         assert told(rules) == f"epoch {epoch}"
-        assert doubts(rules, epoch) == []
+        assert doubts(rules, (), f"{epoch}.1") == []
     assert nearest(Rules()) == "6.9"
 
 
 def test_rules_of_no_epoch_are_said():
     odd = by_hand(Rules(), "6.9 no-reselect")
     assert told(odd) == "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace"
-    lines = doubts(odd, "6.12.1")
-    assert "no known epoch" in lines[0]
-    assert "Linux 6.12.1 should be of epoch 6.9, its text has no-reselect" in lines[1]
-    [line] = doubts(EPOCHS["6.6"], "6.12.1")
-    assert line.endswith("its text has no-syncookie")
+    [missing_one, early] = doubts(odd, (), "6.12.1")
+    assert missing_one.startswith("missing rule reselect (Linux 6.6, 9c02bec95954, ")
+    assert early.startswith("its text has unhashed_check, ehash_replace besides")
+    [line] = doubts(EPOCHS["6.6"], (), "6.12.1")
+    assert line.startswith("missing rule syncookie")
     assert epochs.data(odd)["but"] == ["no-reselect"]
 
 
@@ -279,13 +281,107 @@ def test_rules_by_hand():
             by_hand(Rules(), words)
 
 
-def test_a_tree_of_no_epoch_is_held_to_the_nearest(changed, tmp_path, capsys):
-    tree = str(changed(["no-reselect"]).path)
+REMOVED = [word for word in CHANGES if word.startswith("no-")]
+
+
+@pytest.mark.parametrize("word", mostly_long(REMOVED))
+def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tmp_path, capsys):
+    rule = word.removeprefix("no-")
+    tree = str(changed([word]).path)
     command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", tree]
-    command += ["--findings", str(tmp_path / "findings")]
+    command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
     assert main(command) == 1
-    assert "it is held to those of 6.9" in " ".join(capsys.readouterr().err.split())
-    assert main([*command, "--epoch", "text"]) == 0
+    told = capsys.readouterr()
+    assert f"missing rule {rule} (Linux " in told.err
+    assert epochs.origin(rule) in told.err
+    assert f"missing rules, each a difference: {rule}" in told.out
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["missing_rules"] == [rule]
+    causes = {finding["signature"] for finding in summary["mismatches"]}
+    assert bool(causes) == (rule not in SILENT)
+    assert all(cause.startswith(f"without-{rule}-") for cause in causes)
+    assert main([*command, "--epoch", "text"]) in (0, 2)  # 2: some of the changed lines cannot run any more
+    assert "no difference" in capsys.readouterr().out
+
+
+def test_a_rule_that_is_there_and_dead_is_a_difference_with_its_name(kernel_tree, tmp_path):
+    dead = Edit(
+        "include/net/request_sock.h",
+        "skb_steal_sock",
+        r"if \(sk->sk_state == TCP_NEW",
+        "if (0 && sk->sk_state == TCP_NEW",
+    )
+    tree = edited_tree(kernel_tree.path, tmp_path / "tree", [dead])
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tree)]
+    command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
+    assert main(command) == 1
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["missing_rules"] == []
+    assert summary["mismatches"]
+    assert all(m["signature"].startswith("without-syncookie-skb_steal_sock-") for m in summary["mismatches"])
+
+
+@pytest.mark.parametrize("word", mostly_long(["no-unhashed_check", "no-ehash_replace", "no-syncookie"]))
+def test_a_rule_that_b_lost_is_a_difference_between_kernels(word, changed, tmp_path, capsys):
+    tree = str(changed([word]).path)
+    assert main(["diff", "6.12", tree, "--cases", "400", "--findings", str(tmp_path / "findings")]) == 1
+    assert f"B lacks the rule {word.removeprefix('no-')} of A" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", mostly_long([*EVIDENCE]))
+def test_a_renamed_function_changes_nothing(name, kernel_tree, tmp_path, capsys):
+    copied_tree(kernel_tree.path, tmp_path / "tree")
+    for path in (tmp_path / "tree").rglob("*.[ch]"):
+        path.write_text(re.sub(rf"\b{name}\b", f"{name}_renamed", path.read_text()))
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tmp_path / "tree")]
+    assert main([*command, "--findings", str(tmp_path / "findings")]) == 0
+    assert "rule" not in capsys.readouterr().err.replace("rules", "")
+
+
+def test_a_rule_whose_function_is_gone_cannot_be_told_and_the_version_decides():
+    everything = definitions(b"int other(void) { return 0; }", "x.c")
+    told = detect(everything)
+    assert set(told.unknown) == set(NAMES)
+    assert epochs.missing(told.rules, told.unknown, "6.12.117") == ()
+    assert epochs.held(told.rules, told.unknown, "6.12.117") == Rules()
+    assert epochs.held(told.rules, told.unknown, "6.12.8") == EPOCHS["6.9"]
+    lines = doubts(told.rules, told.unknown, "6.12.117")
+    assert len(lines) == len(NAMES)
+    assert all(line.startswith("cannot tell rule ") for line in lines)
+
+
+def test_what_a_version_should_have():
+    assert epochs.expected("6.1.159") == ()
+    assert epochs.expected("6.1.160") == ("ehash_replace",)
+    assert "unhashed_check" not in epochs.expected("6.12.116")
+    assert "unhashed_check" in epochs.expected("6.12.117")
+    assert "unhashed_check" not in epochs.expected("7.2.13")
+    assert "unhashed_check" not in epochs.expected("7.3.0")
+    assert set(epochs.expected("7.3.4")) == set(NAMES)
+    assert "ehash_replace" not in epochs.expected("6.18.15")
+    assert epochs.expected("") == epochs.expected("next") == ()
+
+
+def test_a_rule_that_came_early_is_followed():
+    early = replace(EPOCHS["6.9"], lport_added=True)
+    assert epochs.held(early, (), "6.12.8") == early
+    [line] = doubts(early, (), "6.12.8")
+    assert "lport_added besides" in line
+
+
+@pytest.mark.parametrize("words", ["5.10", "2.6", "6.0.5"])
+def test_versions_older_than_the_first_epoch_are_refused(words, capsys, kernel_tree, tmp_path):
+    assert main(["fuzz", "--cases", "1", "--epoch", words]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"Linux {words} is older than 6.1" in line
+
+
+def test_a_tree_older_than_the_first_epoch_is_refused(capsys, kernel_tree, tmp_path):
+    copied_tree(kernel_tree.path, tmp_path)
+    makefile = (tmp_path / "Makefile").read_text()
+    (tmp_path / "Makefile").write_text(re.sub(r"(?m)^(VERSION|PATCHLEVEL) = \d+", r"\1 = 5", makefile))
+    assert main(["fuzz", "--cases", "1", "--kernel", str(tmp_path)]) == 2
+    assert "is older than 6.1" in capsys.readouterr().err
 
 
 def test_detection_reads_the_text_not_its_layout():
@@ -296,11 +392,11 @@ struct sock *inet_steal_sock(struct sk_buff *skb) { return inet_lookup_reuseport
 u32 inet_ehashfn(const struct net *n, const __be32 a, const __u16 own, const __be32 b, const __be16 c)
 { u32 hash = __inet_ehashfn (a, 0, b, c, n->mix); return hash + own; }
 """
-    rules = detect(definitions(text, "x.c"))
+    rules = detect(definitions(text, "x.c")).rules
     assert (rules.reselect, rules.own_tables, rules.lport_added) == (True, False, True)
-    hashed = detect(definitions(text.replace(b"(a, 0,", b"(a, own,"), "x.c"))
+    hashed = detect(definitions(text.replace(b"(a, 0,", b"(a, own,"), "x.c")).rules
     assert not hashed.lport_added
-    assert detect([]) == replace(EPOCHS["6.1"], own_tables=True, sk_lookup_always=True)
+    assert detect([]).rules == EPOCHS["6.1"]
 
 
 def test_fuzz_follows_the_epoch_that_is_set_by_hand(tmp_path, capsys, monkeypatch):

@@ -121,14 +121,16 @@ def fuzz(arguments: argparse.Namespace) -> int:
             "known": old,
             "unwritten": total["unwritten"],
             "gave_up": total["gave_up"],
+            "missing_rules": [] if os.environ.get("EPOCH") else list(reference.missing_rules),
         }
-        agreed = total["cases"] and not (new or total["unwritten"] or total["gave_up"])
+        differ = bool(new or total["unwritten"] or summary["missing_rules"])
+        agreed = total["cases"] and not (differ or total["gave_up"])
         counted = (lambda: made(arguments.kernel, "coverage")) if agreed else None
         left = unseen.of_tree(reference, counted, seed, say)
         summary["unseen"] = left.data() if left is not None else None
         _show_reports(new)
         live.summary(console, summary, left)
-        return _ended(bool(new or total["unwritten"]), total, arguments, summary, bool(left))
+        return _ended(differ, total, arguments, summary, bool(left))
 
 
 def diff(arguments: argparse.Namespace) -> int:
@@ -170,7 +172,9 @@ def diff(arguments: argparse.Namespace) -> int:
             reducer.reduce_findings(total["mismatches"], sides, again, say)
             groups = differing.sorted_out(total["mismatches"], lambda: sides("traced"), again, arguments.findings, say)
         result = differing.summary(builds, changed, total, seed, groups)
-        agreed = not (result["differ"] or total["unwritten"] or total["gave_up"])
+        result["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
+        differ = bool(result["differ"] or total["unwritten"] or result["missing_rules"])
+        agreed = not (differ or total["gave_up"])
         left = unseen.between(builds, changed, (lambda: sides("coverage")) if agreed else None, seed, say)
         result["unseen"] = left.data() if left is not None else None
     if agreed:
@@ -179,7 +183,7 @@ def diff(arguments: argparse.Namespace) -> int:
     referee = Referee(*builds)
     result["differing"] = list(referee.differing)
     differing.show(console, result, groups, referee, left)
-    return _ended(bool(result["differ"] or total["unwritten"]), total, arguments, result, bool(left))
+    return _ended(differ, total, arguments, result, bool(left))
 
 
 @contextlib.contextmanager
@@ -256,7 +260,7 @@ def drift(arguments: argparse.Namespace) -> int:
     if before is None and not arguments.record:
         before = drifting.load(drifting.nearest(tree.version))
     console.print(f"Linux {tree.version} ({tree.origin}), {epochs.told(now.rules)}", markup=False, soft_wrap=True)
-    for line in epochs.doubts(now.rules, tree.version):
+    for line in epochs.doubts(now.rules, now.unknown_rules, tree.version):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     if before is None:
         path = arguments.against or drifting.RECORDS / f"{tree.version}{drifting.SUFFIX}"

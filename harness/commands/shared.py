@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +49,12 @@ def made(kernel: str, variant: str | None = None, guided: bool = False) -> Build
     """
     manifest = Manifest.load()
     by_hand = os.environ.get("EPOCH", "")
-    epochs.held(epochs.Rules(), by_hand)  # what it cannot read is said before a long build
+    epochs.held(epochs.Rules(), words=by_hand)  # what it cannot read is said before a long build
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    epochs.supported(tree.version)
     options = configuration(os.environ.get("CONFIG", ""), tree)
     found = build(tree, variant or os.environ.get("SAN") or "plain", say, guided, options)
-    return replace(found, rules=epochs.held(found.text_rules, by_hand))
+    return found.held(by_hand)
 
 
 def configuration(words: str, tree: Tree) -> config.Config:
@@ -101,7 +101,8 @@ def told(build: Build) -> list[str]:
     tree, rules = build.tree, build.rules
     line = f"Linux {build.label} ({tree.origin}), {epochs.told(rules)}, against the model, closure {build.closure[:16]}"
     by_hand = os.environ.get("EPOCH")
-    return [line, *([f"rules by hand: {by_hand}"] if by_hand else epochs.doubts(build.text_rules, tree.version))]
+    doubts = epochs.doubts(build.text_rules, build.unknown_rules, tree.version)
+    return [line, *([f"rules by hand: {by_hand}"] if by_hand else doubts)]
 
 
 def side(words: str, variant: str | None = None) -> Build:
@@ -111,6 +112,7 @@ def side(words: str, variant: str | None = None) -> Build:
     kernel, options = re.fullmatch(r"(.*?)((?:\s+\w+=\w*)*)\s*", words, re.DOTALL).groups()  # type: ignore[union-attr]
     manifest = Manifest.load()
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
+    epochs.supported(tree.version)
     chosen_options = configuration(options or os.environ.get("CONFIG", ""), tree)
     return build(tree, variant or os.environ.get("SAN") or "plain", say, config=chosen_options)
 

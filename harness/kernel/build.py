@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ class Line:
 @dataclass(frozen=True)
 class Build:
     """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
-    `rules` are those that it is held to, `text_rules` those that its text has; `config` is what it was built with,
+    `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
+    `unknown_rules`; `config` is what it was built with,
     `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets.
     """
 
@@ -95,6 +96,7 @@ class Build:
     rules: Rules
     config: Config
     text_rules: Rules
+    unknown_rules: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     unset: tuple[Unset, ...] = ()
 
@@ -102,6 +104,15 @@ class Build:
     def options_off(self) -> tuple[str, ...]:
         """Options that the text asks for and that are unknown here: they were taken as off."""
         return self.config.taken_as_off(self.options)
+
+    @property
+    def missing_rules(self) -> tuple[str, ...]:
+        """The rules that a kernel of its version should have and that its text has not."""
+        return epochs.missing(self.text_rules, self.unknown_rules, self.tree.version)
+
+    def held(self, words: str = "") -> "Build":
+        """The same build, held to the rules of its version and its text, or to what `words` say (see `epochs.held`)."""
+        return replace(self, rules=epochs.held(self.text_rules, self.unknown_rules, self.tree.version, words))
 
     @property
     def label(self) -> str:
@@ -190,6 +201,7 @@ def build(
             "compiler": cc,
             "variant": variant,
             "rules": asdict(closure.rules),
+            "unknown_rules": closure.unknown_rules,
             "options": closure.options,
             "unset": [asdict(one) for one in closure.unset],
             "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
@@ -213,6 +225,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             Rules(**info["rules"]),
             config,
             Rules(**info["rules"]),
+            tuple(info["unknown_rules"]),
             tuple(info["options"]),
             tuple(Unset(**one) for one in info["unset"]),
         )
@@ -272,6 +285,7 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),
             text or closure.text,
+            *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),
             _UNGUIDED if inline else "",
             '#line 1 "csrc/reference.c"',
             (CSRC / "reference.c").read_text(),

@@ -8,7 +8,7 @@ that `closure.toml` wants whole.
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,8 @@ class Manifest:
 @dataclass
 class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
-    `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text;
+    `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text,
+    which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
     `replaced` are the kernel's definitions that the stand-ins in it take the place of; `unset` is what it reads and
     nothing sets, fields and static keys. `missing` says what a lenient
     extraction did not find, a line each.
@@ -85,6 +86,8 @@ class Closure:
     text: str
     sha256: str
     rules: Rules
+    unknown_rules: tuple[str, ...]
+    roles: Mapping[str, str]
     walk: "_Walk"
     replaced: tuple[Definition, ...]
     missing: tuple[str, ...]
@@ -223,13 +226,16 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
             if not lenient:
                 raise CannotRun(text)
             missing.append(text)
+    told = detect(kernel)
     text = "".join(_emit(walk, {}))
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
-        text = "".join(_emit(walk, _probes(manifest)))
+        text = "".join(_emit(walk, _probes(manifest, told.roles)))
     ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
     replaced = tuple(d for d in kernel if not ours.isdisjoint(d.names))
-    return Closure(walk.order, lookup, text, sha256, detect(kernel), walk, replaced, tuple(missing), unset)
+    return Closure(
+        walk.order, lookup, text, sha256, told.rules, told.unknown, told.roles, walk, replaced, tuple(missing), unset
+    )
 
 
 def _unset(
@@ -244,13 +250,18 @@ def _unset(
     return tuple(one for one in (*objects, *unset_fields(reached, order, ours)) if one.name not in known)
 
 
-def _probes(manifest: Manifest) -> dict[str, str]:
-    """What comes behind the last definition of each name; the probes' own helpers come first of all, as ""."""
+def _probes(manifest: Manifest, roles: Mapping[str, str]) -> dict[str, str]:
+    """What comes behind the last definition of each name; the probes' own helpers come first of all, as "". Functions
+    have the names that they have in this tree.
+    """
     path = manifest.driver.with_name("probes.h")
     found: dict[str, str] = {"": ""}
     for d in definitions(path.read_bytes(), f"{STAND_IN_PREFIX}{path.name}"):
-        text = f'#line {d.line} "{d.file}"\n{d.text.decode()}\n'
-        name = "" if d.name.startswith("PROBE_") else d.name
+        name = "" if d.name.startswith("PROBE_") else roles.get(d.name, d.name)
+        body = d.text.decode()
+        if name and name != d.name:
+            body = re.sub(rf"\b{d.name}\b", name, body)
+        text = f'#line {d.line} "{d.file}"\n{body}\n'
         found[name] = found.get(name, "") + text
     return found
 

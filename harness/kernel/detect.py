@@ -1,40 +1,83 @@
 """Which rules a kernel's text has: each is a small question about a function's syntax tree."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from tree_sitter import Node
 
 from harness.epochs import Rules
 from harness.kernel.index import Definition, parse
+from harness.kernel.roles import roles
 
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
+_STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
+# The functions whose text tells of a rule: without any of them it cannot be told.
+_TOLD_BY = {
+    "reselect": (_ROOT,),
+    "shared_sk_lookup": (_LISTENERS,),
+    "syncookie": (_STEAL,),
+    "lport_added": (_EHASHFN,),
+    "own_tables": (_ROOT,),
+    "sk_lookup_always": (_LISTENERS,),
+    "unhashed_check": (_ESTABLISHED,),
+    "ehash_replace": (_INSERT,),
+}
 
 
-def detect(kernel: Iterable[Definition]) -> Rules:
-    """The rules in the definitions of a kernel's files. What is not there at all counts as off."""
+@dataclass(frozen=True)
+class TextRules:
+    """The rules that a text has; `unknown` are those of which it does not tell, for want of the function; `roles` as in
+    `harness/kernel/roles.py`.
+    """
+
+    rules: Rules
+    unknown: tuple[str, ...]
+    roles: Mapping[str, str]
+
+
+def detect(kernel: Iterable[Definition]) -> TextRules:
+    """The rules in the definitions of a kernel's files. What cannot be told counts as off, and is named."""
+    everything = list(kernel)
     functions: dict[str, list[Definition]] = {}
-    for definition in kernel:
+    for definition in everything:
         if definition.kind == "function":
             functions.setdefault(definition.name, []).append(definition)
+    played = {**roles(everything), _INSERT: _INSERT}
 
-    def mentions(function: str, word: str) -> bool:
-        """Whether a function names another one, or a member, whose name has the word in it."""
-        return any(word in reference.name for d in functions.get(function, ()) for reference in d.references)
+    def texts(role: str) -> list[Definition]:
+        return functions.get(played.get(role, ""), [])
+
+    def helpers(role: str) -> list[Definition]:
+        """The functions of the same file that a function calls and that have no part of their own."""
+        own = texts(role)
+        files, names = {d.file for d in own}, {r.name for d in own for r in d.references} - {*played.values()}
+        return [d for name in sorted(names) for d in functions.get(name, ()) if d.file in files]
+
+    def mentions(role: str, word: str) -> bool:
+        """Whether a function, or a helper of its, names another one, or a member, whose name has the word in it."""
+        return any(word in reference.name for d in (*texts(role), *helpers(role)) for reference in d.references)
 
     helper = next((name for name in _ASKS_PROGRAMS if mentions(_LISTENERS, name)), "")
-    return Rules(
-        reselect=mentions(_ROOT, "inet_steal_sock") and mentions("inet_steal_sock", "inet_lookup_reuseport"),
+    stealing = played.get("inet_steal_sock", "")
+    rules = Rules(
+        reselect=bool(stealing)
+        and mentions(_ROOT, stealing)
+        and mentions("inet_steal_sock", played.get(_REUSEPORT, _REUSEPORT)),
         shared_sk_lookup=helper == _ASKS_PROGRAMS[0],
-        syncookie=mentions("skb_steal_sock", "syncookie"),
-        lport_added=any(map(_leaves_the_port_out, functions.get("inet_ehashfn", ()))),
-        own_tables=not any("inet_hashinfo" in _parameters(d) for d in functions.get(_ROOT, ())),
-        sk_lookup_always=not any(_compares_tables(d) for f in (_LISTENERS, helper) for d in functions.get(f, ())),
+        syncookie=mentions(_STEAL, "syncookie"),
+        lport_added=any(map(_leaves_the_port_out, texts(_EHASHFN))),
+        own_tables=bool(texts(_ROOT)) and not any("inet_hashinfo" in _parameters(d) for d in texts(_ROOT)),
+        sk_lookup_always=bool(texts(_LISTENERS))
+        and not any(map(_compares_tables, (*texts(_LISTENERS), *functions.get(helper, ())))),
         unhashed_check=mentions(_ESTABLISHED, "unhashed"),
-        ehash_replace=mentions("inet_ehash_insert", "replace"),
+        ehash_replace=mentions(_INSERT, "replace"),
     )
+    unknown = tuple(rule for rule, needed in _TOLD_BY.items() if not all(map(texts, needed)))
+    return TextRules(rules, unknown, played)
 
 
+_REUSEPORT = "inet_lookup_reuseport"
 _ASKS_PROGRAMS = ("inet_lookup_run_sk_lookup", "inet_lookup_run_bpf")
 
 

@@ -61,7 +61,7 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     try:
         read = json.loads(report.read_text())
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}
-        rules = held(Rules(**read["rules"]))
+        rules = held(Rules(**read["rules"]), version=tree.version)
         counts = (read["dropped"], read["absent"])
         return Schemata(folder, tree, read["closure"], rules, mutants, *counts)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -79,13 +79,16 @@ def page(folder: Path) -> tuple[str, str]:
     cases = sum(_number(s.data.get("cases")) for s in kind("fuzz"))
     words.append(_many(cases, "case"))
     words.append(f"{_many(len(signatures), 'difference')}, {len(new)} new" if signatures else "no difference")
+    unsure = sum(map(_unseen, tonight))
+    if unsure:
+        words.append(f"{unsure} without a verdict: not all of the new text was looked at")
     if wrong:
         words.append(f"{len(wrong)} not read")
     line = ", ".join(words)
     links = " ".join(
         f'<a href="#{_anchor(t)}">{escape(t)}</a>' for t in re.findall(r"<h2 id=[^>]*>([^<]+)", "".join(sections))
     )
-    state = "bad" if signatures else "none" if not cases else "good"
+    state = "bad" if signatures else "none" if unsure or not cases else "good"
     body = (
         f'<header><h1>skdiff</h1><p class="{state} verdict">{escape(line)}</p>'
         f'<p class="quiet">written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p><nav>{links}</nav></header>'
@@ -162,10 +165,17 @@ def _steps(summary: Summary) -> str:
     return _table(("step", "outcome", "seconds", "what it said"), bad) + _more(f"{good} of {len(rows)} done", table)
 
 
+def _unseen(summary: Summary) -> bool:
+    """Whether a run left something of a kernel's new text unseen (see harness/unseen.py)."""
+    found = summary.data.get("unseen")
+    return isinstance(found, Mapping) and any(found.get(key) for key in ("lines", "names", "options", "why"))
+
+
 def _agreement_row(summary: Summary) -> str:
     data = summary.data
     new, known = len(data["mismatches"]) + len(data.get("unwritten", [])), len(data.get("known", []))
-    word = _word(_many(new, "difference"), "bad") if new else _word("agreed", "good")
+    agreed = _word("no verdict", "none") if _unseen(summary) else _word("agreed", "good")
+    word = _word(_many(new, "difference"), "bad") if new else agreed
     known_word = f" ({known} known)" if known else ""
     sides = [data.get(side, (0, 0)) for side in ("edges", "lines")]
     row = (

@@ -263,3 +263,13 @@ def test_a_plot_needs_two_points_and_stays_in_its_frame():
         assert 0 <= y <= plots.HEIGHT
     assert "t&lt;" in svg
     assert "a&amp;b" in svg
+
+
+def test_what_was_not_looked_at_is_no_agreement(tmp_path):
+    left = {"new": 2, "lines": [{"file": "a.c", "line": 3}], "names": [], "options": [], "why": ""}
+    put(tmp_path / "monday", "fuzz.json", fuzz(unseen=left))
+    put(tmp_path / "monday", "other.json", fuzz(unseen={**left, "lines": []}))
+    text, line = page(tmp_path)
+    assert line.endswith("no difference, 1 without a verdict: not all of the new text was looked at")
+    assert Shape(text).text.count("no verdict") == 1
+    assert 'class="none verdict"' in text

@@ -8,6 +8,12 @@ struct bpf_prog;
 struct sk_buff;
 struct sock;
 
+/* libc's, for which <string.h> would bring too much along. */
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+int memcmp(const void *one, const void *two, size_t bytes);
+
 void reference_stop(int why) __attribute__((noreturn));
 static int index_of(const struct sock *sk);
 static int sock_or_drop(const struct sock *sk);

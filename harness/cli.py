@@ -94,6 +94,13 @@ def parser() -> argparse.ArgumentParser:
                 help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
                 f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
             )
+            sub.add_argument(
+                "--stub",
+                action="append",
+                metavar="FILE",
+                help="C of your own in the place of what userspace has not, as in csrc/stand_ins; may be repeated"
+                " (environment: SKDIFF_STUBS, files apart by colons)",
+            )
         sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
         return sub
 

@@ -28,6 +28,7 @@ from harness.commands.shared import (
     made,
     say,
     side,
+    stubs_asked,
     told,
     writable,
     write,
@@ -147,7 +148,7 @@ def diff(arguments: argparse.Namespace) -> int:
     builds = sides()
     words = [shlex.quote(arguments.a), shlex.quote(arguments.b)]
     words += [f"--config {shlex.quote(os.environ['CONFIG'])}"] if os.environ.get("CONFIG") else []
-    again = f"diff {' '.join(words)}"
+    again = f"diff {' '.join([*words, *stubs_asked()])}"
     for name, made_for_it in zip(SIDES, builds, strict=True):
         console.print(f"{name}: {differing.told(made_for_it)}", markup=False, soft_wrap=True)
     changed = texts.changes(builds[0].kernel, builds[1].kernel)

@@ -16,7 +16,7 @@ from rich.console import Console
 from harness import config, epochs
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
-from harness.kernel.closure import Manifest, extract
+from harness.kernel.closure import STUBS, Manifest, extract
 from harness.kernel.source import Tree, find
 from harness.model import Model
 
@@ -73,13 +73,20 @@ def asked(kernel: str) -> str:
     """What stands behind --kernel in a command that repeats this one."""
     words = [shlex.quote(kernel)]
     words += [f"--{key.lower()} {shlex.quote(os.environ[key])}" for key in CHOICES if os.environ.get(key)]
-    return " ".join(words)
+    return " ".join([*words, *stubs_asked()])
+
+
+def stubs_asked() -> list[str]:
+    """The options that give a command the stubs from outside that this one has."""
+    return [f"--stub {shlex.quote(stub)}" for stub in os.environ.get(STUBS, "").split(os.pathsep) if stub]
 
 
 @contextlib.contextmanager
 def chosen(arguments: argparse.Namespace) -> Iterator[None]:
-    """--epoch and --config stand in the environment while a command runs, for all that it starts."""
-    before = {key: os.environ.get(key) for key in CHOICES}
+    """--epoch, --config and --stub stand in the environment while a command runs, for all that it starts."""
+    before = {key: os.environ.get(key) for key in (*CHOICES, STUBS)}
+    if stubs := getattr(arguments, "stub", None):
+        os.environ[STUBS] = os.pathsep.join(str(Path(stub).expanduser().absolute()) for stub in stubs)
     os.environ.update({key: value for key in CHOICES if (value := getattr(arguments, key.lower())) is not None})
     try:
         yield

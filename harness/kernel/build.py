@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.kernel.build_folder import filled, is_whole
 from harness.kernel.closure import CSRC, STAND_IN_PREFIX, Closure, Manifest, extract
+from harness.kernel.following import digest
 from harness.kernel.index import Definition
 from harness.kernel.lookup_inputs import Unset
 from harness.kernel.root_call import root_call
@@ -36,12 +38,15 @@ from harness.kernel.source import Tree
 from harness.record import cdef
 
 BUILD = CSRC.parent / "build"
+_REPORT = "closure.json"
 MODULE = "_skdiff"  # the name of each build's Python module
 _STDOUT = threading.Lock()  # redirecting it concerns all threads
 
 # The kernel's own flags, as far as they change what code means.
 _KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
 _FLAGS = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w")
+# An implicit declaration would only be missed when the library is loaded. gcc forgets about this beside -w.
+_DECLARED = "-Werror=implicit-function-declaration"
 # What each kind of build adds for the closure (not for the driver's glue), and for the linker.
 VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plain": ((), ()),
@@ -83,7 +88,8 @@ class Build:
     """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
     `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
     `unknown_rules`; `config` is what it was built with,
-    `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets.
+    `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
+    `wanted` are names for which `extract` had to look further.
     """
 
     folder: Path
@@ -99,6 +105,7 @@ class Build:
     unknown_rules: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     unset: tuple[Unset, ...] = ()
+    wanted: tuple[str, ...] = ()
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -186,29 +193,54 @@ def build(
     key = key_of(tree, manifest, cc, extra, config)
     options = "".join(f"-{word.lower()}" for word in str(config).split())
     folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
-    report = folder / "closure.json"
-    if is_whole(folder):
-        return _read(report, folder, tree, config)
+    for made in (folder, *sorted(BUILD.glob(f"{folder.name}-*"))):
+        if is_whole(made) and _reads_the_same(made, tree):
+            return _read(made / _REPORT, made, tree, config)
     if say is not None:
         how = ", ".join(word for word in (variant, str(config), cc) if word)
         say(f"extracting and building the lookup of Linux {tree.version} ({how})")
+    wanted: frozenset[str] = frozenset()
     closure = extract(tree.path, manifest, traced=variant == "traced")
-    with filled(folder) as work:
-        (work / "closure.c").write_text(unit(closure, config, extra=extra))
-        compile_unit(work, cc, extra, link)
-        info = {
-            "closure": closure.sha256,
-            "compiler": cc,
-            "variant": variant,
-            "rules": asdict(closure.rules),
-            "unknown_rules": closure.unknown_rules,
-            "options": closure.options,
-            "unset": [asdict(one) for one in closure.unset],
-            "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
-            "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
-        }
-        (work / report.name).write_text(json.dumps(info, indent=1))
-    return _read(report, folder, tree, config)
+    while True:
+        followed = digest(tree.path, closure.followed)
+        # The key knows the listed files only.
+        target = folder.with_name(f"{folder.name}-{followed[:8]}") if followed else folder
+        try:
+            with filled(target) as work:
+                (work / "closure.c").write_text(unit(closure, config, extra=extra))
+                compile_unit(work, cc, extra, link, declared=True)
+                info = {
+                    "closure": closure.sha256,
+                    "compiler": cc,
+                    "variant": variant,
+                    "rules": asdict(closure.rules),
+                    "unknown_rules": closure.unknown_rules,
+                    "options": closure.options,
+                    "unset": [asdict(one) for one in closure.unset],
+                    "wanted": sorted(wanted),
+                    "followed": {"files": closure.followed, "sha256": followed},
+                    "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
+                    "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
+                }
+                (work / _REPORT).write_text(json.dumps(info, indent=1))
+            return _read(target / _REPORT, target, tree, config)
+        except DoesNotCompile as error:
+            missed = error.missed(tree.path) - wanted
+            if not missed:
+                raise
+            before, wanted = closure.text, wanted | missed
+            closure = extract(tree.path, manifest, traced=variant == "traced", wanted=wanted)
+            if closure.text == before:
+                raise
+
+
+def _reads_the_same(folder: Path, tree: Tree) -> bool:
+    """Whether the files that a build took names from, besides the listed ones, are the same in a tree."""
+    try:
+        followed = json.loads((folder / _REPORT).read_bytes())["followed"]
+        return not followed["files"] or bool(digest(tree.path, followed["files"]) == followed["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # broken: who reads it says so
 
 
 def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
@@ -228,6 +260,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             tuple(info["unknown_rules"]),
             tuple(info["options"]),
             tuple(Unset(**one) for one in info["unset"]),
+            tuple(info["wanted"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
@@ -242,7 +275,7 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     """The SHA-256 of all that goes into a build."""
     ours = (CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py")), Path(epochs.__file__))
     theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
-    return _digest((*ours, *theirs), cc, config.defines(), extra, _KERNEL_FLAGS)
+    return _digest((*ours, *manifest.outside, *theirs), cc, config.defines(), extra, _KERNEL_FLAGS)
 
 
 def _digest(paths: Iterable[Path], cc: str, *more: object) -> str:
@@ -302,9 +335,14 @@ def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
     return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *_KERNEL_FLAGS, *extra]
 
 
-def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...]) -> None:
-    """Compile the `closure.c` of a folder into the Python module there. Raises CannotRun if that fails."""
-    _run([*closure_command(cc, extra), "-c", "closure.c", "-o", "closure.o"], work)
+def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], declared: bool = False) -> None:
+    """Compile the `closure.c` of a folder into the Python module there; with `declared` a function that nobody has
+    declared is an error. Raises DoesNotCompile, or CannotRun without a compiler.
+    """
+    command = closure_command(cc, extra)
+    if declared:
+        command = [*(flag for flag in command if flag != "-w"), _DECLARED]
+    _run([*command, "-c", "closure.c", "-o", "closure.o"], work)
     glue = _glue(cc)
     ours = ["wrapper.o", "guard.o", *(["trace.o"] if _GUIDED["gcc"][-1] in extra else [])]
     objects = ["closure.o", *(str(glue / name) for name in ours)]
@@ -332,15 +370,45 @@ def _glue(cc: str) -> Path:
 
 def _run(command: list[str], work: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "LC_ALL": "C"}  # the messages are read
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, env=environment)
     except OSError as error:
         raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-        raise CannotRun(
-            f"{command[0]} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
+        raise DoesNotCompile(command[0], errors)
+
+
+class DoesNotCompile(CannotRun):
+    """A compiler refuses a closure: `errors` are its lines."""
+
+    def __init__(self, cc: str, errors: list[str]) -> None:
+        super().__init__(
+            f"{cc} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
             " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)"
         )
+        self.errors = errors
+
+    def missed(self, tree: Path) -> frozenset[str]:
+        """The names that the compiler does not know, or knows too little of, in a tree's text."""
+        names: set[str] = set()
+        for line in self.errors:
+            match = _UNKNOWN.search(line)
+            if match is None:
+                continue
+            names.update(re.findall(r"'(?:(?:const|struct|union|enum) )*([A-Za-z_]\w*)[ *]*'", line))
+            where = re.match(r"(?P<file>[^:]+):(?P<line>\d+):", line)
+            if where and match["incomplete"]:
+                with contextlib.suppress(OSError, IndexError):
+                    text = (tree / where["file"]).read_text(errors="replace").split("\n")[int(where["line"]) - 1]
+                    names.update(re.findall(r"[A-Za-z_]\w*", text))
+        return frozenset(names)
+
+
+_UNKNOWN = re.compile(
+    r"implicit declaration of function|undeclared|unknown type name|has no member named|no member named"
+    r"|(?P<incomplete>undefined type|incomplete|storage size)"
+)
 
 
 def preload(variant: str) -> dict[str, str]:

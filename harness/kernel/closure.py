@@ -6,6 +6,7 @@ that `closure.toml` wants whole.
 """
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,27 +16,43 @@ from pathlib import Path
 from harness.epochs import Rules
 from harness.errors import CannotRun
 from harness.kernel.detect import detect
+from harness.kernel.following import Following
 from harness.kernel.index import (
     Definition,
     Member,
     Reference,
     annotation_references,
+    argument_spans,
     declared,
     definitions,
     is_member_path,
+    parameters_of,
     parse,
 )
 from harness.kernel.index import _references as references_of
 from harness.kernel.lookup_inputs import Unset, static_objects, unset_fields
+from harness.kernel.missing_names import refusal
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 STAND_IN_PREFIX = "csrc/"
+STUBS = "SKDIFF_STUBS"  # environment: files of stubs from outside, apart by os.pathsep
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names that each get a stub when they are used: `names` is a regular expression for the whole name, `stub` C in
+    which NAME stands for it, `reason` what the kernel does and what it does here.
+    """
+
+    names: str
+    stub: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Manifest:
     """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole; `inputs` are fields
-    and objects that are set though the driver does not name them.
+    and objects that are set though the driver does not name them; `outside` are the user's own stubs, which win.
     """
 
     roots: tuple[str, ...]
@@ -46,11 +63,19 @@ class Manifest:
     stand_ins: tuple[Path, ...]
     driver: Path
     inputs: frozenset[str] = frozenset()
+    patterns: tuple[Pattern, ...] = ()
+    outside: tuple[Path, ...] = ()
 
     @staticmethod
     def load(csrc: Path = CSRC) -> "Manifest":
-        """Read the manifest; raises CannotRun where it is missing or broken."""
+        """Read the manifest, and which stubs the environment adds (SKDIFF_STUBS); raises CannotRun where it is missing
+        or broken.
+        """
         path = csrc / "closure.toml"
+        outside = tuple(Path(name).expanduser() for name in os.environ.get(STUBS, "").split(os.pathsep) if name)
+        for stub in outside:
+            if not stub.is_file():
+                raise CannotRun(f"{stub}: no such file of stubs (--stub, environment SKDIFF_STUBS)")
         try:
             data = tomllib.loads(path.read_text())
             return Manifest(
@@ -64,6 +89,8 @@ class Manifest:
                 stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
                 driver=csrc / "reference.c",
                 inputs=frozenset(data.get("inputs", ())),
+                patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
+                outside=outside,
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error
@@ -78,7 +105,8 @@ class Closure:
     which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
     `replaced` are the kernel's definitions that the stand-ins in it take the place of; `unset` is what it reads and
     nothing sets, fields and static keys. `missing` says what a lenient
-    extraction did not find, a line each.
+    extraction did not find, a line each. `followed` are the tree's files that were looked into for names that the
+    manifest's files lack.
     """
 
     order: list[Definition]
@@ -92,6 +120,7 @@ class Closure:
     replaced: tuple[Definition, ...]
     missing: tuple[str, ...]
     unset: tuple[Unset, ...] = ()
+    followed: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -117,13 +146,24 @@ class _Index:
     """name -> definitions, tags apart from other names; stand-ins hide kernel definitions."""
 
     def __init__(
-        self, kernel: Iterable[Definition], stand_ins: Iterable[Definition], given: Iterable[str] = ()
+        self,
+        kernel: Iterable[Definition],
+        outside: Iterable[Definition],
+        stand_ins: Iterable[Definition],
+        manifest: Manifest,
+        following: Following,
     ) -> None:
-        self.given = frozenset(given)
+        self.given = manifest.given
+        self.following = following
+        self.followed: list[Definition] = []
+        self._patterns = [(re.compile(p.names), p) for p in manifest.patterns]
+        self._asked: set[str] = set()
+        self._discards: dict[str, list[tuple[int, bool]]] = {}
+        self._nowhere: set[tuple[str, bool]] = set()
         self.names: dict[str, list[Definition]] = {}
         self.tags: dict[str, list[Definition]] = {}
         self.members: set[str] = set()
-        for group in (list(stand_ins), list(kernel)):
+        for group in (list(outside), list(stand_ins), list(kernel)):
             seen_names, seen_tags = set(self.names), set(self.tags)
             for definition in group:
                 self.members.update(_member_names(definition.members or ()))
@@ -136,11 +176,69 @@ class _Index:
                     if name not in seen_names:
                         self.names.setdefault(name, []).append(definition)
 
+    def discards(self, name: str) -> list[tuple[int, bool]]:
+        """The parameters of a stub that is a macro which do not occur in its body: their places, and whether they stand
+        for all further arguments.
+        """
+        if name not in self._discards:
+            self._discards[name] = self._discarded(self.find(Reference("name", name, 0)))
+        return self._discards[name]
+
+    def _discarded(self, found: list[Definition]) -> list[tuple[int, bool]]:
+        if not found or not all(d.kind == "macro" and d.file.startswith(STAND_IN_PREFIX) for d in found):
+            return []
+        each = []
+        for definition in found:
+            names, body = parameters_of(definition) or ([], "")
+            words = set(re.findall(r"\w+", body))
+            each.append({(i, n.startswith("...")) for i, n in enumerate(names) if n.removeprefix("...") not in words})
+        return sorted(set.intersection(*each))
+
     def is_given(self, name: str) -> bool:
         """Whether a name needs no definition here: the compiler, the records or the prelude supply it."""
         return name in self.given or bool(_COMPILERS_OWN.fullmatch(name))
 
+    def follow(self, reference: Reference, user: Definition) -> list[Definition]:
+        """The definitions of a name that the listed files lack, from what the user's file includes; from now on they
+        are found like any others.
+        """
+        tag = reference.kind in ("tag", "pointer")
+        if user.file.startswith(STAND_IN_PREFIX) or reference.name in self.given:
+            return []
+        if (reference.name, tag) in self._nowhere:
+            return []
+        found = self.following.find(reference.name, tag, user.file)
+        if not found:
+            self._nowhere.add((reference.name, tag))
+        for definition in found:
+            self.members.update(_member_names(definition.members or ()))
+            if definition.kind == "tag" or (definition.kind == "enum" and definition.name not in definition.names):
+                self.tags.setdefault(definition.name, []).append(definition)
+            for name in definition.names:
+                if name == reference.name or name not in self.names:
+                    self.names.setdefault(name, []).append(definition)
+        self.followed += found
+        return found
+
+    def _stub_of_pattern(self, name: str) -> None:
+        """Of a name of a form that closure.toml lists the stub takes the place of the kernel's macro, if there is one;
+        a function of the listed files stays.
+        """
+        if name in self._asked:
+            return
+        self._asked.add(name)
+        there = self.names.get(name, [])
+        if any(d.kind == "function" or d.file.startswith(STAND_IN_PREFIX) for d in there):
+            return
+        for names, pattern in self._patterns:
+            if names.fullmatch(name):
+                text = f"/* {pattern.reason} */\n{re.sub('NAME', name, pattern.stub)}\n"
+                self.names[name] = definitions(text.encode(), f"{STAND_IN_PREFIX}closure.toml")
+                return
+
     def find(self, reference: Reference) -> list[Definition]:
+        if reference.kind == "name":
+            self._stub_of_pattern(reference.name)
         if reference.kind in ("tag", "pointer"):
             macros = [d for d in self.names.get(reference.name, []) if d.kind == "macro"]  # rcu_head is one
             return self.tags.get(reference.name, macros)
@@ -161,13 +259,22 @@ def _driver_references(driver: Path) -> tuple[Reference, ...]:
     return tuple(r for r in references_of(root, "function"))
 
 
-def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool = False) -> Closure:
+def extract(
+    tree: Path,
+    manifest: Manifest,
+    traced: bool = False,
+    lenient: bool = False,
+    wanted: frozenset[str] = frozenset(),
+) -> Closure:
     """Find the closure of the manifest's roots, and of what the driver mentions, in the kernel tree at `tree`. The text
     of a `traced` one has the probes behind the functions that they watch; its hash is that of the text without them.
 
+    A name that the manifest's files lack is looked for in what the using file includes. In a branch of an `#if`, and
+    for the members of structs, only the `wanted` names are: those that a compiler has missed.
+
     Raises CannotRun for an unreadable file, a root that is not there, and a name that is neither the kernel's nor a
-    stand-in; the line says where it is used. A `lenient` extraction notes what is not there, and goes on: what it makes
-    is for reading.
+    stand-in; the lines say where it is used and what to add. A `lenient` extraction notes what is not there, and goes
+    on: what it makes is for reading.
     """
     missing: list[str] = []
     kernel: list[Definition] = []
@@ -182,14 +289,28 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
         except OSError as error:
             raise CannotRun(f"cannot read {tree / name}: {error.strerror}") from error
     stand_ins: list[Definition] = []
+    outside: list[Definition] = []
     for path in manifest.stand_ins:
         stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stand_ins/{path.name}")
-    index = _Index(kernel, stand_ins, manifest.given)
+    for path in manifest.outside:
+        try:
+            outside += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}outside/{path.name}")
+        except OSError as error:
+            raise CannotRun(f"cannot read {path}: {error.strerror}") from error
+    listed = (*manifest.files, *manifest.optional)
+    following = Following(tree, listed)
+    index = _Index(kernel, outside, stand_ins, manifest, following)
     driver = _driver_references(manifest.driver)
     roots = []
     for root in manifest.roots:
+        first = next((d for d in kernel if d.file.endswith(".c")), None)
+        if root not in index.names and first is not None:
+            index.follow(Reference("name", root, 0), first)
         if root not in index.names:
-            text = f"no definition of {root}() in the {len(manifest.files)} files of closure.toml"
+            text = (
+                f"no definition of {root}() in the {len(manifest.files)} files of closure.toml, nor in what they"
+                f" include: if it has another name in this tree, write that name into {_roots_line(manifest)}"
+            )
             if not lenient:
                 raise CannotRun(f"{tree}: {text}")
             missing.append(text)
@@ -198,7 +319,7 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
     used = {r.name for r in driver if r.kind == "field"}
     whole = {r.name for r in driver if r.kind == "whole"} | manifest.whole
     while True:  # a longer list of used members can only reach more: repeat until it stands still
-        walk = _Walk(index, frozenset(whole), used)
+        walk = _Walk(index, frozenset(whole), used, wanted)
         for definition in roots:
             walk.visit(definition)
         lookup = len(walk.order)
@@ -207,14 +328,9 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
         if walk.used == used and walk.whole_too == whole:
             break
         used, whole = walk.used, walk.whole_too
-    missing += [f"{d.file}:{line}: {d.name} uses {name}" for name, (d, line) in sorted(walk.unresolved.items())]
+    missing += [f"{d.file}:{r.line}: {d.name} uses {name}" for name, (d, r) in sorted(walk.unresolved.items())]
     if walk.unresolved and not lenient:
-        name, (definition, line) = sorted(walk.unresolved.items(), key=lambda item: item[0])[0]
-        more = f" (and {len(walk.unresolved) - 1} more: {', '.join(sorted(walk.unresolved)[:12])})"
-        raise CannotRun(
-            f"{definition.file}:{line}: {definition.name} uses {name}, which no file of closure.toml defines and no"
-            f" stand-in supplies{more if len(walk.unresolved) > 1 else ''}"
-        )
+        raise CannotRun(refusal(walk.unresolved, following, listed))
     unset = _unset(walk.order, lookup, driver, manifest.inputs)
     for one in unset:
         if one.kind == "object":
@@ -226,7 +342,7 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
             if not lenient:
                 raise CannotRun(text)
             missing.append(text)
-    told = detect(kernel)
+    told = detect([*kernel, *index.followed])
     text = "".join(_emit(walk, {}))
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
@@ -234,8 +350,18 @@ def extract(tree: Path, manifest: Manifest, traced: bool = False, lenient: bool 
     ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
     replaced = tuple(d for d in kernel if not ours.isdisjoint(d.names))
     return Closure(
-        walk.order, lookup, text, sha256, told.rules, told.unknown, told.roles, walk, replaced, tuple(missing), unset
+        *(walk.order, lookup, text, sha256, told.rules, told.unknown, told.roles, walk, replaced, tuple(missing)),
+        unset=unset,
+        followed=tuple(following.read),
     )
+
+
+def _roots_line(manifest: Manifest) -> str:
+    """Where the roots stand."""
+    path = manifest.driver.with_name("closure.toml")
+    lines = path.read_text().splitlines() if path.exists() else []
+    line = next((i for i, text in enumerate(lines, 1) if text.startswith("roots")), 0)
+    return f"csrc/closure.toml:{line} (roots)" if line else "the roots of csrc/closure.toml"
 
 
 def _unset(
@@ -274,12 +400,14 @@ def _driver_roots(index: _Index, references: Iterable[Reference]) -> Iterator[De
 class _Walk:
     """Depth first from the roots; `order` ends up with definitions before their users."""
 
-    def __init__(self, index: _Index, whole: frozenset[str], used: set[str]) -> None:
-        self.index, self.whole, self.used_before = index, whole, used
+    def __init__(
+        self, index: _Index, whole: frozenset[str], used: set[str], wanted: frozenset[str] = frozenset()
+    ) -> None:
+        self.index, self.whole, self.used_before, self.wanted = index, whole, used, wanted
         self.used, self.whole_too = set(used), set(whole)
         self.order: list[Definition] = []
         self.forward: set[str] = set()
-        self.unresolved: dict[str, tuple[Definition, int]] = {}
+        self.unresolved: dict[str, tuple[Definition, Reference]] = {}
         self._seen: set[tuple[str, int, str]] = set()
 
     def keeps(self, member: Member) -> bool:
@@ -302,6 +430,11 @@ class _Walk:
         if key in self._seen:
             return
         self._seen.add(key)
+        for member in definition.members or ():
+            if not self.wanted.isdisjoint(member.names):
+                for reference in member.references:
+                    if reference.kind in ("name", "tag") and not self.index.find(reference):
+                        self.index.follow(reference, definition)
         for reference in self._references(definition):
             if reference.kind in ("field", "path"):
                 self.used.add(reference.name)
@@ -309,26 +442,37 @@ class _Walk:
                 self.whole_too.add(reference.name)
                 continue
             found = self.index.find(reference)
+            if not found and self._must_be_found(reference, definition):
+                found = self.index.follow(reference, definition)
             if reference.kind == "condition":
                 found = [d for d in found if d.kind == "macro"]
-            elif reference.kind == "pointer" or (reference.kind == "tag" and not found):
+            elif (reference.kind == "pointer" and reference.name not in self.wanted) or (
+                reference.kind in ("tag", "pointer") and not found
+            ):
                 self.forward.add(reference.name)
                 continue
             if not found and reference.name in self.index.members:  # container_of() and its kin name a member
                 self.used.add(reference.name)
-            elif (
-                not found
-                and reference.kind == "name"
-                and not self.index.is_given(reference.name)
-                # Under a condition it is the compiler that tells, should that branch be taken.
-                and all(branch == ("#ifdef __KERNEL__",) for branch in definition.conditions)
-            ):
-                self.unresolved.setdefault(reference.name, (definition, reference.line))
+            elif not found and reference.kind == "name" and self._must_be_found(reference, definition):
+                self.unresolved.setdefault(reference.name, (definition, reference))
             for target in found:
                 if target.kind == "tag":
                     self.forward.add(target.name)
                 self.visit(target)
         self.order.append(definition)
+
+    def _must_be_found(self, reference: Reference, definition: Definition) -> bool:
+        """Under a condition it is the compiler that tells, should that branch be taken: then the name is wanted. So it
+        is with structs, most of which are only pointed to.
+        """
+        if reference.name in self.wanted and reference.kind in ("name", "tag", "pointer"):
+            return not self.index.is_given(reference.name)
+        return (
+            reference.kind == "name"
+            and not self.index.is_given(reference.name)
+            and reference.name not in self.index.members
+            and all(branch == ("#ifdef __KERNEL__",) for branch in definition.conditions)
+        )
 
     def _references(self, definition: Definition) -> Iterator[Reference]:
         yield from _condition_references(definition.conditions, definition.line)
@@ -338,7 +482,25 @@ class _Walk:
             yield from _member_references(definition.members, lambda member: True)
             yield from annotation_references(definition.text.rpartition(b"}")[2], definition.end_line)
         else:
-            yield from definition.references
+            unused = self._thrown_away(definition)
+            for reference in definition.references:
+                if reference.kind == "tag" or not any(start <= reference.at < end for start, end in unused):
+                    yield reference  # a struct's name alone demands nothing either
+
+    def _thrown_away(self, definition: Definition) -> list[tuple[int, int]]:
+        """Where the arguments stand, in a definition's text, that a stub does not use: they demand nothing."""
+        names = {r.name for r in definition.references}
+        stubs = {name: self.index.discards(name) for name in names}
+        if not any(stubs.values()):
+            return []
+        spans = argument_spans(definition.text.decode("latin-1"))
+        return [(start, end) for start, end, name, place in spans if any(_is_in(place, d) for d in stubs.get(name, ()))]
+
+
+def _is_in(place: int, discarded: tuple[int, bool]) -> bool:
+    """Whether the argument at a place is that of (place, whether all behind it are meant too)."""
+    first, rest = discarded
+    return place >= first if rest else place == first
 
 
 _COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import Any
 
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser
@@ -18,9 +19,10 @@ _BARE_ANNOTATIONS = (
     "__rcu __force __bitwise __must_check __always_inline __signed_wrap __percpu __user __iomem __init __read_mostly"
     " __ro_after_init __bpf_kfunc __pure __cold __noreturn noinline asmlinkage ____cacheline_aligned_in_smp"
     " ____cacheline_aligned __randomize_layout __packed __visible __weak __fix_address INDIRECT_CALLABLE_SCOPE"
+    " __maybe_unused __always_unused __used __hot __latent_entropy"
 )
 _CALLED_ANNOTATIONS = (
-    "__aligned __counted_by __printf __attribute__ __acquires __releases __cond_acquires __no_sanitize"
+    "__aligned __counted_by __printf __attribute__ __acquires __releases __cond_acquires __no_sanitize __cleanup __free"
 )
 _ANNOTATIONS = re.compile(
     (
@@ -106,12 +108,13 @@ _KEYWORDS = frozenset(
 class Reference:
     """A name that a definition mentions: `kind` is "name", "tag" (struct, union, enum), "pointer" (a tag behind `*`,
     for which a forward declaration will do), "whole" (a tag whose members are initialised by position) or "field";
-    `line` is 1-based in the definition's own file.
+    `line` is 1-based in the definition's own file; `at` is its offset in the definition's text, -1 where unknown.
     """
 
     kind: str
     name: str
     line: int
+    at: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,103 @@ def definitions(source: bytes, file: str) -> list[Definition]:
                 members=_members(node, source, conditions) if kind == "tag" else None,
             )
         )
+    known = {name for d in found for name in d.names}
+    return found + [d for d in _made_by_macros(source, file, conditions) if d.name not in known]
+
+
+_MAKERS = re.compile(
+    rb"^(?:static\s+)?(?P<macro>DEFINE_(?:STATIC_KEY_(?:TRUE|FALSE)(?:_RO)?|PER_CPU\w*|SPINLOCK|RAW_SPINLOCK|RWLOCK|MUTEX"
+    rb"|RATELIMIT_STATE|FREE))\s*\((?P<arguments>(?:[^()]|\([^()]*\))*)\)[^;\n]*;?",
+    re.MULTILINE,
+)
+
+
+def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, ...], ...]]) -> Iterator[Definition]:
+    """Objects that a macro of the kernel makes at file level (DEFINE_STATIC_KEY_FALSE(name) and its kin), where the
+    grammar sees none; DEFINE_FREE(name, ...) makes the function __free_name.
+    """
+    for match in _MAKERS.finditer(source):
+        macro, arguments = match["macro"].decode(), match["arguments"].decode("utf-8", "replace").split(",")
+        name = arguments[-1 if macro.startswith("DEFINE_PER_CPU") else 0].strip()
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            continue
+        line = source.count(b"\n", 0, match.start()) + 1
+        words = [Reference("name", macro, line)]
+        if macro.startswith("DEFINE_PER_CPU") or macro == "DEFINE_FREE":
+            kind = "tag" if arguments[0].split()[0] in ("struct", "union", "enum") else "name"
+            places = ",".join(arguments[:-1] if kind == "tag" or macro != "DEFINE_FREE" else arguments[1:])
+            words += [
+                Reference("name", word, line)
+                for word in re.findall(r"[A-Za-z_]\w*", places)
+                if word not in _KEYWORDS and word not in (name, "_T")
+            ]
+        if macro == "DEFINE_FREE":
+            name = f"__free_{name}"
+        yield Definition(
+            name=name,
+            kind="function" if macro == "DEFINE_FREE" else "variable",
+            file=file,
+            line=line,
+            end_line=line + match.group().count(b"\n"),
+            text=match.group(),
+            conditions=conditions[line - 1],
+            names=(name,),
+            references=tuple(words),
+        )
+
+
+def argument_spans(text: str) -> list[tuple[int, int, str, int]]:
+    """Each argument of each call in a text: where it begins and ends, the name that is called, its place from 0."""
+    clean = _LITERALS.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    found: list[tuple[int, int, str, int]] = []
+    stack: list[list[Any]] = []
+    for match in _PARENTHESES.finditer(clean):
+        if match["open"]:
+            stack.append([match["called"] if match["open"] == "(" else "", 0, match.end()])
+        elif stack and match.group() == ",":
+            top = stack[-1]
+            if top[0]:
+                found.append((top[2], match.start(), top[0], top[1]))
+            top[1:] = [top[1] + 1, match.end()]
+        elif stack and match.group() != ",":
+            name, place, start = stack.pop()
+            if name:
+                found.append((start, match.start(), name, place))
     return found
+
+
+_PARENTHESES = re.compile(r"(?:(?P<called>[A-Za-z_]\w*)\s*)?(?P<open>[(\[{])|[)\]},]")
+
+
+def parameters_of(macro: Definition) -> tuple[list[str], str] | None:
+    """The parameters of a macro, a variadic one as "...NAME", and its body; None for one that is no function."""
+    text = macro.text.decode("utf-8", "replace")
+    head = _MACRO_HEAD.match(text)
+    if head is None or head["parameters"] is None:
+        return None
+    names = [name.strip() for name in head["parameters"].split(",") if name.strip()]
+    named = [f"...{n.removesuffix('...').strip() or '__VA_ARGS__'}" if n.endswith("...") else n for n in names]
+    return named, text[head.end() :]
+
+
+def place_of(name: str, source: bytes) -> tuple[int, str]:
+    """Where a name seems to be defined or declared in a file: line and "defines" or "declares"; (0, "") for nowhere.
+    It reads text and no syntax, so that it finds what the parser loses: a function with a brace in two `#if` branches.
+    """
+    word = re.escape(name.encode())
+    for what, pattern in (
+        (
+            "defines",
+            rb"^(?:[ \t]*#[ \t]*define[ \t]+" + word + rb"\b|(?![#\s/*])[^\n;{}=]*\b" + word + rb"\s*\([^;{}]*\)\s*\{)",
+        ),
+        ("defines", rb"^(?:struct|union|enum|typedef)\b[^;{}]*\b" + word + rb"\s*[{;]"),
+        ("declares", rb"^(?![#\s/*])[^\n;{}=]*\b" + word + rb"\b[^;{}]*;"),
+    ):
+        match = re.search(pattern, source, re.MULTILINE)
+        if match:
+            at = source.index(name.encode(), match.start())
+            return source.count(b"\n", 0, at) + 1, what
+    return 0, ""
 
 
 def _tail(source: bytes, end: int) -> bytes:
@@ -367,6 +466,7 @@ def _is_pointer(node: Node) -> bool:
 
 def _references(node: Node, kind: str) -> Iterator[Reference]:
     local = set(_locals(node))
+    base = node.start_byte
     own = {_declared(d) for d in node.children_by_field_name("declarator")}
     for inner in _descend(node):
         kinds = inner.type
@@ -374,16 +474,16 @@ def _references(node: Node, kind: str) -> Iterator[Reference]:
             tag = inner.child_by_field_name("name")
             if tag is not None and inner.child_by_field_name("body") is None:
                 pointer = kind in ("tag", "typedef") and _is_pointer(inner)
-                yield Reference("pointer" if pointer else "tag", _text(tag), _line(inner))
+                yield Reference("pointer" if pointer else "tag", _text(tag), _line(inner), inner.start_byte - base)
         elif kinds == "identifier" or kinds == "type_identifier":
             parent = inner.parent
             if parent is not None and parent.type in ("struct_specifier", "union_specifier", "enum_specifier"):
                 continue
             name = _text(inner)
             if name and name not in local and name not in own and name not in _KEYWORDS:
-                yield Reference("name", name, _line(inner))
+                yield Reference("name", name, _line(inner), inner.start_byte - base)
         elif kinds == "field_identifier":
-            yield Reference("field", _text(inner), _line(inner))
+            yield Reference("field", _text(inner), _line(inner), inner.start_byte - base)
         elif kinds == "initializer_list" and _is_positional(inner):
             holder = inner.parent
             while holder is not None and holder.type in ("init_declarator", "parenthesized_expression"):
@@ -393,12 +493,12 @@ def _references(node: Node, kind: str) -> Iterator[Reference]:
                 tag = tag.child_by_field_name("type")
             tag = tag.child_by_field_name("name") if tag is not None else None
             if tag is not None:
-                yield Reference("whole", _text(tag), _line(inner))
+                yield Reference("whole", _text(tag), _line(inner), inner.start_byte - base)
         elif kinds in ("primitive_type", "true", "false", "null"):  # the kernel defines bool, true, NULL itself
-            yield Reference("name", _text(inner), _line(inner))
+            yield Reference("name", _text(inner), _line(inner), inner.start_byte - base)
         elif kinds in ("preproc_arg",):
             for word in _WORD.finditer(_text(inner)):
-                yield Reference("name", word["word"], _line(inner))
+                yield Reference("name", word["word"], _line(inner), inner.start_byte - base)
 
 
 def _is_positional(values: Node) -> bool:
@@ -417,9 +517,13 @@ def _locals(node: Node) -> Iterator[str]:
 def annotation_references(text: bytes, line: int) -> Iterator[Reference]:
     """The annotations that the parser does not see, all the same somebody has to define them."""
     for match in _ANNOTATIONS.finditer(text):
-        word = match.group().split(b"(")[0].strip().decode()
+        word, _, argument = (part.strip() for part in match.group().decode("utf-8", "replace").partition("("))
+        here = line + text.count(b"\n", 0, match.start())
         if word not in _KEYWORDS:
-            yield Reference("name", word, line + text.count(b"\n", 0, match.start()))
+            yield Reference("name", word, here)
+        if word in ("__cleanup", "__free"):
+            called = argument.rstrip(") \t\n")
+            yield Reference("name", called if word == "__cleanup" else f"__free_{called}", here)
 
 
 def _macro_text(source: bytes, start: int) -> bytes:
@@ -446,18 +550,19 @@ def _macro_references(text: str, first_line: int) -> Iterator[Reference]:
     for match in _WORD.finditer(body):
         if "##" in (body[: match.start("word")].rstrip()[-2:], body[match.end() :].lstrip()[:2]):
             continue  # only the preprocessor knows what the word will be
-        word, line = match["word"], first_line + text.count("\n", 0, head.end() + match.start("word"))
+        at = head.end() + match.start("word")
+        word, line = match["word"], first_line + text.count("\n", 0, at)
         if word in known or (word in _KEYWORDS and word not in ("struct", "union", "enum")):
             previous = word
             continue
         if previous in ("struct", "union", "enum"):
-            yield Reference("tag", word, line)
+            yield Reference("tag", word, line, at)
         elif path and match["before"] is None:
-            yield Reference("path", word, line)
+            yield Reference("path", word, line, at)
         elif match["before"] is not None:
-            yield Reference("field", word, line)
+            yield Reference("field", word, line, at)
         elif word not in _KEYWORDS:
-            yield Reference("name", word, line)
+            yield Reference("name", word, line, at)
         previous = word
 
 

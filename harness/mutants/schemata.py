@@ -50,14 +50,16 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     cc = builds.compiler()
     manifest = Manifest.load()
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    key = builds.key_of(tree, manifest, cc, ("mutants", ours), Config())
+    plain = builds.build(tree, say=say)  # it knows for which names to look further
+    key = builds.key_of(tree, manifest, cc, ("mutants", ours, plain.folder.name), Config())
     folder = builds.BUILD / f"{tree.version}-mutants-{key[:16]}"
     report = folder / "mutants.json"
     if not is_whole(folder):
         if say is not None:
             say(f"mutating the lookup of Linux {tree.version} ({cc})")
         with filled(folder) as work:
-            (work / report.name).write_text(json.dumps(_made(extract(tree.path, manifest), work, cc)))
+            closure = extract(tree.path, manifest, wanted=frozenset(plain.wanted))
+            (work / report.name).write_text(json.dumps(_made(closure, work, cc)))
     try:
         read = json.loads(report.read_text())
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.commands.proof import bench, coverage, doctor, extract, mutants
 from harness.commands.runs import diff, drift, fuzz, merge, nightly, report
 from harness.commands.shared import (
     COULD_NOT_RUN,
+    can_be_written,
     chosen,
     errors,
     made,
@@ -32,9 +34,19 @@ EXIT_CODES = "exit codes: 0 the oracles agree, 1 they differ, 2 could not run"
 
 
 def _number(text: str) -> int:
-    value = int(text, 0)
+    try:
+        value = int(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = _number(text)
+    if value >= 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text}: a seed has 64 bits, {(1 << 64) - 1} at most")
     return value
 
 
@@ -53,7 +65,10 @@ def _minutes(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
     if not 0 <= value < 10**8:
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
     return value
@@ -108,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
         usual = SECONDS[sub.get_default("function").__name__]
         sub.add_argument("--seconds", type=_seconds, metavar="N", help=f"stop after N seconds (default: {usual})")
         sub.add_argument("--cases", type=_number, default=0, metavar="N", help="stop after N cases")
-        sub.add_argument("--seed", type=_number, metavar="N", help="repeat a run (default: a new one each time)")
+        sub.add_argument("--seed", type=_seed, metavar="N", help="repeat a run (default: a new one each time)")
         sub.add_argument(
             "--findings",
             type=Path,
@@ -168,7 +183,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--cases", type=_number, default=30000, metavar="N", help="random candidates (default: %(default)s)"
     )
-    sub.add_argument("--seed", type=_number, metavar="N", help="of the random candidates (default: 0)")
+    sub.add_argument("--seed", type=_seed, metavar="N", help="of the random candidates (default: 0)")
     command(extract, "show what was taken out of a kernel tree")
     command(doctor, "say what is here, what is missing, and whether guidance works")
     sub = command(coverage, "show what of the kernel's text the corpus reaches")
@@ -236,6 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if variant and variant not in VARIANTS:
             raise CannotRun(f"SAN={variant}: one of {', '.join(VARIANTS)}")
+        if arguments.json is not None:
+            can_be_written(arguments.json)
         with chosen(arguments):
             return int(arguments.function(arguments))
     except CannotRun as error:
@@ -244,8 +261,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("skdiff: interrupted", markup=False)
         return COULD_NOT_RUN
-    except OSError as error:  # most often a full disk; a traceback would exit with 1, which means a mismatch
+    except OSError as error:  # most often a full disk
         errors.print(f"skdiff: {error}", markup=False, soft_wrap=True)
+        return COULD_NOT_RUN
+    except Exception as error:  # noqa: BLE001  # Python itself would end with 1, which says that the oracles differ
+        errors.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True, end="")
+        errors.print(f"skdiff: a fault of skdiff itself: {error!r}; please report it", markup=False, soft_wrap=True)
         return COULD_NOT_RUN
 
 

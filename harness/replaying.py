@@ -26,7 +26,10 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The case files that are meant by files and folders; the corpus if there are none. Raises CannotRun."""
     for path in paths or [CORPUS]:
         if path.is_dir():
-            yield from (found for found in sorted(path.rglob("*.toml")) if found.parent != CORPUS)  # lists are there
+            cases = [found for found in sorted(path.rglob("*.toml")) if found.parent != CORPUS]  # lists are there
+            if not cases:
+                raise CannotRun(f"{path}: no case (*.toml) in that folder")
+            yield from cases
         elif path.exists():
             yield path
         else:

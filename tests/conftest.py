@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.register_assert_rewrite("tests.helpers", "tests.laws", "tests.transform", "tests.arbitrary")
+
 from harness.kernel.build import BUILD, build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import Tree, find

@@ -9,10 +9,14 @@ import time
 import pytest
 
 from harness import cli
+from harness.known import CORPUS
 from harness.scenario import Packet, Scenario
 from harness.text import Case, dump
+from tests import helpers, laws, transform
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, SKDIFF, fuzzing
+
+CASE = CORPUS / "surprises" / "assigned_listener_is_replaced.toml"
 
 
 def test_a_run_that_agrees_exits_0_and_says_what_it_did(kernel_tree, tmp_path, capsys):
@@ -30,6 +34,67 @@ def test_a_run_that_agrees_exits_0_and_says_what_it_did(kernel_tree, tmp_path, c
     out = capsys.readouterr().out
     assert kernel_tree.version in out
     assert "no difference" in out
+
+
+def test_a_summary_that_cannot_be_written_is_told_before_the_run(tmp_path, capsys):
+    path = tmp_path / "gone" / "summary.json"
+    assert cli.main(["fuzz", "--cases", "100", "--json", str(path)]) == 2
+    told = capsys.readouterr()
+    assert "there is no folder" in told.err
+    assert "cases" not in told.out
+
+
+def test_a_full_disk_leaves_the_summary_that_was_there(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "summary.json"
+    path.write_text("old")
+
+    def full(_fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.run.os.fsync", full)
+    monkeypatch.setattr("harness.run.Path.replace", lambda self, target: full(0))
+    assert cli.main(["replay", str(CASE), "--json", str(path)]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (["--seed", str(1 << 64)], "a seed has 64 bits"),
+        (["--seed", "abc"], "'abc' is no whole number"),
+        (["--seconds", "abc"], "'abc' is no number"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_in_plain_words(option, says, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fuzz", *option])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert says in last
+    assert option[0] in last
+
+
+def test_the_largest_seed_runs(capsys):
+    assert cli.main(["fuzz", "--cases", "100", "--seed", str((1 << 64) - 1)]) == 0
+    assert f"seed {(1 << 64) - 1}" in capsys.readouterr().out
+
+
+def test_a_fault_of_our_own_is_no_difference(monkeypatch, capsys):
+    def fails(*_):
+        raise ZeroDivisionError("dot failed")
+
+    monkeypatch.setattr("harness.commands.cases.load", fails)
+    assert cli.main(["explain", str(CASE)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "Traceback" in lines[0]
+    assert lines[-1].startswith("skdiff: a fault of skdiff itself: ZeroDivisionError('dot failed')")
+
+
+def test_asserts_of_the_tests_own_modules_are_explained():
+    for module in (helpers, laws, transform):
+        assert type(module.__loader__).__name__ == "AssertionRewritingHook"
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path):
@@ -50,6 +115,10 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
         (["replay", "/no/such/file.toml"], "/no/such/file.toml"),
         (["fuzz", "--cases", "1", "--json", "/no/such/folder/x.json"], "cannot write"),
         (["fuzz", "--cases", "1", "--findings", "/dev/null/x"], "findings cannot be written"),
+        (["replay", "{tmp}"], "no case (*.toml) in that folder"),
+        (["diff", "6.12", "6.12", "{tmp}"], "no case (*.toml) in that folder"),
+        (["mutants", "modle"], "no mutants of 'modle': one of c, model, harness"),
+        (["replay", "--json", "{tmp}"], "it is a folder"),
     ],
 )
 def test_what_cannot_run_exits_2_with_one_line(arguments, words, tmp_path, capsys):

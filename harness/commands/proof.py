@@ -24,6 +24,7 @@ from harness.commands.shared import (
     write_json,
 )
 from harness.engines import GUIDED, atheris_engine
+from harness.errors import CannotRun
 from harness.kernel.build import Build
 from harness.kernel.closure import Manifest
 from harness.kernel.source import find
@@ -83,10 +84,16 @@ def coverage(arguments: argparse.Namespace) -> int:
     return AGREED if result["good"] and not missed else MISMATCH
 
 
+MUTANTS_OF = ("c", "model", "harness")
+
+
 def mutants(arguments: argparse.Namespace) -> int:
     """Change the kernel's text, the model and the harness in thousands of small ways, one at a time, and see whether
     somebody notices: the corpus, then random cases (c), the corpus (model), the tests (harness).
     """
+    for of in arguments.of:
+        if of not in MUTANTS_OF:
+            raise CannotRun(f"no mutants of {of!r}: one of {', '.join(MUTANTS_OF)}")
     entries, results = judgements(), []
     if "c" in arguments.of:
         results.append(_c_mutants(arguments, entries))

@@ -19,6 +19,7 @@ from harness.kernel.build import Build, build
 from harness.kernel.closure import STUBS, Manifest, extract
 from harness.kernel.source import Tree, find
 from harness.model import Model
+from harness.run import write_whole
 
 AGREED, MISMATCH, COULD_NOT_RUN = 0, 1, 2
 ours: dict[str, str] = {}  # what each summary says of the command that writes it
@@ -135,9 +136,22 @@ def write(path: Path, text: str, folder: bool = False) -> None:
     try:
         if folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        if path.exists() and not path.is_file():  # a terminal, a pipe: nothing to put another file in the place of
+            path.write_text(text)
+        else:
+            write_whole(path, text)
     except OSError as error:
         raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def can_be_written(path: Path) -> None:
+    """Raises CannotRun if a file could not be written, before there is anything to write."""
+    if path.is_dir():
+        raise CannotRun(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise CannotRun(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() and not path.is_file() else path.parent, os.W_OK):
+        raise CannotRun(f"cannot write {path}: no permission")
 
 
 def writable(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import config
 from harness import drift as drifting
+from harness import nightly as nights
 from harness.commands.cases import corpus, explain, keep, reduce, replay
 from harness.commands.proof import bench, coverage, doctor, extract, mutants
 from harness.commands.runs import diff, drift, fuzz, merge, nightly, report
@@ -84,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Any, text: str, one_kernel: bool = True, built: bool = True) -> argparse.ArgumentParser:
+    def command(
+        function: Any, text: str, one_kernel: bool = True, built: bool = True, several: bool = False
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=text, description=function.__doc__, epilog=EXIT_CODES)
         sub.set_defaults(function=function, epoch=None, config=None)
         if one_kernel:
@@ -95,7 +98,14 @@ def parser() -> argparse.ArgumentParser:
                 help="a version (6.12, 6.1, ...), fetched once, mainline as it is now, or the path of a source tree"
                 " (default: %(default)s)",
             )
-        if one_kernel and built:
+        if several:
+            sub.add_argument(
+                "--kernel",
+                action="append",
+                metavar="K",
+                help=f"a version or the path of a tree, once for each kernel (default: {', '.join(nights.KERNELS)})",
+            )
+        if (one_kernel or several) and built:
             sub.add_argument(
                 "--epoch",
                 metavar="E",
@@ -116,7 +126,8 @@ def parser() -> argparse.ArgumentParser:
                 help="C of your own in the place of what userspace has not, as in csrc/stand_ins; may be repeated"
                 " (environment: SKDIFF_STUBS, files apart by colons)",
             )
-        sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
+        if function is not report:
+            sub.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
         return sub
 
     def budget(sub: argparse.ArgumentParser) -> None:
@@ -211,14 +222,15 @@ def parser() -> argparse.ArgumentParser:
     sub.epilog = "exit codes: 0 merged, 2 could not: then nothing is gone"
     sub.add_argument("into", type=Path, metavar="DIR", help="an --inputs folder of fuzz; it is changed")
     sub.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more of them; they are only read")
-    sub = command(report, "make one page of runs' summaries")
+    sub = command(report, "make one page of runs' summaries", one_kernel=False, built=False)
     sub.epilog = "exit codes: 0 wrote the page, 2 could not"
     sub.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
     sub.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the page (default: DIR/report.html)")
     sub.add_argument(
         "--issues", type=Path, metavar="DIR", help="write an issue text there for each signature that is new this night"
     )
-    sub = command(nightly, "run all of it, with a page at the end")
+    sub = command(nightly, "run all of it, with a page at the end", one_kernel=False, several=True)
+    sub.epilog = "exit codes: 0 agreed, 1 something differs, 2 a step could not run, or nothing was compared"
     sub.add_argument("--minutes", type=_minutes, default=240.0, metavar="N", help="how long (default: %(default)g)")
     sub.add_argument(
         "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"

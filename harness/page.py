@@ -21,6 +21,7 @@ _LONG = 40  # characters of a cell, from which on it may have several lines
 _ROWS = 80  # of a table that is made of whatever a summary holds
 _OWN = {"fuzz", "mutants", "coverage", "replay", "nightly"}  # these have sections of their own
 _REST = ("edges of the C", "lines of the model", "engine", "workers", "seed")
+_NOT_RUN = ("skipped", "not begun")  # what became of a step of a night that was left out
 _WORDS = {0: "agreed", 1: "difference", 2: "could not run"}
 
 
@@ -76,19 +77,26 @@ def page(folder: Path) -> tuple[str, str]:
         sections.append(section("Not read", lambda: [_list(wrong)]))
     signatures = {finding.signature for finding in found}
     words = [_many(len(tonight), "summary") + (f" of {night}" if night else "")]
-    cases = sum(_number(s.data.get("cases")) for s in kind("fuzz"))
+    cases = sum(map(_cases, tonight))
     words.append(_many(cases, "case"))
-    words.append(f"{_many(len(signatures), 'difference')}, {len(new)} new" if signatures else "no difference")
+    steps = [step for summary in kind("nightly") for step in _steps_of(summary)]
+    compared = cases or any(step.get("compares") and str(step.get("status")).startswith("ok") for step in steps)
+    nothing = "no difference" if compared else "nothing was compared"
+    words.append(f"{_many(len(signatures), 'difference')}, {len(new)} new" if signatures else nothing)
     unsure = sum(map(_unseen, tonight))
     if unsure:
         words.append(f"{unsure} without a verdict: not all of the new text was looked at")
+    if left_out := sum(step.get("status") in _NOT_RUN for step in steps):
+        words.append(f"{_many(left_out, 'step')} left out")
+    if failed := [str(step.get("name")) for step in steps if step.get("code") and step.get("status") not in _NOT_RUN]:
+        words.append(f"not well: {', '.join(failed)}")
     if wrong:
         words.append(f"{len(wrong)} not read")
     line = ", ".join(words)
     links = " ".join(
         f'<a href="#{_anchor(t)}">{escape(t)}</a>' for t in re.findall(r"<h2 id=[^>]*>([^<]+)", "".join(sections))
     )
-    state = "bad" if signatures else "none" if unsure or not cases else "good"
+    state = "bad" if signatures or failed else "none" if unsure or not compared else "good"
     body = (
         f'<header><h1>skdiff</h1><p class="{state} verdict">{escape(line)}</p>'
         f'<p class="quiet">written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p><nav>{links}</nav></header>'
@@ -152,16 +160,29 @@ def _bar(part: float, whole: float) -> Html:
     return Html(f'<span class="bar"><i style="width:{min(share, 100):.1f}%"></i></span> {share:.1f} %')
 
 
+def _cases(summary: Summary) -> int:
+    """How many cases a run has compared."""
+    cases = summary.data.get("cases")
+    if summary.kind in ("fuzz", "diff"):
+        return _number(cases)
+    return len(cases) if summary.kind == "replay" and isinstance(cases, list) else 0
+
+
+def _steps_of(summary: Summary) -> list[Mapping[str, Any]]:
+    steps = summary.data.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
 def _steps(summary: Summary) -> str:
     """What a night was made of."""
-    states = {"ok": "good", "skipped": "quiet"}
+    states = {"ok": "good", "ok, they differ": "good", "skipped": "quiet"}
     rows = [
         (s["name"], _word(s["status"], states.get(s["status"], "bad")), float(s["seconds"]), s.get("why", ""))
         for s in summary.data["steps"]
     ]
-    bad = [row for row, step in zip(rows, summary.data["steps"], strict=True) if step["status"] not in states]
+    bad = [row for row, step in zip(rows, summary.data["steps"], strict=True) if states.get(step["status"]) != "good"]
     table = _table(("step", "outcome", "seconds", "what it said"), rows)
-    good = sum(step["status"] == "ok" for step in summary.data["steps"])
+    good = len(rows) - len(bad)
     return _table(("step", "outcome", "seconds", "what it said"), bad) + _more(f"{good} of {len(rows)} done", table)
 
 
@@ -179,7 +200,7 @@ def _agreement_row(summary: Summary) -> str:
     known_word = f" ({known} known)" if known else ""
     sides = [data.get(side, (0, 0)) for side in ("edges", "lines")]
     row = (
-        summary.kernel,
+        f"{summary.kernel} ({summary.tree})" if summary.tree else summary.kernel,
         summary.config or "default",
         Html(f"{word}{known_word}{' ended early' if data.get('gave_up') else ''}"),
         int(data["cases"]),

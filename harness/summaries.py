@@ -5,6 +5,7 @@ broken costs one line and nothing else.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,23 @@ class Summary:
         return str(kernel.get("config", "")) if isinstance(kernel, dict) else ""
 
     @property
+    def tree(self) -> str:
+        """The path of the tree that somebody gave, "" for a kernel that was fetched."""
+        kernel = self.data.get("kernel", "")
+        origin = str(kernel.get("origin", "")) if isinstance(kernel, dict) else ""
+        return origin.removeprefix("tree ") if origin.startswith("tree ") else ""
+
+    @property
     def label(self) -> str:
-        """The kernel and its configuration: "6.12.117 (IPV6=n)"."""
-        return f"{self.kernel} ({self.config})" if self.config else self.kernel
+        """The kernel, its tree and its configuration: "6.12.117 (IPV6=n)"."""
+        more = ", ".join(word for word in (self.tree, self.config) if word)
+        return f"{self.kernel} ({more})" if more else self.kernel
+
+    @property
+    def file_name(self) -> str:
+        """The kernel as a part of a file's name."""
+        tree = re.sub(r"[^\w.+-]+", "-", Path(self.tree).name, flags=re.ASCII)
+        return f"{self.kernel}-{tree}" if tree else self.kernel
 
 
 @dataclass(frozen=True)
@@ -146,12 +161,12 @@ def _model(summary: Summary) -> Model:
 def fresh(summaries: Sequence[Summary], folder: Path) -> list[Finding]:
     """The findings of the newest night that no earlier night has, one of each signature and kernel."""
     night = latest(summaries)
-    known: set[tuple[str, str]] = set()
-    new: dict[tuple[str, str], Finding] = {}
+    known: set[tuple[str, str, str]] = set()
+    new: dict[tuple[str, str, str], Finding] = {}
     for summary in summaries:
         try:
             for finding in findings(summary, folder):
-                name = finding.signature, summary.kernel.rpartition(".")[0]
+                name = finding.signature, summary.kernel.rpartition(".")[0], summary.tree
                 if summary.night != night:
                     known.add(name)
                 else:

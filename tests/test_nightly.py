@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,8 @@ from tests.endurance import left_over
 from tests.running import SKDIFF
 
 
-def steps(minutes=60.0):
-    from pathlib import Path
-
-    return list(nightly.plan(minutes, Path("out"), ("--jobs", "2"), 2))
+def steps(minutes=60.0, **more):
+    return list(nightly.plan(minutes, Path("out"), Path("inputs"), 2, **more))
 
 
 def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
@@ -34,20 +33,90 @@ def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
         told = {c[c.index("--config") + 1] if "--config" in c else "" for c in fuzzed if kernel in c}
         assert told == {str(config) for config in MATRIX}
     assert 0.6 * 3600 < sum(step.seconds for step in plan.values()) < 3600
-    assert {"mutants", "drift", "drift-mainline", "diff", "hypothesis"} < set(plan)
+    for kernel in nightly.KERNELS:
+        assert {f"{part}-{kernel}" for part in ("replay", "coverage", "mutants", "drift")} < set(plan)
+    assert {"mutants-model", "drift-mainline", "diff-6.1-6.12", "diff-6.12-7.3", "hypothesis"} < set(plan)
+
+
+@pytest.mark.parametrize("minutes", [1, 3, 5, 8, 15, 30, 60, 240, 1440])
+def test_a_night_plans_for_no_more_than_its_minutes(minutes):
+    """Also what has a fixed size; what has no room says so."""
+    plan = steps(minutes)
+    assert sum(step.seconds for step in plan) <= 60 * minutes
+    for step in plan:
+        if not step.seconds:
+            with pytest.raises(CannotRun, match="no room in a night of"):
+                step.first()
+    assert {step.name for step in plan if step.seconds} > {"fuzz-6.1", "fuzz-6.12", "fuzz-7.3", "hypothesis"}
+
+
+def test_a_night_of_given_trees(tmp_path):
+    for name in ("a/linux patched", "b/linux-patched"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n")
+    trees = [str(tmp_path / "a/linux patched"), str(tmp_path / "b/linux-patched")]
+    assert nightly.names(["6.12", *trees]) == ["6.12", "linux-patched", "linux-patched-2"]
+    plan = {step.name: step for step in steps(kernels=trees)}
+    assert plan["fuzz-linux-patched"].command[:3] == ("fuzz", "--kernel", trees[0])
+    assert plan["diff-linux-patched-linux-patched-2"].command[1:3] == (trees[0], trees[1])
+    with pytest.raises(CannotRun, match=r"tests are of Linux 6\.12"):
+        plan["hypothesis"].first()
+    for kernel, words in (("6.twelve", "neither a kernel version"), (str(tmp_path / "no"), "is not a directory")):
+        with pytest.raises(CannotRun, match=words):
+            nightly.names([kernel])
+
+
+def test_a_night_in_one_configuration_or_with_rules_by_hand_leaves_out_what_cannot_do_with_it():
+    def left_out(words, **more):
+        found = set()
+        for step in steps(kernels=["6.12", "6.1"], **more):
+            if step.name != "drift-mainline" and step.first is not None:
+                with pytest.raises(CannotRun, match=words):
+                    step.first()
+                found.add(step.name.partition("-")[0])
+        return found
+
+    assert left_out("IPV6=n", config="IPV6=n") >= {"coverage", "mutants", "fuzz", "merge"}
+    assert left_out("by hand", epoch="6.9") == {"diff", "mutants"}
+
+
+@pytest.mark.parametrize(
+    ("done", "code"),
+    [
+        ([("ok", 0, True)], 0),
+        ([("ok, they differ", 0, True)], 0),
+        ([("ok", 0, True), ("skipped", 0, True)], 0),
+        ([("ok", 0, False), ("skipped", 0, True)], 2),
+        ([("skipped", 0, True)], 2),
+        ([("ok", 0, True), ("not begun", 2, True)], 2),
+        ([("ok", 0, True), ("took too long", 2, False), ("difference", 1, False)], 1),
+    ],
+)
+def test_a_night_that_compared_nothing_has_no_verdict(done, code):
+    assert nightly.verdict([{"status": s, "code": c, "compares": compares} for s, c, compares in done]) == code
+
+
+def test_what_has_not_begun_when_the_minutes_are_over_is_left_out(tmp_path):
+    done = nightly.run([python("late", "")], tmp_path, [], print, minutes=-1)
+    assert [(s["status"], s["code"]) for s in done] == [("not begun", 2)]
+
+
+def test_coverage_counts_in_a_night_as_alone():
+    assert all(step.good == (0,) for step in steps() if step.name.startswith(("coverage", "mutants")))
 
 
 def test_every_step_is_a_command_that_the_parser_takes():
     parser = cli.parser()
     commands = parser.parse_args(["doctor"]).commands
-    for step in nightly.plan(60, nightly.Path("out"), (), 1):
+    for step in steps():
         if not step.whole:
             assert step.command[0] in commands
             assert parser.parse_args(step.command).command == step.command[0]
 
 
 def test_steps_are_chosen_by_name_and_pattern():
-    assert [s.name for s in nightly.chosen(steps(), ["fuzz-6.1", "mut*"])] == ["fuzz-6.1", "mutants"]
+    assert [s.name for s in nightly.chosen(steps(), ["fuzz-6.1", "mutants-m*"])] == ["fuzz-6.1", "mutants-model"]
     with pytest.raises(CannotRun, match="no step 'nonsense'"):
         nightly.chosen(steps(), ["nonsense"])
 
@@ -81,14 +150,14 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path):
     assert [(s["name"], s["status"], s["code"]) for s in done] == [
         ("good", "ok", 0),
         ("differs", "difference", 1),
-        ("fine", "ok", 0),
+        ("fine", "ok, they differ", 0),
         ("broken", "could not run", 2),
         ("no/folder", "could not run", 2),
         ("missing", "skipped", 0),
         ("unreachable", "skipped", 0),
         ("reachable", "could not run", 2),
         ("traceback", "broke off", 2),
-        ("summed", "ok", 0),
+        ("summed", "ok, they differ", 0),
         ("set", "ended with 3", 3),
     ]
     assert done[1]["why"] == "skdiff: one"
@@ -130,7 +199,7 @@ def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):
     arguments = [
         "nightly",
         "--minutes",
-        "1",
+        "20",
         "--folder",
         str(tmp_path),
         "--name",
@@ -152,17 +221,28 @@ def test_a_night_without_the_web_is_no_failure(tmp_path, monkeypatch, capsys):
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{unused.getsockname()[1]}/linux.git/plain")
         monkeypatch.setattr(source, "WEB_PAUSE", 0.01)
-        assert cli.main(["nightly", "--folder", str(tmp_path), "--name", "one", "drift-mainline"]) == 0
+        assert cli.main(["nightly", "--folder", str(tmp_path), "--name", "one", "drift-mainline"]) == 2
     [step] = json.loads((tmp_path / "one" / "night-drift-mainline.json").read_text())["steps"]
     assert (step["status"], step["code"]) == ("skipped", 0)
     assert "cannot fetch" in step["why"]
-    assert "cannot fetch" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "cannot fetch" in page
+    assert "nothing was compared, 1 step left out" in page
+    assert "no difference" not in page
     assert "skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--folder", "/dev/null"], "cannot write"), (["no-such-step"], "no step")],
+    [
+        (["--folder", "/dev/null"], "cannot write"),
+        (["no-such-step"], "no step"),
+        (["--name", "../../x", "drift-6.12"], "the name of a folder below"),
+        (["--name", "..", "drift-6.12"], "the name of a folder below"),
+        (["--kernel", "/nonexistent", "drift*"], "is not a directory"),
+        (["--config", "qq"], "no configuration qq"),
+        (["--epoch", "zzz"], "zzz"),
+    ],
 )
 def test_a_night_that_cannot_start_is_one_line(arguments, words, capsys):
     assert cli.main(["nightly", *arguments]) == 2
@@ -187,3 +267,11 @@ def test_a_night_that_is_asked_to_end_leaves_its_page_and_no_process(number, ker
     assert "Traceback" not in (tmp_path / "said").read_text()
     assert (tmp_path / "report.html").exists()
     assert left_over(str(tmp_path)) == []
+
+
+def test_a_report_takes_no_option_that_it_does_not_use(tmp_path, capsys):
+    for option in ("--kernel", "--epoch", "--config", "--json"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["report", str(tmp_path), option, "x"])
+        assert ended.value.code == 2
+    assert "unrecognized arguments" in capsys.readouterr().err

@@ -51,8 +51,34 @@ def test_every_step_of_a_night_is_in_one_part(monkeypatch):
     parts = WORKFLOWS["nightly"]["jobs"]["part"]["strategy"]["matrix"]["include"]
     steps = list(nightly.plan(1440, Path("out"), Path("inputs"), 2))
     named = [step.name for part in parts for step in nightly.chosen(steps, part["steps"].split())]
-    named.remove("merge")  # which is in each part that keeps inputs
-    assert sorted(named) == sorted(step.name for step in steps)
+    several = [name for name in named if name != "merge"]  # which is in each part that keeps inputs
+    assert "merge" in named
+    assert sorted([*several, "merge"]) == sorted(step.name for step in steps)
+
+
+def test_the_parts_of_ci_are_parts_of_the_script():
+    """Together they are all of it but the night, which has a workflow of its own."""
+    script = (FOLDER.parent.parent / ".ci/run").read_text()
+    parts = re.search(r"^PARTS=\((.*)\)$", script, re.MULTILINE)[1].split()
+    assert all(re.search(rf"^{part}\(\) {{", script, re.MULTILINE) for part in parts)
+    matrix = WORKFLOWS["test"]["jobs"]["part"]["strategy"]["matrix"]
+    rows = [*matrix["part"], *(row["part"] for row in matrix["include"])]
+    assert {part for row in rows for part in row.split()} == set(parts) - {"night"}
+    listed = re.search(r'^\twithout_tools make test ARGS="([^"]*)"', script, re.MULTILINE)[1]
+    assert all((FOLDER.parent.parent / path).exists() for path in re.findall(r"tests/\S+", listed))
+
+
+def test_no_part_hides_another_and_what_was_fetched_is_kept():
+    for name in ("test", "nightly"):
+        job = WORKFLOWS[name]["jobs"]["part"]
+        assert job["strategy"]["fail-fast"] is False
+        assert job["container"].startswith("debian:")  # other systems have no linux-source of these series
+        kernels = [s for s in job["steps"] if s.get("with", {}).get("path") == "~/.cache/skdiff"]
+        assert [s["uses"].split("@")[0] for s in kernels] == ["actions/cache/restore", "actions/cache/save"]
+        assert len({s["with"]["key"] for s in kernels}) == 1
+        assert "matrix.part" in kernels[0]["with"]["key"]
+        assert kernels[1]["if"].startswith("always()")
+    assert "branches" in (WORKFLOWS["test"].get("on") or WORKFLOWS["test"][True])["push"]
 
 
 def test_the_nights_examples_are_where_they_are_looked_for():

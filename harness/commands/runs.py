@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import config, ends, epochs, inputs, known, merging, replaying, summaries, texts, unseen
 from harness import difference as differing
 from harness import drift as drifting
-from harness import ends, epochs, inputs, known, merging, replaying, summaries, texts, unseen
 from harness import nightly as nights
 from harness import page as paging
 from harness import reduce as reducer
@@ -299,7 +300,7 @@ def report(arguments: argparse.Namespace) -> int:
     for finding in (
         summaries.fresh(summaries.collect(arguments.folder)[0], arguments.folder) if arguments.issues else ()
     ):
-        path = arguments.issues / f"{finding.signature[:120]}-{finding.summary.kernel}.md"
+        path = arguments.issues / f"{finding.signature[:120]}-{finding.summary.file_name}.md"
         write(path, summaries.issue(finding), folder=True)
         console.print(f"issue: {path}", markup=False, soft_wrap=True)
     console.print(f"{line}: {out}", markup=False, soft_wrap=True)
@@ -310,21 +311,31 @@ def nightly(arguments: argparse.Namespace) -> int:
     """Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,
     with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others.
     """
-    out = arguments.folder / (arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
-    jobs = arguments.jobs or os.cpu_count() or 1
-    steps = nights.chosen(list(nights.plan(arguments.minutes, out, arguments.inputs, jobs)), arguments.steps)
+    name = arguments.name or f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    if not re.fullmatch(r"[\w+-][\w.+-]*", name):
+        raise CannotRun(
+            f"--name {name!r}: the name of a folder below {arguments.folder}, of letters, digits and . _ + -"
+        )
+    out, jobs = arguments.folder / name, arguments.jobs or os.cpu_count() or 1
+    options, by_hand = os.environ.get("CONFIG", ""), os.environ.get("EPOCH", "")
+    config.parse(options, lambda name: True)  # what cannot be read is said now, not by each step
+    epochs.held(epochs.Rules(), words=by_hand)
+    planned = nights.plan(arguments.minutes, out, arguments.inputs, jobs, arguments.kernel or (), options, by_hand)
+    steps = nights.chosen(planned, arguments.steps)
     if arguments.list:
         for step in steps:
-            console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False)
+            console.print(f"{step.name:40} {step.seconds:6.0f} s", markup=False, soft_wrap=True)
         return AGREED
     try:
         out.mkdir(parents=True, exist_ok=bool(arguments.name))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
     with ends.interruptible():  # what is done has its page, whoever ends the night
-        done = nights.run(steps, out, arguments.commands, say)
-        write_json(out / f"night-{steps[0].name}.json", {"minutes": arguments.minutes, "steps": done})
+        done = nights.run(steps, out, arguments.commands, say, arguments.minutes)
+        summary = {"minutes": arguments.minutes, "steps": done}
+        write_json(out / f"night-{steps[0].name}.json", summary)
+        if arguments.json is not None:
+            write_json(arguments.json, summary)
         arguments.output, arguments.issues = None, out / "issues"
         report(arguments)
-    codes = {step["code"] for step in done}
-    return MISMATCH if MISMATCH in codes else COULD_NOT_RUN if codes - {AGREED} else AGREED
+    return nights.verdict(done)

@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         function: Any, text: str, one_kernel: bool = True, built: bool = True, several: bool = False
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=text, description=function.__doc__, epilog=EXIT_CODES)
-        sub.set_defaults(function=function, epoch=None, config=None)
+        sub.set_defaults(function=function, json=None, epoch=None, config=None)
         if one_kernel:
             sub.add_argument(
                 "--kernel",

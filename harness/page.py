@@ -189,7 +189,9 @@ def _steps(summary: Summary) -> str:
 def _unseen(summary: Summary) -> bool:
     """Whether a run left something of a kernel's new text unseen (see harness/unseen.py)."""
     found = summary.data.get("unseen")
-    return isinstance(found, Mapping) and any(found.get(key) for key in ("lines", "names", "options", "why"))
+    return isinstance(found, Mapping) and any(
+        found.get(key) for key in ("lines", "names", "options", "stand_ins", "why")
+    )
 
 
 def _agreement_row(summary: Summary) -> str:

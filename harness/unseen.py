@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tree_sitter import Node
 
-from harness import coverage
+from harness import coverage, texts
 from harness.coverage import Spot
 from harness.drift import Record, records
 from harness.errors import CannotRun
@@ -45,18 +45,20 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Unseen:
     """What was not looked at of a kernel's new text: `lines` that no case ran, of `new` that could run; `names` of
-    what is read and set by nothing, and `options` that were taken as off, each with its place ("file:line"); `why` says
-    why nobody can tell which lines ran, "" if somebody can.
+    what is read and set by nothing, `options` that were taken as off, and definitions that `stand_ins` take the place
+    of, whose text is new too, each with its place ("file:line"); `why` says why nobody can tell which lines ran, "" if
+    somebody can.
     """
 
     new: int = 0
     lines: tuple[Place, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    stand_ins: tuple[tuple[str, str], ...] = ()
     why: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.lines or self.names or self.options or self.why)
+        return bool(self.lines or self.names or self.options or self.stand_ins or self.why)
 
     @property
     def ran(self) -> str:
@@ -79,6 +81,7 @@ class Unseen:
             ("new or changed lines that no case ran", [str(place) for place in self.lines]),
             ("read by the new text, and set by no case", read),
             ("options of the new text that were taken as off", options),
+            ("new or changed, but a stand-in takes its place", [f"{place}: {name}" for name, place in self.stand_ins]),
         ):
             if places:
                 told += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]
@@ -92,6 +95,7 @@ class Unseen:
             "lines": [place._asdict() for place in self.lines],
             "names": [{"name": name, "place": place} for name, place in self.names],
             "options": [{"name": name, "place": place} for name, place in self.options],
+            "stand_ins": [{"name": name, "place": place} for name, place in self.stand_ins],
             "why": self.why,
         }
 
@@ -141,15 +145,18 @@ def between(
     without it no lines are counted. Never raises CannotRun.
     """
     try:
-        _, unknown = base_of(builds[1], records())
+        base, unknown = base_of(builds[1], records())
     except CannotRun as error:
         return Unseen(why=str(error))
+    kept = {line.sha256 for line in base.replaced} if base is not None else set()
+    after = [line for line in builds[1].replaced if line.sha256 not in kept]
+    hidden = [(c.name, c.after) for c in texts.changes(builds[0].replaced, after) if c.what == texts.CHANGED]
     places = {change.after: change for change in changed if change.after}
     fresh = [line for line in unknown if f"{line.file}:{line.line}" in places]
-    if not fresh:
+    if not fresh and not hidden:
         return None
     before = {line.name for line in builds[0].unset}
-    found = _names(builds[1], before, builds[0].options)
+    found = replace(_names(builds[1], before, builds[0].options), stand_ins=tuple(hidden))
     functions = [line for line in fresh if _runs(line)]
     if not functions or counted is None:
         return found
@@ -270,10 +277,10 @@ def _place(spot: Spot) -> Place:
 def _without_code(build: Build, function: Line, runs: Mapping[int, int], configured: bool) -> list[Place]:
     """The statements of a function for which the compiler made no code, and none beside them ran either."""
     source = _source(build, function)
-    texts = source.split(b"\n")
+    rows = source.split(b"\n")
     conditions = conditions_by_line(source)
     outer = len(conditions[function.line - 1]) if runs else 0
-    body = b"\n".join(texts[function.line - 1 : function.end_line])
+    body = b"\n".join(rows[function.line - 1 : function.end_line])
 
     def ran(node: Node) -> bool:
         first, last = (function.line + point[0] for point in (node.start_point, node.end_point))
@@ -295,7 +302,7 @@ def _without_code(build: Build, function: Line, runs: Mapping[int, int], configu
     for node in _statements(parse(body)):
         if node.text != b";" and without(node):
             number = function.line + node.start_point[0]
-            text = texts[number - 1].decode("utf-8", "replace").strip()
+            text = rows[number - 1].decode("utf-8", "replace").strip()
             found.append(Place(function.file, number, function.name, text))
     return list(dict.fromkeys(found))
 

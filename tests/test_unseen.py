@@ -52,6 +52,10 @@ DEAD = {
         ],
         "inet_fast",
     ),
+    "stand-in": (
+        [("include/net/request_sock.h", "\t__reqsk_free(req);\n", "\tif (req)\n\t\t__reqsk_free(req);\n")],
+        "reqsk_free",
+    ),
     "never": ([rejecting("0 && sk->sk_num")], "compute_score: return -2;"),
     "unreachable": ([rejecting("sk->sk_num != hnum")], "compute_score: return -2;"),
 }
@@ -94,15 +98,16 @@ def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     status, summary = run(tmp_path, "diff", "6.12", tree)
     out = capsys.readouterr().out
     assert (status, summary["differ"]) == (2, False)
-    named = out[out.index("new or changed lines") if "no case ran" in out else 0 :]
+    named = out[out.index("A and B: ") :]
     assert words in named
-    assert "compute_score: return -2;" in named or name == "option"
+    assert "compute_score: return -2;" in named or name in ("option", "stand-in")
     assert "no verdict: no difference in " in out
-    found = {key: bool(summary["unseen"][key]) for key in ("lines", "names", "options")}
+    found = {key: bool(summary["unseen"][key]) for key in ("lines", "names", "options", "stand_ins")}
     assert found == {
-        "lines": True,
+        "lines": name != "stand-in",
         "names": name in ("flag", "sysctl", "key"),
         "options": name == "option",
+        "stand_ins": name == "stand-in",
     }
 
 

@@ -89,7 +89,8 @@ class Build:
     `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
     `unknown_rules`; `config` is what it was built with,
     `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
-    `wanted` are names for which `extract` had to look further.
+    `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stand-ins take
+    the place of.
     """
 
     folder: Path
@@ -106,6 +107,7 @@ class Build:
     options: tuple[str, ...] = ()
     unset: tuple[Unset, ...] = ()
     wanted: tuple[str, ...] = ()
+    replaced: tuple[Line, ...] = ()
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -241,6 +243,23 @@ def _reads_the_same(folder: Path, tree: Tree) -> bool:
         return not followed["files"] or bool(digest(tree.path, followed["files"]) == followed["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return True  # broken: who reads it says so
+    with filled(folder) as work:
+        (work / "closure.c").write_text(unit(closure, config, extra=extra))
+        compile_unit(work, cc, extra, link)
+        info = {
+            "closure": closure.sha256,
+            "compiler": cc,
+            "variant": variant,
+            "rules": asdict(closure.rules),
+            "unknown_rules": closure.unknown_rules,
+            "options": closure.options,
+            "unset": [asdict(one) for one in closure.unset],
+            "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
+            "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
+            "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
+        }
+        (work / report.name).write_text(json.dumps(info, indent=1))
+    return _read(report, folder, tree, config)
 
 
 def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
@@ -261,6 +280,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             tuple(info["options"]),
             tuple(Unset(**one) for one in info["unset"]),
             tuple(info["wanted"]),
+            tuple(Line(**line) for line in info["replaced"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error

@@ -23,7 +23,7 @@
 #define bpf_run_sk_reuseport(...) PROBE_SOCK(STEP_BPF_RUN_SK_REUSEPORT, bpf_run_sk_reuseport(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define reuseport_select_sock(sk, hash, ...) PROBE_SOCK(STEP_REUSEPORT_SELECT_SOCK, reuseport_select_sock(sk, hash, __VA_ARGS__), index_of(sk), hash, sock_or_drop(r__))
 #define inet_lookup_reuseport(net, sk, ...) PROBE_SOCK(STEP_INET_LOOKUP_REUSEPORT, inet_lookup_reuseport(net, sk, __VA_ARGS__), index_of(sk), sock_or_drop(r__), 0)
-#define inet_lhash2_lookup(net, ilb2, skb, doff, saddr, sport, daddr, ...) PROBE_SOCK(STEP_INET_LHASH2_LOOKUP, inet_lhash2_lookup(net, ilb2, skb, doff, saddr, sport, daddr, __VA_ARGS__), (u32)ntohl(daddr), sock_or_drop(r__), 0)
+#define inet_lhash2_lookup(net, ilb2, skb, doff, saddr, sport, daddr, ...) PROBE_SOCK(STEP_INET_LHASH2_LOOKUP, inet_lhash2_lookup(net, ilb2, skb, doff, saddr, sport, daddr, __VA_ARGS__), __builtin_bswap32(daddr), sock_or_drop(r__), 0)
 #define __inet_lookup_listener(...) PROBE_SOCK(STEP_INET_LOOKUP_LISTENER, __inet_lookup_listener(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define __inet_lookup(...) PROBE_SOCK(STEP_INET_LOOKUP, __inet_lookup(__VA_ARGS__), sock_or_drop(r__), 0, 0)
 #define __inet_lookup_skb(...) PROBE_SOCK(STEP_INET_LOOKUP_SKB, __inet_lookup_skb(__VA_ARGS__), sock_or_drop(r__), 0, 0)

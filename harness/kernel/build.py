@@ -220,6 +220,7 @@ def build(
                     "options": closure.options,
                     "unset": [asdict(one) for one in closure.unset],
                     "wanted": sorted(wanted),
+                    "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
                     "followed": {"files": closure.followed, "sha256": followed},
                     "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
                     "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
@@ -243,23 +244,6 @@ def _reads_the_same(folder: Path, tree: Tree) -> bool:
         return not followed["files"] or bool(digest(tree.path, followed["files"]) == followed["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return True  # broken: who reads it says so
-    with filled(folder) as work:
-        (work / "closure.c").write_text(unit(closure, config, extra=extra))
-        compile_unit(work, cc, extra, link)
-        info = {
-            "closure": closure.sha256,
-            "compiler": cc,
-            "variant": variant,
-            "rules": asdict(closure.rules),
-            "unknown_rules": closure.unknown_rules,
-            "options": closure.options,
-            "unset": [asdict(one) for one in closure.unset],
-            "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
-            "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
-            "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
-        }
-        (work / report.name).write_text(json.dumps(info, indent=1))
-    return _read(report, folder, tree, config)
 
 
 def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:

@@ -13,6 +13,7 @@ from harness import config
 from harness import drift as drifting
 from harness import nightly as nights
 from harness.commands.cases import corpus, explain, keep, reduce, replay
+from harness.commands.kernels import kernels
 from harness.commands.proof import bench, coverage, doctor, extract, mutants
 from harness.commands.runs import diff, drift, fuzz, merge, nightly, report
 from harness.commands.shared import (
@@ -161,8 +162,8 @@ def parser() -> argparse.ArgumentParser:
     )
     sub = command(diff, "compare two kernels, or two configurations, with each other", one_kernel=False)
     sub.epilog = "exit codes: 0 no difference, 1 they differ, 2 could not run, or not all of the new text ran"
-    kernels = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
-    sub.add_argument("a", metavar="A", help=kernels)
+    a_kernel = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
+    sub.add_argument("a", metavar="A", help=a_kernel)
     sub.add_argument("b", metavar="B", help="the same for the other side")
     sub.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
     budget(sub)
@@ -246,6 +247,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--jobs", type=_number, default=0, metavar="N", help="workers (default: one for each core)")
     sub.add_argument("--list", action="store_true", help="show the steps, and run none")
     sub.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
+    sub = command(kernels, "list the kernels that are cached, and those that can be had", one_kernel=False, built=False)
+    sub.epilog = "exit codes: 0 listed, 2 nothing can be listed"
     command(bench, "measure where the time of a case goes")
     top.set_defaults(commands=commands.choices)
     return top

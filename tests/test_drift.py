@@ -9,7 +9,7 @@ from harness import drift as drifting
 from harness.cli import main
 from harness.epochs import Rules
 from harness.errors import CannotRun
-from harness.kernel import source
+from harness.kernel import git_web
 from tests.kernel.test_source import NEWER, serving
 from tests.patched import Edit, edited_tree
 from tests.test_epochs import CHANGES, HASHTABLES_C
@@ -100,7 +100,7 @@ def test_mainline_is_held_against_the_record(kernel_tree, recorded, tmp_path, mo
     (tree / "Makefile").write_text(re.sub(r"(?m)^EXTRAVERSION =.*", "EXTRAVERSION = -rc3", makefile))
     answers = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(source, "WEB_PAUSE", 0.01)
+    monkeypatch.setattr(git_web, "PAUSE", 0.01)
     with serving(answers) as web:
         monkeypatch.setenv("SKDIFF_GIT_WEB", web.address)
         status, summary = drift("mainline", recorded, tmp_path)
@@ -108,7 +108,7 @@ def test_mainline_is_held_against_the_record(kernel_tree, recorded, tmp_path, mo
     assert [c["name"] for c in summary["definitions"]] == ["compute_score"]
     assert f"Linux {kernel_tree.version}-rc3 (mainline at {NEWER[:12]} from {web.address})" in capsys.readouterr().out
 
-    source._newest.cache_clear()
+    git_web.newest_commit.cache_clear()
     assert main(["drift", "--kernel", "mainline", "--against", str(recorded)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("skdiff: cannot fetch ")

@@ -408,7 +408,7 @@ static void fill(void)
 	reference_fuel = FUEL;
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
-#ifdef inet_ehash_secret
+#ifdef HAVE_INET_EHASH_SECRET
 	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
 	inet_ehash_secret = in->hash_secret;
 #endif

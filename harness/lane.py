@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.kernel.build import preload
 from harness.record import decode
+from harness.same_addresses import same_addresses
 from harness.scenario import Scenario
 from harness.worker import DONE_AT, SHARED_SIZE, Job
 
@@ -72,14 +73,15 @@ class Lane:
         self._said = os.memfd_create("skdiff-complaints")
         self._messages, writing = os.pipe()
         self._rest, self._born, self._last, self._found = b"", time.monotonic(), {}, {}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(writing), json.dumps(asdict(job))],
-            pass_fds=(writing, self._shared),
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
-            env={**os.environ, **preload(job.variant)},
-        )
+        with same_addresses():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.worker", str(writing), json.dumps(asdict(job))],
+                pass_fds=(writing, self._shared),
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                env={**os.environ, **preload(job.variant)},
+            )
         os.close(writing)
         return self._messages
 

@@ -318,6 +318,7 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
     return "\n".join(
         [
             f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
+            "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),

@@ -104,9 +104,7 @@ def static_objects(definitions: Iterable[Definition]) -> list[Unset]:
                 found.append(Unset(d.name, "key" if _KEY.search(d.text) else "object", d.file, d.line))
         elif d.kind == "function":
             found += [_local(d, node) for node in _nodes(parse(d.text)) if _is_static(node) and not _is_constant(node)]
-        elif d.kind == "macro" and (
-            static := re.search(rb"\bstatic\b(?!\s+(?:const|inline|__always_inline)\b)", d.text)
-        ):
+        elif d.kind == "macro" and (static := _STATIC.search(d.text)):
             line = d.line + d.text.count(b"\n", 0, static.start())
             found.append(Unset(f"{d.name}.static", "object", d.file, line))
     return found

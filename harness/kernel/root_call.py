@@ -47,7 +47,9 @@ def root_call(kernel: Iterable[Definition]) -> str:
 
 
 def parameters(function: Definition) -> list[tuple[str, str]]:
-    """Type (without const) and name of each parameter of a function, as the text declares them."""
+    """Type and name of each parameter of a function, as the text declares them. Only what a pointer points to keeps its
+    const.
+    """
     declarator = _first(parse(function.text), "function_declarator")
     listed = declarator.child_by_field_name("parameters") if declarator is not None else None
     found = []
@@ -59,6 +61,7 @@ def parameters(function: Definition) -> list[tuple[str, str]]:
         stars = words.count("*")
         names = [word for word in words if word != "*"]
         kind = names[:-1] if len(names) > 1 else names
+        kind = ["const", *kind] if stars and re.search(r"\bconst\b", text.partition("*")[0]) else kind
         found.append((" ".join([*kind, *("*" * stars and ["*" * stars])]), names[-1] if len(names) > 1 else ""))
     return found
 
@@ -70,7 +73,7 @@ def _first(node: Node, kind: str) -> Node | None:
 
 
 def _value(root: Definition, kind: str, name: str) -> str:
-    value = BY_NAME.get(name) or BY_TYPE.get(kind)
+    value = BY_NAME.get(name) or BY_TYPE.get(kind.removeprefix("const "))
     if value is not None:
         return value
     if _ANSWER.fullmatch(kind):

@@ -1,5 +1,6 @@
 """Fields, keys and objects that a lookup's text reads and nothing sets are told, and stop a build where they must."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,10 @@ from harness.errors import CannotRun
 from harness.kernel.build import build
 from harness.kernel.index import definitions
 from harness.kernel.lookup_inputs import static_objects
+from harness.model import Model
+from harness.reference import Reference
 from tests.patched import Edit, edited_tree
+from tests.test_epochs import differ
 
 LOOKUP = "net/ipv4/inet_hashtables.c"
 
@@ -68,6 +72,23 @@ def test_a_new_field_that_nothing_sets_is_named(file, before, new, read, kernel_
     assert (one.kind, one.file) == ("field", file)
     assert read.endswith(one.name)
     assert (tmp_path / file).read_text().splitlines()[one.line - 1] == new
+
+
+FETCH = Edit(LOOKUP, "inet_ehashfn", r"net_get_random_once\([^;]*;", "")
+
+
+@pytest.mark.parametrize("object_of_its_own", [False, True])
+def test_a_hash_secret_that_the_lookup_does_not_fetch_is_set(object_of_its_own, kernel_tree, tmp_path):
+    tree = edited(kernel_tree, tmp_path, [FETCH])
+    if object_of_its_own:
+        hotdata, lookup = tmp_path / "include/net/hotdata.h", tmp_path / LOOKUP
+        hotdata.write_text(re.sub(r"(?m)^#define inet_ehash_secret.*$", "", hotdata.read_text()))
+        lookup.write_text(
+            re.sub(r"(?m)^u32 inet_ehashfn\(", "static u32 inet_ehash_secret;\n\\g<0>", lookup.read_text())
+        )
+    made = build(tree)
+    assert made.unset == ()
+    assert differ(Reference(made), Model(), 1000) is None
 
 
 def test_a_new_object_with_static_storage_stops_the_build(kernel_tree, tmp_path):

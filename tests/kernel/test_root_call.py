@@ -33,7 +33,9 @@ def test_room_for_an_answer_is_zeroed_room():
     )
 
 
-@pytest.mark.parametrize("argument", ["int flags", "struct flow *flow", "u32 hash", "struct sk_buff **skbs"])
+@pytest.mark.parametrize(
+    "argument", ["int flags", "struct flow *flow", "u32 hash", "const u8 *key", "struct sk_buff **skbs"]
+)
 def test_another_argument_says_what_to_change(argument):
     with pytest.raises(CannotRun) as error:
         root_call(text(f"struct sk_buff *skb, {argument}"))
@@ -41,9 +43,9 @@ def test_another_argument_says_what_to_change(argument):
     assert "root.h:1" in str(error.value) and "root_call.py" in str(error.value) and "call_root()" in str(error.value)
 
 
-def test_parameters_lose_const_alone():
+def test_only_what_a_pointer_points_to_keeps_its_const():
     [root] = text("const struct net *net, u8 protocol")
-    assert parameters(root) == [("struct net *", "net"), ("u8", "protocol")]
+    assert parameters(root) == [("const struct net *", "net"), ("u8", "protocol")]
 
 
 def test_a_patch_that_adds_arguments_at_the_end_runs(kernel_tree, tmp_path):

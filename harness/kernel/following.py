@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.kernel.index import Definition, definitions, place_of
+from harness.kernel.source import fetch_missing
 
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]', re.MULTILINE)
 # Where the kernel's build of x86 looks, in its order; asm/ may also be the generic one.
@@ -102,7 +103,21 @@ class Following:
                 if source is not None:
                     waiting += self._included(path, source)
 
+    def _fetch(self, path: str, source: bytes) -> None:
+        """Let the cache check what a file includes, and of a tree from the git web fetch it, all at once. Most of it is
+        in include/: only what is not there is looked for elsewhere.
+        """
+        names = {match[2].decode("utf-8", "replace") for match in _INCLUDE.finditer(source)}
+        beside = posixpath.dirname(path)
+        for folders in (("include/",), (f"{beside}/", *_FOLDERS), _GENERIC):
+            places = {posixpath.normpath(folder + name.removeprefix("asm/" if folder in _GENERIC else "")): name
+                      for name in names for folder in folders
+                      if folder not in _GENERIC or name.startswith("asm/")}  # fmt: skip
+            asked = {place: name for place, name in places.items() if not place.startswith(("..", "/"))}
+            names -= {asked[place] for place in fetch_missing(self._tree, asked)}
+
     def _included(self, path: str, source: bytes) -> Iterator[str]:
+        self._fetch(path, source)
         for match in _INCLUDE.finditer(source):
             quoted, name = match[1] == b'"', match[2].decode("utf-8", "replace")
             places = [posixpath.normpath(posixpath.join(posixpath.dirname(path), name))] if quoted else []

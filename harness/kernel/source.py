@@ -69,7 +69,7 @@ def find(kernel: str, files: Sequence[str], *, optional: Sequence[str] = (), say
         ) from error
 
 
-def fetch_missing(tree: Tree, files: Iterable[str]) -> set[str]:
+def fetch_missing(tree: Path, files: Iterable[str]) -> set[str]:
     """Those of `files` (tree-relative paths) that a tree has, for who follows its #includes. Of a tree from the git web
     those that were not asked for before are fetched now. Raises CannotRun, for a cached file too that was changed
     since it came: then the next run fetches the tree again.
@@ -77,17 +77,16 @@ def fetch_missing(tree: Tree, files: Iterable[str]) -> set[str]:
     asked = tuple(dict.fromkeys(files))
     for file in asked:
         _plain(file)
-    cache = kernel_cache.folder()
-    known = kernel_cache.manifest_of(tree.path) if tree.path.parent == cache else None
-    if known is None:
-        return {file for file in asked if (tree.path / file).is_file()}
-    missing = kernel_cache.sorted_out(tree.path, known, asked)
+    known = kernel_cache.manifest_of(tree)
+    if known is None or tree.parent != kernel_cache.folder():
+        return {file for file in asked if (tree / file).is_file()}
+    missing = kernel_cache.sorted_out(tree, known, asked)
     if missing is None:
-        (tree.path / kernel_cache.MANIFEST).unlink(missing_ok=True)
-        raise CannotRun(f"a file in {tree.path} was changed since it was fetched: try again, which fetches it anew")
+        (tree / kernel_cache.MANIFEST).unlink(missing_ok=True)
+        raise CannotRun(f"a file in {tree} was changed since it was fetched: try again, which fetches it anew")
     if missing[1] and known.web:
-        with kernel_cache.locked(cache, lambda line: None):
-            known = _more(tree.path, missing[1])
+        with kernel_cache.locked(tree.parent, lambda line: None):
+            known = _more(tree, missing[1])
     return {file for file in asked if file in known.files}
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from harness.errors import CannotRun
 from harness.kernel import git_web, kernel_cache, source
+from harness.kernel.following import Following
 from harness.kernel.source import fetch_missing, find
 
 MAKEFILE = b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 0\nEXTRAVERSION =\nNAME = Baby\nVERSION2 = 9\n"
@@ -244,22 +245,40 @@ def test_a_longer_list_fetches_what_is_missing(web: Web) -> None:
 
 def test_who_follows_includes_gets_more_files(web: Web, tmp_path: Path) -> None:
     tree = find("6.12", [LOOKUP])
-    assert fetch_missing(tree, [LOOKUP, HEADER, EXTRA]) == {LOOKUP, HEADER}
+    assert fetch_missing(tree.path, [LOOKUP, HEADER, EXTRA]) == {LOOKUP, HEADER}
     assert (tree.path / HEADER).read_bytes() == FILES[HEADER]
     asked = list(web.asked)
-    assert fetch_missing(tree, [HEADER, EXTRA]) == {HEADER}
+    assert fetch_missing(tree.path, [HEADER, EXTRA]) == {HEADER}
     assert web.asked == asked
     with pytest.raises(CannotRun, match="not a plain path"):
-        fetch_missing(tree, ["../x.h"])
+        fetch_missing(tree.path, ["../x.h"])
     given = find(str(plant(tmp_path / "linux", FILES)), [LOOKUP])
-    assert fetch_missing(given, [HEADER, EXTRA]) == {HEADER}
+    assert fetch_missing(given.path, [HEADER, EXTRA]) == {HEADER}
 
     (tree.path / HEADER).write_bytes(b"cut")
     with pytest.raises(CannotRun, match="was changed since it was fetched: try again"):
-        fetch_missing(tree, [HEADER])
+        fetch_missing(tree.path, [HEADER])
     healed = find("6.12", [LOOKUP])
-    assert fetch_missing(healed, [HEADER]) == {HEADER}
+    assert fetch_missing(healed.path, [HEADER]) == {HEADER}
     assert (healed.path / HEADER).read_bytes() == FILES[HEADER]
+
+
+def test_what_a_file_of_the_web_includes_is_fetched(web: Web) -> None:
+    web.answers |= {
+        LOOKUP: b'#include <net/sock.h>\n#include <asm/own.h>\n#include "beside.h"\nint lookup;\n',
+        HEADER: b"#include <asm/any.h>\n",
+        "arch/x86/include/asm/own.h": b"int own_one;\n",
+        "net/ipv4/beside.h": b"int beside_one;\n",
+        "include/asm-generic/any.h": b"int any_one;\n",
+    }
+    tree = find("6.12", [LOOKUP])
+    found = Following(tree.path, [LOOKUP])
+    for name, file in (("own_one", "arch/x86/include/asm/own.h"), ("beside_one", "net/ipv4/beside.h"),
+                       ("any_one", "include/asm-generic/any.h"), ("nowhere", "")):  # fmt: skip
+        assert [d.file for d in found.find(name, tag=False, user=LOOKUP)] == ([file] if file else [])
+    asked = list(web.asked)
+    assert Following(tree.path, [LOOKUP]).find("any_one", tag=False, user=LOOKUP)
+    assert web.asked == asked
 
 
 def test_a_series_is_its_newest_tag(web: Web) -> None:

@@ -270,7 +270,7 @@ def test_the_machines_own_suites_first(apt: Apt, kernels: Path) -> None:
     calls = apt.calls()
     assert find("6.12", [HEADER], optional=["net/ipv4/udp.c", "include/linux/none.h"]) == tree  # a longer list
     assert "has no include/linux/none.h, which is needed" in refused("6.12", "include/linux/none.h")
-    assert fetch_missing(tree, ["include/linux/new.h", "include/linux/none.h"]) == {"include/linux/new.h"}
+    assert fetch_missing(tree.path, ["include/linux/new.h", "include/linux/none.h"]) == {"include/linux/new.h"}
     assert find("6.12.117", [HEADER]) == tree
     assert apt.calls() == calls
     sources = (kernels.parent / "apt/own/x.sources").read_text()

@@ -82,6 +82,8 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 /* Kernel: the smaller one, of one type. Here: the same. */
 #define min(x, y) ({ typeof(x) x__ = (x); typeof(y) y__ = (y); x__ < y__ ? x__ : y__; })
+/* Kernel: the larger one, of one type. Here: the same. */
+#define max(x, y) ({ typeof(x) x__ = (x); typeof(y) y__ = (y); x__ > y__ ? x__ : y__; })
 /* Kernel: the smaller one, of a given type. Here: the same. */
 #define min_t(type, x, y) ({ type x__ = (x), y__ = (y); x__ < y__ ? x__ : y__; })
 /* Kernel: the larger one, of a given type. Here: the same. */

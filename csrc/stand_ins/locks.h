@@ -28,14 +28,14 @@ typedef spinlock_t rwlock_t;
 /* Kernel: whether a reader has to begin again. Here: never. */
 #define read_seqretry(lock, start) 0
 /* Kernel: a guard of that name, until the block ends. Here: a counted section, until the block ends. */
-#define guard(name) int __attribute__((cleanup(reference_guard_closes), unused)) reference_name(guard__, __COUNTER__) = reference_guard_opens
+#define guard(name) reference_guarded(__COUNTER__) = reference_guard_opens
 /* Kernel: the same for one statement or block. Here: a counted section around it. */
 #define scoped_guard(name, arguments...) \
-	for (int scope__ __attribute__((cleanup(reference_guard_closes), unused)) = reference_guard_opens(arguments), once__ = 1; once__; once__ = 0)
-/* Kernel: no such thing. Here: two words in one. */
-#define reference_name(word, number) reference_name_of(word, number)
-/* Kernel: no such thing. Here: the words that are macros were replaced before. */
-#define reference_name_of(word, number) word##number
+	for (int scope__ __cleanup(reference_guard_closes) = reference_guard_opens(arguments), once__ = 1; once__; once__ = 0)
+/* Kernel: no such thing. Here: a variable of its own for each guard. */
+#define reference_guarded(number) reference_guarded_as(number)
+/* Kernel: no such thing. Here: the number is no macro any more. */
+#define reference_guarded_as(number) int __cleanup(reference_guard_closes) guard__##number
 /* Kernel: no such thing. Here: the beginning of a guard, whatever its arguments. */
 static int reference_guard_opens() { return ++reference_sections; }
 /* Kernel: no such thing. Here: its end. */
@@ -45,4 +45,4 @@ static void reference_guard_closes(int *guard) { --reference_sections; }
 /* Kernel: what DEFINE_FREE() of that name made, on a variable that goes out of scope. Here: the same. */
 #define __free(name) __attribute__((__cleanup__(__free_##name)))
 /* Kernel: a function that frees, for __free(). Here: the same. */
-#define DEFINE_FREE(name, type, code) static inline void __free_##name(void *p) { type _T = *(type *)p; code; }
+#define DEFINE_FREE(name, type, code) static inline void __free_##name(void *args) { type _T = *(type *)args; code; }

@@ -315,10 +315,12 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
     Raises CannotRun for a root with an argument that nobody here knows.
     """
     inline = any("inline-8bit" in flag for flag in extra)
+    renamed = "".join(f'{{ "{name}", "{role}" }}, ' for role, name in sorted(closure.roles.items()) if role != name)
     return "\n".join(
         [
             f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
             "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
+            f"#define RENAMED {renamed}",
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),

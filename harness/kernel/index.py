@@ -100,6 +100,7 @@ _KEYWORDS = frozenset(
         "defined",
         "VA_ARGS",
         "args",
+        "_T",
     ]
 )
 
@@ -512,6 +513,8 @@ def _locals(node: Node) -> Iterator[str]:
         if inner.type in ("parameter_declaration", "declaration"):
             for declarator in inner.children_by_field_name("declarator"):
                 yield _declared(declarator)
+        elif inner.type == "enumerator" and node.type == "function_definition":
+            yield _text(inner.child_by_field_name("name") or inner)
 
 
 def annotation_references(text: bytes, line: int) -> Iterator[Reference]:

@@ -15,7 +15,7 @@ import pytest
 from harness.errors import CannotRun
 from harness.kernel import build as building
 from harness.kernel.build import VARIANTS, Build, build, compiler, preload
-from harness.kernel.closure import Manifest
+from harness.kernel.closure import STUBS, Manifest
 from harness.kernel.source import Tree
 from harness.reference import Reference
 
@@ -289,6 +289,53 @@ def test_a_compiler_that_fails_leaves_nothing_behind(
     calls()
     build(kernel_tree)
     assert calls() > 0
+
+
+def test_a_header_that_no_list_names_counts_too(
+    fake: Callable[..., Path], calls: Callable[[], int], patched: Callable[[str, str], Tree]
+) -> None:
+    tree = patched(
+        r"(\n#include <net/ip.h>\n.*?\bcompute_score\([^{;]*\{\n)", r"\n#include <net/fresh.h>\1\tFRESH();\n"
+    )
+    header = tree.path / "include/net/fresh.h"
+    header.write_text("#define FRESH() 1\n")
+    first = build(tree)
+    assert "FRESH" in {line.name for line in first.kernel}
+    header.write_text("#define FRESH() 2\n")
+    second = build(tree)
+    assert first.folder != second.folder
+    assert first.closure != second.closure
+    calls()
+    assert build(tree) == second
+    header.write_text("#define FRESH() 1\n")
+    assert build(tree) == first
+    assert calls() == 0
+
+
+def test_stubs_from_outside_count_too(
+    kernel_tree: Tree, fake: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs = tmp_path / "mine.h"
+    monkeypatch.setenv(STUBS, str(stubs))
+    assert "no such file of stubs" in refused(kernel_tree)
+    folders = set()
+    for value in "12":
+        stubs.write_text(f"/* Kernel: the CPU. Here: {value}. */\n#define raw_smp_processor_id() {value}\n")
+        made = build(kernel_tree)
+        assert [line.reason for line in made.stand_ins if line.name == "raw_smp_processor_id"] == [
+            f"Kernel: the CPU. Here: {value}."
+        ]
+        folders.add(made.folder)
+    assert len(folders) == 2
+
+
+def test_a_function_that_nobody_declares_is_no_surprise_at_load(
+    folder: Path, patched: Callable[[str, str], Tree]
+) -> None:
+    """A name that the preprocessor puts together is seen by the compiler alone."""
+    added = "#define PUT_TOGETHER() no##where()\n"
+    tree = patched(r"(static inline int compute_score\([^{;]*\{\n)", added + r"\1\tPUT_TOGETHER();\n")
+    assert re.search(r"(implicit declaration of|call to undeclared) function 'nowhere'", refused(tree))
 
 
 # --- broken builds ---

@@ -28,6 +28,8 @@ def kernels(arguments: argparse.Namespace) -> int:
         more = ", ".join(series["sources"])
         more = f"; point releases: {more}" if more else ""
         console.print(f"  {newest}{more}", markup=False, soft_wrap=True)
+    if any(series["sources"] for series in offered):
+        console.print("Debian's mirror may have dropped some of the older point releases.")
     write_json(arguments.json, {"cached": cached, "offered": offered, "trouble": trouble})
     return AGREED
 

@@ -150,8 +150,6 @@ def _fetch(cache: Path, want: _Want) -> Tree:
         why: list[str] = []
         try:
             known, name = (None if want.commit else _from_debian(want, cache, work, why)) or _from_web(want, work)
-        except debian.Gone:
-            raise
         except CannotRun as error:
             raise CannotRun(f"{''.join(why[:1])}{error}") from error
         kernel_cache.write_manifest(work / "tree", known)

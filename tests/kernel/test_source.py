@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from harness import cli
 from harness.errors import CannotRun
 from harness.kernel import git_web, kernel_cache, source
 from harness.kernel.following import Following
@@ -292,6 +293,17 @@ def test_a_series_is_its_newest_tag(web: Web) -> None:
     assert find("6.12", [LOOKUP]) == tree  # what is cached stays
     assert "answered with Linux 6.12.96 instead of v6.12.97" in _of_tag(web, "v6.12.97")
     assert _of_tag(web, "v6.12", "6.12.0").endswith("instead of v6.12: check SKDIFF_GIT_WEB")
+
+
+def test_the_list_of_kernels_on_another_system(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+    web.tags = ["v6.12", "v6.12.9", "v6.12.96", "v6.12-rc7", "v6.1.99", "v7.0"]
+    assert cli.main(["kernels"]) == 0
+    out = capsys.readouterr().out
+    listed = [line.partition(" from ")[0].strip() for line in out.splitlines() if line.startswith("  ")]
+    assert listed == ["7.0: 7.0", "6.12: 6.12.96", "6.1: 6.1.99"]
+    web.tags = []
+    assert cli.main(["kernels"]) == 2
+    assert "has no list of its tags" in capsys.readouterr().err
 
 
 def _of_tag(web: Web, tag: str, kernel: str = "") -> str:

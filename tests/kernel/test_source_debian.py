@@ -226,6 +226,8 @@ def test_suites_that_do_not_count(field: str, value: str) -> None:
     fields = {"Types": "deb", "URIs": "http://a.invalid/debian", "Suites": "sid", "Components": "main", "X": "\n a\n b"}
     assert suites_of("".join(f"{k}: {v}\n" for k, v in fields.items()))
     assert suites_of("".join(f"{k}: {v}\n" for k, v in (fields | {field: value}).items())) == []
+    key = {"Signed-By": "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBF"}
+    assert suites_of("".join(f"{k}: {v}\n" for k, v in (fields | key).items()))
 
 
 def test_the_other_suites_are_of_the_machines_own_mirrors() -> None:

@@ -238,7 +238,7 @@ def test_a_longer_list_fetches_what_is_missing(web: Web) -> None:
     first = find("6.12", [LOOKUP])
     assert find("6.12", [LOOKUP, HEADER], optional=[EXTRA]) == first
     assert (first.path / HEADER).read_bytes() == FILES[HEADER]
-    assert web.asked == ["Makefile", LOOKUP, HEADER, EXTRA]
+    assert sorted(web.asked) == sorted(["Makefile", LOOKUP, HEADER, EXTRA])
     assert find("6.12", [LOOKUP], optional=[EXTRA]) == first
     assert f"has no {EXTRA}, which is needed" in refused("6.12", EXTRA)
     assert len(web.asked) == 4

@@ -19,6 +19,7 @@ STEPS   ?=
 NIGHTS  ?= nights
 NIGHT   ?=
 CONFIG  ?=
+PATCH   ?=
 PYTHON  ?= python3
 
 VENV := .venv
@@ -42,8 +43,8 @@ kernels: $(VENV)/ready ## List the kernels that are cached, and those that KERNE
 distill: $(VENV)/ready ## Merge the guided inputs in INPUTS=inputs with those in FROM=, and keep the few that matter
 	$(BIN)/skdiff merge '$(or $(INPUTS),inputs)' $(FROM) --kernel '$(KERNEL)' $(ARGS)
 
-diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or paths of trees
-	EPOCH= $(BIN)/skdiff diff '$(A)' '$(B)' $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or paths of trees; or A=7.3 PATCH=series.mbox
+	EPOCH= $(BIN)/skdiff diff '$(A)' $(if $(PATCH),--patch '$(PATCH)','$(B)') $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded in corpus/
 	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)

@@ -164,7 +164,15 @@ def parser() -> argparse.ArgumentParser:
     sub.epilog = "exit codes: 0 no difference, 1 they differ, 2 could not run, or not all of the new text ran"
     a_kernel = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
     sub.add_argument("a", metavar="A", help=a_kernel)
-    sub.add_argument("b", metavar="B", help="the same for the other side")
+    sub.add_argument("b", metavar="B", nargs="?", help="the same for the other side; not with --patch")
+    sub.add_argument(
+        "--patch",
+        action="append",
+        default=[],
+        metavar="P",
+        help="compare A with A and this patch: a diff, a mail, a mailbox (as b4 am writes it), a folder of patches, or"
+        " - for standard input; may be said again",
+    )
     sub.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
     budget(sub)
     sub = command(drift, "tell how a kernel's text differs from the one recorded here", built=False)

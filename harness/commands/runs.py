@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import signal
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -38,7 +40,9 @@ from harness.commands.shared import (
 from harness.engines import GUIDED, atheris_engine
 from harness.errors import CannotRun
 from harness.guarded import Guarded
+from harness.kernel import patches as patching
 from harness.kernel.build import Build
+from harness.kernel.source import Tree
 from harness.live import Live
 from harness.mutants.score import scores
 from harness.run import report_of
@@ -142,17 +146,71 @@ def diff(arguments: argparse.Namespace) -> int:
     if os.environ.get("EPOCH"):
         raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
     writable(arguments.findings)
+    with ExitStack() as stack:
+        if arguments.patch:
+            if arguments.b is not None:
+                arguments.paths, arguments.b = [Path(arguments.b), *arguments.paths], None
+            return _diff(arguments, _patching(arguments, stack))
+        if arguments.b is None:
+            raise CannotRun("diff compares A with B, or A with A and a --patch: one of them is missing")
+        return _diff(arguments, None)
 
+
+class _Patching:
+    """A patch series and the copy of A that it is applied to, which is made when A is known, and once."""
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        self.patches = patching.series(paths)
+        self.words = [f"--patch {shlex.quote(str(path))}" for path in paths]
+        self.result: patching.Patched | None = None
+        self._folder = folder
+
+    def __call__(self, tree: Tree) -> Tree:
+        if self.result is None:
+            self.result = patching.patched(tree, self.patches, self._folder)
+        return self.result.tree
+
+    def show(self, builds: Sequence[Build]) -> None:
+        """Tell which files of the series the lookup does not read. Raises CannotRun if it reads none of them."""
+        assert self.result is not None
+        read = {line.file for build in builds for line in build.kernel}
+        for file in (*self.result.files, *self.result.left_out):
+            if file not in read:
+                console.print(f"not read by the lookup: {file}", markup=False, soft_wrap=True)
+
+
+def _patching(arguments: argparse.Namespace, stack: ExitStack) -> _Patching:
+    paths = [Path(name) for name in arguments.patch]
+    if Path("-") in paths:  # commands that are printed later need it as well
+        kept = arguments.findings / "patch.mbox"
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(sys.stdin.buffer.read())
+        except OSError as error:
+            raise CannotRun(f"cannot write {kept}: {error.strerror}") from error
+        paths = [kept if path == Path("-") else path for path in paths]
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="skdiff-patched-"))
+    return _Patching(paths, Path(folder))
+
+
+def _diff(arguments: argparse.Namespace, patch: "_Patching | None") -> int:
     def sides(variant: str | None = None) -> tuple[Build, Build]:
-        return side(arguments.a, variant), side(arguments.b, variant)
+        return side(arguments.a, variant), side(arguments.a if patch else arguments.b, variant, patch)
 
     builds = sides()
-    words = [shlex.quote(arguments.a), shlex.quote(arguments.b)]
+    # The patch comes first: argparse wants what is no option in one piece.
+    words = [*patch.words, shlex.quote(arguments.a)] if patch else [shlex.quote(arguments.a), shlex.quote(arguments.b)]
     words += [f"--config {shlex.quote(os.environ['CONFIG'])}"] if os.environ.get("CONFIG") else []
     again = f"diff {' '.join([*words, *stubs_asked()])}"
     for name, made_for_it in zip(SIDES, builds, strict=True):
         console.print(f"{name}: {differing.told(made_for_it)}", markup=False, soft_wrap=True)
     changed = texts.changes(builds[0].kernel, builds[1].kernel)
+    if patch is not None:
+        patch.show(builds)
+        if builds[0].closure == builds[1].closure:
+            console.print("no difference: the patch leaves the text of the lookup as it is, so nothing was run")
+            write_json(arguments.json, {"patch": patching.label(patch.patches), "text": [], "differ": False})
+            return AGREED
     if arguments.paths:
         return _diff_of_files(arguments, sides, again)
     texts.show_changes(console, changed)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +113,15 @@ def told(build: Build) -> list[str]:
     return [line, *([f"rules by hand: {by_hand}"] if by_hand else doubts)]
 
 
-def side(words: str, variant: str | None = None) -> Build:
+def side(words: str, variant: str | None = None, patch: Callable[[Tree], Tree] | None = None) -> Build:
     """A side of `diff`: a kernel, and behind it options, which then stand in the place of CONFIG ("6.12 IPV6=n"); with
-    the rules that its text has.
+    the rules that its text has. `patch` makes another tree of it.
     """
     kernel, options = re.fullmatch(r"(.*?)((?:\s+\w+=\w*)*)\s*", words, re.DOTALL).groups()  # type: ignore[union-attr]
     manifest = Manifest.load()
     tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
     epochs.supported(tree.version)
+    tree = patch(tree) if patch is not None else tree
     chosen_options = configuration(options or os.environ.get("CONFIG", ""), tree)
     return build(tree, variant or os.environ.get("SAN") or "plain", say, config=chosen_options)
 

@@ -30,6 +30,8 @@
 #define prefetch(address) ((void)(address))
 /* Kernel: fetches one that will be written. Here: nothing. */
 #define prefetchw(address) ((void)(address))
+/* Kernel: ticks since the boot. Here: none has come. */
+#define jiffies 0UL
 /* Kernel: lets other tasks run. Here: there is none. */
 #define cond_resched() 0
 /* Kernel: rests in a loop that waits. Here: one step of a walk, so that an endless one ends. */

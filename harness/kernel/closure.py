@@ -451,6 +451,8 @@ class _Walk:
             ):
                 self.forward.add(reference.name)
                 continue
+            if not found and reference.kind == "name" and self._must_be_found(reference, definition):
+                self._follow_structs(definition)
             if not found and reference.name in self.index.members:  # container_of() and its kin name a member
                 self.used.add(reference.name)
             elif not found and reference.kind == "name" and self._must_be_found(reference, definition):
@@ -460,6 +462,13 @@ class _Walk:
                     self.forward.add(target.name)
                 self.visit(target)
         self.order.append(definition)
+
+    def _follow_structs(self, definition: Definition) -> None:
+        """A name that is nowhere may be a member of a struct that is mentioned beside it (container_of())."""
+        for reference in definition.references:
+            if reference.kind == "tag" and not self.index.find(reference):
+                for target in self.index.follow(reference, definition):
+                    self.visit(target)
 
     def _must_be_found(self, reference: Reference, definition: Definition) -> bool:
         """Under a condition it is the compiler that tells, should that branch be taken: then the name is wanted. So it

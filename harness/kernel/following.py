@@ -10,9 +10,15 @@ from harness.kernel.index import Definition, definitions, place_of
 from harness.kernel.source import fetch_missing
 
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]', re.MULTILINE)
-# Where the kernel's build of x86 looks, in its order; asm/ may also be the generic one.
+# Where the kernel's build of x86 looks, in its order; of asm/ the generic one comes first, which is C on any machine.
 _FOLDERS = ("arch/x86/include/", "include/", "arch/x86/include/uapi/", "include/uapi/")
 _GENERIC = ("include/asm-generic/", "include/uapi/asm-generic/")
+# What a file that defines a name has, so that others need not be parsed: #define, enumerators, text without indent.
+_MAY_DEFINE = (
+    rb"^[ \t]*#[ \t]*define[ \t]+NAME\b"
+    rb"|^[ \t]+(?:\w+,[ \t]*)*NAME[ \t]*(?:[,=}/]|$)"
+    rb"|^(?!extern\b)(?=[^\s#/*])[^\n]*\bNAME\b"
+)
 # Where a function may be that a header only declares.
 _SOURCES = ("net/core", "net/ipv4", "net/ipv6", "lib")
 
@@ -34,11 +40,13 @@ class Following:
         there the definition in a .c file of networking or lib/, if just one has it. Empty for a name that is nowhere.
         """
         declared = False
+        may_define = re.compile(_MAY_DEFINE.replace(b"NAME", name.encode()), re.MULTILINE)
         for path in self._reach(user):
             source = self._source(path)
-            if source is None or name.encode() not in source or not re.search(rb"\b%s\b" % name.encode(), source):
+            if source is None or name.encode() not in source:
                 continue
-            found = [d for d in definitions(source, path) if _defines(d, name, tag)]
+            parsed = definitions(source, path) if may_define.search(source) else []
+            found = [d for d in parsed if _defines(d, name, tag)]
             if found:
                 return found
             declared = declared or place_of(name, source)[1] == "declares"
@@ -49,7 +57,7 @@ class Following:
             for file in sorted((self._tree / folder).glob("*.c")):
                 path = f"{folder}/{file.name}"
                 source = self._source(path)
-                if source is not None and name.encode() in source:
+                if source is not None and name.encode() in source and may_define.search(source):
                     here = [
                         d for d in definitions(source, path) if name in d.names and not d.text.startswith(b"static")
                     ]
@@ -61,9 +69,10 @@ class Following:
         for nowhere. First come the listed files, then those that were read, then all headers and networking's .c files.
         """
         best = ("", 0, "")
+        word = re.compile(rb"\b%s\b" % name.encode())
         for path in dict.fromkeys((*listed, *list(self.read), *self._all())):
             source = self._sources.get(path) or self._quietly(path)
-            if source is None or name.encode() not in source:
+            if source is None or name.encode() not in source or not word.search(source):
                 continue
             line, what = place_of(name, source)
             if what == "defines":
@@ -121,9 +130,9 @@ class Following:
         for match in _INCLUDE.finditer(source):
             quoted, name = match[1] == b'"', match[2].decode("utf-8", "replace")
             places = [posixpath.normpath(posixpath.join(posixpath.dirname(path), name))] if quoted else []
-            places += [folder + name for folder in _FOLDERS]
             if name.startswith("asm/"):
                 places += [folder + name.removeprefix("asm/") for folder in _GENERIC]
+            places += [folder + name for folder in _FOLDERS]
             for place in places:
                 if not place.startswith(("..", "/")) and self._source(place) is not None:
                     yield place

@@ -419,7 +419,8 @@ def _specifier(node: Node) -> Iterator[tuple[Node, str, str, tuple[str, ...]]]:
     tag = node.child_by_field_name("name")
     if node.type == "enum_specifier":
         names = tuple(_enumerators(node))
-        yield node, "enum", _text(tag) if tag is not None else names[0], names
+        if tag is not None or names:
+            yield node, "enum", _text(tag) if tag is not None else names[0], names
     elif tag is not None:
         yield node, "tag", _text(tag), ()
     for inner in _descend(body):
@@ -508,11 +509,19 @@ def _is_positional(values: Node) -> bool:
     return [_text(v) for v in named] not in ([], ["0"])
 
 
+_DECLARERS = re.compile(r"(?:DECLARE|DEFINE)_[A-Z_]+|XA_STATE\w*|H?LIST_HEAD|LLIST_HEAD")
+
+
 def _locals(node: Node) -> Iterator[str]:
     for inner in _descend(node):
         if inner.type in ("parameter_declaration", "declaration"):
             for declarator in inner.children_by_field_name("declarator"):
                 yield _declared(declarator)
+        elif inner.type == "call_expression" and _DECLARERS.fullmatch(
+            _text(inner.child_by_field_name("function") or inner)
+        ):
+            arguments = inner.child_by_field_name("arguments")
+            yield from (_text(n) for n in (arguments.named_children if arguments is not None else ())[:1])
         elif inner.type == "enumerator" and node.type == "function_definition":
             yield _text(inner.child_by_field_name("name") or inner)
 

@@ -30,6 +30,7 @@ class Following:
 
     def __init__(self, tree: Path, listed: Sequence[str]) -> None:
         self.read: dict[str, str] = {}
+        self.is_whole = not (tree / "skdiff-tree.json").exists()  # a fetched tree has only the listed files
         self._tree = tree
         self._listed = [name for name in listed if name.endswith(".c")]
         self._sources: dict[str, bytes | None] = {}

@@ -16,6 +16,8 @@ def refusal(unresolved: Mapping[str, tuple[Definition, Reference]], following: F
     for name, (definition, reference) in sorted(unresolved.items()):
         file, line, what = following.place(name, listed)
         how = _found(file, line, what, file in listed or file in following.read)
+        if not file and not following.is_whole:
+            how += ", of which a fetched kernel has only a part: give --kernel a whole tree for the rest"
         broken = broken or how.endswith("cannot be read as C")
         use = f"{definition.file}:{reference.line}: {definition.name} uses {name}"
         lines.append(f"{use}, which no file that it includes defines and no stub supplies{how}")

@@ -1,5 +1,6 @@
 """Harmless changes of the lookup's text, as kernel patches bring them: each builds and agrees, or says what to add."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.engines import random_engine
 from harness.errors import CannotRun
 from harness.kernel.build import Build, build
@@ -327,6 +329,21 @@ def test_a_harmless_change_builds_and_agrees(how, kernel_tree, tmp_path, monkeyp
     assert [message for message in told if message["kind"] == "finding"] == []
     for path in files([]):
         assert verdict(load(path), *oracles)[:2] == ("agreed", []), path
+
+
+def test_the_command_line_takes_stubs_and_repeats_them(kernel_tree, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv(STUBS, raising=False)
+    how = next(how for how in REFACTORINGS if how.name == "unknown-function")
+    tree = refactored(kernel_tree, tmp_path / "tree", how)
+    stubs = tmp_path / "mine.h"
+    stubs.write_text(how.stubs.replace("((void)0)", "WARN_ON(1)"))
+    fuzz = ["fuzz", "--kernel", str(tree.path), "--engine", "random", "--cases", "300", "--seed", "1"]
+    assert cli.main(fuzz) == 2
+    assert "    #define no_such_function(...) ((void)0)\n" in capsys.readouterr().err
+    assert cli.main([*fuzz, "--stub", str(stubs), "--findings", str(tmp_path / "findings")]) == 1
+    assert f"--stub {stubs}" in capsys.readouterr().out.replace("\n", " ")
+    assert STUBS not in os.environ
+    assert cli.main([*fuzz, "--stub", str(tmp_path / "none.h")]) == 2
 
 
 def test_there_are_forty_of_them():

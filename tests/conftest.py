@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis profiles, the tree of the default kernel, and the reference made of it."""
 
 import fcntl
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ from tests import profiles
 from tests.profiles import pytest_sessionstart
 
 __all__ = ["pytest_sessionstart"]
+
+OLDEST = 117  # of 6.12.y: the model's defaults are its rules, which no later one has taken back
 
 profiles.register()
 
@@ -38,7 +41,11 @@ def kernel_tree() -> Tree:
     """The default kernel's files, from the user's cache; the first use fetches them."""
     manifest = Manifest.load()
     with _one_process_at_a_time():
-        return find("6.12", manifest.files, optional=manifest.optional)
+        tree = find("6.12", manifest.files, optional=manifest.optional)
+    level = re.match(r"6\.12\.(\d+)", tree.version)
+    if level is None or int(level[1]) < OLDEST:
+        pytest.exit(f"the tests are for Linux 6.12.{OLDEST} and later 6.12.y, this is {tree.version}", 2)
+    return tree
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from harness.mutants.common import LISTED, check_keys, kernels_of, series
 from harness.scenario import Scenario
 
 UNREACHED = CORPUS / "unreached.toml"
+NUMBERED_BY = "gcc 12"  # the branches of that list
 _KEYS = {"function", "ids", "why"}
 
 
@@ -124,6 +125,15 @@ def excused(version: str, path: Path = UNREACHED) -> dict[str, str]:
         return found
     except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
         raise CannotRun(f"{path}: not a list of what is unreached: {error}") from error
+
+
+def doubt(compiler: str) -> str:
+    """What is to be said where another compiler has numbered the branches of the list, "" for nothing."""
+    done = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True, check=False)
+    version = "clang" if is_clang(compiler) else f"gcc {done.stdout.strip().partition('.')[0]}"
+    if version == NUMBERED_BY:
+        return ""
+    return f"note: {UNREACHED.name} has the branches as {NUMBERED_BY} numbers them, this is {version}"
 
 
 def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = True) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def coverage(arguments: argparse.Namespace) -> int:
     result["text"] = covering.listing(made_for_it, spots, reasons)
     page = covering.write_html(made_for_it, files, made_for_it.folder.with_name(f"{made_for_it.folder.name}-corpus"))
     covering.show(console, result, f"Linux {made_for_it.tree.version}, the corpus")
+    if note := covering.doubt(made_for_it.compiler):
+        say(note)
     say("the model")
     cases = of_model.cases()
     result["model"] = model_coverage.measure((case.scenario, case.rules, case.config) for case in cases)

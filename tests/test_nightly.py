@@ -13,7 +13,7 @@ import pytest
 from harness import cli, nightly
 from harness.config import MATRIX
 from harness.errors import CannotRun
-from harness.kernel import source
+from harness.kernel import git_web
 from harness.nightly import Step
 from tests.endurance import left_over
 from tests.running import SKDIFF
@@ -220,7 +220,7 @@ def test_a_night_without_the_web_is_no_failure(tmp_path, monkeypatch, capsys):
     with socket.socket() as unused:  # bound, but not listening: refuses connections
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("SKDIFF_GIT_WEB", f"http://127.0.0.1:{unused.getsockname()[1]}/linux.git/plain")
-        monkeypatch.setattr(source, "WEB_PAUSE", 0.01)
+        monkeypatch.setattr(git_web, "PAUSE", 0.01)
         assert cli.main(["nightly", "--folder", str(tmp_path), "--name", "one", "drift-mainline"]) == 2
     [step] = json.loads((tmp_path / "one" / "night-drift-mainline.json").read_text())["steps"]
     assert (step["status"], step["code"]) == ("skipped", 0)

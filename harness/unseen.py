@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 _STATEMENTS = frozenset(
     ["expression_statement", "return_statement", "goto_statement", "break_statement", "continue_statement"]
 )
+_NO_CODE = re.compile(rb";|fallthrough;|trace_\w+\(")  # for these nobody expects any: annotations, and tracepoints
 
 
 class Place(NamedTuple):
@@ -300,7 +301,7 @@ def _without_code(build: Build, function: Line, runs: Mapping[int, int], configu
 
     found = []
     for node in _statements(parse(body)):
-        if node.text != b";" and without(node):
+        if not _NO_CODE.match(node.text or b"") and without(node):
             number = function.line + node.start_point[0]
             text = rows[number - 1].decode("utf-8", "replace").strip()
             found.append(Place(function.file, number, function.name, text))

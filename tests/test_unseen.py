@@ -60,8 +60,10 @@ DEAD = {
     "unreachable": ([rejecting("sk->sk_num != hnum")], "compute_score: return -2;"),
 }
 IS_INET = "static inline bool is_inet(struct sock *sk)\n{\n\treturn sk->sk_family == PF_INET;\n}\n\n"
+SWITCH = "\t\tswitch (dif) {\n\t\tcase 1:\n\t\t\tfallthrough;\n\t\tdefault:\n\t\t\tbreak;\n\t\t}\n"
 HARMLESS = {
     "remark": [(HASHTABLES_C, MATCH, f"\t\t/* the address */\n{MATCH}")],
+    "without-code": [(HASHTABLES_C, MATCH, f"{MATCH}{SWITCH}")],
     "renamed": [(HASHTABLES_C, "compute_score(", "score_of(")],
     "helper": [
         (HASHTABLES_C, ABOVE, IS_INET + ABOVE),

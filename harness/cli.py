@@ -15,6 +15,7 @@ from harness import nightly as nights
 from harness.commands.cases import corpus, explain, keep, reduce, replay
 from harness.commands.kernels import kernels
 from harness.commands.proof import bench, coverage, doctor, extract, mutants
+from harness.commands.rule_table import rules
 from harness.commands.runs import diff, drift, fuzz, merge, nightly, report
 from harness.commands.shared import (
     COULD_NOT_RUN,
@@ -257,6 +258,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
     sub = command(kernels, "list the kernels that are cached, and those that can be had", one_kernel=False, built=False)
     sub.epilog = "exit codes: 0 listed, 2 nothing can be listed"
+    sub = command(rules, "list the rules in which kernel versions differ", one_kernel=False, built=False)
+    sub.epilog = "exit codes: 0 listed, 1 the kernel lacks a rule that its version should have, 2 could not run"
+    sub.add_argument("--kernel", metavar="K", help="hold this version, or source tree, against them")
     command(bench, "measure where the time of a case goes")
     top.set_defaults(commands=commands.choices)
     return top

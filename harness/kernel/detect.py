@@ -58,23 +58,25 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         """Whether a function, or a helper of its, names another one, or a member, whose name has the word in it."""
         return any(word in reference.name for d in (*texts(role), *helpers(role)) for reference in d.references)
 
-    helper = next((name for name in _ASKS_PROGRAMS if mentions(_LISTENERS, name)), "")
+    asks = next((role for role in _ASKS_PROGRAMS if role in played and mentions(_LISTENERS, played[role])), "")
     stealing = played.get("inet_steal_sock", "")
     rules = Rules(
         reselect=bool(stealing)
         and mentions(_ROOT, stealing)
         and mentions("inet_steal_sock", played.get(_REUSEPORT, _REUSEPORT)),
-        shared_sk_lookup=helper == _ASKS_PROGRAMS[0],
+        shared_sk_lookup=asks == _ASKS_PROGRAMS[0],
         syncookie=mentions(_STEAL, "syncookie"),
         lport_added=any(map(_leaves_the_port_out, texts(_EHASHFN))),
         own_tables=bool(texts(_ROOT)) and not any("inet_hashinfo" in _parameters(d) for d in texts(_ROOT)),
         sk_lookup_always=bool(texts(_LISTENERS))
-        and not any(map(_compares_tables, (*texts(_LISTENERS), *functions.get(helper, ())))),
+        and not any(map(_compares_tables, (*texts(_LISTENERS), *helpers(_LISTENERS), *texts(asks)))),
         unhashed_check=mentions(_ESTABLISHED, "unhashed"),
         ehash_replace=mentions(_INSERT, "replace"),
     )
-    unknown = tuple(rule for rule, needed in _TOLD_BY.items() if not all(map(texts, needed)))
-    return TextRules(rules, unknown, played)
+    unknown = [rule for rule, needed in _TOLD_BY.items() if not all(map(texts, needed))]
+    if not asks:  # the programs may be asked anywhere
+        unknown += [rule for rule in ("shared_sk_lookup", "sk_lookup_always") if rule not in unknown]
+    return TextRules(rules, tuple(unknown), played)
 
 
 _REUSEPORT = "inet_lookup_reuseport"

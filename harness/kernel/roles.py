@@ -13,6 +13,8 @@ EVIDENCE: Mapping[str, tuple[str, ...]] = {
     "inet_ehashfn": ("__inet_ehashfn",),
     "inet_match": ("sk_portpair", "sk_addrpair"),
     "inet_lookup_reuseport": ("reuseport_select_sock", "sk_reuseport"),
+    "inet_lookup_run_bpf": ("bpf_sk_lookup_run_v4", "inet_lookup_reuseport", "inet_hashinfo"),  # before 6.6
+    "inet_lookup_run_sk_lookup": ("bpf_sk_lookup_run_v4", "inet_lookup_reuseport"),
     "compute_score": ("ipv6_only_sock", "sk_rcv_saddr"),
     "inet_lhash2_lookup": ("compute_score", "inet_lookup_reuseport"),
     "__inet_lookup_established": ("inet_match", "inet_ehash_bucket"),
@@ -35,7 +37,8 @@ def roles(kernel: Iterable[Definition]) -> dict[str, str]:
     found = {ROOT: ROOT} if ROOT in functions else {}
     for role, evidence in EVIDENCE.items():
         wanted = {found.get(name, name) for name in evidence}
-        playing = [name for name in reached if wanted <= mentioned[name] and name not in EVIDENCE]
+        taken = {*EVIDENCE, *found.values()}
+        playing = [name for name in reached if wanted <= mentioned[name] and name not in taken]
         if role not in reached and len(playing) == 1:
             found[role] = playing[0]
         elif role in functions:

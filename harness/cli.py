@@ -111,8 +111,8 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--epoch",
                 metavar="E",
-                help="the model's rules by hand: a version, or rules' names, no- before those that are off (default: as"
-                " the kernel's text has them; environment: EPOCH)",
+                help="the model's rules by hand: a version, or rules' names, no- before those that are off (default:"
+                " those of the kernel's version and those that its text has besides; environment: EPOCH)",
             )
         if built:
             sub.add_argument(
@@ -147,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(fuzz, "compare kernel and model on random scenarios")
     sub.add_argument("--engine", choices=ENGINES, help="default: atheris where it is installed, else random")
+    sub.epilog = f"{EXIT_CODES}, or not all of the new text ran"
     budget(sub)
     sub.add_argument(
         "--jobs",

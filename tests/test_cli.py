@@ -224,3 +224,10 @@ def test_nobody_has_to_read_what_is_printed(kernel_tree, tmp_path):
     os.close(writing)
     assert done.returncode == 0
     assert json.loads(summary.read_text())["cases"] >= 500
+
+
+def test_help_says_that_new_text_that_did_not_run_is_no_verdict(capsys):
+    for command in ("fuzz", "diff"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert "not all of the new text ran" in " ".join(capsys.readouterr().out.split())

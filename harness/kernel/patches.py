@@ -22,6 +22,7 @@ _MAIL = re.compile(rb"^From [^\n]*\n(?=[A-Za-z-]+: )", re.MULTILINE)
 _HEADERS = re.compile(rb"\A(?:[A-Za-z-]+: [^\n]*\n(?:[ \t][^\n]*\n)*)+\n")
 _HUNK = re.compile(rb"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
 _PAIR = re.compile(rb"^--- (\S+)[^\n]*\n\+\+\+ (\S+)", re.MULTILINE)
+_NEW = re.compile(rb"^--- [^\n]*\n\+\+\+ (\S+)[^\n]*\n@@ -0,0 ", re.MULTILINE)
 _GIT = re.compile(rb"^diff --git a/(\S+) b/(\S+)$", re.MULTILINE)
 _BINARY = re.compile(rb"^(?:GIT binary patch|Binary files )", re.MULTILINE)
 _NUMBER = re.compile(r"\[[^\]]*\b(\d+)/\d+\]")
@@ -31,11 +32,12 @@ _SUFFIXES = (".patch", ".diff", ".mbox", ".mbx", ".eml")
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch: its subject or its file's name, its text, and the files that it touches."""
+    """One patch: its subject or its file's name, its text, the files that it touches, and which of them are new."""
 
     subject: str
     text: bytes
     files: tuple[str, ...]
+    new: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def _patch(subject: str, text: bytes) -> Patch:
     for name in names:
         if name.startswith("/") or ".." in name.split("/"):
             raise CannotRun(f"{subject}: it touches {name}, which is not inside a kernel tree")
-    return Patch(subject, text if text.endswith(b"\n") else text + b"\n", tuple(names))
+    new = frozenset(re.sub(r"^[^/]+/", "", name.decode("utf-8", "replace")) for name in _NEW.findall(text))
+    return Patch(subject, text if text.endswith(b"\n") else text + b"\n", tuple(names), new)
 
 
 def label(patches: Sequence[Patch]) -> str:
@@ -117,8 +120,8 @@ def label(patches: Sequence[Patch]) -> str:
 
 def patched(tree: Tree, patches: Sequence[Patch], folder: Path) -> Patched:
     """A copy of a tree in an empty folder, with a series applied. The files of folders that the tree at hand does not
-    have, as a fetched one has only what a lookup may read, are left out. Raises CannotRun for a patch that does not
-    apply, without git and patch(1), and where nothing of the series would be left.
+    have, as a fetched one has only what a lookup may read, are left out, but for new headers. Raises
+    CannotRun for a patch that does not apply, without git and patch(1), and where nothing of the series would be left.
     """
     tool = next((name for name in ("git", "patch") if shutil.which(name)), None)
     if tool is None:
@@ -126,7 +129,9 @@ def patched(tree: Tree, patches: Sequence[Patch], folder: Path) -> Patched:
     for entry in tree.path.iterdir():
         (folder / entry.name).symlink_to(entry)
     everything = dict.fromkeys(file for patch in patches for file in patch.files)
-    ours = tuple(file for file in everything if _is_here(tree.path, file))
+    # A new header is needed wherever it comes to: what the series changes may include it.
+    new = {file for patch in patches for file in patch.new if file.endswith(".h")}
+    ours = tuple(file for file in everything if file in new or _is_here(tree.path, file))
     if not ours:
         raise CannotRun(f"the tree has none of the files of the patch ({', '.join(list(everything)[:3])}, ...)")
     for file in ours:

@@ -142,6 +142,20 @@ def test_files_that_the_tree_does_not_have_are_left_out(tree, tmp_path, better):
     assert (done.files, done.left_out) == ((LOOKUP,), ("drivers/net/x.c",))
 
 
+@pytest.mark.parametrize("old", ["/dev/null", "a/include/net/sub/x.h\t1970-01-01 00:00:00.000000000 +0000"])
+@pytest.mark.parametrize("tool", ["git", "patch"])
+def test_a_new_header_in_a_new_folder_is_there(tool, old, tree, tmp_path, better, monkeypatch):
+    found = shutil.which(tool)
+    if not found:
+        pytest.skip(f"no {tool}")
+    monkeypatch.setattr(shutil, "which", lambda name: found if name == tool else None)
+    new = f"--- {old}\n+++ b/include/net/sub/x.h\n@@ -0,0 +1 @@\n+int x;\n"
+    done = apply(tree, tmp_path, better + new)
+    assert (done.files, done.left_out) == ((LOOKUP, "include/net/sub/x.h"), ())
+    assert (done.tree.path / "include/net/sub/x.h").read_text() == "int x;\n"
+    assert not (tree.path / "include/net/sub").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

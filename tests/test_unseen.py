@@ -52,6 +52,7 @@ DEAD = {
         ],
         "inet_fast",
     ),
+    "clock": ([(HASHTABLES_C, MATCH, f"{MATCH}\t\tif (jiffies)\n\t\t\treturn -2;\n")], "jiffies"),
     "stand-in": (
         [("include/net/request_sock.h", "\t__reqsk_free(req);\n", "\tif (req)\n\t\t__reqsk_free(req);\n")],
         "reqsk_free",
@@ -107,7 +108,7 @@ def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     found = {key: bool(summary["unseen"][key]) for key in ("lines", "names", "options", "stand_ins")}
     assert found == {
         "lines": name != "stand-in",
-        "names": name in ("flag", "sysctl", "key"),
+        "names": name in ("flag", "sysctl", "key", "clock"),
         "options": name == "option",
         "stand_ins": name == "stand-in",
     }

@@ -219,7 +219,7 @@ def summary(
                 "closure": build.closure,
                 "config": str(build.config),
                 "rules": epochs.data(build.rules),
-                "notes": epochs.doubts(build.text_rules, build.unknown_rules, build.tree.version),
+                "notes": build.stubbed + epochs.doubts(build.text_rules, build.unknown_rules, build.tree.version),
             }
             for side, build in zip(SIDES, builds, strict=True)
         },

@@ -110,7 +110,7 @@ def told(build: Build) -> list[str]:
     line = f"Linux {build.label} ({tree.origin}), {epochs.told(rules)}, against the model, closure {build.closure[:16]}"
     by_hand = os.environ.get("EPOCH")
     doubts = epochs.doubts(build.text_rules, build.unknown_rules, tree.version)
-    return [line, *([f"rules by hand: {by_hand}"] if by_hand else doubts)]
+    return [line, *build.stubbed, *([f"rules by hand: {by_hand}"] if by_hand else doubts)]
 
 
 def side(words: str, variant: str | None = None, patch: Callable[[Tree], Tree] | None = None) -> Build:

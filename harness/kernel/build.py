@@ -115,6 +115,17 @@ class Build:
         return self.config.taken_as_off(self.options)
 
     @property
+    def stubbed(self) -> list[str]:
+        """What a user's own stubs (--stub) take the place of, a line each: it is not looked at."""
+        outside = f"{STAND_IN_PREFIX}outside/"
+        ours = {line.name: line.file.removeprefix(outside) for line in self.stand_ins if line.file.startswith(outside)}
+        return [
+            f"{ours[line.name]} takes the place of {line.name}, {line.file}:{line.line}, which is not looked at"
+            for line in self.replaced
+            if line.name in ours
+        ]
+
+    @property
     def missing_rules(self) -> tuple[str, ...]:
         """The rules that a kernel of its version should have and that its text has not."""
         return epochs.missing(self.text_rules, self.unknown_rules, self.tree.version)

@@ -207,7 +207,8 @@ def _diff(arguments: argparse.Namespace, patch: "_Patching | None") -> int:
     changed = texts.changes(builds[0].kernel, builds[1].kernel)
     if patch is not None:
         patch.show(builds)
-        if builds[0].closure == builds[1].closure:
+        # What a stand-in takes the place of is no part of a closure, and a changed one is no "no difference".
+        if builds[0].closure == builds[1].closure and not texts.changes(builds[0].replaced, builds[1].replaced):
             console.print("no difference: the patch leaves the text of the lookup as it is, so nothing was run")
             write_json(arguments.json, {"patch": patching.label(patch.patches), "text": [], "differ": False})
             return AGREED

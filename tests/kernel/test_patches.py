@@ -223,6 +223,18 @@ def test_a_patch_that_the_lookup_does_not_read_is_no_difference_and_runs_nothing
     assert "leaves the text of the lookup as it is" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_patch_of_what_a_stand_in_takes_the_place_of_is_no_verdict(kernel_tree, tmp_path, capsys):
+    file, path = "include/net/request_sock.h", tmp_path / "x.patch"
+    text = (kernel_tree.path / file).read_text()
+    [head] = re.findall(r"^[^\n]*\breqsk_free\(struct request_sock \*req\)\n\{\n", text, re.MULTILINE)
+    path.write_text(change(kernel_tree.path, file, head, f"{head}\treturn;\n"))
+    status, summary = diff(tmp_path, "--patch", str(path))
+    assert (status, summary["text"], summary["differ"]) == (2, [], False)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "reqsk_free" in out
+    assert "leaves the text" not in out
+
+
 def test_standard_input_is_kept_for_the_commands_that_are_printed(better, tmp_path, monkeypatch, capsys):
     class Stdin:
         buffer = io.BytesIO(mail("[PATCH] from a pipe", better))

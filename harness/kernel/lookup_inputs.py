@@ -48,17 +48,13 @@ def unset_fields(
     (what the driver and the stubs mention) nor, by an assignment or by its address, any definition of the closure.
     """
     definitions = list(all_of_it)
-    aliases = {
-        d.name: {r.name for r in d.references if r.kind in ("field", "path")} for d in definitions if is_member_path(d)
-    }
+    aliases = {d.name: _fields(d) for d in definitions if is_member_path(d)}
     written = {r.name for r in ours}
     for definition in definitions:
         if definition.kind in ("function", "macro"):
             for match in _WRITES.finditer(_COMMENT.sub(b" ", definition.text)):
                 written.update(group.decode() for group in match.groups() if group)
-    read = {
-        r.name for d in lookup if d.kind in ("function", "macro") for r in d.references if r.kind in ("field", "path")
-    }
+    read = {name for d in lookup if d.kind in ("function", "macro") for name in _fields(d)}
     written, read = _with_aliases(written, aliases), _with_aliases(read, aliases)
     found: dict[str, Unset] = {}
     for definition in definitions:

@@ -1,6 +1,7 @@
 """Small cases for the oracles: sockets as a test wants them, and a judge that both oracles must satisfy."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,14 @@ def udp(**fields: Any) -> Sock:
 
 def scenario(*socks: Sock, packet: Packet | None = None, **fields: Any) -> Scenario:
     return Scenario(socks=socks, packet=packet or Packet(), **fields)
+
+
+def harm_file(path: Path, harm: bytes | None) -> None:
+    """Write other bytes into a file, or remove it for None."""
+    if harm is None:
+        path.unlink()
+    else:
+        path.write_bytes(harm)
 
 
 def mostly_long(items: Iterable[Any]) -> list[Any]:

@@ -23,6 +23,7 @@ from harness.errors import CannotRun
 from harness.kernel import git_web, kernel_cache, source
 from harness.kernel.following import Following
 from harness.kernel.source import fetch_missing, find
+from tests.helpers import harm_file
 
 MAKEFILE = b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 0\nEXTRAVERSION =\nNAME = Baby\nVERSION2 = 9\n"
 LOOKUP, HEADER, EXTRA = "net/ipv4/inet_hashtables.c", "include/net/sock.h", "include/linux/unaligned.h"
@@ -320,10 +321,7 @@ def test_a_file_that_somebody_put_there_is_not_trusted(web: Web) -> None:
 @pytest.mark.parametrize("harm", [b"int Lookup;\n", b"", None])
 def test_a_changed_cache_is_fetched_again(harm: bytes | None, web: Web, kernels: Path) -> None:
     tree = find("6.12", [LOOKUP])
-    if harm is None:
-        (tree.path / LOOKUP).unlink()
-    else:
-        (tree.path / LOOKUP).write_bytes(harm)
+    harm_file(tree.path / LOOKUP, harm)
     assert find("6.12", [LOOKUP]) == tree
     assert (tree.path / LOOKUP).read_bytes() == FILES[LOOKUP]
     assert entries(kernels) == [tree.path.name]

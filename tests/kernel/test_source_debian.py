@@ -21,6 +21,7 @@ from harness.errors import CannotRun
 from harness.kernel import apt_state, debian, git_web, kernel_cache
 from harness.kernel.apt_state import Suites, suites_of
 from harness.kernel.source import fetch_missing, find
+from tests.helpers import harm_file
 
 MAKEFILE = b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = {}\nEXTRAVERSION =\n"
 LOOKUP, HEADER, EXTRA = "net/ipv4/inet_hashtables.c", "include/net/sock.h", "kernel/bpf/verifier.c"
@@ -325,10 +326,7 @@ def test_a_file_outside_of_what_is_kept(apt: Apt) -> None:
 def test_a_changed_cache_is_fetched_again(harm: bytes | None, apt: Apt, kernels: Path) -> None:
     apt.binary(OWN, text(117), "bookworm")
     tree = find("6.12", [LOOKUP])
-    if harm is None:
-        (tree.path / LOOKUP).unlink()
-    else:
-        (tree.path / LOOKUP).write_bytes(harm)
+    harm_file(tree.path / LOOKUP, harm)
     assert find("6.12", [LOOKUP]) == tree
     assert (tree.path / LOOKUP).read_bytes() == b"int lookup;\n"
     assert entries(kernels) == [tree.path.name]

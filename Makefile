@@ -53,7 +53,7 @@ records: $(VENV)/ready ## Record the text of the kernels that were run for real:
 	for kernel in $(KERNELS); do $(BIN)/skdiff drift --kernel "$$kernel" --record || exit; done
 
 history: $(VENV)/ready ## What changed from kernel to kernel, in docs/history.md: KERNELS="6.1 6.12 ..." in their order
-	$(BIN)/python -m harness.history docs/history.md $(KERNELS)
+	$(BIN)/python -m skdiff.proof.version_history docs/history.md $(KERNELS)
 
 test: $(VENV)/ready ## The tests, in some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
@@ -102,10 +102,11 @@ clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target as its images 
 	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
 	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest -m '' tests/test_clusterfuzzlite.py $(ARGS)
 
-lint: $(VENV)/ready ## ruff, mypy; the workflows' form and rights
+lint: $(VENV)/ready ## ruff, mypy, imports that only go down; the workflows' form and rights
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	PYTHONPATH=harness $(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github
 
@@ -114,7 +115,7 @@ format: $(VENV)/ready
 	$(BIN)/ruff check --fix
 
 clean: ## Remove what was built here; the fetched kernels stay in the user's cache
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'skdiff needs Python 3.11 or newer: set PYTHON=' >&2; exit 2; }

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import atheris
-
-from harness import wire
-from harness.compare import compare
-from harness.config import Config
-from harness.engines.atheris_engine import make_libfuzzer_global
-from harness.epochs import Rules
-from harness.model import Model
-from harness.reference import Reference
-from harness.report import render
-from harness.text import Case, dump
+from skdiff.cases import wire
+from skdiff.cases.case_file import Case, dump
+from skdiff.comparison.compare import compare
+from skdiff.comparison.mismatch_text import render
+from skdiff.engines.atheris_engine import make_libfuzzer_global
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
 
 # Beside this file, or where a packed one is unpacked: the compiled lookup, and what it was made from (prepare.py).
 FOLDER = Path(getattr(sys, "_MEIPASS", Path(__file__).parent)) / "reference"

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import wire
-from harness.errors import CannotRun
-from harness.kernel.build import MODULE, build
-from harness.kernel.closure import Manifest
-from harness.kernel.source import Tree, find
-from harness.seeds import seeds
+from skdiff.base.errors import CannotRun
+from skdiff.cases import wire
+from skdiff.engines.seed_inputs import seeds
+from skdiff.kernel.build import MODULE, build
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.source import Tree, find
 
 TARGET = "lookup_fuzzer"
 VARIANTS = {"address": "asan", "undefined": "ubsan", "coverage": "plain", "": "plain"}

@@ -1,6 +1,6 @@
 /* What a traced build notes: behind the definition of each of these functions its name becomes a macro that calls it
  * and notes what came back. The kernel's text stays as it is. A step is noted when the function returns, so that the
- * innermost of two nested functions comes first. harness/steps.py names the values. A bucket holds sockets that have
+ * innermost of two nested functions comes first. harness/skdiff/cases/steps.py names the values. A bucket holds sockets that have
  * nothing to do with the packet: compute_score() and inet_match() are noted for those that have, or that they take.
  */
 #define PROBE_SOCK(step, call, ...) ({ struct sock *r__ = (call); reference_step(step, __VA_ARGS__); r__; })

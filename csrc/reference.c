@@ -119,7 +119,7 @@ static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t 
 		trace->steps[trace->n_steps++] = (struct step_record) { step, { one, two, three } };
 }
 
-/* What functions are called in this tree and what they are known as, from harness/kernel/build.py. */
+/* What functions are called in this tree and what they are known as, from harness/skdiff/kernel/build.py. */
 static const char *const renamed[][2] = { RENAMED { NULL, NULL } };
 
 static void reference_warn(const char *function)
@@ -530,7 +530,7 @@ static void *zeroed_answer(void)
 	return &answer;
 }
 
-/* The call, with the arguments that this kernel's root has: harness/kernel/root_call.py defines ROOT_CALL. */
+/* The call, with the arguments that this kernel's root has: harness/skdiff/kernel/root_call.py defines ROOT_CALL. */
 static struct sock *call_root(bool *refcounted)
 {
 	struct sock *sk;

@@ -5,10 +5,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
-
-from harness import wire
-from harness.rules import MINI_STATE
-from harness.scenario import EHASH, KIND_FULL, KIND_REQUEST, LEAVE, NONE, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases import wire
+from skdiff.cases.scenario import (
+    EHASH,
+    KIND_FULL,
+    KIND_REQUEST,
+    LEAVE,
+    NONE,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+from skdiff.cases.validity import MINI_STATE
 
 U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 I32 = st.integers(-(1 << 31), (1 << 31) - 1)

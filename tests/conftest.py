@@ -10,11 +10,12 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers", "tests.laws", "tests.transform", "tests.arbitrary")
 
-from harness.kernel.build import BUILD, build
-from harness.kernel.closure import Manifest
-from harness.kernel.source import Tree, find
-from harness.model import Model
-from harness.reference import Reference
+from skdiff.kernel.build import BUILD, build
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.source import Tree, find
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+
 from tests import profiles
 from tests.profiles import pytest_sessionstart
 

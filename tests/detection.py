@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from harness.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE, OWN_MUTATOR
-from harness.kernel.build import build
-from harness.kernel.closure import Manifest
-from harness.kernel.source import Tree, find
-from harness.supervise import supervise
-from harness.worker import Job, Subject
+from skdiff.campaign.supervisor import supervise
+from skdiff.campaign.worker import Job, Subject
+from skdiff.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE, OWN_MUTATOR
+from skdiff.kernel.build import build
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.source import Tree, find
+
 from tests.patched import Patch, patched_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"

@@ -35,7 +35,7 @@ def children(parent: int) -> dict[int, str]:
 
 
 def workers(parent: int) -> list[int]:
-    return [pid for pid, command in children(parent).items() if "harness.worker" in command]
+    return [pid for pid, command in children(parent).items() if "skdiff.campaign.worker" in command]
 
 
 def left_over(folder: str) -> list[int]:
@@ -70,7 +70,7 @@ def main(seconds: str = "7200", jobs: str = "2", seed: str = "1") -> int:
     budget, draw = float(seconds), Random(int(seed))
     with tempfile.TemporaryDirectory(prefix="endurance-") as folder:
         summary = Path(folder) / "summary.json"
-        command = [sys.executable, "-m", "harness.cli", "fuzz", "--seconds", seconds, "--jobs", jobs, "--seed", seed]
+        command = [sys.executable, "-m", "skdiff.cli", "fuzz", "--seconds", seconds, "--jobs", jobs, "--seed", seed]
         command += ["--json", str(summary), "--findings", f"{folder}/findings", "--inputs", f"{folder}/inputs"]
         start = time.monotonic()
         process = subprocess.Popen(command)

@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness import rules
-from harness.model import Model
-from harness.outcome import COMPARED, STUCK, Outcome
-from harness.reference import Reference
-from harness.scenario import (
+from skdiff.cases import validity
+from skdiff.cases.outcome import COMPARED, STUCK, Outcome
+from skdiff.cases.scenario import (
     EHASH,
     IPPROTO_UDP,
     KIND_REQUEST,
@@ -24,6 +21,8 @@ from harness.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
 
 # The plain packet goes from PEER:40000 to HERE:80 and comes in by device 1.
 PEER, HERE, ELSEWHERE = Packet().saddr, Packet().daddr, 0xC0A80105
@@ -83,7 +82,7 @@ def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:
 
     What is not expected to differ is as it was: `refcnt` and `listener` name those sockets that change. `shown` and
     `via` are looked at if they are given; the oracles agree about `shown` all the same."""
-    assert rules.problems(case) == []
+    assert validity.problems(case) == []
     sizes = [(case.ehash_size, case.lhash2_size)]
     if sizes == [(1, 1)]:
         sizes += [(2, 1), (1, 2), (64, 64)]

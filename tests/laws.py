@@ -10,11 +10,10 @@ from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
-
-from harness import wire
-from harness.outcome import RETURNED, SHOWN_SK_LOOKUP, Outcome
-from harness.record import constants
-from harness.scenario import (
+from skdiff.cases import wire
+from skdiff.cases.outcome import RETURNED, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.record import constants
+from skdiff.cases.scenario import (
     AF_INET,
     DESTRUCTOR_NONE,
     EHASH,
@@ -47,6 +46,7 @@ from harness.scenario import (
     Scenario,
     Sock,
 )
+
 from tests import transform
 from tests.transform import blind, closed, moved, moved_outcome, opened, without
 

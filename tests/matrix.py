@@ -6,16 +6,17 @@ Not a test: it prints a line for each, and ends with 1 if any of them shows a di
 import sys
 import tempfile
 
-from harness.config import MATRIX, Config
-from harness.guarded import Guarded
-from harness.kernel.build import build
-from harness.kernel.closure import Manifest
-from harness.kernel.source import Tree, find
-from harness.model import Model
-from harness.replaying import files, verdict
-from harness.supervise import supervise
-from harness.text import load
-from harness.worker import Job, Subject
+from skdiff.campaign.supervisor import supervise
+from skdiff.campaign.worker import Job, Subject
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.findings.replay_cases import verdict
+from skdiff.kernel.build import build
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.source import Tree, find
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
+from skdiff.variants.config import MATRIX, Config
 
 
 def one(tree: Tree, kernel: str, options: Config, seconds: float) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from skdiff.base.errors import CannotRun
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.index import definitions, parse
 from tree_sitter import Node
-
-from harness.errors import CannotRun
-from harness.kernel.closure import Manifest
-from harness.kernel.index import definitions, parse
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SKDIFF = [sys.executable, "-m", "harness.cli"]
+SKDIFF = [sys.executable, "-m", "skdiff.cli"]
 
 
 @dataclass

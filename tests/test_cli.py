@@ -7,11 +7,11 @@ import subprocess
 import time
 
 import pytest
+from skdiff import cli
+from skdiff.base.paths import CORPUS
+from skdiff.cases.case_file import Case, dump
+from skdiff.cases.scenario import Packet, Scenario
 
-from harness import cli
-from harness.known import CORPUS
-from harness.scenario import Packet, Scenario
-from harness.text import Case, dump
 from tests import helpers, laws, transform
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, SKDIFF, fuzzing
@@ -51,8 +51,8 @@ def test_a_full_disk_leaves_the_summary_that_was_there(tmp_path, monkeypatch, ca
     def full(_fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.run.os.fsync", full)
-    monkeypatch.setattr("harness.run.Path.replace", lambda self, target: full(0))
+    monkeypatch.setattr("skdiff.base.files.os.fsync", full)
+    monkeypatch.setattr("skdiff.base.files.Path.replace", lambda self, target: full(0))
     assert cli.main(["replay", str(CASE), "--json", str(path)]) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert path.read_text() == "old"
@@ -85,7 +85,7 @@ def test_a_fault_of_our_own_is_no_difference(monkeypatch, capsys):
     def fails(*_):
         raise ZeroDivisionError("dot failed")
 
-    monkeypatch.setattr("harness.commands.cases.load", fails)
+    monkeypatch.setattr("skdiff.commands.cases.load", fails)
     assert cli.main(["explain", str(CASE)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert "Traceback" in lines[0]

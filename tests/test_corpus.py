@@ -1,10 +1,10 @@
 """Every kept case agrees on both sides and meets its expectation, under its own name."""
 
 import pytest
-
-from harness.model import Model
-from harness.replaying import CORPUS, files, verdict
-from harness.text import load
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.findings.replay_cases import CORPUS, verdict
+from skdiff.oracles.model import Model
 
 PATHS = list(files([]))
 

@@ -6,14 +6,14 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, seed, settings
 from hypothesis import strategies as st
+from skdiff.cases import validity
+from skdiff.cases.case_file import Case, dump
+from skdiff.cases.scenario import EHASH, NONE, NOWHERE, PROG_NONE
+from skdiff.kernel.build import build
+from skdiff.kernel.source import Tree
+from skdiff.oracles.model import Model, tables
+from skdiff.oracles.reference import Reference
 
-from harness import rules
-from harness.kernel.build import build
-from harness.kernel.source import Tree
-from harness.model import Model, tables
-from harness.reference import Reference
-from harness.scenario import EHASH, NONE, NOWHERE, PROG_NONE
-from harness.text import Case, dump
 from tests import laws, transform
 from tests.helpers import mostly_long
 from tests.laws import LAWS
@@ -181,11 +181,11 @@ def test_every_law_can_fail():
 def test_changed_cases_are_valid(data):
     case = data.draw(laws.CASES)
     order = data.draw(st.permutations(range(len(case.socks))))
-    assert rules.problems(transform.moved(case, order)) == []
-    assert rules.problems(transform.netns_swapped(case)) == []
-    assert rules.problems(transform.without_programs(case)) == []
+    assert validity.problems(transform.moved(case, order)) == []
+    assert validity.problems(transform.netns_swapped(case)) == []
+    assert validity.problems(transform.without_programs(case)) == []
     if order and case.packet.sk == NONE:
-        assert rules.problems(transform.closed(case, order[0])) == []
+        assert validity.problems(transform.closed(case, order[0])) == []
 
 
 @given(data=st.data())

@@ -16,6 +16,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDataba
 from tests import profiles
 
 ROOT = Path(__file__).parent.parent
+PATHS = f"{ROOT / 'harness'}:{ROOT}"
 # Each profile as a process sees it, the one in force first.
 PROFILES = """
 import json
@@ -36,7 +37,7 @@ def environment(**more):
 
 
 def seen(storage, **variables):
-    env = environment(HYPOTHESIS_STORAGE_DIRECTORY=str(storage), PYTHONPATH=str(ROOT), **variables)
+    env = environment(HYPOTHESIS_STORAGE_DIRECTORY=str(storage), PYTHONPATH=PATHS, **variables)
     return json.loads(subprocess.check_output([sys.executable, "-c", PROFILES], env=env, cwd=ROOT, text=True))
 
 
@@ -179,7 +180,12 @@ def pytest_run(folder, storage, *arguments, **variables):
     """What pytest says of the test above, and the values that it tried."""
     tried = folder / "tried"
     tried.unlink(missing_ok=True)
-    env = environment(HYPOTHESIS_STORAGE_DIRECTORY=str(storage), PYTHONPATH=str(ROOT), TRIED=str(tried), **variables)
+    env = environment(
+        HYPOTHESIS_STORAGE_DIRECTORY=str(storage),
+        PYTHONPATH=PATHS,
+        TRIED=str(tried),
+        **variables,
+    )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     values = [int(line) for line in tried.read_text().split()] if tried.exists() else []

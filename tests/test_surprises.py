@@ -3,11 +3,11 @@
 from collections import Counter
 
 import pytest
+from skdiff.cases import validity
+from skdiff.cases.case_file import load
+from skdiff.cases.scenario import LEAVE, NONE, PFREE, SK_DROP, SK_PASS, Program
+from skdiff.findings.replay_cases import CORPUS
 
-from harness import rules
-from harness.replaying import CORPUS
-from harness.scenario import LEAVE, NONE, PFREE, SK_DROP, SK_PASS, Program
-from harness.text import load
 from tests.laws import dif, fits, wants
 from tests.transform import closed, dissolved, moved, with_program, without, without_programs
 
@@ -36,7 +36,7 @@ def _winners(oracle, scenario, secrets):
 def test_a_user_can_meet_it(path):
     case = load(path)
     assert not case.scenario.hostile
-    assert rules.problems(case.scenario) == []
+    assert validity.problems(case.scenario) == []
     assert case.why
     assert case.found["seen"]
     assert "sk" in case.expect

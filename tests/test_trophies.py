@@ -4,16 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
+from skdiff.base.errors import CannotRun
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.run import Run
+from skdiff.cases.case_file import load
+from skdiff.engines import random_engine
+from skdiff.findings.replay_cases import verdict
+from skdiff.kernel.build import build
+from skdiff.kernel.source import Tree
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
 
-from harness.engines import random_engine
-from harness.errors import CannotRun
-from harness.kernel.build import build
-from harness.kernel.source import Tree
-from harness.model import Model
-from harness.reference import Reference
-from harness.replaying import verdict
-from harness.run import Origin, Run
-from harness.text import load
 from tests import trophies
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from skdiff.nightly import night
 
-from harness import nightly
 from tests import profiles
 
 FOLDER = Path(__file__).parent.parent / ".github/workflows"
@@ -47,10 +47,10 @@ def test_what_a_job_names_is_there(workflow, job):
 
 
 def test_every_step_of_a_night_is_in_one_part(monkeypatch):
-    monkeypatch.setattr(nightly.atheris_engine, "available", lambda: True)  # as it is there
+    monkeypatch.setattr(night.atheris_engine, "available", lambda: True)  # as it is there
     parts = WORKFLOWS["nightly"]["jobs"]["part"]["strategy"]["matrix"]["include"]
-    steps = list(nightly.plan(1440, Path("out"), Path("inputs"), 2))
-    named = [step.name for part in parts for step in nightly.chosen(steps, part["steps"].split())]
+    steps = list(night.plan(1440, Path("out"), Path("inputs"), 2))
+    named = [step.name for part in parts for step in night.chosen(steps, part["steps"].split())]
     several = [name for name in named if name != "merge"]  # which is in each part that keeps inputs
     assert "merge" in named
     assert sorted([*several, "merge"]) == sorted(step.name for step in steps)

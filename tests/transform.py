@@ -5,9 +5,9 @@ A list of sockets to keep (`order`) says by `order[new] = old` who stands where 
 
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.outcome import RETURNED, SHOWN_NAMES, Outcome
-from harness.record import constants
-from harness.scenario import (
+from skdiff.cases.outcome import RETURNED, SHOWN_NAMES, Outcome
+from skdiff.cases.record import constants
+from skdiff.cases.scenario import (
     DESTRUCTOR_NONE,
     FOREIGN,
     LEAVE,

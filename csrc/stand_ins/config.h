@@ -1,5 +1,5 @@
 /* Kernel: the user's .config. Here: without these there is no lookup to ask; the build defines the others as it was
- * asked to (harness/config.py). */
+ * asked to (harness/skdiff/variants/config.py). */
 #define CONFIG_INET 1
 #define CONFIG_BPF_SYSCALL 1
 #define CONFIG_64BIT 1

@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from harness.errors import CannotRun
-from harness.kernel import build as building
-from harness.kernel.build import VARIANTS, Build, build, compiler, preload
-from harness.kernel.closure import STUBS, Manifest
-from harness.kernel.source import Tree
-from harness.reference import Reference
+from skdiff.base.errors import CannotRun
+from skdiff.kernel import build as building
+from skdiff.kernel.build import VARIANTS, Build, build, compiler, preload
+from skdiff.kernel.closure import STUBS, Manifest
+from skdiff.kernel.source import Tree
+from skdiff.oracles.reference import Reference
 
 LOOKUP = "net/ipv4/inet_hashtables.c"
 FAKE = """#!/bin/sh

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-
-from harness.errors import CannotRun
-from harness.kernel.build import compiler
-from harness.kernel.closure import CSRC, Closure, Manifest, extract
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CSRC
+from skdiff.kernel.build import compiler
+from skdiff.kernel.closure import Closure, Manifest, extract
 
 GIVEN = frozenset(["int", "char", "short", "long", "unsigned", "void", "double", "offsetof", "NULL"])
 FILLER = "/* a line */\n"

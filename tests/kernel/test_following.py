@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from harness.errors import CannotRun
-from harness.kernel.closure import Manifest, Pattern, extract
-from harness.kernel.following import digest
+from skdiff.base.errors import CannotRun
+from skdiff.kernel.closure import Manifest, Pattern, extract
+from skdiff.kernel.following import digest
 
 GIVEN = frozenset(["int", "void", "NULL"])
 

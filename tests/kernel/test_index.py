@@ -3,16 +3,7 @@
 import textwrap
 
 import pytest
-
-from harness.kernel.index import (
-    Definition,
-    Member,
-    Reference,
-    conditions_by_line,
-    declared,
-    definitions,
-    is_member_path,
-)
+from skdiff.kernel.index import Definition, Member, Reference, conditions_by_line, declared, definitions, is_member_path
 
 
 def source(text: str) -> bytes:

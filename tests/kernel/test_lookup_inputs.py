@@ -4,15 +4,15 @@ import re
 from dataclasses import replace
 
 import pytest
+from skdiff.base.errors import CannotRun
+from skdiff.kernel.build import build
+from skdiff.kernel.index import definitions
+from skdiff.kernel.lookup_inputs import static_objects
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
 
-from harness.errors import CannotRun
-from harness.kernel.build import build
-from harness.kernel.index import definitions
-from harness.kernel.lookup_inputs import static_objects
-from harness.model import Model
-from harness.reference import Reference
 from tests.patched import Edit, edited_tree
-from tests.test_epochs import differ
+from tests.variants.test_version_rules import differ
 
 LOOKUP = "net/ipv4/inet_hashtables.c"
 

@@ -1,6 +1,6 @@
 """Stubs of a user's own that take the place of kernel text are told in the first lines."""
 
-from harness.commands.shared import made, told
+from skdiff.commands.shared import made, told
 
 
 def test_what_a_stub_of_ones_own_takes_the_place_of_is_told(kernel_tree, tmp_path, monkeypatch):

@@ -9,11 +9,10 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-
-from harness.cli import main
-from harness.errors import CannotRun
-from harness.kernel import patches
-from harness.kernel.source import Tree
+from skdiff.base.errors import CannotRun
+from skdiff.cli import main
+from skdiff.kernel import patches
+from skdiff.kernel.source import Tree
 
 LOOKUP = "net/ipv4/inet_hashtables.c"
 FAR = "include/linux/list_nulls.h"
@@ -239,7 +238,7 @@ def test_standard_input_is_kept_for_the_commands_that_are_printed(better, tmp_pa
     class Stdin:
         buffer = io.BytesIO(mail("[PATCH] from a pipe", better))
 
-    monkeypatch.setattr("harness.commands.runs.sys.stdin", Stdin)
+    monkeypatch.setattr("skdiff.commands.runs.sys.stdin", Stdin)
     status, _ = diff(tmp_path, "--patch", "-")
     assert status == 1
     assert "from a pipe" in capsys.readouterr().out

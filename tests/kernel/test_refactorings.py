@@ -7,19 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from skdiff import cli
+from skdiff.base.errors import CannotRun
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.run import Run
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.engines import random_engine
+from skdiff.findings.replay_cases import verdict
+from skdiff.kernel.build import Build, build
+from skdiff.kernel.closure import STUBS
+from skdiff.kernel.index import definitions
+from skdiff.kernel.source import Tree
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
 
-from harness import cli
-from harness.engines import random_engine
-from harness.errors import CannotRun
-from harness.kernel.build import Build, build
-from harness.kernel.closure import STUBS
-from harness.kernel.index import definitions
-from harness.kernel.source import Tree
-from harness.model import Model
-from harness.reference import Reference
-from harness.replaying import files, verdict
-from harness.run import Origin, Run
-from harness.text import load
 from tests.helpers import mostly_long
 from tests.patched import copied_tree
 

@@ -17,12 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from skdiff import cli
+from skdiff.base.errors import CannotRun
+from skdiff.kernel import git_web, kernel_cache, source
+from skdiff.kernel.following import Following
+from skdiff.kernel.source import fetch_missing, find
 
-from harness import cli
-from harness.errors import CannotRun
-from harness.kernel import git_web, kernel_cache, source
-from harness.kernel.following import Following
-from harness.kernel.source import fetch_missing, find
 from tests.helpers import harm_file
 
 MAKEFILE = b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 0\nEXTRAVERSION =\nNAME = Baby\nVERSION2 = 9\n"
@@ -605,7 +605,7 @@ def test_what_killed_processes_left_is_removed(web: Web, kernels: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_asked_or_forced_end_leaves_nothing(number: int, web: Web, kernels: Path) -> None:
     script = (
-        "import sys; from harness.kernel.source import find; find('6.12', [], say=lambda line: print(line, flush=True))"
+        "import sys; from skdiff.kernel.source import find; find('6.12', [], say=lambda line: print(line, flush=True))"
     )
     web.answers["Makefile"] = "hang"
     command = [sys.executable, "-c", script]

@@ -1,0 +1,1 @@
+"""A run: worker processes, their supervisor, progress, and the inputs that are kept and merged."""

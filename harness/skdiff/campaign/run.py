@@ -1,0 +1,168 @@
+"""One run in one process: oracles, a budget, counters, and findings that are on disk before anybody is told."""
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from skdiff.base import signals
+from skdiff.campaign.finding_files import Origin, kept
+from skdiff.campaign.model_lines import LINES, Watch
+from skdiff.cases.outcome import COMPARED, Outcome
+from skdiff.cases.scenario import Scenario
+from skdiff.comparison.compare import Judge, Mismatch, compare
+from skdiff.oracles.interface import Oracle
+
+# The classes of cases; one that stays empty means that the engine does not reach it.
+CLASSES = (
+    *("stolen", "re-selected", "established", "exact listener", "wildcard listener", "group by hash"),
+    *("group by program", "sk_lookup", "drop", "none", "stuck"),
+)
+TELL_EVERY = 0.5  # seconds
+WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
+
+
+@dataclass
+class Run:
+    """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
+    `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
+    engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
+    `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
+
+    Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
+    gets a message for each finding and, twice a second, one with the counters.
+    """
+
+    open: Callable[[], Sequence[Oracle]]
+    origin: Origin
+    findings: Path
+    tell: Callable[[Mapping[str, Any]], None]
+    cases: int = 0
+    seconds: float = 0
+    done: int = 0
+    classes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    mismatches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stopped: bool = False
+    arguments: tuple[str, ...] = ()
+    first: bool = False
+    judge: Judge | None = None
+    scratch: Path = Path()
+    inputs: Path = Path()
+    counter: "list[int] | memoryview[int]" = field(default_factory=lambda: [0])
+    watch: Watch | None = None
+    alone: bool = True
+
+    def __post_init__(self) -> None:
+        self.seed = self.origin.seed
+        self.started = time.monotonic()
+        self._told = self.started
+        self.oracles: Sequence[Oracle] = ()
+
+    def start(self) -> None:
+        """Open the oracles, and start the clock."""
+        self.oracles = self.open()
+        self._runs = [oracle.run for oracle in self.oracles]
+        self._names = [oracle.name for oracle in self.oracles]
+        self.started = time.monotonic()
+
+    def case(self, scenario: Scenario) -> Mismatch | None:
+        """Run all oracles on a case, count it, and keep it if they differ."""
+        outcomes = [run(scenario) for run in self._runs]
+        first = outcomes[0]
+        via = outcomes[-1].via
+        seen = self.classes[via] = self.classes[via] + 1
+        self.done += 1
+        self.counter[0] = self.done
+        mismatch = None
+        for other in outcomes[1:]:
+            if first[:COMPARED] != other[:COMPARED]:
+                mismatch = self.judged(scenario, outcomes)
+                if mismatch is not None:
+                    self.keep(scenario, mismatch)
+                break
+        if self.watch is not None and (not seen & (seen - 1) or not self.done % WATCH_EVERY):
+            self.watch.look(scenario)
+        if not self.done & 63:
+            self.tick()
+        return mismatch
+
+    def judged(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
+        """What the run makes of the outcomes of a case."""
+        return self.judge(scenario, outcomes) if self.judge else compare(self._names, outcomes)
+
+    def tick(self) -> None:
+        """Look at the clock: the time may be over, or the counters be due."""
+        now = time.monotonic()
+        if self.seconds and now - self.started >= self.seconds:
+            self.stopped = True
+        if now - self._told >= TELL_EVERY:
+            self._told = now
+            self.tell(self.counters("progress"))
+
+    def over(self) -> bool:
+        """Whether the budget is used up or somebody asked to stop."""
+        return self.stopped or bool(self.cases and self.done >= self.cases)
+
+    def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
+        """Write a finding: one case per signature, the smallest seen; the first is told at once."""
+        plain = {"count": 0, "file": "", "size": 1 << 30, "told": False}
+        known = self.mismatches.setdefault(mismatch.signature, plain)
+        known["count"] += 1
+        if len(scenario.socks) < known["size"]:
+            self.replace(scenario, mismatch)
+
+    def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
+        """Write another case of a mismatch that was counted, in the place of the one before."""
+        known = self.mismatches[mismatch.signature]
+        message = kept(self.findings, scenario, mismatch, self.origin, known["file"])
+        known.update(file=message["file"], size=len(scenario.socks))
+        if not known["told"]:
+            self.stopped = self.stopped or self.first
+            self.tell(message)
+            known["told"] = bool(message["file"])
+
+    def counters(self, kind: str) -> dict[str, Any]:
+        """The run so far, as a message."""
+        classes: Counter[str] = Counter()
+        for via, count in self.classes.items():
+            for name in via:
+                classes[name] += count
+        return {
+            "kind": kind,
+            "cases": self.done,
+            "seconds": time.monotonic() - self.started,
+            "classes": dict(classes),
+            "edges": _covered(next((oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), ((), 0))),
+            "lines": _covered((self.watch.taken, len(LINES)) if self.watch is not None else ((), 0)),
+            "memory": resident(),
+            "processor": time.process_time(),
+            "mismatches": [
+                {"signature": signature, "file": known["file"], "count": known["count"]}
+                for signature, known in self.mismatches.items()
+            ],
+        }
+
+    def stop_on_signals(self) -> None:
+        """Let the signals that ask a program to end end the run after the case in hand."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self.stopped = True
+
+        signals.handle(stop)
+
+
+def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
+    return sorted(taken[0]), taken[1]
+
+
+def resident() -> int:
+    """The memory of this process, in KiB; 0 where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * resource.getpagesize() // 1024

@@ -1,0 +1,178 @@
+"""The worker process: builds its oracles, runs an engine, and tells its parent what happened, a JSON line each.
+
+Its scenario buffer is memory of the parent's: when something kills the process, the case that it had in hand is still
+there, and the number of those that it had done. When the parent is killed, the worker ends as if it was asked to.
+"""
+
+import contextlib
+import ctypes
+import json
+import mmap
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.model_lines import Watch
+from skdiff.campaign.run import Run
+from skdiff.cases.record import SCENARIO_SIZE
+from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
+from skdiff.engines import GUIDED, drive
+from skdiff.engines.atheris_engine import NO_COVERAGE
+from skdiff.kernel.build import Build, build
+from skdiff.kernel.source import Tree
+from skdiff.oracles.interface import Oracle
+from skdiff.oracles.reference import Reference
+from skdiff.variants.config import parse
+
+# What a worker shares with its parent: the scenario record in hand, and behind it the number of cases done.
+DONE_AT = (SCENARIO_SIZE + 7) // 8 * 8
+SHARED_SIZE = DONE_AT + 8
+_PR_SET_PDEATHSIG = 1
+PARENT_GONE = signal.SIGUSR1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
+    line has it.
+    """
+
+    tree: str
+    version: str
+    origin: str
+    epoch: str = ""
+    config: str = ""
+
+    @staticmethod
+    def of(made: Build, epoch: str = "") -> "Subject":
+        """The subject that a build was made of."""
+        return Subject(str(made.tree.path), made.tree.version, made.tree.origin, epoch, str(made.config))
+
+    def build(self, variant: str, guided: bool) -> Build:
+        """The build that the parent has made already."""
+        tree = Tree(Path(self.tree), self.version, self.origin)
+        made = build(tree, variant, guided=guided, config=parse(self.config, lambda name: True))
+        return made.held(self.epoch)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
+    two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
+    guided engine's inputs, "" for one that is gone after the run.
+
+    The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
+    a folder that is gone after the run, and whether there are other workers.
+    """
+
+    subjects: Sequence[Subject]
+    again: str
+    variant: str
+    engine: str
+    seed: int
+    cases: int
+    seconds: float
+    findings: str
+    arguments: Sequence[str] = ()
+    first: bool = False
+    inputs: str = ""
+    parent: int = 0
+    shared: int = -1
+    scratch: str = ""
+    alone: bool = True
+
+    @staticmethod
+    def parse(text: str) -> "Job":
+        """A job from its JSON."""
+        fields = json.loads(text)
+        return Job(**{**fields, "subjects": [Subject(**subject) for subject in fields["subjects"]]})
+
+    def clear_up(self) -> None:
+        """Remove what the parent would have removed after the run, if it were still there."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def builds(self) -> list[Build]:
+        """The builds that the parent has made already, for the engine."""
+        guided = self.engine in GUIDED and not os.environ.get(NO_COVERAGE)
+        return [subject.build(self.variant, guided) for subject in self.subjects]
+
+    def plain_builds(self) -> list[Build]:
+        """The same without coverage, which loads where there is no libFuzzer."""
+        return [subject.build(self.variant, guided=False) for subject in self.subjects]
+
+
+def work(job: Job, channel: int) -> None:
+    """Run a job; messages go to the file descriptor `channel`."""
+    memory = mmap.mmap(job.shared, SHARED_SIZE)
+
+    def tell(message: Mapping[str, Any]) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(channel, line) :]
+        except BrokenPipeError:
+            orphaned(0, None)
+
+    def orphaned(_number: int, _frame: FrameType | None) -> None:
+        run.stopped = True
+        job.clear_up()
+
+    builds = job.builds()
+
+    def oracles() -> list[Oracle]:
+        return [*(Reference(made, memory) for made in builds), *models_of(builds)]
+
+    origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
+    run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
+    run.stop_on_signals()
+    signal.signal(PARENT_GONE, orphaned)
+    run.scratch, run.inputs = Path(job.scratch), Path(job.inputs)
+    run.arguments, run.first, run.alone = tuple(job.arguments), job.first, job.alone
+    run.counter = memoryview(memory)[DONE_AT:].cast("Q")
+    if len(builds) > 1:
+        run.judge = judge_of(builds)
+    else:  # it and its model only have to agree
+        run.watch = Watch(builds[0].rules, builds[0].config)
+    drive(job.engine, run)
+    tell(run.counters("done"))
+
+
+def end_with_parent(job: Job) -> None:
+    """Get PARENT_GONE when the parent ends, however it does. A run has a handler of its own, but loading it takes a
+    while.
+
+    It is a signal of its own since the parent still seems to be there then: that it has closed its end of a pipe, or
+    that this process is somebody else's child, shows only when the last of its threads has ended.
+    """
+
+    def orphaned(_number: int, _frame: FrameType | None) -> None:
+        job.clear_up()
+        os._exit(0)  # not an exception, in the middle of an import
+
+    signal.signal(PARENT_GONE, orphaned)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, PARENT_GONE)
+    if os.getppid() != job.parent:  # it was quicker
+        orphaned(PARENT_GONE, None)
+
+
+def main() -> None:
+    """`python -m skdiff.campaign.worker CHANNEL JOB`: CHANNEL is an open file descriptor, JOB a Job as JSON."""
+    channel, job = int(sys.argv[1]), Job.parse(sys.argv[2])
+    end_with_parent(job)
+    try:
+        work(job, channel)
+    except CannotRun as error:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(channel, json.dumps({"kind": "cannot", "why": str(error)}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,467 @@
+"""Cases as TOML, for people: names for sockets, dotted addresses, only what differs from the plain case."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from skdiff.base.errors import CannotRun
+from skdiff.cases import validity
+from skdiff.cases.outcome import ENDED_NAMES, Outcome
+from skdiff.cases.scenario import (
+    FOREIGN,
+    KIND_FULL,
+    LEAVE,
+    NONE,
+    TCP_LISTEN,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+from skdiff.variants.requirements import WORDS
+
+VERSION = 1
+MAX_BYTES = 1_000_000
+KINDS = ("full", "request", "timewait")
+HASHED = ("nowhere", "ehash", "lhash2")
+SK_HASHES = ("own", "wrong", "packet")
+RACES = ("stays", "leaves", "reused")
+DESTRUCTORS = ("none", "sock_pfree", "sock_edemux", "other")
+PROGS = ("none", "filter", "sk_reuseport")
+STATES = (
+    *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
+    *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+FAMILIES = {2: "AF_INET", 10: "AF_INET6"}
+PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+VERDICTS = {0: "drop", 1: "pass"}
+_FLAGS = frozenset(
+    {
+        *("hostile", "foreign_hashinfo", "sk_lookup_enabled", "clone_fails", "pull_fails", "ipv6only", "rcu_free"),
+        *("reuseport", "no_pprev", "syncookie", "no_reuseport", "tcp_l3mdev_accept", "udp_l3mdev_accept"),
+        *("own_hashinfo", "run_array", "bind_inany", "cb_access", "refcounted"),
+    }
+)
+_ADDRESSES = frozenset({"saddr", "daddr", "rcv_saddr"})
+_SOCKETS = frozenset({"sk", "listener", "assign", "select", "skb_sk", "selected_sk", "migrating_sk"})
+_HEX = frozenset({"hash_secret", "hash_mix", "hash", "ehash_nulls_xor"})
+_ENUMS: dict[str, Mapping[int, str]] = {
+    "kind": dict(enumerate(KINDS)),
+    "hashed": dict(enumerate(HASHED)),
+    "hash_kind": dict(enumerate(SK_HASHES)),
+    "race": dict(enumerate(RACES)),
+    "destructor": dict(enumerate(DESTRUCTORS)),
+    "prog": dict(enumerate(PROGS)),
+    "state": dict(enumerate(STATES)),
+    "family": FAMILIES,
+    "protocol": PROTOCOLS,
+    "verdict": VERDICTS,
+    "ended": dict(enumerate(ENDED_NAMES)),
+}
+_HEAD_FIELDS = Scenario._fields[:8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario with its story: `why` it is kept, how it was `found`, what to `expect` of a kernel that is what it
+    `needs` (see `harness/skdiff/variants/requirements.py`), and its sockets' names.
+    """
+
+    scenario: Scenario
+    why: str = ""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    socks: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    path: Path | None = None
+    needs: tuple[str, ...] = ()
+
+
+# A name stands in reports, errors and drawings: one word or a few.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}")
+
+
+class BadError(Exception):
+    """Something in a case's text that does not fit; becomes a CannotRun that names file and line.
+
+    `place` is where: the table's header ("sock", "netns.progs", "" for the top), which one of that name (from 0), and
+    the key there.
+    """
+
+    def __init__(self, message: str, place: tuple[str, int, str] = ("", 0, "")) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@contextmanager
+def _at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
+    """What does not fit in here is at this place, unless somebody further in knows better."""
+    try:
+        yield
+    except BadError as error:
+        if not error.place[0]:
+            error.place = (header, number, key or error.place[2])
+        raise
+
+
+def _line_of(text: str, place: tuple[str, int, str]) -> int:
+    """The line of a key in the table that `place` names, else that table's, else 1."""
+    header, number, key = place
+    here, seen, found = "", -1, 1
+    for line, row in enumerate(text.splitlines(), 1):
+        opened = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", row)
+        if opened:
+            here = opened[1]
+            seen += here == header
+            if here == header and seen == number:
+                found = line
+            if not header and key == here:
+                return line
+        inside = here == header and (seen == number or not header)
+        if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", row):
+            return line
+    return found
+
+
+def default_names(scenario: Scenario) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names for sockets and groups that say what they are, unique within the scenario."""
+    return (
+        tuple(f"{role(sock)}{i}" for i, sock in enumerate(scenario.socks)),
+        tuple(f"group{i}" for i in range(len(scenario.groups))),
+    )
+
+
+def role(sock: Sock) -> str:
+    """One word for what a socket is: listener, udp, request, ..."""
+    if sock.kind != KIND_FULL:
+        return KINDS[sock.kind]
+    if sock.protocol != 6:
+        return PROTOCOLS.get(sock.protocol, "other")
+    if sock.state == TCP_LISTEN:
+        return "listener"
+    return STATES[sock.state].lower() if sock.state < len(STATES) else "socket"
+
+
+def address(value: int) -> str:
+    """An address in host byte order as a dotted quad."""
+    return str(IPv4Address(value))
+
+
+def show(name: str, value: Any, socks: Sequence[str]) -> Any:
+    """A field's value as a reader wants it: a name for a socket, a dotted quad for an address, ..."""
+    if name in _FLAGS and value in (0, 1):
+        return bool(value)
+    if name in _ADDRESSES:
+        return address(value)
+    if name in _SOCKETS:
+        if value == LEAVE:
+            return "leave"
+        return socks[value] if 0 <= value < len(socks) else {NONE: "none", FOREIGN: "foreign"}.get(value, value)
+    if name in _ENUMS:
+        return _ENUMS[name].get(value, value)
+    return value
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def dump(case: Case) -> str:
+    """The case as TOML. What is as in the plainest case is left out."""
+    scenario = case.scenario
+    socks, groups = default_names(scenario)
+    socks, groups = case.socks or socks, case.groups or groups
+    document = tomlkit.document()
+    document["version"] = VERSION
+    if case.why:
+        document["why"] = case.why
+    if case.needs:
+        document["needs"] = list(case.needs)
+    if case.found:
+        document["found"] = _plain_table(case.found)
+    if case.expect:
+        document["expect"] = _plain_table(case.expect)
+    plain = Scenario()
+    document["scenario"] = _table(_HEAD_FIELDS, scenario, plain, socks)
+    packet = _table(Packet._fields, scenario.packet, Packet(), socks)
+    document["packet"] = _table(Packet._fields[:4], scenario.packet, (), socks)  # who talks to whom is always said
+    document["packet"].update(packet)
+    nets = tomlkit.aot()
+    for net in scenario.netns:
+        table = _table(Netns._fields[:-1], net, Netns(), socks)
+        progs = tomlkit.aot()
+        for program in net.progs:
+            progs.append(_table(Program._fields, program, (), socks))
+        if net.progs:
+            table["progs"] = progs
+        nets.append(table)
+    document["netns"] = nets
+    aots: Iterable[tuple[str, Sequence[Any], Sequence[str], Any]] = (
+        ("group", scenario.groups, groups, Group()),
+        ("sock", scenario.socks, socks, Sock()),
+    )
+    for key, things, names, default in aots:
+        array = tomlkit.aot()
+        for name, thing in zip(names, things, strict=True):
+            table = tomlkit.table()
+            table["name"] = name
+            for k, v in _table(thing._fields, thing, default, socks).items():
+                table[k] = v
+            if "group" in table:
+                table["group"] = groups[thing.group]
+            if "slots" in table:
+                table["slots"] = [socks[i] for i in thing.slots]
+            array.append(table)
+        if things:
+            document[key] = array
+    return tomlkit.dumps(document)
+
+
+def _plain_table(values: Mapping[str, Any]) -> Any:
+    table = tomlkit.table()
+    for key, value in values.items():
+        table[key] = _plain_table(value) if isinstance(value, Mapping) else value
+    return table
+
+
+def _table(fields: Sequence[str], values: Sequence[Any], default: Sequence[Any], socks: Sequence[str]) -> Any:
+    table = tomlkit.table()
+    for i, name in enumerate(fields):
+        if not default or values[i] != default[i]:
+            value = show(name, values[i], socks)
+            if name in _HEX:
+                value = tomlkit.integer(hex(value))
+            table[name] = value
+    return table
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Case:
+    """The case in a file. Raises CannotRun with file, line and what is wrong."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CannotRun(f"{path}: larger than {MAX_BYTES} bytes, no case is")
+        text = path.read_text()
+    except OSError as error:
+        raise CannotRun(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CannotRun(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    case = parse(text, str(path))
+    return replace(case, path=path)
+
+
+def parse(text: str, where: str = "case") -> Case:
+    """The case in a text; `where` names it in errors. Raises CannotRun with a line number and what is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CannotRun(f"{where}: not TOML: {error}") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise CannotRun(f"{where}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise CannotRun(f"{where}: nested too deeply, no case is") from error
+    try:
+        return _case(document)
+    except BadError as error:
+        raise CannotRun(f"{where}:{_line_of(text, error.place)}: {error}") from error
+
+
+def _case(document: dict[str, Any]) -> Case:
+    known = {"version", "why", "needs", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
+    _only(document, known, "")
+    version, why = document.get("version"), document.get("why", "")
+    if type(version) is not int or version != VERSION:
+        raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}", ("", 0, "version"))
+    if not isinstance(why, str):
+        raise BadError("why: a text is needed", ("", 0, "why"))
+    needs = document.get("needs", [])
+    if not isinstance(needs, list) or not all(isinstance(n, str) for n in needs):
+        raise BadError("needs: a list of words is needed", ("", 0, "needs"))
+    for need in needs:
+        if need.removeprefix("no-") not in WORDS:
+            raise BadError(f"needs: {need!r} is none of {', '.join(WORDS)}, or no- and one of these", ("", 0, "needs"))
+    socks = _array(document, "sock")
+    groups = _array(document, "group")
+    sock_names = _names(socks, "sock")
+    group_names = _names(groups, "group")
+    sock_at = {name: i for i, name in enumerate(sock_names)}
+    group_at = {name: i for i, name in enumerate(group_names)}
+    sock_at_or_none = {**sock_at, "none": NONE}
+
+    def fill(
+        kind: type[Any],
+        table: dict[str, Any],
+        where: str,
+        header: str,
+        number: int = 0,
+        **special: Callable[[Any], Any],
+    ) -> Any:
+        fields = _HEAD_FIELDS if kind is Scenario else kind._fields
+        named = {"name"} if kind in (Group, Sock) else set()
+        values = {}
+        for name, value in table.items():
+            with _at(header, number, name):
+                _only({name: value}, {*fields, *named} - {"progs"} | set(special), where)
+                if name in special:
+                    values[name] = special[name](value)
+                elif name != "name":
+                    values[name] = _read(name, value, f"{where}.{name}", sock_at)
+        return kind(**values)
+
+    def slots(value: Any) -> tuple[int, ...]:
+        if not isinstance(value, list):
+            raise BadError("slots: a list of names of sockets is needed")
+        return tuple(_lookup(v, sock_at, "slots") for v in value)
+
+    def group(value: Any) -> int:
+        return _lookup(value, {**group_at, "none": NONE}, "group")
+
+    netns, n_progs = [], 0
+    for i, table in enumerate(_array(document, "netns")):
+        with _at("netns", i, "progs"):
+            tables = _array(table, "progs")
+        progs = tuple(
+            fill(Program, t, f"netns.{i}.progs", "netns.progs", n) for n, t in enumerate(tables, start=n_progs)
+        )
+        n_progs += len(tables)
+        rest = {k: v for k, v in table.items() if k != "progs"}
+        netns.append(fill(Netns, rest, f"netns.{i}", "netns", i)._replace(progs=progs))
+    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", "scenario")._replace(
+        packet=fill(Packet, _subtable(document, "packet"), "packet", "packet"),
+        netns=tuple(netns) or (Netns(),),
+        groups=tuple(fill(Group, t, f"group.{t['name']}", "group", i, slots=slots) for i, t in enumerate(groups)),
+        socks=tuple(fill(Sock, t, f"sock.{t['name']}", "sock", i, group=group) for i, t in enumerate(socks)),
+    )
+    wrong = validity.problems(scenario)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise BadError(f"scenario: {wrong[0]}{more}", ("scenario", 0, ""))
+    expect = dict(_subtable(document, "expect"))
+    with _at("expect"):
+        _check_expect(expect, sock_at_or_none)
+    found = dict(_subtable(document, "found"))
+    return Case(scenario, why, found, expect, sock_names, group_names, needs=tuple(needs))
+
+
+def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
+            full = f"{where}.{shown}" if where else shown
+            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}", ("", 0, key))
+
+
+def _subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise BadError(f"{key}: a table [{key}] is needed", ("", 0, key))
+    return table
+
+
+def _array(document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    array = document.get(key, [])
+    if not isinstance(array, list) or not all(isinstance(t, dict) for t in array):
+        raise BadError(f"{key}: tables [[{key}]] are needed", ("", 0, key))
+    return array
+
+
+def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for i, table in enumerate(tables):
+        name = table.setdefault("name", f"{what}{i}")
+        with _at(what, i, "name"):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise BadError(f"name: {name!r} is no name: letters, digits, - and _, up to 64 of them")
+            if name in ("none", "leave", "foreign", *names):
+                raise BadError(f"name: {name!r} is taken")
+        names.append(name)
+    return tuple(names)
+
+
+def _lookup(value: Any, names: Mapping[str, int], key: str) -> int:
+    if not isinstance(value, str) or value not in names:
+        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
+    return names[value]
+
+
+_LIMITS = (-(1 << 31), (1 << 32) - 1)
+
+
+def _read(name: str, value: Any, where: str, socks: Mapping[str, int]) -> int:
+    if name in _FLAGS:
+        if not isinstance(value, bool):
+            raise BadError(f"{where}: true or false is needed, not {value!r}")
+        return int(value)
+    if name in _ADDRESSES:
+        try:
+            return int(IPv4Address(value)) if isinstance(value, str) else _number(value, where)
+        except AddressValueError:
+            raise BadError(f"{where}: {value!r} is no IPv4 address") from None
+    if name in _SOCKETS:
+        return _lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
+    if name in _ENUMS and isinstance(value, str):
+        by_name = {text: number for number, text in _ENUMS[name].items()}
+        return _lookup(value, by_name, where)
+    return _number(value, where)
+
+
+def _number(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not _LIMITS[0] <= value <= _LIMITS[1]:
+        raise BadError(f"{where}: a number of 32 bits is needed, not {value!r}")
+    return value
+
+
+# --- expectations ----------------------------------------------------------------------------------------------------
+
+_EXPECTABLE = (*("ended", "sk", "refcounted", "skb_sk", "destructor", "warns"), "refcnt", "listener")
+
+
+def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
+    only_socks = {name: index for name, index in socks.items() if index >= 0}
+    for key, value in expect.items():
+        where = f"expect.{key}"
+        with _at("expect", 0, key):
+            _only({key: value}, set(_EXPECTABLE), "expect")
+            if key in ("sk", "skb_sk"):
+                _lookup(value, socks, where)
+            elif key in ("ended", "destructor"):
+                _lookup(value, {name: number for number, name in _ENUMS[key].items()}, where)
+            elif key == "refcounted":
+                _read(key, value, where, socks)
+            elif key == "warns":
+                if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+                    raise BadError(f"{where}: a list of the functions that warn is needed, not {value!r}")
+            else:
+                for name, one in _subtable(expect, key).items():
+                    with _at(where, 0, name):
+                        _lookup(name, only_socks, where)
+                        _number(one, where) if key == "refcnt" else _lookup(one, socks, where)
+
+
+def unmet(case: Case, outcome: Outcome) -> list[str]:
+    """What of the case's `[expect]` an outcome does not meet, a line each."""
+    found = []
+    for key, wanted in case.expect.items():
+        if key in ("refcnt", "listener"):
+            values = dict(zip(case.socks, getattr(outcome, key), strict=False))
+            for name, value in wanted.items():
+                got = show(key, values.get(name), case.socks)
+                if got != value:
+                    found.append(f"{key} of {name} is {got}, expected {value}")
+        else:
+            got = show(key, getattr(outcome, key), case.socks)
+            if isinstance(got, tuple):
+                got = list(got)
+            if got != wanted:
+                found.append(f"{key} is {got}, expected {wanted}")
+    return found

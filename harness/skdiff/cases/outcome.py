@@ -1,0 +1,59 @@
+"""Outcome: what a lookup returned and every side effect that it had."""
+
+from typing import NamedTuple
+
+from skdiff.cases.scenario import DESTRUCTOR_NONE, NONE
+
+RETURNED, STUCK, CRASHED = range(3)
+ENDED_NAMES = ("returned", "stuck", "crashed")
+
+SHOWN_SK_LOOKUP, SHOWN_FILTER, SHOWN_SK_REUSEPORT = 1, 2, 3
+# What each kind of BPF program was shown: the kernel's context fields, in the order of `struct shown_record`.
+SHOWN_NAMES: dict[int, tuple[str, ...]] = {
+    SHOWN_SK_LOOKUP: (
+        *("netns", "prog", "family", "protocol", "saddr", "sport", "daddr", "dport", "ingress_ifindex"),
+        *("selected_sk", "no_reuseport"),
+    ),
+    SHOWN_FILTER: ("group", "clone", "data", "len", "data_len", "cb_bytes_set"),
+    SHOWN_SK_REUSEPORT: (
+        *("group", "sk", "hash", "reuseport_id", "bind_inany", "selected_sk", "migrating_sk", "own_skb", "headlen"),
+    ),
+}
+MAX_SHOWN = 16
+MAX_WARNS = 4
+
+
+class Outcome(NamedTuple):
+    """The first `COMPARED` fields are compared, the rest is for the reader.
+
+    Sockets are indices, NONE or FOREIGN (a pointer that is no socket's); `refcounted` is UNSET as long as nobody wrote
+    it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
+    `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
+    counts RCU and migration sections that were opened and not closed; `listener` is each request's rsk_listener, NONE
+    for other sockets; `warns` are the functions that warned; each of `shown` is (kind, arguments named by SHOWN_NAMES).
+    `via` says how the socket was found, where the oracle can tell; `signal` what a crash came with. A case that did not
+    return has no other field.
+    """
+
+    ended: int = RETURNED
+    sk: int = NONE
+    skb_sk: int = NONE
+    refcounted: int = 0
+    destructor: int = DESTRUCTOR_NONE
+    skb_data: int = 0
+    skb_len: int = 0
+    skb_data_len: int = 0
+    skb_users: int = 0
+    skb_cb: int = 0
+    clones: int = 0
+    freed: int = 0
+    sections: int = 0
+    refcnt: tuple[int, ...] = ()
+    listener: tuple[int, ...] = ()
+    warns: tuple[str, ...] = ()
+    shown: tuple[tuple[int, ...], ...] = ()
+    via: tuple[str, ...] = ()
+    signal: int = 0
+
+
+COMPARED = Outcome._fields.index("via")

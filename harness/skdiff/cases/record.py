@@ -1,0 +1,191 @@
+"""Scenario and Outcome as the bytes of `csrc/record.h`, the only declaration of their layout."""
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Any
+
+from cffi import FFI
+
+from skdiff.base.paths import CSRC
+from skdiff.cases.outcome import MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
+from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.steps import FUNCTIONS, Step
+
+RECORD_H = CSRC / "record.h"
+_CODES = {
+    "uint8_t": "B",
+    "int8_t": "b",
+    "uint16_t": "H",
+    "int32_t": "i",
+    "uint32_t": "I",
+    "int64_t": "q",
+}
+
+
+def cdef() -> str:
+    """record.h as cffi reads it."""
+    return RECORD_H.read_text()
+
+
+_ffi = FFI()
+_ffi.cdef(cdef())
+constants: Any = _ffi.dlopen(None)
+SCENARIO_SIZE: int = _ffi.sizeof("struct scenario_record")
+OUTCOME_SIZE: int = _ffi.sizeof("struct outcome_record")
+
+
+def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
+    """The leading plain fields of a struct of record.h: how to pack them, and their names."""
+    text, names = "=", []
+    for name, member in _ffi.typeof(f"struct {struct}").fields:
+        kind, times = member.type, ""
+        if kind.kind == "array":
+            kind, times = kind.item, str(kind.length)
+        if kind.kind != "primitive":
+            break
+        gap = member.offset - Struct(text).size
+        text += "x" * gap + times + _CODES[kind.cname]
+        names.append(name)
+    return Struct(text), tuple(names)
+
+
+def ranges(struct: str) -> dict[str, tuple[int, int]]:
+    """The least and the greatest value that each leading plain field of a struct of record.h can hold."""
+    found = {}
+    for name, member in _ffi.typeof(f"struct {struct}").fields:
+        if member.type.kind != "primitive":
+            continue
+        bits = 8 * _ffi.sizeof(member.type)
+        signed = not member.type.cname.startswith("u")
+        found[name] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    return found
+
+
+def _offset(struct: str, *path: str | int) -> int:
+    return int(_ffi.offsetof(f"struct {struct}", *path))
+
+
+_HEAD, _ = layout("scenario_record")
+_PACKET, _ = layout("packet_record")
+_SOCK, _ = layout("sock_record")
+_NETNS, _ = layout("netns_record")
+_PROGRAM, _ = layout("program_record")
+_GROUP, _ = layout("group_record")
+_PACKET_AT = _offset("scenario_record", "packet")
+_NETNS_AT = [_offset("scenario_record", "netns", i) for i in range(constants.MAX_NETNS)]
+_PROGS_AT = [_offset("netns_record", "progs", i) for i in range(constants.MAX_PROGS)]
+_GROUPS_AT = [_offset("scenario_record", "groups", i) for i in range(constants.MAX_GROUPS)]
+_SOCKS_AT = [_offset("scenario_record", "socks", i) for i in range(constants.MAX_SOCKS)]
+_PADDING = [(-1,) * (constants.MAX_SLOTS - n) for n in range(constants.MAX_SLOTS + 1)]
+
+
+def encode(scenario: Scenario, buffer: Any) -> None:
+    """Write a scenario into a buffer of at least SCENARIO_SIZE bytes. Raises struct.error for a value out of range and
+    IndexError for more of something than the record has room for (see `rules.problems`).
+    """
+    encode_frame(scenario, buffer)
+    _, netns, groups, socks = scenario[8:]
+    if len(groups) > len(_GROUPS_AT) or len(socks) > len(_SOCKS_AT):
+        raise IndexError(f"{len(groups)} groups and {len(socks)} sockets are more than the record has room for")
+    for i, net in enumerate(netns):
+        at = _NETNS_AT[i]
+        progs = net.progs
+        _NETNS.pack_into(buffer, at, *net[:5], len(progs))
+        for j, program in enumerate(progs):
+            _PROGRAM.pack_into(buffer, at + _PROGS_AT[j], *program)
+    for at, group in zip(_GROUPS_AT, groups, strict=False):
+        slots = group.slots
+        _GROUP.pack_into(buffer, at, *group[:10], len(slots), *slots, *_PADDING[len(slots)])
+    for at, sock in zip(_SOCKS_AT, socks, strict=False):
+        _SOCK.pack_into(buffer, at, *sock)
+
+
+def encode_frame(scenario: Scenario, buffer: Any) -> None:
+    """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
+    packet, netns, groups, socks = scenario[8:]
+    _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
+    _PACKET.pack_into(buffer, _PACKET_AT, *packet)
+
+
+def decode(buffer: Any) -> Scenario:
+    """The scenario that `encode` wrote."""
+    *head, n_netns, n_groups, n_socks = _HEAD.unpack_from(buffer)
+    netns = []
+    for at in _NETNS_AT[:n_netns]:
+        *fields, n_progs = _NETNS.unpack_from(buffer, at)
+        progs = tuple(Program._make(_PROGRAM.unpack_from(buffer, at + p)) for p in _PROGS_AT[:n_progs])
+        netns.append(Netns._make((*fields, progs)))
+    groups = []
+    for at in _GROUPS_AT[:n_groups]:
+        fields = list(_GROUP.unpack_from(buffer, at))
+        groups.append(Group._make((*fields[:10], tuple(fields[11 : 11 + fields[10]]))))
+    socks = tuple(Sock._make(_SOCK.unpack_from(buffer, at)) for at in _SOCKS_AT[:n_socks])
+    packet = Packet._make(_PACKET.unpack_from(buffer, _PACKET_AT))
+    return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks))
+
+
+_OUTCOME, _OUTCOME_FIELDS = layout("outcome_record")
+_SIGNAL = _OUTCOME_FIELDS.index("signal")
+_REFCNT, _LISTENER = _SIGNAL + 3, _SIGNAL + 3 + constants.MAX_SOCKS
+_SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
+_SHOWN_ARGS = _offset("shown_record", "args")
+_SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
+_WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
+_WARN = Struct("=32s")
+_KIND = Struct("=I")
+
+
+def outcome(buffer: Any, n_socks: int) -> Outcome:
+    """The outcome that the reference wrote for a scenario of `n_socks` sockets."""
+    values = _OUTCOME.unpack_from(buffer)
+    if values[0] != RETURNED:
+        return Outcome(ended=values[0], signal=values[_SIGNAL])
+    n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
+    return Outcome._make(
+        (
+            *values[:_SIGNAL],
+            values[_REFCNT : _REFCNT + n_socks],
+            values[_LISTENER : _LISTENER + n_socks],
+            _warns(buffer, n_warns) if n_warns else (),
+            _shown(buffer, n_shown) if n_shown else (),
+            (),
+            0,
+        )
+    )
+
+
+def _warns(buffer: Any, count: int) -> tuple[str, ...]:
+    found = []
+    for at in _WARNS_AT[:count]:
+        (text,) = _WARN.unpack_from(buffer, at)
+        found.append(text.partition(b"\0")[0].decode())
+    return tuple(sorted(found))
+
+
+def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:
+    found: list[tuple[int, ...]] = []
+    for at in _SHOWN_AT[:count]:
+        (kind,) = _KIND.unpack_from(buffer, at)
+        found.append((kind, *_SHOWN[kind].unpack_from(buffer, at + _SHOWN_ARGS)))
+    return tuple(found)
+
+
+TRACE_SIZE: int = _ffi.sizeof("struct trace_record")
+_STEP = Struct("=I4x3q")
+_STEPS_AT = _offset("trace_record", "steps")
+
+
+def steps(buffer: Any, at: int = 0) -> list[Step]:
+    """The steps in a trace record that starts at a place of a buffer."""
+    (count,) = _KIND.unpack_from(buffer, at)
+    found = []
+    for i in range(min(count, constants.MAX_STEPS)):
+        step, *values = _STEP.unpack_from(buffer, at + _STEPS_AT + i * _STEP.size)
+        function, names = FUNCTIONS[step]
+        found.append(Step(function, tuple(values[: len(names)])))
+    return found
+
+
+def names_agree(struct: str, fields: Sequence[str]) -> bool:
+    """Whether a struct of record.h has these fields, counters (n_...) apart, in this order."""
+    return tuple(n for n, _ in _ffi.typeof(f"struct {struct}").fields if not n.startswith("n_")) == tuple(fields)

@@ -1,0 +1,186 @@
+"""The fuzzers' wire format: any bytes are a Scenario, zeros the plainest, one byte a field.
+
+A byte indexes its field's table of 256 entries, in which each value of the pool has its weight's share; bytes that are
+not there are zeros. Counts come first and everything stands at its fixed place, so that a changed byte changes one
+field and moves nothing. The format changes with the pools: kept bytes have their layout beside them (`inputs.py`), and
+are never the only copy of a finding.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import getitem
+from typing import Any
+
+from skdiff.cases.normalise import tame
+from skdiff.cases.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
+from skdiff.cases.record import constants
+from skdiff.cases.scenario import Packet, Scenario
+
+
+def _table(pool: Pool) -> tuple[int, ...]:
+    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
+    total = sum(weight for _, weight in pool)
+    shares = [max(1, weight * 256 // total) for _, weight in pool]
+    shares[shares.index(max(shares))] += 256 - sum(shares)
+    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
+
+
+def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
+    return tuple(_table(pool) for pool in pools.values())
+
+
+_PROGS: int = constants.MAX_PROGS
+_SLOTS: int = constants.MAX_SLOTS
+_COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
+_NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
+_GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
+_SOCK = _tables(SOCK)
+_N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
+_FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
+FIXED_SIZE = len(_FIXED)
+SOCK_SIZE = len(_SOCK)
+SIZE = FIXED_SIZE + SOCK_SIZE * constants.MAX_SOCKS
+_HEAD_AT = len(_COUNTS)
+_PACKET_AT = _HEAD_AT + len(_HEAD)
+_NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
+_GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
+_ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
+
+
+def draw(data: bytes) -> Raw:
+    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
+    data = data.ljust(SIZE, b"\0")
+    n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
+    end = FIXED_SIZE + n_socks * SOCK_SIZE
+    values = list(map(getitem, _ALL, data[:end]))
+    netns = []
+    for at in _NETNS_AT[:n_netns]:
+        progs_at = at + _N_NETNS
+        *fields, n_progs = values[at:progs_at]
+        starts = range(progs_at, progs_at + n_progs * _N_PROGRAM, _N_PROGRAM)
+        netns.append((fields, [values[i : i + _N_PROGRAM] for i in starts]))
+    groups = []
+    for at in _GROUPS_AT[:n_groups]:
+        slots_at = at + _N_GROUP
+        *fields, n_slots = values[at:slots_at]
+        groups.append((fields, values[slots_at : slots_at + n_slots]))
+    return Raw(
+        values[_HEAD_AT:_PACKET_AT],
+        values[_PACKET_AT : _NETNS_AT[0]],
+        netns,
+        groups,
+        [values[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
+    )
+
+
+def decode(data: bytes) -> Scenario:
+    """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
+    return tame(draw(data))
+
+
+_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
+
+
+# What may change with the tables as they are: nothing that a valid case holds against a socket.
+_FRAME = tuple(_table(HEAD[name]) for name in ("hash_secret", "ehash_size", "lhash2_size", "cpu")) + tuple(
+    _table(PACKET[name]) for name in Packet._fields[:7]
+)
+FRAME_SIZE = len(_FRAME)
+
+
+def other_packet(scenario: Scenario, data: bytes) -> Scenario:
+    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
+    secret, ehash_size, lhash2_size, cpu, saddr, daddr, *rest = map(getitem, _FRAME, data)
+    packet = Packet._make((saddr, daddr or HERE, *rest, *scenario.packet[7:]))
+    return Scenario._make((secret, ehash_size, lhash2_size, scenario[3], cpu, *scenario[5:8], packet, *scenario[9:]))
+
+
+# Where each field of each thing stands: ("sock", 3, "num") and so on.
+_FIELDS = {
+    "head": (_HEAD_AT, len(HEAD), list(HEAD)),
+    "packet": (_PACKET_AT, len(PACKET), list(PACKET)),
+    "netns": (
+        _NETNS_AT[0],
+        len(_NETNS),
+        [*NETNS, *(f"{name}{i}" for i in range(_PROGS) for name in PROGRAM)],
+    ),
+    "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(_SLOTS))]),
+    "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
+}
+_PLACES = {
+    (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
+}
+
+
+def layout() -> list[Any]:
+    """What each byte means, as lists that fit into JSON: the kinds of things in the order of their bytes, each with how
+    many there are and its fields, each with its values and how many of the 256 bytes mean that one.
+    """
+    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": constants.MAX_SOCKS}
+    kinds: list[Any] = [["count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True))]]
+    for kind, (start, size, names) in _FIELDS.items():
+        kinds.append([kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))])
+    return kinds
+
+
+def _runs(table: Iterable[int]) -> list[tuple[int, int]]:
+    return [(value, sum(1 for _ in same)) for value, same in groupby(table)]
+
+
+def cut(data: bytearray) -> bytes:
+    """Bytes of SIZE without those behind the last socket that counts."""
+    return bytes(data[: FIXED_SIZE + _COUNTS[2][data[2]] * SOCK_SIZE])
+
+
+def value(at: int, byte_: int) -> int:
+    """The value that a byte means at a place."""
+    return _ALL[at][byte_]
+
+
+def byte(at: int, value_: int) -> int:
+    """The first byte that means a value at a place; 0, the plainest, if the value is not in the pool there."""
+    return _INVERSE[at].get(value_, 0)
+
+
+def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
+    """The value of a field in bytes of SIZE."""
+    start, size = _PLACES[kind, name]
+    at = start + index * size
+    return _ALL[at][data[at]]
+
+
+def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
+    """Set a field in bytes of SIZE; a value that its pool lacks becomes the plainest."""
+    start, size = _PLACES[kind, name]
+    at = start + index * size
+    data[at] = _INVERSE[at].get(value_, 0)
+
+
+def encode(scenario: Scenario) -> bytes:
+    """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool, or if it is no
+    scenario that decoding leaves as it is (see tame.py): the format is for fuzzing, TOML is for keeping.
+    """
+    data = near(scenario)
+    if decode(data) != scenario:
+        raise ValueError("this scenario has no wire format: a value is in no pool, or decoding would tame it")
+    return data
+
+
+def near(scenario: Scenario) -> bytes:
+    """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy."""
+    data = bytearray(FIXED_SIZE + len(scenario.socks) * SOCK_SIZE)
+
+    def write(at: int, values: Iterable[int]) -> None:
+        for i, value in enumerate(values, at):
+            data[i] = _INVERSE[i].get(value, 0)
+
+    write(0, (len(scenario.netns), len(scenario.groups), len(scenario.socks)))
+    write(_HEAD_AT, (getattr(scenario, name) for name in HEAD))
+    write(_PACKET_AT, scenario.packet)
+    for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
+        write(at, [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)])
+    for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
+        write(at, [*group[:-1], len(group.slots), *group.slots])
+    for i, sock in enumerate(scenario.socks):
+        write(FIXED_SIZE + i * SOCK_SIZE, sock)
+    return bytes(data)

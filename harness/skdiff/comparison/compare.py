@@ -1,0 +1,45 @@
+"""Where two Outcomes differ, and the signature of that difference."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
+from skdiff.cases.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
+    what a referee says of it, if there is one.
+    """
+
+    names: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    fields: tuple[str, ...]
+    cause: str = ""
+
+    @property
+    def signature(self) -> str:
+        """One line that names the kind of mismatch: how the model found its socket, and the fields that differ.
+
+        Stable over seeds and kernels; the same cause may have several, the same signature may have several causes.
+        """
+        ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
+        via = next((o.via for o in self.outcomes if o.via), ("?",))
+        parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.fields)]
+        return "-".join(parts).replace(" ", "_").replace(".", "_")
+
+
+def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:
+    """None if all outcomes agree, field by field; any number of oracles."""
+    first, *rest = [outcome[:COMPARED] for outcome in outcomes]
+    if all(other == first for other in rest):
+        return None
+    fields = tuple(
+        name for i, name in enumerate(Outcome._fields[:COMPARED]) if any(other[i] != first[i] for other in rest)
+    )
+    return Mismatch(tuple(names), tuple(outcomes), fields)
+
+
+# What a run makes of the outcomes of a case: a Mismatch, or None if they are as they should be.
+Judge = Callable[[Scenario, Sequence[Outcome]], Mismatch | None]

@@ -1,0 +1,71 @@
+"""Differences that are known: counted and not reported, as long as they are still there (corpus/known.toml)."""
+
+import tomllib
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CORPUS
+
+KNOWN = CORPUS / "known.toml"
+_KEYS = {"signature", "kernels", "reason", "link", "case"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """One entry: a `signature` (see triage.cause), the kernels that show it ("6.1" to "6.5", both included, as
+    versions), the reason, a link, and the `case` that reproduces it, a path relative to the list.
+    """
+
+    signature: str
+    kernels: tuple[str, str]
+    reason: str
+    link: str
+    case: Path
+
+    def covers(self, version: str) -> bool:
+        """Whether a kernel's version is in the entry's range; 6.1 covers all of 6.1.x."""
+        first, last = (_numbers(end) for end in self.kernels)
+        ours = _numbers(version)
+        return first <= ours and ours[: len(last)] <= last
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = []
+    for part in version.split("."):
+        digits = "".join(takewhile(str.isdigit, part))
+        if not digits:
+            break
+        found.append(int(digits))
+    return tuple(found)
+
+
+def load(path: Path = KNOWN) -> list[Known]:
+    """The entries of a list; none if there is no list. Raises CannotRun for one that cannot be read."""
+    if not path.exists():
+        return []
+    try:
+        document = tomllib.loads(path.read_text())
+        return [_entry(table, path.parent) for table in document.get("known", [])]
+    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
+        raise CannotRun(f"{path}: not a list of known differences: {error}") from error
+
+
+def _entry(table: dict[str, Any], folder: Path) -> Known:
+    if set(table) != _KEYS:
+        raise ValueError(f"an entry has {', '.join(sorted(_KEYS))}, this one has {', '.join(sorted(table))}")
+    first, last = table["kernels"]
+    return Known(
+        str(table["signature"]), (str(first), str(last)), table["reason"], table["link"], folder / table["case"]
+    )
+
+
+def split(
+    mismatches: list[dict[str, Any]], entries: list[Known], version: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(new, known) findings of a run on a kernel of that version."""
+    signatures = {entry.signature for entry in entries if entry.covers(version)}
+    new = [m for m in mismatches if m["signature"] not in signatures]
+    return new, [m for m in mismatches if m["signature"] in signatures]

@@ -1,0 +1,216 @@
+"""A mismatch for people: the scenario in words, both outcomes side by side, and how to see it again."""
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from skdiff.cases.case_file import (
+    DESTRUCTORS,
+    FAMILIES,
+    PROTOCOLS,
+    STATES,
+    VERDICTS,
+    Case,
+    address,
+    default_names,
+    show,
+)
+from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.scenario import (
+    EHASH,
+    FILTER,
+    KIND_FULL,
+    LEAVE,
+    LHASH2,
+    NONE,
+    PROG_NONE,
+    SK_REUSEPORT,
+    Group,
+    Netns,
+    Scenario,
+    Sock,
+)
+from skdiff.comparison.compare import Mismatch
+
+
+def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a case's sockets and groups, made up where it has none."""
+    socks, groups = default_names(case.scenario)
+    return case.socks or socks, case.groups or groups
+
+
+def words(case: Case) -> list[str]:
+    """The scenario, a line for each thing in it, in a reader's words."""
+    scenario = case.scenario
+    socks, groups = names_of(case)
+    lines = [_packet(scenario, socks)]
+    lines += [_sock(name, sock, socks, groups) for name, sock in zip(socks, scenario.socks, strict=True)]
+    lines += [_group(name, group, socks) for name, group in zip(groups, scenario.groups, strict=True)]
+    lines += [_netns(i, net, socks) for i, net in enumerate(scenario.netns)]
+    extra = [
+        f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets, secret {scenario.hash_secret:#x}",
+        f"CPU {scenario.cpu}",
+        f"sk_lookup programs switched {'on' if scenario.sk_lookup_enabled else 'off'}",
+    ]
+    if scenario.ehash_nulls_xor:
+        extra.append(f"spoilt end marks ({scenario.ehash_nulls_xor:#x}) in ehash")
+    if scenario.foreign_hashinfo:
+        extra.append("the caller passes foreign tables")
+    extra.append("hostile" if scenario.hostile else "reachable")
+    return [*lines, "; ".join(extra) + "."]
+
+
+def _packet(scenario: Scenario, socks: Sequence[str]) -> str:
+    p = scenario.packet
+    text = (
+        f"packet: {address(p.saddr)}:{p.sport} to {address(p.daddr)}:{p.dport} in namespace {p.netns},"
+        f" rt_iif {p.rt_iif}, skb_iif {p.skb_iif}, sdif {p.sdif}, doff {p.doff}, {p.len} bytes"
+    )
+    if p.data_len:
+        text += f" ({p.data_len} of them in pages)"
+    if p.users != 1:
+        text += f", shared by {p.users}"
+    for flag, meaning in ((p.clone_fails, "no memory for a clone"), (p.pull_fails, "no memory for a pull")):
+        text += f", {meaning}" if flag else ""
+    if p.sk != NONE:
+        text += f"; {socks[p.sk]} hangs on it, destructor {DESTRUCTORS[p.destructor]}"
+    return text + "."
+
+
+def _end(addr: int, port: int) -> str:
+    return f"{address(addr) if addr else '*'}:{port or '*'}"
+
+
+def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> str:
+    what = {EHASH: "in ehash", LHASH2: "in lhash2"}.get(s.hashed, "in no table")
+    parts = [
+        f"{name}: {FAMILIES.get(s.family, s.family)} {PROTOCOLS.get(s.protocol, s.protocol)} {STATES[s.state]}",
+        f"{_end(s.rcv_saddr, s.num)}" + (f" from {_end(s.daddr, s.dport)}" if s.daddr or s.dport else ""),
+        f"{what} of namespace {s.netns}",
+    ]
+    if s.bound_dev_if:
+        parts.append(f"bound to device {s.bound_dev_if}")
+    if s.ipv6only:
+        parts.append("ipv6only")
+    if s.incoming_cpu != NONE:
+        parts.append(f"{'SO_INCOMING_CPU' if s.kind == KIND_FULL else 'rcv_wnd'} {s.incoming_cpu}")
+    if s.reuseport:
+        parts.append("SO_REUSEPORT")
+    if s.group != NONE:
+        parts.append(f"in {groups[s.group]}")
+    if s.rcu_free:
+        parts.append("SOCK_RCU_FREE")
+    if s.syncookie:
+        parts.append("SYN cookie validated by BPF")
+    if s.listener != NONE:
+        parts.append(f"request to {socks[s.listener]}")
+    if s.hash_kind:
+        parts.append(("", "sk_hash is wrong", "sk_hash is the packet's")[s.hash_kind])
+    if s.no_pprev:
+        parts.append("marked as unhashed")
+    if s.race:
+        parts.append(("", "leaves ehash while it is taken", "becomes another connection while it is taken")[s.race])
+    return ", ".join([*parts, f"refcnt {s.refcnt}"]) + "."
+
+
+def _group(name: str, g: Group, socks: Sequence[str]) -> str:
+    live = ", ".join(socks[i] for i in g.slots[: g.num_socks]) or "nobody"
+    text = f"{name}: live {live}"
+    if len(g.slots) > g.num_socks:
+        text += f"; stale or closed {', '.join(socks[i] for i in g.slots[g.num_socks :])}"
+    if g.incoming_cpu:
+        text += f"; {g.incoming_cpu} asked for a CPU"
+    if g.prog == FILTER:
+        text += f"; a filter returns {g.returns}" + (" and uses skb->cb" if g.cb_access else "")
+    elif g.prog == SK_REUSEPORT:
+        chosen = socks[g.select] if g.select != NONE else "nothing"
+        text += f"; an sk_reuseport program selects {chosen} and says {VERDICTS.get(g.verdict, g.verdict)}"
+    elif g.prog == PROG_NONE:
+        text += "; no program"
+    return text + "."
+
+
+def _netns(i: int, net: Netns, socks: Sequence[str]) -> str:
+    text = f"namespace {i}: hash_mix {net.hash_mix:#x}, {'own' if net.own_hashinfo else 'shared'} tables"
+    text += f", tcp_l3mdev_accept {net.tcp_l3mdev_accept}"
+    for j, program in enumerate(net.progs):
+        assigns = {LEAVE: "leaves the choice", NONE: "assigns NULL"}.get(program.assign)
+        assigns = assigns or f"assigns {socks[program.assign]}"
+        flag = ", no_reuseport" if program.no_reuseport else ""
+        text += f"; sk_lookup program {j} {assigns}{flag} and says {VERDICTS.get(program.verdict, program.verdict)}"
+    if net.progs and not net.run_array:
+        text += " (but the array is not there)"
+    return text + "."
+
+
+def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(field, text) of each field of an outcome; a field of many sockets is split by socket."""
+    value: Any
+    for name, value in zip(Outcome._fields[:COMPARED], outcome, strict=False):
+        if name in ("refcnt", "listener"):
+            for sock, v in zip(socks, value, strict=False):
+                if name == "refcnt" or v != NONE:
+                    yield f"{name} of {sock}", str(show(name, v, socks))
+        elif name == "shown":
+            for i, event in enumerate(value):
+                yield f"program run {i}", _event(event, socks)
+        elif name == "warns":
+            yield name, ", ".join(value) or "none"
+        else:
+            yield name, str(show(name, value, socks))
+
+
+def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:
+    kind = {SHOWN_SK_LOOKUP: "sk_lookup"}.get(event[0], "filter" if event[0] == 2 else "sk_reuseport")
+    values = zip(SHOWN_NAMES[event[0]], event[1:], strict=False)
+    return f"{kind} " + " ".join(
+        f"{name}={v:#x}" if name == "hash" else f"{name}={show(name, v, socks)}" for name, v in values
+    )
+
+
+def outcomes_table(mismatch: Mismatch, case: Case) -> RenderableType:
+    """All outcomes side by side; fields that differ are marked with `>`. Plain fields that agree are left out."""
+    socks, _ = names_of(case)
+    columns = [dict(_cells(o, socks)) for o in mismatch.outcomes]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for heading in ("outcome", *mismatch.names):
+        table.add_column(heading, overflow="fold")
+    plain = dict(_cells(Outcome(), ()))
+    ended = any(o.ended != RETURNED for o in mismatch.outcomes)
+    for name in dict.fromkeys(name for column in columns for name in column):
+        values = [column.get(name, "-") for column in columns]
+        differs = len(set(values)) > 1 and not (ended and name != "ended")
+        told = not ended and set(values) != {plain.get(name)} and not name.startswith("refcnt")
+        if differs or told or name in ("ended", "sk", "refcounted"):
+            style = "bold red" if differs else ""
+            table.add_row(">" if differs else "", name, *values, style=style)
+    return table
+
+
+def render(mismatch: Mismatch, case: Case, kernel: str, closure: str, replay: str, width: int = 110) -> str:
+    """The whole report as plain text."""
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False)
+    console.print(f"MISMATCH {mismatch.signature}", markup=False, soft_wrap=True)
+    console.print(f"kernel {kernel}, closure {closure[:16]}", markup=False)
+    console.print()
+    for line in words(case):
+        console.print("  " + line, markup=False, soft_wrap=True)
+    console.print()
+    console.print(outcomes_table(mismatch, case))
+    console.print()
+    console.print(f"replay: {replay}", markup=False, soft_wrap=True)
+    return out.getvalue()
+
+
+def shell_path(path: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,72 @@
+"""What an engine is, and the run that it feeds, as engines see it (`campaign/run.py` has the one that counts)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.scenario import Scenario
+from skdiff.comparison.compare import Mismatch
+from skdiff.oracles.interface import Oracle
+
+
+class Run(Protocol):
+    """A run that is fed with cases until it is over.
+
+    `start` opens the oracles, and comes first: libFuzzer must be there before the C that feeds it. `seed` fixes the
+    sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
+    and others too unless the run is `alone`; `scratch` is a folder that is gone after the run.
+    """
+
+    seed: int
+    arguments: tuple[str, ...]
+    inputs: Path
+    scratch: Path
+    alone: bool
+    oracles: Sequence[Oracle]
+    stopped: bool
+
+    @property
+    def tell(self) -> Callable[[Mapping[str, Any]], None]:
+        """Takes a message for the supervisor."""
+        ...
+
+    def start(self) -> None:
+        """Open the oracles, and start the clock."""
+        ...
+
+    def case(self, scenario: Scenario) -> Mismatch | None:
+        """Run all oracles on a case, count it, and keep it if they differ."""
+        ...
+
+    def over(self) -> bool:
+        """Whether the budget is used up or somebody asked to stop."""
+        ...
+
+    def tick(self) -> None:
+        """Look at the clock."""
+        ...
+
+    def judged(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
+        """What the run makes of the outcomes of a case, without counting it."""
+        ...
+
+    def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
+        """Keep another case of a mismatch that was counted, in the place of the one before."""
+        ...
+
+    def counters(self, kind: str) -> dict[str, Any]:
+        """The run so far, as a message."""
+        ...
+
+    def stop_on_signals(self) -> None:
+        """Let the signals that ask a program to end end the run after the case in hand."""
+        ...
+
+
+class Engine(Protocol):
+    """A module that makes scenarios."""
+
+    def drive(self, run: Run) -> None:
+        """Feed a run until it is over."""
+        ...

@@ -1,0 +1,22 @@
+"""The random engine: uniform bytes through the wire format. Blind, seeded, fast.
+
+Tables are dear to make and packets are cheap, so each set of tables is asked for several packets.
+"""
+
+from random import Random
+
+from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
+from skdiff.engines.interface import Run
+
+PACKETS_MORE = 3
+
+
+def drive(run: Run) -> None:
+    """Feed random scenarios to a run until it is over. The run's seed fixes their sequence."""
+    run.start()
+    draw, case, over = Random(run.seed).randbytes, run.case, run.over
+    while not over():
+        scenario = decode(draw(SIZE))
+        case(scenario)
+        for _ in range(PACKETS_MORE):
+            case(other_packet(scenario, draw(FRAME_SIZE)))

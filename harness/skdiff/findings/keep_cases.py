@@ -1,0 +1,148 @@
+"""The corpus: keeping a finding as a regression, and distilling the seeds to a covering set."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import tomlkit
+
+from skdiff.cases import wire
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CORPUS
+from skdiff.oracles.model import Model
+from skdiff.variants.requirements import WORDS, without
+from skdiff.cases.outcome import RETURNED
+from skdiff.findings.reduce import reduce
+from skdiff.oracles.reference import Reference
+from skdiff.comparison.mismatch_text import names_of
+from skdiff.base.files import write_whole
+from skdiff.cases.scenario import Scenario
+from skdiff.cases.steps import VALUES
+from skdiff.cases.case_file import Case, dump, load, parse, show, unmet
+
+REGRESSIONS = CORPUS / "regressions"
+SEEDS = CORPUS / "seeds"
+LIMIT = 5.0  # seconds to make one seed small
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def keep(path: Path, name: str, why: str, model: Model) -> Path:
+    """Move a finding into the regressions as NAME.toml, with what the rules expect of it; returns where it is.
+
+    Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case.
+    """
+    if not _NAME.fullmatch(name):
+        raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
+    case = load(path)
+    target = REGRESSIONS / f"{name}.toml"
+    if target.exists():
+        raise CannotRun(f"{target.name} is there already: choose another name")
+    document = tomlkit.parse(path.read_text())  # the text itself, with its comments
+    document["why"] = why or case.why
+    document["expect"] = dict(case.expect) or expectation(case, model)
+    needs = case.needs or needed(replace(case, expect=document["expect"]), model)
+    if needs:
+        document["needs"] = list(needs)
+    parse(tomlkit.dumps(document), str(target))
+    try:
+        REGRESSIONS.mkdir(parents=True, exist_ok=True)
+        write_whole(target, tomlkit.dumps(document))
+        path.unlink()
+    except OSError as error:
+        raise CannotRun(f"cannot move {path} to {target}: {error.strerror}") from error
+    return target
+
+
+def expectation(case: Case, model: Model) -> dict[str, Any]:
+    """What the rules say of a case, as an [expect] table."""
+    outcome = model.run(case.scenario)
+    if outcome.ended != RETURNED:
+        return {"ended": show("ended", outcome.ended, case.socks)}
+    found = {"sk": show("sk", outcome.sk, case.socks), "refcounted": bool(outcome.refcounted)}
+    if outcome.warns:
+        found["warns"] = list(outcome.warns)
+    return found
+
+
+def needed(case: Case, model: Model) -> tuple[str, ...]:
+    """What the case's expectation needs of a kernel, beginning with the one that the model follows, which meets it:
+    the rules and options with which it falls, when they alone are turned over.
+    """
+    found = []
+    for word in WORDS:
+        need, rules, config = without(word, model.rules, model.config)
+        if unmet(case, Model(rules, config).run(case.scenario)):
+            found.append(need)
+    return tuple(found)
+
+
+def features(reference: Reference, model: Model, scenario: Scenario) -> frozenset[tuple[object, ...]]:
+    """What a case is worth keeping for: each function's kinds of answers in the C, and each class of case."""
+    found: set[tuple[object, ...]] = {("via", *model.run(scenario).via)}
+    for step in reference.trace(scenario):
+        names = VALUES[step.function]
+        kinds = tuple(
+            (value > 0) - (value < 0) if name not in ("score", "start", "buckets") else min(value, 9)
+            for name, value in zip(names, step.values, strict=False)
+            if name not in ("hash", "refcnt", "daddr")
+        )
+        found.add((step.function, *kinds))
+    outcome = reference.run(scenario)
+    found.add(("ended", outcome.ended, outcome.sk >= 0, outcome.refcounted, outcome.skb_sk >= 0, len(outcome.shown)))
+    found.update(("warns", warn) for warn in outcome.warns)
+    return frozenset(found)
+
+
+def distil(
+    candidates: Iterable[Scenario], worth: Callable[[Scenario], frozenset[tuple[object, ...]]]
+) -> list[Scenario]:
+    """A small set of candidates that has every feature that any of them has: plain ones are taken first, and what a
+    later choice made needless goes. Raises CannotRun rather than return an empty set.
+    """
+    pool = sorted({*candidates}, key=lambda s: (len(s.socks), len(dump(Case(s)))))
+    worths = {scenario: worth(scenario) for scenario in pool}
+    missing = frozenset[tuple[object, ...]]().union(*worths.values()) if worths else frozenset()
+    if not missing:
+        raise CannotRun("no candidates, or none that reaches anything: the seeds stay as they are")
+    chosen: list[Scenario] = []
+    for scenario in pool:
+        new = worths[scenario] & missing
+        if new:
+            small = reduce(scenario, lambda s, new=new: new <= worth(s), LIMIT).scenario  # type: ignore[misc]
+            worths[small] = worth(small)
+            chosen.append(small)
+            missing -= worths[small]
+    for scenario in list(chosen):  # a later one may have all that an earlier one was taken for
+        others = frozenset[tuple[object, ...]]().union(*(worths[c] for c in chosen if c is not scenario))
+        if worths[scenario] <= others:
+            chosen.remove(scenario)
+    return chosen
+
+
+def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEEDS) -> None:
+    """Replace the seeds: one file per case, named by how its socket is found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = {}
+    for number, scenario in enumerate(scenarios):
+        via = "-".join(model.run(scenario).via).replace(" ", "_")
+        socks, groups = names_of(Case(scenario))
+        named = Case(scenario, socks=socks, groups=groups)
+        why = f"Covers what no other seed does; found by: {via.replace('-', ', ').replace('_', ' ')}."
+        expect = expectation(named, model)
+        case = replace(named, why=why, expect=expect)
+        fresh[f"{number:03}-{via}.toml"] = dump(replace(case, needs=needed(case, model)))
+    for name, text in fresh.items():
+        write_whole(folder / name, text)
+    for old in folder.glob("*.toml"):
+        if old.name not in fresh:
+            old.unlink()
+
+
+def drawn(count: int, seed: int) -> Iterable[Scenario]:
+    """Random candidates, beside those that are kept already."""
+    draw = Random(seed).randbytes
+    for _ in range(count):
+        yield wire.decode(draw(wire.SIZE))

@@ -1,0 +1,434 @@
+"""Reduction: the smallest case that still shows the same difference, and the findings of a run made that small.
+
+A step is one change of a Scenario that makes it smaller; what that entails in a reachable one (a group that has lost a
+member counts one less) is left to `tame`. `reduce` takes each step that keeps the difference, until none does.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skdiff.cases import pools
+from skdiff.comparison.compare import Mismatch, compare
+from skdiff.base.signals import interruptible
+from skdiff.base.errors import CannotRun
+from skdiff.oracles.guarded import Guarded
+from skdiff.kernel.build import Build
+from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.cases.validity import problems
+from skdiff.base.files import write_whole
+from skdiff.campaign.finding_files import report_of
+from skdiff.campaign.finding_files import SAID
+from skdiff.oracles.interface import Oracle
+from skdiff.comparison.compare import Judge
+from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.normalise import tame
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
+
+LIMIT, LIMIT_OF_ALL = 5.0, 60.0  # seconds for one finding, and for all of a run
+Place = tuple[Any, int, int]  # a class of scenario.py and where its thing stands, a program in its namespace
+
+# What a field may become, the plainest first: its default, then its pool. An index may become any smaller one.
+_CHOICES: dict[Any, dict[str, tuple[int, ...]]] = {
+    kind: {
+        name: tuple(dict.fromkeys((kind._field_defaults[name], *(value for value, _ in pool))))
+        for name, pool in pools_of.items()
+        if name not in ("progs", "slots")  # how many there are
+    }
+    for kind, pools_of in (
+        (Scenario, {**pools.HEAD, "hash_secret": tuple((n, 1) for n in range(16))}),
+        *((Packet, pools.PACKET), (Netns, pools.NETNS), (Program, pools.PROGRAM)),
+        *((Group, pools.GROUP), (Sock, pools.SOCK)),
+    )
+}
+_MEETS = {"daddr": "saddr", "rcv_saddr": "daddr", "dport": "sport", "num": "dport"}  # a socket's field, a packet's
+# What follows from the rest of a reachable scenario, and so is neither plain nor not.
+_DERIVED = {
+    Scenario: {"sk_lookup_enabled"},
+    Netns: {"run_array"},
+    Group: {"reuseport_id", "num_socks", "incoming_cpu", "bind_inany"},
+}
+# Fields whose values mean the same things, so that a value can be changed in all of them at once.
+_ALIKE: tuple[dict[Any, tuple[str, ...]], ...] = (
+    {Packet: ("saddr", "daddr"), Sock: ("daddr", "rcv_saddr")},
+    {Packet: ("sport", "dport"), Sock: ("dport", "num")},
+    {Packet: ("rt_iif", "skb_iif", "sdif"), Sock: ("bound_dev_if",)},
+    {Scenario: ("cpu",), Sock: ("incoming_cpu",)},
+)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What became of a scenario: `tried` scenarios were run, `kept` of them were steps; `finished` unless stopped."""
+
+    scenario: Scenario
+    tried: int
+    kept: int
+    seconds: float
+    finished: bool
+
+
+@dataclass
+class _State:
+    """The smallest scenario so far. The passes below read it anew after each candidate that they yield."""
+
+    best: Scenario
+
+
+def _never() -> bool:
+    return False
+
+
+def reduce(
+    scenario: Scenario,
+    differs: Callable[[Scenario], bool],
+    limit_seconds: float = LIMIT,
+    stopped: Callable[[], bool] = _never,
+) -> Reduction:
+    """The smallest scenario in reach for which `differs` holds, as it does for `scenario`, which is valid.
+
+    The same input gives the same result, if the time suffices. `differs` is asked about valid scenarios only, each
+    smaller (see `size`) than the best so far; a hostile one becomes reachable if it can. A finished result is
+    1-minimal: `differs` holds for none of `steps(result)`. These have every valid scenario with one socket, slot,
+    group, program or namespace less, and every valid one with one field at its default, which is the one of its class
+    in `scenario.py`; in a reachable scenario also those that are valid with what the change entails.
+    """
+    start = time.monotonic()
+    state, least = _State(scenario), size(scenario)
+    seen = {scenario}
+    kept = 0
+    while True:
+        before = state.best
+        for raw in _candidates(state):
+            if stopped() or time.monotonic() - start >= limit_seconds:
+                return Reduction(state.best, len(seen) - 1, kept, time.monotonic() - start, finished=False)
+            candidate = repair(raw)
+            if candidate is None or candidate in seen or size(candidate) >= least:
+                continue
+            seen.add(candidate)
+            if differs(candidate):
+                kept += 1
+                state.best, least = candidate, size(candidate)
+        if state.best is before:
+            return Reduction(state.best, len(seen) - 1, kept, time.monotonic() - start, finished=True)
+
+
+def steps(scenario: Scenario) -> Iterator[Scenario]:
+    """The valid scenarios that are one step smaller than this one."""
+    for raw in _candidates(_State(scenario)):
+        candidate = repair(raw)
+        if candidate is not None and size(candidate) < size(scenario):
+            yield candidate
+
+
+def size(scenario: Scenario) -> tuple[int, ...]:
+    """What "smaller" means: reachable before hostile, then fewer sockets, groups, slots, programs, namespaces, then
+    fewer fields that are not at their defaults, then plainer values.
+    """
+    fields = ranks = 0
+    for (kind, _, _), thing in _things(scenario):
+        derived: set[str] = set() if scenario.hostile else _DERIVED.get(kind, set())
+        if kind is Group and not thing.num_socks:
+            derived = derived - {"bind_inany"}  # nobody there that it could follow from
+        for name, choices in _CHOICES[kind].items():
+            value = getattr(thing, name)
+            if value != choices[0] and name not in derived:
+                fields += 1
+                ranks += _rank(value, choices, _met(kind, name, scenario.packet))
+    slots = sum(len(group.slots) for group in scenario.groups)
+    progs = sum(len(net.progs) for net in scenario.netns)
+    counts = len(scenario.socks), len(scenario.groups), slots, progs, len(scenario.netns)
+    return (scenario.hostile, *counts, fields, ranks)
+
+
+def repair(s: Scenario) -> Scenario | None:
+    """The valid scenario nearest to this one: itself if it is valid; None if there is none near."""
+    if problems(s) and not s.hostile:
+        s = _derive(s)  # often enough, and `tame` would give up more
+    if not problems(s):
+        return s
+    netns = [(list(net[:-1]), [list(program) for program in net.progs]) for net in s.netns]
+    groups = [(list(group[:-1]), list(group.slots)) for group in s.groups]
+    fields: list[Any] = list(s)
+    head = fields[: Scenario._fields.index("packet")]
+    tamed = tame(pools.Raw(head, list(s.packet), netns, groups, [list(sock) for sock in s.socks]))
+    return None if problems(tamed) else tamed
+
+
+def _derive(s: Scenario) -> Scenario:
+    """A reachable scenario with those fields of `_DERIVED` that need nothing else to change."""
+    groups = []
+    for i, group in enumerate(s.groups):
+        members = [sock for sock in s.socks if sock.group == i]
+        inany = int(members[0].rcv_saddr == 0) if members else group.bind_inany
+        asked = sum(sock.incoming_cpu >= 0 for sock in members)
+        groups.append(group._replace(reuseport_id=i + 1, incoming_cpu=asked, bind_inany=inany))
+    return s._replace(
+        sk_lookup_enabled=int(any(net.progs for net in s.netns)),
+        netns=tuple(net._replace(run_array=int(bool(net.progs))) for net in s.netns),
+        groups=tuple(groups),
+    )
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+def _candidates(state: _State) -> Iterator[Scenario]:
+    """One pass; each step of a hostile scenario is tried as a reachable one first."""
+    yield state.best._replace(hostile=0)
+    for candidate in _pass(state):
+        if candidate.hostile:
+            yield candidate._replace(hostile=0)
+        yield candidate
+
+
+def _pass(state: _State) -> Iterator[Scenario]:
+    """Things are dropped from the last to the first, so that a step does not renumber those to come."""
+    yield from _fewer_socks(state)
+    yield from _fewer_others(state)
+    for name, choices in _CHOICES[Sock].items():
+        yield state.best._replace(socks=tuple(_with(sock, name, choices[0]) for sock in state.best.socks))
+    yield from _plainer_fields(state)
+    for alike in _ALIKE:
+        yield from _renamed(state, alike)
+
+
+def _fewer_socks(state: _State) -> Iterator[Scenario]:
+    count = len(state.best.socks) // 2
+    while count:
+        for end in range(len(state.best.socks), 0, -count):
+            yield without_socks(state.best, range(end - count, end))
+        count //= 2
+    for i in reversed(range(len(state.best.socks))):
+        before = state.best
+        for heir in (NONE, *range(len(before.socks))):
+            if heir != i and state.best is before:
+                yield without_socks(before, [i], heir)
+
+
+def without_socks(s: Scenario, gone: Iterable[int], heir: int = NONE) -> Scenario:
+    """The scenario without some sockets, not repaired. What named one of them names the heir, or nothing; a slot of
+    nothing goes, a program with nothing to assign leaves the choice.
+    """
+    left = [i for i in range(len(s.socks)) if i not in set(gone)]
+    at = {old: new for new, old in enumerate(left)} | {NONE: NONE, LEAVE: LEAVE}
+    at |= {} if heir == NONE else dict.fromkeys(gone, at[heir])
+    groups = [_with_slots(group, [slot in at for slot in group.slots]) for group in s.groups]
+    netns = [[p._replace(assign=at.get(p.assign, LEAVE)) for p in net.progs] for net in s.netns]
+    return s._replace(
+        packet=s.packet._replace(sk=at.get(s.packet.sk, NONE)),
+        netns=tuple(net._replace(progs=tuple(progs)) for net, progs in zip(s.netns, netns, strict=True)),
+        groups=tuple(g._replace(select=at.get(g.select, NONE), slots=tuple(at[i] for i in g.slots)) for g in groups),
+        socks=tuple(s.socks[i]._replace(listener=at.get(s.socks[i].listener, NONE)) for i in left),
+    )
+
+
+def _with_slots(group: Group, keep: Sequence[bool]) -> Group:
+    """The group with the slots that are to be kept; the first are live, the last are closed."""
+    return group._replace(
+        slots=tuple(slot for slot, kept in zip(group.slots, keep, strict=True) if kept),
+        num_socks=sum(keep[: group.num_socks]),
+        num_closed_socks=sum(keep[len(keep) - group.num_closed_socks :]),
+    )
+
+
+def _fewer_others(state: _State) -> Iterator[Scenario]:
+    for order in ([1, 0], [0], [1]):
+        if len(state.best.netns) > 1:
+            yield _in_namespaces(state.best, order)
+    for i in reversed(range(len(state.best.groups))):
+        s = state.best
+        at = {old: old - (old > i) for old in range(NONE, len(s.groups))} | {i: NONE}
+        socks = tuple(sock._replace(group=at[sock.group]) for sock in s.socks)
+        yield s._replace(groups=s.groups[:i] + s.groups[i + 1 :], socks=socks)
+    for i in range(len(state.best.groups)):
+        for j in reversed(range(len(state.best.groups[i].slots))):
+            group = state.best.groups[i]
+            if j >= len(group.slots):  # the last step took more than one
+                continue
+            less = _put(state.best, (Group, i, 0), _with_slots(group, [k != j for k in range(len(group.slots))]))
+            yield less
+            member = group.slots[j]
+            yield _put(less, (Sock, member, 0), less.socks[member]._replace(group=NONE))
+    for i in range(len(state.best.netns)):
+        for j in reversed(range(len(state.best.netns[i].progs))):
+            net = state.best.netns[i]
+            yield _put(state.best, (Netns, i, 0), net._replace(progs=net.progs[:j] + net.progs[j + 1 :]))
+
+
+def _in_namespaces(s: Scenario, order: Sequence[int]) -> Scenario:
+    """The scenario with its namespaces in another order, or with one of them, where everything moves."""
+    at = [order.index(i) if i in order else 0 for i in range(len(s.netns))]
+    return s._replace(
+        netns=tuple(s.netns[i] for i in order),
+        packet=s.packet._replace(netns=at[s.packet.netns]),
+        socks=tuple(sock._replace(netns=at[sock.netns]) for sock in s.socks),
+    )
+
+
+def _plainer_fields(state: _State) -> Iterator[Scenario]:
+    for place in dict(_things(state.best)):
+        for name, choices in _CHOICES[place[0]].items():
+            before = state.best
+            thing = dict(_things(before))[place]
+            met = _met(place[0], name, before.packet)
+            ranks = {value: _rank(value, choices, met) for value in (*choices, met, getattr(thing, name))}
+            for choice in sorted(choices if met is None else {*choices, met}, key=ranks.__getitem__):
+                if ranks[choice] >= ranks[getattr(thing, name)] or state.best is not before:
+                    break
+                yield _put(before, place, _with(thing, name, choice))
+
+
+def _renamed(state: _State, alike: Mapping[Any, Sequence[str]]) -> Iterator[Scenario]:
+    """A value changed wherever it stands, or two of them exchanged."""
+
+    def values(thing: Any) -> dict[str, int]:
+        return {name: getattr(thing, name) for name in alike.get(type(thing), ())}
+
+    def renamed(thing: Any, new: Mapping[int, int]) -> Any:
+        return thing._replace(**{name: new.get(value, value) for name, value in values(thing).items()})
+
+    kind, names = next(iter(alike.items()))
+    targets = sorted({value for name in names for value in _CHOICES[kind][name]})
+    for old in sorted({value for _, thing in _things(state.best) for value in values(thing).values()}):
+        for new in targets:
+            for at in ({old: new}, {old: new, new: old}):
+                packet, socks = renamed(state.best.packet, at), tuple(renamed(sock, at) for sock in state.best.socks)
+                yield renamed(state.best, at)._replace(packet=packet, socks=socks)
+
+
+def _rank(value: int | None, choices: Sequence[int], met: int | None) -> int:
+    """How plain a value is: 0 for the default, then what the packet has there, then the pool's values."""
+    if value == choices[0]:
+        return 0
+    if value == met:
+        return 1
+    return choices.index(value) + 1 if value in choices else 1000
+
+
+def _met(kind: Any, name: str, packet: Packet) -> int | None:
+    return getattr(packet, _MEETS[name]) if kind is Sock and name in _MEETS else None
+
+
+def _with(thing: Any, name: str, value: int) -> Any:
+    """The thing with one field changed; a mini socket that becomes a full one cannot keep its state."""
+    if name == "kind" and value == KIND_FULL and thing.kind != KIND_FULL:
+        return thing._replace(kind=value, state=TCP_CLOSE)
+    return thing._replace(**{name: value})
+
+
+def _things(s: Scenario) -> Iterator[tuple[Place, Any]]:
+    yield (Scenario, 0, 0), s
+    yield (Packet, 0, 0), s.packet
+    for i, net in enumerate(s.netns):
+        yield (Netns, i, 0), net
+        yield from (((Program, i, j), program) for j, program in enumerate(net.progs))
+    yield from (((Group, i, 0), group) for i, group in enumerate(s.groups))
+    yield from (((Sock, i, 0), sock) for i, sock in enumerate(s.socks))
+
+
+def _put(s: Scenario, place: Place, thing: Any) -> Scenario:
+    kind, i, j = place
+    if kind is Scenario:
+        return s._replace(**thing._asdict())
+    if kind is Packet:
+        return s._replace(packet=thing)
+    if kind is Program:
+        progs = s.netns[i].progs
+        kind, thing = Netns, s.netns[i]._replace(progs=(*progs[:j], thing, *progs[j + 1 :]))
+    name = {Netns: "netns", Group: "groups", Sock: "socks"}[kind]
+    things = getattr(s, name)
+    fields: dict[str, Any] = {name: (*things[:i], thing, *things[i + 1 :])}
+    return s._replace(**fields)
+
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+def reduced(
+    case: Case,
+    oracles: Sequence[Oracle],
+    limit_seconds: float = LIMIT,
+    stopped: Callable[[], bool] = _never,
+    judge: Judge | None = None,
+) -> tuple[Case, Mismatch, Reduction] | None:
+    """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it, or if the
+    judge says so.
+    """
+    names = [oracle.name for oracle in oracles]
+
+    def shown(scenario: Scenario) -> Mismatch | None:
+        outcomes = [oracle.run(scenario) for oracle in oracles]
+        return judge(scenario, outcomes) if judge else compare(names, outcomes)
+
+    def differs(scenario: Scenario) -> bool:
+        now = shown(scenario)
+        same = now is not None and now.signature == seen[0].signature
+        if now is not None and same:
+            seen.append(now)
+        return same
+
+    first = shown(case.scenario)
+    if first is None:
+        return None
+    seen = [first]
+    reduction = reduce(case.scenario, differs, limit_seconds, stopped)
+    before, after = len(case.scenario.socks), len(reduction.scenario.socks)
+    told = f"{before} to {after} socket{'s' * (after != 1)} in {reduction.tried} steps"
+    told += "" if reduction.finished else ", stopped early"
+    last = seen[-1]
+    found = {"signature": last.signature, "oracles": list(last.names), **case.found}
+    found |= {"fields": list(last.fields), "reduced": told}
+    return Case(reduction.scenario, case.why, found), last, reduction
+
+
+def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], again: str) -> str:
+    """The report of a case in a file; `again` is the command that shows it again."""
+    return render(mismatch, case, label_of(builds), closure_of(builds), f"skdiff {again} {shell_path(path)}")
+
+
+def reduce_findings(
+    mismatches: Sequence[dict[str, Any]], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
+) -> None:
+    """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
+    not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
+
+    `mismatches` are those of `supervise`: they get "reduced", and "merged", the number of their files that have gone.
+    """
+    deadline = time.monotonic() + LIMIT_OF_ALL
+    todo = [(finding, finding["file"]) for finding in mismatches]
+    todo += [(finding, other) for finding in mismatches for other in finding.get("others", ())]
+    kept: dict[Scenario, str] = {}
+    with interruptible() as stopped, ExitStack() as stack:
+        try:
+            builds = make()
+            oracles: list[Oracle] = [*(stack.enter_context(Guarded(build)) for build in builds), *models_of(builds)]
+        except (CannotRun, OSError) as error:
+            say(f"not reduced: {error}")
+            return
+        for number, (finding, file) in enumerate(todo):
+            path, left = Path(file), deadline - time.monotonic()
+            if left <= 0 or stopped():
+                say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
+                return
+            try:
+                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
+                if done is None or done[1].signature != finding["signature"]:
+                    say(f"{file}: does not show its difference again, left as it was found")
+                elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
+                    path.unlink()
+                    report_of(path).unlink(missing_ok=True)
+                    finding["others"].remove(file)
+                    finding["merged"] = finding.get("merged", 0) + 1
+                else:
+                    _, _, said = report_of(path).read_text().partition(SAID)
+                    text = report(path, done[0], done[1], builds, again)
+                    write_whole(path, dump(done[0]))
+                    write_whole(report_of(path), text + SAID * bool(said) + said)
+                    finding.setdefault("reduced", done[0].found["reduced"])
+            except (CannotRun, OSError) as error:
+                say(f"{file}: not reduced: {error}")

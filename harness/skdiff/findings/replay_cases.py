@@ -1,0 +1,95 @@
+"""Replay: cases from files, on the reference and the model, against each other and against what they expect."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from skdiff.variants import version_rules
+from skdiff.comparison import known_differences
+from skdiff.comparison.compare import Mismatch, compare
+from skdiff.cases.find_cases import files
+from skdiff.base.errors import CannotRun
+from skdiff.findings.explain import explanation
+from skdiff.oracles.guarded import Guarded
+from skdiff.kernel.build import Build
+from skdiff.base.paths import CORPUS
+from skdiff.oracles.model import Model
+from skdiff.variants.requirements import missing
+from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.cases.case_file import Case, load, unmet
+from skdiff.findings.triage import cause
+
+WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
+
+
+def verdict(case: Case, reference: Any, model: Any) -> tuple[str, list[str], Mismatch | None]:
+    """("agreed", "mismatch" or "unexpected"; what is unmet; the mismatch) for one case. What it expects is looked at if
+    the kernel is what it `needs`.
+    """
+    outcomes = [reference.run(case.scenario), model.run(case.scenario)]
+    mismatch = compare([reference.name, model.name], outcomes)
+    if mismatch is not None:
+        return "mismatch", list(mismatch.fields), mismatch
+    wrong = [] if missing(case.needs, model.rules, model.config) else unmet(case, outcomes[0])
+    return ("unexpected" if wrong else "agreed"), wrong, None
+
+
+def _still_known(
+    entry: known_differences.Known, case: Case, traced: Callable[[], Build], model: Model
+) -> tuple[str, list[str], Mismatch | None]:
+    """Whether a known difference is still what it was ("known"), or has gone ("gone"): then its entry must go too."""
+    with Guarded(traced()) as oracle:
+        told = explanation(case, oracle, model)
+    now = cause(told, told.mismatch) if told.mismatch is not None else "no difference"
+    if now == entry.signature:
+        return "known", [entry.reason], None
+    return "gone", [f"listed in {known_differences.KNOWN.name} as {entry.signature}, but shows {now}"], None
+
+
+def _kernel(build: Build) -> dict[str, Any]:
+    rules = version_rules.data(build.rules)
+    return {"version": build.tree.version, "closure": build.closure, "config": str(build.config), "rules": rules}
+
+
+def replay(
+    paths: Sequence[Path],
+    reference: Build,
+    kernel: str,
+    console: Console,
+    say: Callable[[str], None],
+    traced: Callable[[], Build],
+) -> dict[str, Any]:
+    """Replay all cases, print what is wrong, and return the summary. An unreadable file does not stop the others."""
+    results: list[dict[str, Any]] = []
+    model = Model(reference.rules, reference.config)
+    listed = {e.case.resolve(): e for e in known_differences.load() if e.covers(reference.tree.version)}
+    with Guarded(reference) as oracle:
+        for path in files(paths):
+            try:
+                case = load(path)
+            except CannotRun as error:
+                say(f"skdiff: {error}")
+                results.append({"file": str(path), "verdict": "unreadable", "why": [str(error)]})
+                continue
+            word, why, mismatch = verdict(case, oracle, model)
+            if path.resolve() in listed:
+                word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
+            needs = missing(case.needs, reference.rules, reference.config)
+            results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
+            if mismatch is not None:
+                again = f"skdiff replay --kernel {kernel} {shell_path(path)}"
+                text = render(mismatch, case, reference.label, reference.closure, again)
+                console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
+            for line in why if word in ("unexpected", "gone") else ():
+                console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
+    counts = {w: sum(r["verdict"] == w for r in results) for w in WORDS}
+    unchecked = sum(bool(r.get("needs")) for r in results)
+    console.print(
+        f"Linux {reference.label}: {len(results)} cases, "
+        + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
+        + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
+        soft_wrap=True,
+    )
+    return {"kernel": _kernel(reference), "cases": results}

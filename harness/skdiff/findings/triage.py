@@ -1,0 +1,155 @@
+"""Triage: the findings of a run by their cause, one small case each, told as a story."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from skdiff.variants import version_rules
+from skdiff.comparison.compare import Mismatch
+from skdiff.base.signals import interruptible
+from skdiff.base.errors import CannotRun
+from skdiff.findings.explain import Explanation, explanation
+from skdiff.oracles.guarded import Guarded
+from skdiff.kernel.build import Build
+from skdiff.oracles.model import Model
+from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
+from skdiff.comparison.mismatch_text import shell_path
+from skdiff.base.files import write_whole
+from skdiff.campaign.finding_files import report_of
+from skdiff.campaign.finding_files import SAID
+from skdiff.cases.case_file import Case, dump, load
+
+WIDTH = 110
+
+
+def cause(told: Explanation, mismatch: Mismatch) -> str:
+    """The signature by cause: the kernel function in which the sides part, and the first thing that came of it.
+
+    Stable over seeds and engines; a patch with several effects may have several.
+    """
+    ended = [ENDED_NAMES[o.ended] for o in mismatch.outcomes if o.ended != RETURNED]
+    return f"{told.parted.function or 'outcome'}-{sorted(ended)[0] if ended else mismatch.fields[0]}"
+
+
+def without_rule(case: Case, mismatch: Mismatch, build: Build) -> str:
+    """The rule without which the model does as the kernel does in a case of a mismatch; "" if there is none such. Of
+    several the one that the kernel's text lacks, or else the newest.
+    """
+    kernel = mismatch.outcomes[0][:COMPARED]
+    newest_first = [name for name in reversed(version_rules.NAMES) if getattr(build.rules, name)]
+    for name in sorted(newest_first, key=lambda name: name not in build.missing_rules):
+        turned_off: dict[str, Any] = {name: False}
+        if Model(replace(build.rules, **turned_off), build.config).run(case.scenario)[:COMPARED] == kernel:
+            return name
+    return ""
+
+
+class Told(NamedTuple):
+    """What a case shows: the name of its cause, and the report for the file that it comes to lie in."""
+
+    name: str
+    report: Callable[[Path], str]
+
+
+def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path, rule: str = "") -> str:
+    """A finding for people: what, where the sides part, and the commands to go on with. `rule` is the one without which
+    the model would do as the kernel.
+    """
+    out = StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
+    console.print(f"MISMATCH {signature}", markup=False, soft_wrap=True)
+    console.print(f"kernel {build.label}, closure {build.closure}", markup=False, soft_wrap=True)
+    if rule:
+        console.print(
+            f"the kernel does as without the rule {rule} ({version_rules.origin(rule)})", markup=False, soft_wrap=True
+        )
+    console.print()
+    told.show(console)
+    console.print()
+    for verb in ("replay", "explain"):
+        console.print(f"{verb}: skdiff {verb} --kernel {kernel} {shell_path(path)}", markup=False, soft_wrap=True)
+    return out.getvalue()
+
+
+def triage(
+    mismatches: Sequence[dict[str, Any]],
+    make: Callable[[], Build],
+    kernel: str,
+    folder: Path,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Sort a run's findings, kernel against model, by their cause. Never raises CannotRun."""
+    try:
+        with Guarded(make()) as reference:
+            build = reference.build
+
+            def tell(case: Case) -> Told | None:
+                told = explanation(case, reference, Model(build.rules, build.config))
+                if told.mismatch is None:
+                    return None
+                rule = without_rule(case, told.mismatch, build)
+                name = (f"without-{rule}-" if rule else "") + cause(told, told.mismatch)
+                return Told(name, lambda path: report(told, name, build, kernel, path, rule))
+
+            return sort_out(mismatches, tell, folder)
+    except (CannotRun, OSError) as error:
+        say(f"not sorted by cause: {error}")
+        return list(mismatches)
+
+
+def sort_out(
+    mismatches: Sequence[dict[str, Any]], tell: Callable[[Case], Told | None], folder: Path
+) -> list[dict[str, Any]]:
+    """Sort findings by what `tell` names them: the smallest case of each name moves to `folder`/name/case.toml, the
+    others go. What it has no name for stays where it is, as it is; so does what is left at Ctrl-C. Returns signature,
+    file and count of each.
+    """
+    left: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    files = [(finding, file) for finding in mismatches for file in (finding["file"], *finding.get("others", ()))]
+    with interruptible() as stopped:
+        for finding, file in files:
+            case = load(Path(file))
+            told = None if stopped() else tell(case)
+            if told is None:
+                count = finding["count"] if file == finding["file"] else 0
+                one = left.setdefault(finding["signature"], {**finding, "file": file, "others": [], "count": count})
+                one["others"] += [file] if file != one["file"] else []
+                continue
+            known = found.setdefault(told.name, {"count": 0, "files": [], "best": None, "size": 0})
+            known["count"] += finding["count"] if file == finding["file"] else 0
+            known["files"].append(Path(file))
+            size = len(dump(Case(case.scenario)))
+            if known["best"] is None or size < known["size"]:
+                known.update(best=(case, told), size=size)
+    sorted_out = [_settle(name, known, folder) for name, known in found.items()]
+    return sorted(sorted_out, key=lambda m: -m["count"]) + list(left.values())
+
+
+def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write the best case of a cause to its place, then remove what it came from."""
+    case, told = known["best"]
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    ours, number = set(known["files"]), 1
+    path = place / "case.toml"
+    while path.exists() and path not in ours:  # another run's
+        number += 1
+        path = place / f"case-{number}.toml"
+    said = ""
+    if case.path is not None and report_of(case.path).exists():
+        _, mark, rest = report_of(case.path).read_text().partition(SAID)
+        said = mark + rest
+    found = {**case.found, "signature": name}
+    write_whole(path, dump(replace(case, found=found)))
+    write_whole(report_of(path), told.report(path) + said)
+    for old in ours - {path}:
+        old.unlink(missing_ok=True)
+        report_of(old).unlink(missing_ok=True)
+        if not any(old.parent.iterdir()):
+            old.parent.rmdir()
+    return {"signature": name, "file": str(path), "count": known["count"]}

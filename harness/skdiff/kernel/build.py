@@ -1,0 +1,453 @@
+"""From a kernel tree to a loaded reference: extract, compile with gcc or clang, keep in the build folder.
+
+A build is named by everything that went into it, so nothing is built twice and nothing stale is ever loaded.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CSRC
+from skdiff.cases.record import cdef
+from skdiff.kernel.build_folder import filled, is_whole
+from skdiff.kernel.closure import STAND_IN_PREFIX, Closure, Manifest, extract
+from skdiff.kernel.following import digest
+from skdiff.kernel.index import Definition
+from skdiff.kernel.lookup_inputs import Unset
+from skdiff.kernel.root_call import root_call
+from skdiff.kernel.source import Tree
+from skdiff.variants import version_rules
+from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
+
+BUILD = CSRC.parent / "build"
+_REPORT = "closure.json"
+MODULE = "_skdiff"  # the name of each build's Python module
+_STDOUT = threading.Lock()  # redirecting it concerns all threads
+
+# The kernel's own flags, as far as they change what code means.
+_KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
+_FLAGS = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w")
+# An implicit declaration would only be missed when the library is loaded. gcc forgets about this beside -w.
+_DECLARED = "-Werror=implicit-function-declaration"
+# What each kind of build adds for the closure (not for the driver's glue), and for the linker.
+VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "plain": ((), ()),
+    "asan": (("-O1", "-fsanitize=address", "-fno-omit-frame-pointer"), ("-fsanitize=address",)),
+    "ubsan": (
+        ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=undefined", "-fsanitize-undefined-trap-on-error"),
+        (),
+    ),
+    "coverage": (("-O0", "--coverage"), ("--coverage",)),
+    "traced": (("-DTRACED",), ()),
+}
+# Coverage for libFuzzer: clang's inline counters, or gcc's hooks with csrc/trace.c to make counters of them.
+_GUIDED = {
+    "clang": ("-O1", "-fno-inline", "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"),
+    "gcc": ("-O1", "-fno-inline", "-fsanitize-coverage=trace-pc,trace-cmp"),
+}
+# The driver must not guide: it takes other paths for each record, and none of them is the kernel's.
+_UNGUIDED = '#pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)'
+
+
+@dataclass(frozen=True)
+class Line:
+    """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
+    reaches it (the rest serves the driver); a stand-in has its reason.
+    """
+
+    name: str
+    kind: str
+    file: str
+    line: int
+    end_line: int
+    sha256: str
+    reason: str
+    lookup: bool
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
+    `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
+    `unknown_rules`; `config` is what it was built with,
+    `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
+    `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stand-ins take
+    the place of.
+    """
+
+    folder: Path
+    tree: Tree
+    closure: str
+    compiler: str
+    variant: str
+    kernel: tuple[Line, ...]
+    stand_ins: tuple[Line, ...]
+    rules: Rules
+    config: Config
+    text_rules: Rules
+    unknown_rules: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    unset: tuple[Unset, ...] = ()
+    wanted: tuple[str, ...] = ()
+    replaced: tuple[Line, ...] = ()
+
+    @property
+    def options_off(self) -> tuple[str, ...]:
+        """Options that the text asks for and that are unknown here: they were taken as off."""
+        return self.config.taken_as_off(self.options)
+
+    @property
+    def stubbed(self) -> list[str]:
+        """What a user's own stubs (--stub) take the place of, a line each: it is not looked at."""
+        outside = f"{STAND_IN_PREFIX}outside/"
+        ours = {line.name: line.file.removeprefix(outside) for line in self.stand_ins if line.file.startswith(outside)}
+        return [
+            f"{ours[line.name]} takes the place of {line.name}, {line.file}:{line.line}, which is not looked at"
+            for line in self.replaced
+            if line.name in ours
+        ]
+
+    @property
+    def missing_rules(self) -> tuple[str, ...]:
+        """The rules that a kernel of its version should have and that its text has not."""
+        return version_rules.missing(self.text_rules, self.unknown_rules, self.tree.version)
+
+    def held(self, words: str = "") -> "Build":
+        """The same build, held to the rules of its version and its text, or to what `words` say (see `epochs.held`)."""
+        return replace(self, rules=version_rules.held(self.text_rules, self.unknown_rules, self.tree.version, words))
+
+    @property
+    def label(self) -> str:
+        """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)"."""
+        return self.tree.version + (f" ({self.config})" if str(self.config) else "")
+
+    def load(self) -> Any:
+        """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
+        return load(self.folder)
+
+
+def load(folder: Path) -> Any:
+    """Import the compiled module of a build's folder; those of other folders stay what they are, though they have the
+    same name. Raises CannotRun if it cannot load.
+    """
+    path = folder / f"{MODULE}.so"
+    spec = importlib.util.spec_from_file_location(MODULE, path)
+    try:
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except (ImportError, OSError) as error:
+        raise CannotRun(f"cannot load {path}: {error}") from error
+    return module
+
+
+def compiler() -> str:
+    """The C compiler to use: $CC (with arguments, or behind ccache), else gcc, else clang, else cc. Raises CannotRun if
+    there is none.
+    """
+    wanted = os.environ.get("CC")
+    for name in (wanted,) if wanted else ("gcc", "clang", "cc"):
+        if name and shutil.which(_command(name)[0]):
+            return name
+    raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
+
+
+def _command(cc: str) -> list[str]:
+    try:
+        return shlex.split(cc) or [cc]
+    except ValueError as error:
+        raise CannotRun(f"CC={cc}: {error}") from error
+
+
+def _version(cc: str) -> str:
+    try:
+        return subprocess.run([*_command(cc), "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError as error:
+        raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
+
+
+def build(
+    tree: Tree,
+    variant: str = "plain",
+    say: Callable[[str], None] | None = None,
+    guided: bool = False,
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> Build:
+    """Build the reference of `tree` in a configuration, or find the build that is there already. A `guided` build has
+    coverage that only a process with libFuzzer in it can load; it is made by clang where clang is installed.
+
+    Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
+    """
+    if variant not in VARIANTS:
+        raise CannotRun(f"no build variant {variant!r}: one of {', '.join(VARIANTS)}")
+    cc = "clang" if guided and not os.environ.get("CC") and shutil.which("clang") else compiler()
+    extra, link = VARIANTS[variant]
+    if guided:
+        extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
+    manifest = Manifest.load()
+    key = key_of(tree, manifest, cc, extra, config)
+    options = "".join(f"-{word.lower()}" for word in str(config).split())
+    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
+    for made in (folder, *sorted(BUILD.glob(f"{folder.name}-*"))):
+        if is_whole(made) and _reads_the_same(made, tree):
+            return _read(made / _REPORT, made, tree, config)
+    if say is not None:
+        how = ", ".join(word for word in (variant, str(config), cc) if word)
+        say(f"extracting and building the lookup of Linux {tree.version} ({how})")
+    wanted: frozenset[str] = frozenset()
+    closure = extract(tree.path, manifest, traced=variant == "traced")
+    while True:
+        followed = digest(tree.path, closure.followed)
+        # The key knows the listed files only.
+        target = folder.with_name(f"{folder.name}-{followed[:8]}") if followed else folder
+        try:
+            with filled(target) as work:
+                (work / "closure.c").write_text(unit(closure, config, extra=extra))
+                compile_unit(work, cc, extra, link, declared=True)
+                info = {
+                    "closure": closure.sha256,
+                    "compiler": cc,
+                    "variant": variant,
+                    "rules": asdict(closure.rules),
+                    "unknown_rules": closure.unknown_rules,
+                    "options": closure.options,
+                    "unset": [asdict(one) for one in closure.unset],
+                    "wanted": sorted(wanted),
+                    "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
+                    "followed": {"files": closure.followed, "sha256": followed},
+                    "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
+                    "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
+                }
+                (work / _REPORT).write_text(json.dumps(info, indent=1))
+            return _read(target / _REPORT, target, tree, config)
+        except DoesNotCompile as error:
+            missed = error.missed(tree.path) - wanted
+            if not missed:
+                raise
+            before, wanted = closure.text, wanted | missed
+            closure = extract(tree.path, manifest, traced=variant == "traced", wanted=wanted)
+            if closure.text == before:
+                raise
+
+
+def _reads_the_same(folder: Path, tree: Tree) -> bool:
+    """Whether the files that a build took names from, besides the listed ones, are the same in a tree."""
+    try:
+        followed = json.loads((folder / _REPORT).read_bytes())["followed"]
+        return not followed["files"] or bool(digest(tree.path, followed["files"]) == followed["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # broken: who reads it says so
+
+
+def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
+    try:
+        info = json.loads(report.read_text())
+        return Build(
+            folder,
+            tree,
+            info["closure"],
+            info["compiler"],
+            info["variant"],
+            tuple(Line(**line) for line in info["kernel"]),
+            tuple(Line(**line) for line in info["stand_ins"]),
+            Rules(**info["rules"]),
+            config,
+            Rules(**info["rules"]),
+            tuple(info["unknown_rules"]),
+            tuple(info["options"]),
+            tuple(Unset(**one) for one in info["unset"]),
+            tuple(info["wanted"]),
+            tuple(Line(**line) for line in info["replaced"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
+
+
+def is_clang(cc: str) -> bool:
+    """Whether a compiler is clang under whatever name."""
+    return "clang" in _version(cc)
+
+
+def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
+    """The SHA-256 of all that goes into a build."""
+    ours = (CSRC / "closure.toml", *sorted(Path(__file__).parent.glob("*.py")), Path(version_rules.__file__))
+    theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
+    return _digest((*ours, *manifest.outside, *theirs), cc, config.defines(), extra, _KERNEL_FLAGS)
+
+
+def _digest(paths: Iterable[Path], cc: str, *more: object) -> str:
+    """The SHA-256 of our C, of the files in `paths`, of how Python and the compiler are made, and of what there is more
+    to say.
+    """
+    digest = hashlib.sha256()
+    for path in (*sorted(CSRC.rglob("*.[ch]")), *paths):
+        digest.update(f"{path.name}\0".encode())
+        try:
+            digest.update(path.read_bytes())
+        except OSError:  # the extractor says which file is missing, and whether that matters
+            digest.update(b"missing")
+    soabi = sysconfig.get_config_var("SOABI") or ""
+    digest.update(repr((more, _FLAGS, cc, _version(cc), soabi, sys.version)).encode())
+    return digest.hexdigest()
+
+
+def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> list[Line]:
+    """The report's lines of definitions, each with whether a lookup reaches it."""
+    return [
+        Line(
+            *(d.name, d.kind, d.file, d.line, d.end_line, hashlib.sha256(d.text).hexdigest()),
+            d.comment if d.file.startswith(STAND_IN_PREFIX) else "",
+            lookup,
+        )
+        for d, lookup in definitions
+    ]
+
+
+def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...] = ()) -> str:
+    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver.
+    Raises CannotRun for a root with an argument that nobody here knows.
+    """
+    inline = any("inline-8bit" in flag for flag in extra)
+    renamed = "".join(f'{{ "{name}", "{role}" }}, ' for role, name in sorted(closure.roles.items()) if role != name)
+    return "\n".join(
+        [
+            f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
+            "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
+            f"#define RENAMED {renamed}",
+            (CSRC / "prelude.h").read_text(),
+            '#line 1 "csrc/stand_ins/config.h"',
+            (CSRC / "stand_ins" / "config.h").read_text(),
+            text or closure.text,
+            *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),
+            _UNGUIDED if inline else "",
+            '#line 1 "csrc/reference.c"',
+            (CSRC / "reference.c").read_text(),
+            "#pragma clang attribute pop" if inline else "",
+        ]
+    )
+
+
+def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
+    """The compiler and its flags for a closure. Raises CannotRun without Python's headers."""
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").exists():
+        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
+    return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *_KERNEL_FLAGS, *extra]
+
+
+def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], declared: bool = False) -> None:
+    """Compile the `closure.c` of a folder into the Python module there; with `declared` a function that nobody has
+    declared is an error. Raises DoesNotCompile, or CannotRun without a compiler.
+    """
+    command = closure_command(cc, extra)
+    if declared:
+        command = [*(flag for flag in command if flag != "-w"), _DECLARED]
+    _run([*command, "-c", "closure.c", "-o", "closure.o"], work)
+    glue = _glue(cc)
+    ours = ["wrapper.o", "guard.o", *(["trace.o"] if _GUIDED["gcc"][-1] in extra else [])]
+    objects = ["closure.o", *(str(glue / name) for name in ours)]
+    _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
+
+
+def _glue(cc: str) -> Path:
+    """The folder of what is the same in each build of a compiler, and takes a third of its time: Python's way to the C,
+    the guard, and the counters behind gcc's hooks.
+    """
+    folder = BUILD / f"glue-{_digest((), cc, cdef(), cffi.__version__)[:16]}"
+    if is_whole(folder):
+        return folder
+    ffi = cffi.FFI()
+    ffi.cdef(cdef())
+    ffi.set_source(MODULE, '#include "record.h"')
+    with filled(folder) as work:
+        with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
+            ffi.emit_c_code(str(work / "wrapper.c"))
+        common = (*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
+        for source in ("wrapper.c", str(CSRC / "guard.c"), str(CSRC / "trace.c")):
+            _run([*common, "-c", source, "-o", f"{Path(source).stem}.o"], work)
+    return folder
+
+
+def _run(command: list[str], work: Path) -> None:
+    try:
+        environment = {**os.environ, "LC_ALL": "C"}  # the messages are read
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, env=environment)
+    except OSError as error:
+        raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise DoesNotCompile(command[0], errors)
+
+
+class DoesNotCompile(CannotRun):
+    """A compiler refuses a closure: `errors` are its lines."""
+
+    def __init__(self, cc: str, errors: list[str]) -> None:
+        super().__init__(
+            f"{cc} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
+            " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)"
+        )
+        self.errors = errors
+
+    def missed(self, tree: Path) -> frozenset[str]:
+        """The names that the compiler does not know, or knows too little of, in a tree's text."""
+        names: set[str] = set()
+        for line in self.errors:
+            match = _UNKNOWN.search(line)
+            if match is None:
+                continue
+            names.update(re.findall(r"'(?:(?:const|struct|union|enum) )*([A-Za-z_]\w*)[ *]*'", line))
+            where = re.match(r"(?P<file>[^:]+):(?P<line>\d+):", line)
+            if where and match["incomplete"]:
+                with contextlib.suppress(OSError, IndexError):
+                    text = (tree / where["file"]).read_text(errors="replace").split("\n")[int(where["line"]) - 1]
+                    names.update(re.findall(r"[A-Za-z_]\w*", text))
+        return frozenset(names)
+
+
+_UNKNOWN = re.compile(
+    r"implicit declaration of function|undeclared|unknown type name|has no member named|no member named"
+    r"|(?P<incomplete>undefined type|incomplete|storage size)"
+)
+
+
+def preload(variant: str) -> dict[str, str]:
+    """The environment that a process needs to load a build of this variant: AddressSanitizer wants to come first."""
+    if variant != "asan":
+        return {}
+    return {
+        "LD_PRELOAD": str(_asan_runtime(compiler())),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
+    }
+
+
+def _asan_runtime(cc: str) -> Path:
+    """AddressSanitizer's shared runtime of a compiler, which says itself where it is. Raises CannotRun."""
+    machine = platform.machine()
+    names = (f"libclang_rt.asan-{machine}.so", "libclang_rt.asan.so") if is_clang(cc) else ("libasan.so",)
+    for name in names:
+        found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        path = Path(found.stdout.strip())
+        if path.is_absolute() and path.exists():
+            return path
+    package = "libclang-rt-N-dev of its version N" if is_clang(cc) else "libasan of its version"
+    raise CannotRun(f"{cc} has no {names[0]} for {machine}, which SAN=asan needs: install it (Debian: {package})")

@@ -1,0 +1,120 @@
+"""Which rules a kernel's text has: each is a small question about a function's syntax tree."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from skdiff.kernel.index import Definition, parse
+from skdiff.kernel.roles import roles
+from skdiff.variants.version_rules import Rules
+
+_ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
+_STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
+# The functions whose text tells of a rule: without any of them it cannot be told.
+_TOLD_BY = {
+    "reselect": (_ROOT,),
+    "shared_sk_lookup": (_LISTENERS,),
+    "syncookie": (_STEAL,),
+    "lport_added": (_EHASHFN,),
+    "own_tables": (_ROOT,),
+    "sk_lookup_always": (_LISTENERS,),
+    "unhashed_check": (_ESTABLISHED,),
+    "ehash_replace": (_INSERT,),
+}
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """The rules that a text has; `unknown` are those of which it does not tell, for want of the function; `roles` as in
+    `harness/skdiff/kernel/roles.py`.
+    """
+
+    rules: Rules
+    unknown: tuple[str, ...]
+    roles: Mapping[str, str]
+
+
+def detect(kernel: Iterable[Definition]) -> TextRules:
+    """The rules in the definitions of a kernel's files. What cannot be told counts as off, and is named."""
+    everything = list(kernel)
+    functions: dict[str, list[Definition]] = {}
+    for definition in everything:
+        if definition.kind == "function":
+            functions.setdefault(definition.name, []).append(definition)
+    played = {**roles(everything), _INSERT: _INSERT}
+
+    def texts(role: str) -> list[Definition]:
+        return functions.get(played.get(role, ""), [])
+
+    def helpers(role: str) -> list[Definition]:
+        """The functions of the same file that a function calls and that have no part of their own."""
+        own = texts(role)
+        files, names = {d.file for d in own}, {r.name for d in own for r in d.references} - {*played.values()}
+        return [d for name in sorted(names) for d in functions.get(name, ()) if d.file in files]
+
+    def mentions(role: str, word: str) -> bool:
+        """Whether a function, or a helper of its, names another one, or a member, whose name has the word in it."""
+        return any(word in reference.name for d in (*texts(role), *helpers(role)) for reference in d.references)
+
+    asks = next((role for role in _ASKS_PROGRAMS if role in played and mentions(_LISTENERS, played[role])), "")
+    stealing = played.get("inet_steal_sock", "")
+    rules = Rules(
+        reselect=bool(stealing)
+        and mentions(_ROOT, stealing)
+        and mentions("inet_steal_sock", played.get(_REUSEPORT, _REUSEPORT)),
+        shared_sk_lookup=asks == _ASKS_PROGRAMS[0],
+        syncookie=mentions(_STEAL, "syncookie"),
+        lport_added=any(map(_leaves_the_port_out, texts(_EHASHFN))),
+        own_tables=bool(texts(_ROOT)) and not any("inet_hashinfo" in _parameters(d) for d in texts(_ROOT)),
+        sk_lookup_always=bool(texts(_LISTENERS))
+        and not any(map(_compares_tables, (*texts(_LISTENERS), *helpers(_LISTENERS), *texts(asks)))),
+        unhashed_check=mentions(_ESTABLISHED, "unhashed"),
+        ehash_replace=mentions(_INSERT, "replace"),
+    )
+    unknown = [rule for rule, needed in _TOLD_BY.items() if not all(map(texts, needed))]
+    if not asks:  # the programs may be asked anywhere
+        unknown += [rule for rule in ("shared_sk_lookup", "sk_lookup_always") if rule not in unknown]
+    return TextRules(rules, tuple(unknown), played)
+
+
+_REUSEPORT = "inet_lookup_reuseport"
+_ASKS_PROGRAMS = ("inet_lookup_run_sk_lookup", "inet_lookup_run_bpf")
+
+
+def _nodes(definition: Definition, kind: str) -> Iterator[Node]:
+    """All nodes of a kind in a definition's text, in its order."""
+
+    def walk(node: Node) -> Iterator[Node]:
+        if node.type == kind:
+            yield node
+        for child in node.children:
+            yield from walk(child)
+
+    return walk(parse(definition.text))
+
+
+def _text(node: Node | None) -> str:
+    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+def _parameters(definition: Definition) -> str:
+    """A function's parameters, as they stand."""
+    return next((_text(node) for node in _nodes(definition, "parameter_list")), "")
+
+
+def _leaves_the_port_out(definition: Definition) -> bool:
+    """Whether inet_ehashfn() hashes without its third parameter, the local port."""
+    parameters = [_text(n.child_by_field_name("declarator")) for n in _nodes(definition, "parameter_declaration")]
+    calls = [n for n in _nodes(definition, "call_expression") if _text(n).startswith("__inet_ehashfn")]
+    hashed = [_text(n.child_by_field_name("arguments")) for n in calls]
+    return bool(hashed) and not any(re.search(rf"\b{port}\b", text) for port in parameters[2:3] for text in hashed)
+
+
+def _compares_tables(definition: Definition) -> bool:
+    """Whether a function compares tables of sockets with one another."""
+    return any(
+        _text(node.child_by_field_name("operator")) in ("==", "!=") and "hashinfo" in _text(node)
+        for node in _nodes(definition, "binary_expression")
+    )

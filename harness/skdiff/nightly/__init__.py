@@ -1,0 +1,1 @@
+"""A night of runs: its plan, its summaries, and the page of all nights."""

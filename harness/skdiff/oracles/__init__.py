@@ -1,0 +1,1 @@
+"""What turns a Scenario into an Outcome: the kernel's C (`reference`, `guarded`) and the Python `model`."""

@@ -1,0 +1,99 @@
+"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h."""
+
+from skdiff.cases.outcome import STUCK, Outcome
+from skdiff.cases.scenario import NONE, Scenario
+from skdiff.cases.steps import Step
+from skdiff.oracles.model.established import inet_lookup_established
+from skdiff.oracles.model.hash_tables import Tables
+from skdiff.oracles.model.listeners import inet_lookup_listener
+from skdiff.oracles.model.state import DROP, State, Stuck
+from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
+from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
+
+
+def inet_lookup_skb(state: State) -> int:
+    """__inet_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else the tables.
+
+    Without the rule `reselect` the socket on the sk_buff gets the packet as it is.
+    """
+    if state.rules.reselect:
+        chosen = inet_steal_sock(state)
+        state.note("inet_steal_sock", chosen)
+    else:
+        chosen = skb_steal_sock(state)
+    if chosen == NONE:
+        state.note("inet_iif", state.dif)
+        chosen = inet_lookup(state)
+        state.note("__inet_lookup", chosen)
+    chosen = NONE if chosen == DROP else chosen
+    state.note("__inet_lookup_skb", chosen)
+    return chosen
+
+
+def inet_lookup(state: State) -> int:
+    """__inet_lookup(): the connection's own socket, refcounted; else a listener, which is not."""
+    state.refcounted = 1
+    chosen = inet_lookup_established(state)
+    state.note("__inet_lookup_established", chosen)
+    if chosen == NONE:
+        state.refcounted = 0
+        chosen = inet_lookup_listener(state)
+        chosen = NONE if chosen == DROP else chosen
+        state.note("__inet_lookup_listener", chosen)
+    return chosen
+
+
+_RULES, _CONFIG = Rules(), Config()
+# What the caller finds in tables that are not those of the packet's namespace: nobody there is of that namespace.
+_EMPTY = Tables((), _CONFIG)
+
+
+class Model:
+    """The oracle that states the rules: those of the kernel that it is compared with, in the configuration in which it
+    was built; by default Linux 6.12 as distributions build it.
+    """
+
+    name = "model"
+
+    def __init__(self, rules: Rules = _RULES, config: Config = _CONFIG) -> None:
+        self.rules = rules
+        self.config = config
+        self._tables = _EMPTY
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """The outcome that the rules give for `scenario`, which must be a valid one (see `skdiff.cases.validity`)."""
+        return self._run(scenario, None)
+
+    def trace(self, scenario: Scenario) -> list[Step]:
+        """The steps that lead to that outcome."""
+        steps: list[Step] = []
+        self._run(scenario, steps)
+        return steps
+
+    def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
+        tables = self._tables
+        if tables.socks is not scenario.socks:  # else: another packet for them
+            tables = self._tables = Tables(scenario.socks, self.config)
+        foreign = scenario.foreign_hashinfo and not self.rules.own_tables
+        state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
+        try:
+            chosen = inet_lookup_skb(state)
+        except Stuck:
+            return Outcome(ended=STUCK, via=("stuck",))
+        packet = scenario.packet
+        return Outcome(
+            sk=chosen,
+            skb_sk=state.skb_sk,
+            refcounted=state.refcounted,
+            destructor=state.destructor,
+            skb_len=packet.len,
+            skb_data_len=state.data_len,
+            skb_users=packet.users,
+            freed=state.freed,
+            refcnt=tuple(state.refcnt),
+            listener=tuple(state.listener),
+            warns=tuple(state.warns),
+            shown=tuple(state.shown),
+            via=tuple(state.via) or ("none",),
+        )

@@ -1,0 +1,109 @@
+"""SO_REUSEPORT groups: which member gets the packet (net/core/sock_reuseport.c)."""
+
+from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
+from skdiff.cases.scenario import NONE, PROG_NONE, SK_PASS, SK_REUSEPORT, TCP_ESTABLISHED, Group
+from skdiff.oracles.model.hashing import inet_ehashfn, reciprocal_scale
+from skdiff.oracles.model.state import DROP, State
+
+# include/linux/skbuff.h: the bytes of skb->cb, and how many of them BPF programs may use (BPF_SKB_CB_LEN).
+_CB, _BPF_CB = 48, 20
+
+
+def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
+    """net/ipv4/inet_hashtables.c inet_lookup_reuseport(): the choice of the socket's group, NONE if it has no say.
+
+    Only the flag SO_REUSEPORT of the socket found asks the group. `daddr` is what the search was for: the wildcard
+    search asks for 0.0.0.0, so all packets to a wildcard group share that part of the hash.
+    """
+    chosen = NONE
+    if state.socks[index].reuseport:
+        packet = state.packet
+        key = state.scenario.hash_secret + state.netns.hash_mix
+        phash = inet_ehashfn(key, daddr, packet.dport, packet.saddr, packet.sport, state.rules.lport_added)
+        chosen = reuseport_select_sock(state, index, phash)
+        state.note("reuseport_select_sock", index, phash, chosen)
+    state.note("inet_lookup_reuseport", index, chosen)
+    return chosen
+
+
+def reuseport_select_sock(state: State, index: int, phash: int) -> int:
+    """reuseport_select_sock(): the group's program chooses; where it does not, the hash of the connection does.
+
+    A socket without a group, or a group without live members, has no say.
+    """
+    number = state.socks[index].group
+    if number == NONE:
+        return NONE
+    group = state.scenario.groups[number]
+    if not group.num_socks:
+        return NONE
+    chosen = NONE
+    if group.prog == SK_REUSEPORT:
+        chosen = bpf_run_sk_reuseport(state, number, group, index, phash)
+        state.note("bpf_run_sk_reuseport", chosen)
+    elif group.prog != PROG_NONE:
+        chosen = run_bpf_filter(state, number, group)
+        state.note("run_bpf_filter", chosen)
+    if chosen != NONE:
+        state.via.append("group by program" if chosen != DROP else "drop")
+        return chosen
+    chosen = reuseport_select_sock_by_hash(state, group, phash)
+    state.note("reuseport_select_sock_by_hash", chosen)
+    if chosen != NONE:
+        state.via.append("group by hash")
+    return chosen
+
+
+def bpf_run_sk_reuseport(state: State, number: int, group: Group, index: int, phash: int) -> int:
+    """net/core/filter.c bpf_run_sk_reuseport(): a program of type SK_REUSEPORT selects a socket, nothing, or a drop."""
+    state.shown.append(
+        (
+            *(SHOWN_SK_REUSEPORT, number, index, phash, group.reuseport_id, group.bind_inany),
+            *(NONE, NONE, 1, state.packet.len - state.data_len),
+        )
+    )
+    return group.select if group.verdict == SK_PASS else DROP
+
+
+def run_bpf_filter(state: State, number: int, group: Group) -> int:
+    """run_bpf_filter(): a classic or socket filter returns the index of a live member; out of range it has no say.
+
+    It sees the payload, so the header is pulled for its time. A packet that others hold too is cloned first. Without
+    memory for the clone or the pull, or when the packet is shorter than its header, it is not run at all. Pulling
+    moves what it needs from the pages into the linear part for good, unless a clone was pulled.
+    """
+    packet = state.packet
+    shared = packet.users != 1
+    if shared and packet.clone_fails:
+        return NONE
+    data_len = state.data_len
+    missing = packet.doff - (packet.len - data_len)
+    if missing > 0:
+        if packet.doff > packet.len or packet.pull_fails:
+            return NONE
+        data_len -= missing
+        if not shared:
+            state.data_len = data_len
+    cb_bytes_set = _CB - _BPF_CB if group.cb_access else _CB
+    state.shown.append(
+        (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_set)
+    )
+    return group.slots[group.returns] if group.returns < group.num_socks else NONE
+
+
+def reuseport_select_sock_by_hash(state: State, group: Group, phash: int) -> int:
+    """reuseport_select_sock_by_hash(): from the live member that the hash points to, and on in a circle.
+
+    Connected members (UDP has them) take no new peers. As long as no member asked for a CPU (SO_INCOMING_CPU) the
+    first one wins; else the first that asked for this CPU, and if none did, the first all the same.
+    """
+    live = group.slots[: group.num_socks]
+    start = reciprocal_scale(phash, group.num_socks)
+    state.note("reciprocal_scale", phash, group.num_socks, start)
+    willing = [i for i in live[start:] + live[:start] if state.socks[i].state != TCP_ESTABLISHED]
+    if group.incoming_cpu:
+        cpu = state.cpu
+        for i in willing:
+            if state.socks[i].incoming_cpu == cpu:
+                return i
+    return willing[0] if willing else NONE

@@ -1,0 +1,83 @@
+"""What a lookup changes while it runs, as the model keeps it."""
+
+from skdiff.cases.scenario import Scenario
+from skdiff.cases.steps import Step
+from skdiff.oracles.model.hash_tables import ONE, Tables
+from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
+
+# A lookup step answers with a socket's index, with NONE, or with DROP: an error pointer in the kernel. DROP is an
+# answer: nothing else is tried, and the packet finds no socket.
+DROP = -4
+
+
+class Stuck(Exception):
+    """The walk never ends: an end mark or a node is wrong and nobody will mend it."""
+
+
+class State:
+    """The mutable side of one lookup: the sk_buff, reference counts, requests' listeners, and what was noted; and the
+    `rules` and the `config` that it follows.
+    """
+
+    __slots__ = (
+        *(
+            "scenario",
+            "rules",
+            "config",
+            "packet",
+            "socks",
+            "netns",
+            "tables",
+            "dif",
+            "foreign",
+            "place",
+            "cpu",
+            "refcounted",
+            "skb_sk",
+            "destructor",
+            "data_len",
+            "freed",
+        ),
+        *("refcnt", "listener", "warns", "shown", "via", "steps"),
+    )
+
+    def __init__(
+        self, scenario: Scenario, tables: Tables, rules: Rules, config: Config, steps: list[Step] | None
+    ) -> None:
+        self.tables = tables
+        self.rules = rules
+        self.config = config
+        self.cpu = scenario.cpu if config.smp else 0
+        packet = scenario.packet
+        socks = scenario.socks
+        self.scenario = scenario
+        self.packet = packet
+        self.socks = socks
+        self.netns = scenario.netns[packet.netns]
+        # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
+        self.dif = packet.rt_iif or packet.skb_iif
+        # Whether the tables are somebody else's, where the caller may pass them.
+        self.foreign = scenario.foreign_hashinfo and not rules.own_tables
+        self.place = packet.netns if config.net_ns else ONE
+        self.refcounted: int  # skb_steal_sock() writes it, first of all
+        self.skb_sk = packet.sk
+        self.destructor = packet.destructor
+        self.data_len = packet.data_len
+        self.freed = 0
+        self.refcnt = [sock.refcnt for sock in socks]
+        self.listener = [sock.listener for sock in socks]
+        self.warns: list[str] = []
+        self.shown: list[tuple[int, ...]] = []
+        self.via: list[str] = []
+        self.steps = steps
+
+    def note(self, function: str, *values: int) -> None:
+        """A kernel function returns; told to whoever wants to follow the steps (see harness/skdiff/cases/steps.py)."""
+        if self.steps is not None:
+            self.steps.append(Step(function, values))
+
+    def warn(self, function: str) -> None:
+        """A WARN_ON_ONCE() of `function`: it is noted once."""
+        if function not in self.warns:
+            self.warns.append(function)

@@ -1,0 +1,94 @@
+"""The reference: the kernel's own functions, extracted, compiled, and called through cffi."""
+
+from operator import is_
+from pathlib import Path
+from typing import Any
+
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, encode, encode_frame, outcome, steps
+from skdiff.cases.scenario import Scenario
+from skdiff.cases.steps import Step
+from skdiff.kernel.build import Build, load
+
+
+class Reference:
+    """The oracle that runs the kernel's text.
+
+    `buffer` is where scenarios are written for the C to read, at least SCENARIO_SIZE bytes: a shared mapping there lets
+    a parent process see the case in flight after a crash. One reference of a process runs one case at a time.
+    """
+
+    def __init__(self, build: Build, buffer: Any = None) -> None:
+        self.build = build
+        self._open(build.load(), f"Linux {build.label}", buffer)
+
+    @classmethod
+    def of(cls, folder: Path, buffer: Any = None) -> "Reference":
+        """The reference in a build's folder, where the build itself is not at hand."""
+        self = cls.__new__(cls)
+        self._open(load(folder), folder.name, buffer)
+        return self
+
+    def _open(self, module: Any, name: str, buffer: Any) -> None:
+        self.name = name
+        self._scenario = bytearray(SCENARIO_SIZE) if buffer is None else buffer
+        self._outcome = bytearray(OUTCOME_SIZE)
+        self._call = module.lib.reference_call
+        self._in = module.ffi.cast("struct scenario_record *", module.ffi.from_buffer(self._scenario))
+        self._out = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(self._outcome))
+        self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
+        self._trace = module.lib.reference_trace
+        self._crowded, self._mutate = module.lib.reference_crowded, module.lib.reference_mutate
+        self.guard = module.lib.reference_guard
+        self._tables: tuple[Any, ...] = (None, None, None)
+        self._ffi, self._edges = module.ffi, module.lib.reference_edges
+        self.guard()
+
+    def edges(self) -> tuple[frozenset[int], int]:
+        """The edges of the extracted C that any case has taken, as numbers that mean the same in each process, and how
+        many there are: none in a build that is not guided; gcc only knows of those that it came by.
+        """
+        taken = self._ffi.new("uint32_t[]", constants.MAX_EDGES)
+        count = self._ffi.new("uint32_t *")
+        total = self._edges(taken, count)
+        return frozenset(taken[0 : count[0]]), int(total)
+
+    def buffers(self) -> tuple[Any, Any]:
+        """Where the C reads its scenario record and writes its outcome record."""
+        return self._scenario, self._outcome
+
+    def mutate(self, mutant: int) -> bool:
+        """Turn on a mutant of a mutated build, 0 for none; returns whether a case came to the one that was on."""
+        return bool(self._mutate(mutant))
+
+    def call(self) -> None:
+        """Run the record that is in the buffer as it is, and leave the outcome record unread."""
+        self._call(self._in, self._out)
+
+    def trace(self, scenario: Scenario) -> list[Step]:
+        """The steps of the C; a build of the variant "traced" has some, others none."""
+        trace = bytearray(TRACE_SIZE)
+        self._trace(self._ffi.cast("struct trace_record *", self._ffi.from_buffer(trace)))
+        try:
+            self.run(scenario)
+        finally:
+            self._trace(self._ffi.NULL)
+        return steps(trace)
+
+    def crowded(self, scenario: Scenario, crowd: int, repeat: int) -> float:
+        """Nanoseconds of one lookup with `crowd` unrelated sockets in the tables, the mean of `repeat`."""
+        encode(scenario, self._scenario)
+        return float(self._crowded(self._in, self._out, crowd, repeat))
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """The outcome of the C. A crash or an endless loop in it is an outcome too; what the guard cannot catch kills
+        the process (see `supervise`).
+        """
+        tables = scenario[-3:]
+        if all(map(is_, tables, self._tables)):  # the last case's very own: other packets for the same tables
+            encode_frame(scenario, self._scenario)
+        else:
+            encode(scenario, self._scenario)
+            self._tables = tables
+        self._call(self._in, self._out)
+        return outcome(self._outcome, len(scenario.socks))

@@ -1,0 +1,1 @@
+"""What says that skdiff sees something: coverage, mutants, what was not looked at, measurements, the doctor."""

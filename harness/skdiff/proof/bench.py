@@ -1,0 +1,199 @@
+"""`skdiff bench`: where the time of a case goes. Ratios within one run; never an assertion."""
+
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.run import Run
+from skdiff.campaign.supervisor import supervise
+from skdiff.campaign.worker import Job, Subject
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.record import encode, outcome
+from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
+from skdiff.cases.wire import SIZE, decode
+from skdiff.comparison.compare import compare
+from skdiff.engines import random_engine
+from skdiff.kernel.build import Build
+from skdiff.oracles.model import Model
+from skdiff.oracles.model.hash_tables import Tables
+from skdiff.oracles.model.lookup import inet_lookup_skb
+from skdiff.oracles.model.state import State
+from skdiff.oracles.reference import Reference
+
+ROUNDS = 5
+SCALING_ROUNDS, SCALING_SECONDS = 3, 5.0
+CASES = 8000
+MEMORY_CASES = 1_000_000
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Processor seconds of the fastest way to say it: one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _run(oracles: Sequence[Any], cases: int, seed: int) -> Run:
+    run = Run(lambda: oracles, Origin("bench", "", "random", seed), Path("findings"), lambda message: None, cases=cases)
+    random_engine.drive(run)
+    return run
+
+
+def small_cases(count: int, seed: int) -> list[bytes]:
+    """Drawn bytes of `count` cases with 0 to 8 sockets."""
+    draw = Random(seed).randbytes
+    found: list[bytes] = []
+    while len(found) < count:
+        data = draw(SIZE)
+        if len(decode(data).socks) <= 8:
+            found.append(data)
+    return found
+
+
+def measure(build: Build) -> dict[str, Any]:
+    """Medians over ROUNDS, in microseconds a case, scenarios of 0 to 8 sockets, one core."""
+    reference, model = Reference(build), Model(build.rules, build.config)
+    steps: dict[str, list[float]] = {}
+    for round_ in range(ROUNDS):
+        data = small_cases(CASES, round_)
+        scenarios: list[Scenario] = []
+        theirs: list[Outcome] = []
+        ours: list[Outcome] = []
+        buffer, out = reference.buffers()
+        call = reference.call
+
+        def add(name: str, work: Callable[[], object]) -> None:
+            steps.setdefault(name, []).append(_seconds(work) / CASES * 1e6)
+
+        def calls() -> None:
+            for _ in range(CASES):
+                call()
+
+        def encodes() -> None:
+            for scenario in scenarios:
+                encode(scenario, buffer)
+
+        def read() -> None:
+            for _ in range(CASES):
+                outcome(out, 4)
+
+        # One list at a time, so that each step is alone with the clock.
+        add("generate", lambda: scenarios.extend([decode(d) for d in data]))
+        add("encode", encodes)
+        add("C alone, ready record", calls)
+        add("read outcome", read)
+        add("reference (encode, C, read)", lambda: theirs.extend([reference.run(s) for s in scenarios]))
+        add("model", lambda: ours.extend([model.run(s) for s in scenarios]))
+        names = (reference.name, model.name)
+        add("compare", lambda: [compare(names, pair) for pair in zip(theirs, ours, strict=True)])
+        add("whole, random engine", lambda: _run([reference, model], CASES, round_))
+    medians = {name: statistics.median(values) for name, values in steps.items()}
+    both = medians["reference (encode, C, read)"] + medians["model"]
+    return {
+        "kernel": {"version": build.tree.version, "closure": build.closure, "compiler": build.compiler},
+        "microseconds": medians,
+        "cases_per_second": 1e6 / medians["whole, random engine"],
+        "reference_alone_per_second": 1e6 / medians["C alone, ready record"],
+        "whole_to_model_and_reference": medians["whole, random engine"] / both,
+        "big_tables": big_tables(reference, model),
+        "memory_kib": _memory(reference, model),
+    }
+
+
+def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
+    """Nanoseconds of one lookup on each side against the number of unrelated sockets, tables of 65536 buckets."""
+    found = []
+    for count in (4, 16, 64, 256, 1024, 4096, 16384, 65536, 100_000):
+        case = Scenario(ehash_size=65536, lhash2_size=65536, socks=(Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1),))
+        crowd = tuple(
+            Sock(
+                rcv_saddr=0x0B000000 + i,
+                num=1024 + i % 50000,
+                daddr=0x0C000000 + i if i % 2 else 0,
+                dport=1024 + i % 60000 if i % 2 else 0,
+                state=TCP_ESTABLISHED if i % 2 else TCP_LISTEN,
+                hashed=EHASH if i % 2 else LHASH2,
+            )
+            for i in range(count)
+        )
+        crowded = case._replace(socks=(*case.socks, *crowd))
+        tables = Tables(crowded.socks, model.config)
+        # Copies a count for each socket, which is no part of a lookup.
+        state = State(crowded, tables, model.rules, model.config, None)
+
+        def look(state: State = state) -> None:
+            for _ in range(2000):
+                inet_lookup_skb(state)
+
+        found.append(
+            {
+                "sockets": count,
+                "c_ns": statistics.median(reference.crowded(case, count, 20000) for _ in range(ROUNDS)),
+                "model_ns": statistics.median(_seconds(look) / 2000 * 1e9 for _ in range(ROUNDS)),
+            }
+        )
+    return found
+
+
+def scaling(build: Build, engine: str, jobs: int) -> dict[str, Any]:
+    """Cases a second of one worker and of `jobs`, medians of runs that take turns, each with findings and inputs of its
+    own. `build` is one for the engine.
+    """
+    rates: dict[int, list[float]] = {1: [], jobs: []}
+    for round_ in range(SCALING_ROUNDS):
+        for workers, found in rates.items():
+            with tempfile.TemporaryDirectory() as folder:
+                job = Job([Subject.of(build)], "", build.variant, engine, round_, 0, SCALING_SECONDS, folder)
+                total = supervise(job, build.closure, lambda message: None, workers)
+            found.append(total["cases"] / total["seconds"])
+    one, all_ = (statistics.median(found) for found in rates.values())
+    return {"engine": engine, "jobs": jobs, "one_per_second": one, "all_per_second": all_, "times": all_ / one}
+
+
+def _memory(reference: Reference, model: Model) -> dict[str, int]:
+    """Peak resident memory (KiB) after a tenth of a million cases and after all of it: flat if they are the same."""
+    _run([reference, model], MEMORY_CASES // 10, 1)
+    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _run([reference, model], MEMORY_CASES - MEMORY_CASES // 10, 2)
+    return {"early": early, "late": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "cases": MEMORY_CASES}
+
+
+def show(console: Console, result: dict[str, Any]) -> None:
+    """Print the result as a table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("step", "us a case", "share of the whole"):
+        table.add_column(heading, justify="left" if heading == "step" else "right")
+    steps = result["microseconds"]
+    for name, us in steps.items():
+        table.add_row(name, f"{us:.2f}", f"{100 * us / steps['whole, random engine']:.0f} %")
+    console.print(table)
+    console.print(
+        f"Linux {result['kernel']['version']}: {result['cases_per_second']:,.0f} cases a second through both sides,"
+        f" {result['whole_to_model_and_reference']:.2f} times model and reference alone;"
+        f" the C alone {result['reference_alone_per_second']:,.0f} a second"
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("unrelated sockets", "C, ns", "", "model, ns", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    rows = result["big_tables"]
+    for row in rows:
+        bars = [Bar(max(r[key] for r in rows), 0, row[key], width=30) for key in ("c_ns", "model_ns")]
+        table.add_row(f"{row['sockets']:,}", f"{row['c_ns']:.0f}", bars[0], f"{row['model_ns']:.0f}", bars[1])
+    console.print(table)
+    for row in result["scaling"]:
+        rates = (
+            f"{row['one_per_second']:,.0f} cases a second by one worker, {row['all_per_second']:,.0f} by {row['jobs']}"
+        )
+        console.print(f"{row['engine']}: {rates}, {row['times']:.2f} times as many", soft_wrap=True)
+    memory = result["memory_kib"]
+    console.print(f"peak memory {memory['early']} KiB early, {memory['late']} KiB after {memory['cases']:,} cases")

@@ -1,0 +1,202 @@
+"""The hunt for C mutants: the corpus against all of them, then random cases against those that it leaves alive."""
+
+import mmap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import write_whole
+from skdiff.cases.case_file import Case, dump
+from skdiff.cases.outcome import COMPARED, Outcome
+from skdiff.cases.record import encode, outcome
+from skdiff.cases.scenario import Scenario
+from skdiff.comparison.compare import compare
+from skdiff.comparison.mismatch_text import names_of
+from skdiff.engines.corpus_engine import candidates
+from skdiff.findings.keep_cases import expectation, needed
+from skdiff.findings.reduce import LIMIT, reduce, size
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from skdiff.proof.mutants.isolated import Died, each
+from skdiff.proof.mutants.schemata import Schemata
+
+CASES = 20_000  # of one seed
+SEEDS = 5
+FIRST, LATER = "the corpus", "fuzzing"
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutant: killed by `by` ("" for a survivor), `cases` in the order of the corpus, or of each seed
+    that killed it; `reached` by any case at all; `how` it was killed, where somebody can tell.
+    """
+
+    by: str = ""
+    cases: tuple[int, ...] = ()
+    reached: bool = False
+    how: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody saw the difference."""
+        return bool(self.by)
+
+
+class Mutated:
+    """The oracle of one mutant: the kernel's text with that one change."""
+
+    def __init__(self, reference: Reference, number: int, name: str = "mutant") -> None:
+        self.reference, self.number, self.name = reference, number, name
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """The outcome of the changed C."""
+        self.reference.mutate(self.number)
+        try:
+            return self.reference.run(scenario)
+        finally:
+            self.reference.mutate(0)
+
+
+class Hunt:
+    """The mutants of one kernel, and the scenarios of the corpus with the outcomes that they should have by its model,
+    the default one if there is none.
+    """
+
+    def __init__(self, made: Schemata, scenarios: Sequence[Scenario], model: Model | None = None) -> None:
+        self.made = made
+        self.reference = Reference.of(made.folder)
+        self._in, self._out = self.reference.buffers()
+        self.scenarios = scenarios
+        self.model = model = model or Model(made.rules)
+        self._cases: list[tuple[bytes, bytes, Outcome, int]] = []
+        for scenario in scenarios:
+            expected = model.run(scenario)
+            mismatch = compare(["C", "model"], [self.reference.run(scenario), expected])
+            if mismatch is not None:
+                raise CannotRun(f"without any mutant the C and the model differ on a case ({mismatch.signature})")
+            self._cases.append((bytes(self._in), bytes(self._out), expected, len(scenario.socks)))
+
+    def _differs(self, raw: bytes, expected: Outcome, socks: int) -> bool:
+        """Whether the record that is in the buffer gives another outcome; `raw` is the expected one's record."""
+        self.reference.call()
+        return self._out != raw and outcome(self._out, socks)[:COMPARED] != expected[:COMPARED]
+
+    def killer(self, number: int) -> tuple[int, bool]:
+        """(the first case of the corpus that tells a mutant apart, -1 for none; whether any came to it)."""
+        self.reference.guard()
+        self.reference.mutate(number)
+        for index, (record, raw, expected, socks) in enumerate(self._cases):
+            self._in[:] = record
+            if self._differs(raw, expected, socks):
+                return index, True
+        return -1, self.reference.mutate(0)
+
+    def corpus(self, numbers: Iterable[int], progress: Callable[[], None] = lambda: None) -> dict[int, Fate]:
+        """The corpus against mutants, each in a process of its own."""
+        fates = {}
+        for number, answer in each(self.killer, sorted(numbers)):
+            index, reached = (len(self._cases), True) if isinstance(answer, Died) else answer
+            fates[number] = Fate(FIRST if index >= 0 else "", (index,) if index >= 0 else (), reached)
+            progress()
+        return fates
+
+    def fuzz(self, alive: Sequence[int], seed: int, cases: int = CASES) -> dict[int, tuple[int, Scenario]]:
+        """Random and mutated cases against mutants, all of them on each case: for each that was killed the number of
+        cases that it took, and the case. What kills the process kills one mutant.
+        """
+        notes = mmap.mmap(-1, 16)  # which mutant is on, and at which case: what is left of a child that died
+        killed: dict[int, tuple[int, Scenario]] = {}
+        while True:
+            left = [number for number in alive if number not in killed]
+            [(_, answer)] = each(lambda left: self._fuzz(left, seed, cases, notes), [left], jobs=1, seconds=3600)
+            if not isinstance(answer, Died):
+                killed |= answer
+                return killed
+            number, done = (int.from_bytes(notes[i : i + 8], "little") for i in (0, 8))
+            if number not in left:
+                raise CannotRun(f"fuzzing of mutants died of signal {answer.signal}, and no mutant was on")
+            for count, scenario in enumerate(candidates(self.scenarios, seed), 1):
+                if count == done:
+                    killed[number] = done, scenario
+                    break
+
+    def _fuzz(self, alive: Iterable[int], seed: int, cases: int, notes: mmap.mmap) -> dict[int, tuple[int, Scenario]]:
+        self.reference.guard()
+        left, killed, model = set(alive), {}, self.model
+        for done, scenario in enumerate(candidates(self.scenarios, seed), 1):
+            if done > cases or not left:
+                break
+            encode(scenario, self._in)
+            expected, socks = model.run(scenario), len(scenario.socks)
+            self.reference.mutate(0)
+            self.reference.call()
+            raw = bytes(self._out)
+            notes[8:16] = done.to_bytes(8, "little")
+            for number in tuple(left):
+                notes[:8] = number.to_bytes(8, "little")
+                self.reference.mutate(number)
+                if self._differs(raw, expected, socks):
+                    killed[number] = done, scenario
+                    left.remove(number)
+        return killed
+
+
+def hunt(
+    found: Hunt, fates: dict[int, Fate], seeds: int, cases: int, tell: Callable[[str], None]
+) -> tuple[dict[int, Fate], dict[int, Scenario]]:
+    """Fuzz what the corpus left alive, with several seeds: the fates now, and a case for each mutant killed."""
+    alive = [number for number, fate in fates.items() if not fate.by]
+    results: dict[int, list[int]] = {number: [] for number in alive}
+    examples: dict[int, Scenario] = {}
+    tell(f"{len(alive)} mutants are left: {seeds} seeds of {cases:,} random cases")
+    answers = dict(each(lambda seed: found.fuzz(alive, seed, cases), range(1, seeds + 1), seconds=3600))
+    for seed, answer in sorted(answers.items()):
+        if isinstance(answer, Died):
+            raise CannotRun(f"fuzzing of mutants died with seed {seed}")
+        for number, (count, scenario) in sorted(answer.items()):
+            results[number].append(count)
+            examples.setdefault(number, scenario)
+    killed = {n: Fate(LATER, tuple(sorted(counts)), True) for n, counts in results.items() if counts}
+    return fates | killed, examples
+
+
+def small(found: Hunt, examples: dict[int, Scenario]) -> dict[int, Scenario]:
+    """The examples as small as they get while they still tell their mutants apart, and nothing from the kernel."""
+
+    def work(number: int) -> Scenario:
+        found.reference.guard()
+        mutant, model = Mutated(found.reference, number), found.model
+
+        def tells(scenario: Scenario) -> bool:
+            expected = model.run(scenario)[:COMPARED]
+            return found.reference.run(scenario)[:COMPARED] == expected != mutant.run(scenario)[:COMPARED]
+
+        return reduce(examples[number], tells, LIMIT).scenario
+
+    answers = each(work, sorted(examples))
+    return {n: examples[n] if isinstance(answer, Died) else answer for n, answer in answers}
+
+
+def keep(made: Schemata, kept: dict[int, Scenario], folder: Path) -> int:
+    """Write those of the small cases that the others do not make needless; returns how many."""
+    cases = sorted({*kept.values()}, key=size)
+    first: dict[int, list[int]] = {}
+    for number, fate in Hunt(made, cases).corpus(kept).items():
+        if fate.cases:
+            first.setdefault(fate.cases[0], []).append(number)
+    model = Model(made.rules)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, numbers in sorted(first.items()):
+            socks, groups = names_of(Case(cases[index]))
+            functions = sorted({made.mutants[n].function for n in numbers})
+            count = f"{len(numbers)} mutants" if len(numbers) > 1 else "one mutant"
+            why = f"Tells {count} of {', '.join(f'{f}()' for f in functions)} from the kernel's own text."
+            case = Case(cases[index], why, socks=socks, groups=groups)
+            case = replace(case, expect=expectation(case, model))
+            name = f"{functions[0].strip('_').lower()}-{made.mutants[min(numbers)].id}.toml"
+            write_whole(folder / name, dump(replace(case, needs=needed(case, model))))
+    except OSError as error:
+        raise CannotRun(f"cannot write cases into {folder}: {error.strerror}") from error
+    return len(first)

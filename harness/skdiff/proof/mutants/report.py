@@ -1,0 +1,102 @@
+"""What became of the mutants: the table by function, the survivors, and whether the bars are met."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import quantiles
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from skdiff.proof.mutants.common import LISTED, Judgement, Mutant, held, judge, series
+from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
+
+BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
+
+
+@dataclass(frozen=True)
+class Row:
+    """One function's mutants: how many, and what became of them; `cases` are the median and the quartiles of the cases
+    that fuzzing needed. A judged one is a survivor with a reason.
+    """
+
+    function: str
+    mutants: int
+    corpus: int
+    fuzzing: int
+    cases: tuple[float, float, float] | None
+    judged: int
+    survivors: int
+
+
+def summary(
+    of: str,
+    mutants: Mapping[int, Mutant],
+    fates: Mapping[int, Fate],
+    entries: Sequence[Judgement],
+    fuzzed: bool,
+    version: str = "",
+) -> dict[str, Any]:
+    """What became of the mutants of one kind, as data; `good` is whether the bars are met. `version` is that of the
+    kernel, for those of the C: what is judged for its series holds, and all that is judged where that is not in LISTED.
+    """
+    entries = held([entry for entry in entries if entry.of == of], version)
+    judged = judge(mutants.values(), entries)
+    listed = of != "c" or series(version) in LISTED  # nobody has judged those of another series
+    wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged and listed]
+    there = {mutant.id for mutant in mutants.values()}
+    stale = sorted(f"{entry.function}: {mutant}" for entry in entries for mutant in entry.ids - there if listed)
+    functions = dict.fromkeys(mutant.function for mutant in mutants.values())
+    rows = [_row(f, [n for n, m in mutants.items() if m.function == f], mutants, fates, judged) for f in functions]
+    total = _row("all", list(mutants), mutants, fates, judged)
+    countable = total.mutants - total.judged
+    share = total.corpus / countable if countable else 0.0
+    survivors = [
+        {"mutant": str(mutants[n]), "reached": fate.reached}
+        for n, fate in fates.items()
+        if not fate.by and mutants[n] not in judged
+    ]
+    good = share >= BAR and not wrong and not (fuzzed and survivors)
+    lists = {"survivors": survivors, "judged_but_killed": wrong, "judged_but_gone": stale}
+    table = [asdict(row) for row in (*rows, total)]
+    return {"of": of, "functions": table, "corpus_kills": share, "fuzzed": fuzzed, "good": good, **lists}
+
+
+def _row(
+    name: str,
+    numbers: Sequence[int],
+    mutants: Mapping[int, Mutant],
+    fates: Mapping[int, Fate],
+    judged: Mapping[Mutant, Judgement],
+) -> Row:
+    by = Counter(fates[n].by for n in numbers)
+    needed = [count for n in numbers if fates[n].by == LATER for count in fates[n].cases]
+    low, middle, high = quantiles(needed, n=4, method="inclusive") if len(needed) > 1 else (needed or [0]) * 3
+    with_reason = sum(not fates[n].by and mutants[n] in judged for n in numbers)
+    cases = (middle, low, high) if needed else None
+    return Row(name, len(numbers), by[FIRST], by[LATER], cases, with_reason, by[""] - with_reason)
+
+
+def show(console: Console, result: Mapping[str, Any], what: str) -> None:
+    """Print the table, the survivors, and the sentence that counts."""
+    table = Table(box=None, header_style="bold")
+    table.add_column(what, no_wrap=True, min_width=30)
+    for head in ("mutants", "corpus", "fuzzing", "cases needed", "equal", "alive"):
+        table.add_column(head, justify="right")
+    for row in result["functions"]:
+        cases = "{:,.0f} ({:,.0f}-{:,.0f})".format(*row["cases"]) if row["cases"] else ""
+        counts = (row["mutants"], row["corpus"], row["fuzzing"], cases, row["judged"], row["survivors"])
+        table.add_row(row["function"], *(f"{c:,}" if isinstance(c, int) and c else str(c or "") for c in counts))
+    console.print(table)
+    for survivor in result["survivors"]:
+        reached = "" if survivor["reached"] else " (no case of the corpus comes to it)"
+        console.print(f"alive{reached}: {survivor['mutant']}", markup=False, soft_wrap=True)
+    for line in result["judged_but_killed"]:
+        console.print(f"judged equivalent, but killed: {line}", markup=False, soft_wrap=True)
+    for line in result["judged_but_gone"]:
+        console.print(f"judged, but no longer there: {line}", markup=False, soft_wrap=True)
+    console.print(
+        f"The corpus alone kills {result['corpus_kills']:.1%} of the mutants that are not judged equivalent"
+        f" ({BAR:.0%} are wanted); {len(result['survivors'])} are alive without a reason."
+    )

@@ -1,0 +1,49 @@
+"""How much the corpus sees in a kernel: the share of its mutants that the kept cases tell apart."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.kernel.build import Build
+from skdiff.oracles.model import Model
+from skdiff.proof.mutants.common import held, judge, judgements
+from skdiff.proof.mutants.hunt import Hunt
+from skdiff.proof.mutants.schemata import schemata
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of `mutants` that are not judged equivalent, the corpus tells `seen` apart; `survivors` are the others, a line
+    for each.
+    """
+
+    seen: int
+    mutants: int
+    survivors: tuple[str, ...] = ()
+
+    def __add__(self, other: "Score") -> "Score":
+        survivors = (*self.survivors, *other.survivors)
+        return Score(self.seen + other.seen, self.mutants + other.mutants, survivors)
+
+
+def scores(
+    build: Build, functions: Collection[str], say: Callable[[str], None], side: str = "A", all_too: bool = True
+) -> tuple[Score, Score]:
+    """The scores of the mutants of these functions, and of all if they are wanted, in the default configuration of a
+    build's tree, which is one `side` of a comparison. Raises CannotRun, also where kernel and model differ on the
+    corpus.
+    """
+    made = schemata(build.tree, say)
+    judged = judge(made.mutants.values(), held(judgements(), build.tree.version))
+    numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
+    if not all_too:
+        numbers = [n for n in numbers if made.mutants[n].function in functions]
+    say(f"the corpus against {len(numbers):,} mutants of {side}")
+    fates = Hunt(made, [load(path).scenario for path in files([])], Model(build.rules)).corpus(numbers)
+
+    def score(of: Collection[int]) -> Score:
+        alive = tuple(f"{side}: {made.mutants[n]}" for n in of if not fates[n].by)
+        return Score(len(of) - len(alive), len(of), alive)
+
+    return score([n for n in numbers if made.mutants[n].function in functions]), score(numbers)

@@ -1,0 +1,116 @@
+"""The ladder of kernels: what changed in the lookup from each to the next, with the smallest case of each change.
+
+`python -m skdiff.proof.version_history FILE KERNEL KERNEL...` compares neighbours with `skdiff diff`, and
+writes FILE (Markdown). A kernel is a version or the path of a tree. Exit codes: 0 written, 2 a comparison gave no
+verdict, or no file.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import write_whole
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.outcome import Outcome
+from skdiff.comparison.compare import compare
+from skdiff.comparison.mismatch_text import words
+from skdiff.findings.explain import story
+from skdiff.findings.kernel_difference import titles
+from skdiff.oracles.model import Model
+from skdiff.variants.version_rules import NAMES, SILENT, Rules
+
+CASES, SEED = 60_000, 1  # of each comparison: the file is the same each time
+_HEAD = """\
+# What changed in the lookup, from kernel to kernel
+
+Written by `make history`: each kernel against the next one, as their own text runs, on the corpus and {cases:,} cases.
+Rules are those of `harness/skdiff/variants/version_rules.py`.
+Of each change the smallest case that shows it is told, and who gets its packet.
+"""
+
+
+def compared(a: str, b: str) -> dict[str, Any]:
+    """The summary of `skdiff diff A B`, with a "smallest" in each group: the text of its case, who gets the packet in A
+    and who in B, a line each. Raises CannotRun.
+    """
+    with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
+        summary = Path(name) / "summary.json"
+        command = [sys.executable, "-m", "skdiff.cli", "diff", a, b, "--cases", str(CASES), "--seed", str(SEED)]
+        more = ["--findings", str(Path(name) / "findings"), "--json", str(summary)]
+        environment = {key: value for key, value in os.environ.items() if key not in ("EPOCH", "CONFIG", "SAN")}
+        done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            raise CannotRun(f"no verdict of {a} against {b}: {said[-1] if said else 'no message'}")
+        result = dict(json.loads(summary.read_text()))
+        for group in result["groups"]:
+            group["smallest"] = _smallest(group, result["kernels"])
+    return result
+
+
+def _smallest(group: Mapping[str, Any], kernels: Mapping[str, Any]) -> list[str]:
+    """The case of a group that says most: one in which another socket gets the packet, reachable, and small."""
+    cases = sorted((load(Path(finding["file"])) for finding in group["findings"]), key=lambda case: len(dump(case)))
+    if group["unlike"]:
+        return words(cases[0])
+    models = [Model(Rules(**{rule: kernel["rules"][rule] for rule in NAMES})) for kernel in kernels.values()]
+
+    def outcomes(case: Case) -> list[Outcome]:  # each kernel does what the model of its rules does
+        return [model.run(case.scenario) for model in models]
+
+    def alike(case: Case) -> tuple[bool, int]:
+        one, other = outcomes(case)
+        return one.sk == other.sk, case.scenario.hostile
+
+    case = min(cases, key=alike)
+    ends = [story(case, model.trace(case.scenario))[-1] for model in models]
+    differ = compare(tuple(kernels), outcomes(case))
+    also = f"They differ in: {', '.join(differ.fields)}." if differ is not None and ends[0] == ends[1] else ""
+    return [*words(case), *(f"{side}: {end}" for side, end in zip(kernels, ends, strict=True)), *filter(None, [also])]
+
+
+def step(result: Mapping[str, Any]) -> str:
+    """The part of the page about two neighbours."""
+    a, b = (kernel["version"] for kernel in result["kernels"].values())
+    shown = {rule["rule"] for group in result["groups"] if len(group["rules"]) == 1 for rule in group["rules"]}
+    lines = [f"\n## {a} (A) to {b} (B)\n"]
+    for word in result["differing"]:
+        silent = "no outcome can show it" if word.removeprefix("no-") in SILENT else "no case showed it"
+        lines.append(f"- {titles([word])[0]}{'' if word in shown else f'; {silent}'}")
+    lines += [] if result["differing"] else ["No rule differs."]
+    for group in result["groups"]:
+        rules = [rule["rule"] for rule in group["rules"]]
+        if len(rules) == 1 or group["unlike"]:
+            what = f"`{rules[0]}`" if rules else f"No known rule, in {group['function'] or 'no step'}"
+            lines += [f"\n{what}:\n", "```", *group["smallest"], "```"]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the page; returns the exit code."""
+    if len(arguments) < 3:
+        print("skdiff: usage: python -m skdiff.proof.version_history FILE KERNEL KERNEL...", file=sys.stderr)
+        return 2
+    out, *kernels = arguments
+    page = _HEAD.format(cases=CASES)
+    try:
+        for a, b in pairwise(kernels):
+            print(f"{a} against {b}", file=sys.stderr, flush=True)
+            page += step(compared(a, b))
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(out), page)
+    except (CannotRun, OSError) as error:
+        print(f"skdiff: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

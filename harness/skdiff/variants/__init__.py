@@ -1,0 +1,1 @@
+"""What differs from kernel to kernel, as data: rules that came with a version, and options of the configuration."""

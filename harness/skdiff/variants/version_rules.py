@@ -1,0 +1,222 @@
+"""Epochs: the rules of the lookup that differ between kernel versions, as data that the model reads.
+
+A rule is on or off in a kernel's text, whatever its version says (see `kernel/detect.py`): stable kernels and
+distributions take patches back. An epoch is the set of rules of the mainline version that it is named after.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
+from itertools import takewhile
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+
+
+def _rule(
+    default: bool,
+    since: str,
+    commit: str,
+    title: str,
+    cve: str = "",
+    levels: Mapping[str, int] | None = None,
+    silent: bool = False,
+) -> Any:
+    """A rule: whether Linux 6.12.117 has it, the first mainline version that does ("" where nobody looked), the commit
+    that brought it and its title ("" likewise), and its CVE. One that came to old versions as a fix has `levels` (the
+    first point release of each series that has it), and belongs to no epoch. No outcome tells of a `silent` one.
+    """
+    metadata = {"since": since, "commit": commit, "title": title, "cve": cve, "levels": levels, "silent": silent}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one kernel does; the defaults are those of Linux 6.12.117, the kernel that is fuzzed by default.
+
+    - `reselect`: a listener that BPF assigned stands for its SO_REUSEPORT group, which chooses anew, and an error of
+      the group ends the lookup (inet_steal_sock()). Off: what was assigned gets the packet. 8897562f67b3 mended the
+      first form, which asked mini sockets too, before any release.
+    - `shared_sk_lookup`: the listeners' search asks sk_lookup programs by inet_lookup_run_sk_lookup(), which UDP uses
+      too. Off: by inet_lookup_run_bpf(). Only the steps tell.
+    - `syncookie`: of a request whose SYN cookie BPF has validated the listener is taken (skb_steal_sock()). Off: it is
+      taken itself, like any request.
+    - `lport_added`: inet_ehashfn() hashes without the local port and adds it to the hash. Off: it hashes it.
+    - `own_tables`: __inet_lookup_skb() has no hashinfo argument, the namespace's own tables are searched. Off: the
+      caller passes them, so they may be foreign.
+    - `sk_lookup_always`: sk_lookup programs are asked whatever tables are searched. Off: for the namespace's own only.
+    - `unhashed_check`: a match in ehash that is no longer hashed when its reference is taken sends the walk back to its
+      start (__inet_lookup_established()). Off: it is returned. It came with stable kernels of 2026.
+    - `ehash_replace`: a socket takes the place of its request in ehash in one step (inet_ehash_insert()). Off: there is
+      a moment with neither. No lookup in tables that stand still can tell.
+    """
+
+    reselect: bool = _rule(True, "6.6", "9c02bec95954", "bpf, net: Support SO_REUSEPORT sockets with bpf_sk_assign")
+    shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", "net: remove duplicate sk_lookup helpers", silent=True)
+    syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee", "tcp: bpf: Handle BPF SYN Cookie in skb_steal_sock().")
+    lport_added: bool = _rule(False, "6.15", "9544d60a2605", "")
+    own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d", "")
+    sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17", "")
+    unhashed_check: bool = _rule(
+        True,
+        # Not in 7.3.0. That 7.3.4 has it as a fix means that mainline had it before 7.4, in a release candidate that is
+        # not known here, nor is its commit. 7.2.13, 7.1.13 and 6.18.15 are without it; Debian's 6.1.192 has it as a
+        # patch of its own.
+        "7.4",
+        "",
+        "inet: reject unhashed sockets during established lookups",
+        cve="CVE-2026-99288",
+        levels={"6.12": 117, "7.3": 4},
+    )
+    ehash_replace: bool = _rule(
+        True,
+        "6.19",
+        "1532ed0d0753",
+        "inet: Avoid ehash lookup race in inet_ehash_insert()",
+        levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
+        silent=True,
+    )
+
+    def word(self, name: str) -> str:
+        """A rule as it stands, in a word: its name, or no-NAME where it is off."""
+        return name if getattr(self, name) else f"no-{name}"
+
+
+NAMES = tuple(rule.name for rule in fields(Rules))
+# The rules that an epoch is made of; the others come and go with stable levels.
+EPOCHAL = tuple(rule.name for rule in fields(Rules) if rule.metadata["levels"] is None)
+SILENT = tuple(rule.name for rule in fields(Rules) if rule.metadata["silent"])
+_SINCE: Mapping[str, str] = {rule.name: rule.metadata["since"] for rule in fields(Rules)}
+_FIRST = "6.1"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: (6, 12, 117) of "6.12.117-rt". Empty for what is no version."""
+    found = []
+    for part in version.split("."):
+        digits = "".join(takewhile(str.isdigit, part))
+        if not digits:
+            break
+        found.append(int(digits))
+    return tuple(found)
+
+
+def _epoch(version: str) -> Rules:
+    return Rules(**{name: name in EPOCHAL and numbers(_SINCE[name]) <= numbers(version) for name in NAMES})
+
+
+# The name of an epoch is the first version that has its rules. Rules of stable levels are off here, and mean nothing.
+EPOCHS: Mapping[str, Rules] = {
+    version: _epoch(version) for version in sorted({_FIRST, *(_SINCE[name] for name in EPOCHAL)}, key=numbers)
+}
+
+
+def of_version(version: str) -> str:
+    """The epoch that a mainline version is in; the first one for what is older, or no version at all."""
+    return [_FIRST, *(name for name in EPOCHS if numbers(name) <= numbers(version))][-1]
+
+
+def differences(rules: Rules, epoch: str) -> tuple[str, ...]:
+    """The rules that are not as that epoch has them, each as it is: ("no-syncookie", ...)."""
+    theirs = EPOCHS[epoch]
+    return tuple(rules.word(name) for name in EPOCHAL if getattr(rules, name) != getattr(theirs, name))
+
+
+def nearest(rules: Rules) -> str:
+    """The epoch whose rules these are; if none has them, the one with the fewest that differ, the older of equals."""
+    return min(EPOCHS, key=lambda epoch: len(differences(rules, epoch)))
+
+
+def told(rules: Rules) -> str:
+    """The rules for people: "epoch 6.9 with unhashed_check", or "no known epoch: 6.9 but no-syncookie ..."."""
+    epoch = nearest(rules)
+    differ = differences(rules, epoch)
+    text = f"no known epoch: {epoch} but {', '.join(differ)}" if differ else f"epoch {epoch}"
+    more = [name for name in NAMES if name not in EPOCHAL and getattr(rules, name)]
+    return text + (f" with {', '.join(more)}" if more else "")
+
+
+def expected(version: str) -> tuple[str, ...]:
+    """The rules that a kernel of that version should have: those of its epoch, and the fixes that its point release, or
+    the mainline version that it comes from, has. None for what is no version.
+    """
+    found = numbers(version)
+    series, point = ".".join(map(str, found[:2])), found[2] if len(found) > 2 else 0
+
+    def should_have(rule: Field[Any]) -> bool:
+        since, level = rule.metadata["since"], (rule.metadata["levels"] or {}).get(series)
+        if since and numbers(since) == found[:2] and "-rc" in version and rule.metadata["levels"] is not None:
+            return False  # a fix comes in any release candidate
+        return bool(since and numbers(since) <= found) or (level is not None and level <= point)
+
+    return tuple(rule.name for rule in fields(Rules) if len(found) > 1 and should_have(rule))
+
+
+def missing(text: Rules, unknown: Sequence[str], version: str) -> tuple[str, ...]:
+    """The rules that a kernel of that version should have and that its text has not: each is a difference."""
+    return tuple(name for name in expected(version) if not getattr(text, name) and name not in unknown)
+
+
+def origin(name: str) -> str:
+    """Where a rule comes from: "Linux 6.9, 8b5ac68fb5ee, "the commit's title", CVE", as far as it is known."""
+    [rule] = [rule for rule in fields(Rules) if rule.name == name]
+    meta = rule.metadata
+    levels = [f"Linux {series}.{point}" for series, point in (meta["levels"] or {}).items()]
+    since = ([f"Linux {meta['since']}"] if meta["since"] else []) + levels
+    title = f'"{meta["title"]}"' if meta["title"] else ""
+    return ", ".join(filter(None, (" and ".join(since), meta["commit"], title, meta["cve"])))
+
+
+def doubts(text: Rules, unknown: Sequence[str], version: str) -> list[str]:
+    """Where the text of a kernel and its version disagree about rules, and what cannot be told, a line each."""
+    if not numbers(version):
+        return []
+    should = expected(version)
+    lines = [
+        f"missing rule {name} ({origin(name)}): Linux {version} should have it"
+        for name in missing(text, unknown, version)
+    ]
+    for name in unknown:
+        has = "has" if name in should else "has not"
+        lines.append(f"cannot tell rule {name}: its function was not found in the text; a Linux {version} {has} it")
+    early = [name for name in NAMES if getattr(text, name) and name not in should]
+    if early:
+        lines.append(f"its text has {', '.join(early)} besides what Linux {version} should have")
+    return lines
+
+
+def data(rules: Rules) -> dict[str, Any]:
+    """The rules for programs: the nearest epoch, what is not as that one has it, and each rule."""
+    epoch = nearest(rules)
+    return {"epoch": epoch, "but": list(differences(rules, epoch)), **{name: getattr(rules, name) for name in NAMES}}
+
+
+def held(text: Rules, unknown: Sequence[str] = (), version: str = "", words: str = "") -> Rules:
+    """The rules that a tree is held to, whose text has the rules `text` and does not tell of `unknown`: those that its
+    version should have, and those that its text has besides, as a fix may come early but does not go missing. What
+    `words` say, if there are any ("text": those of the text alone).
+    """
+    if words:
+        return by_hand(text, words.replace("text", " "))
+    return replace(text, **dict.fromkeys(expected(version), True))
+
+
+def supported(version: str) -> None:
+    """Raises CannotRun for a version that is older than the first epoch: its rules are not modelled."""
+    if len(numbers(version)) > 1 and numbers(version)[:2] < numbers(_FIRST):
+        raise CannotRun(f"Linux {version} is older than {_FIRST}, and the rules of such kernels are not modelled")
+
+
+def by_hand(rules: Rules, words: str) -> Rules:
+    """The rules changed as a user wants them: words apart by commas or blanks, a version (the rules of its epoch, those
+    of stable levels as they are), a rule's name to switch it on, no-NAME for off. Raises CannotRun.
+    """
+    for word in words.replace(",", " ").split():
+        if len(numbers(word)) > 1:
+            supported(word)
+            epoch = EPOCHS[of_version(word)]
+            rules = replace(rules, **{name: getattr(epoch, name) for name in EPOCHAL})
+        elif word.removeprefix("no-") in NAMES:
+            rules = replace(rules, **{word.removeprefix("no-"): not word.startswith("no-")})
+        else:
+            raise CannotRun(f"no epoch or rule {word!r}: a version, or {', '.join(NAMES)}, or no- and one of these")
+    return rules

@@ -1,0 +1,436 @@
+"""Cases as TOML: what is written is read again, what is wrong is one line that says where, expectations are checked."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skdiff.base.errors import CannotRun
+from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role, unmet
+from skdiff.cases.outcome import CRASHED, STUCK, Outcome
+from skdiff.cases.scenario import (
+    DESTRUCTOR_OTHER,
+    FILTER,
+    FOREIGN,
+    IPPROTO_SCTP,
+    NONE,
+    PFREE,
+    UNSET,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+
+from tests.arbitrary import valid_scenarios
+from tests.helpers import HERE, connection, cookie, listener, scenario, timewait, udp
+
+HOSTILE = "version = 1\n[scenario]\nhostile = true\n"
+ONE = HOSTILE + '[[sock]]\nname = "a"\n'
+
+# --- round trips ---
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+plain_values = st.one_of(st.integers(-(1 << 63), (1 << 63) - 1), words, st.booleans())
+names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}", fullmatch=True).filter(
+    lambda name: name not in ("none", "leave", "foreign")
+)
+
+
+@given(valid_scenarios)
+def test_a_scenario_is_read_as_it_was_written(case: Scenario) -> None:
+    assert parse(dump(Case(case))).scenario == case
+
+
+@given(valid_scenarios)
+def test_a_case_that_was_read_is_written_as_it_was(case: Scenario) -> None:
+    text = dump(Case(case))
+    assert dump(parse(text)) == text
+
+
+@given(words, st.dictionaries(words.filter(bool), plain_values, max_size=4))
+def test_a_story_is_read_as_it_was_written(why: str, found: dict[str, Any]) -> None:
+    read = parse(dump(Case(scenario(Sock()), why=why, found=found)))
+    assert (read.why, read.found) == (why, found)
+
+
+@given(valid_scenarios, st.data())
+def test_sockets_and_groups_may_have_any_names(case: Scenario, data: st.DataObject) -> None:
+    def unique(count: int) -> st.SearchStrategy[list[str]]:
+        return st.lists(names, min_size=count, max_size=count, unique=True)
+
+    socks, groups = (tuple(data.draw(unique(len(things)))) for things in (case.socks, case.groups))
+    read = parse(dump(Case(case, socks=socks, groups=groups)))
+    assert read.scenario == case
+    assert (read.socks, read.groups) == (socks, groups)
+
+
+EXPECT = {
+    "ended": "returned",
+    "sk": "b",
+    "skb_sk": "none",
+    "refcounted": True,
+    "destructor": "sock_pfree",
+    "warns": ["inet_steal_sock"],
+    "refcnt": {"a": 3, "b": 1},
+    "listener": {"b": "a"},
+}
+
+
+def test_an_expectation_is_read_as_it_was_written() -> None:
+    case = Case(scenario(Sock(), Sock()), expect=EXPECT, socks=("a", "b"))
+    assert parse(dump(case)).expect == EXPECT
+
+
+def test_a_case_reads_well() -> None:
+    socks = (listener(rcv_saddr=HERE), cookie(listener=0), udp(reuseport=1, group=0))
+    case = Scenario(
+        hash_secret=0x9E3779B1,
+        packet=Packet(sk=1, destructor=PFREE, rt_iif=2),
+        netns=(Netns(run_array=1, progs=(Program(assign=0), Program(), Program(assign=NONE))),),
+        sk_lookup_enabled=1,
+        groups=(Group(num_socks=1, bind_inany=1, prog=FILTER, slots=(2, 1)),),
+        socks=socks,
+    )
+    text = dump(Case(case, why="A story."))
+    assert f"version = {VERSION}" in text
+    document = tomllib.loads(text)
+    assert document["why"] == "A story."
+    assert document["scenario"] == {"hash_secret": 0x9E3779B1, "sk_lookup_enabled": True}
+    assert "hash_secret = 0x9e3779b1" in text
+    packet = document["packet"]
+    assert (packet["saddr"], packet["daddr"]) == ("10.0.0.1", "10.0.0.2")
+    assert (packet["sport"], packet["dport"], packet["rt_iif"]) == (40000, 80, 2)
+    assert (packet["sk"], packet["destructor"]) == ("request1", "sock_pfree")
+    assert [p["assign"] for p in document["netns"][0]["progs"]] == ["listener0", "leave", "none"]
+    (group,) = document["group"]
+    assert group["slots"] == ["udp2", "request1"]
+    assert group["prog"] == "filter"
+    assert document["sock"][0] == {
+        "name": "listener0",
+        "rcv_saddr": "10.0.0.2",
+        "state": "LISTEN",
+        "rcu_free": True,
+        "hashed": "lhash2",
+    }
+    assert document["sock"][1]["listener"] == "listener0"
+    assert document["sock"][2] == {
+        "name": "udp2",
+        "protocol": "udp",
+        "rcu_free": True,
+        "reuseport": True,
+        "group": "group0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sock", "word"),
+    [
+        (listener(), "listener"),
+        (connection(), "established"),
+        (timewait(), "timewait"),
+        (cookie(), "request"),
+        (udp(), "udp"),
+        (Sock(protocol=IPPROTO_SCTP), "sctp"),
+        (Sock(protocol=1), "other"),
+        (Sock(), "close"),
+        (Sock(state=13), "socket"),
+        (Sock(state=200), "socket"),
+    ],
+)
+def test_a_socket_is_called_what_it_is(sock: Sock, word: str) -> None:
+    assert role(sock) == word
+    assert default_names(scenario(Sock(num=1), sock))[0][1] == f"{word}1"
+
+
+def test_the_shortest_case_is_the_plainest_scenario() -> None:
+    assert parse("version = 1").scenario == Scenario()
+
+
+def test_what_is_left_out_is_as_in_the_plainest_case() -> None:
+    text = HOSTILE + '[packet]\ndport = 81\n[[sock]]\n[[sock]]\nname = "b"\n[[group]]\nslots = ["sock0", "b"]\n'
+    case = parse(text)
+    assert case.scenario == Scenario(
+        hostile=1, packet=Packet(dport=81), socks=(Sock(), Sock()), groups=(Group(slots=(0, 1)),)
+    )
+    assert (case.socks, case.groups) == (("sock0", "b"), ("group0",))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [('saddr = "1.2.3.4"', 0x01020304), ("saddr = 0x01020304", 0x01020304), ('saddr = "255.255.255.255"', 0xFFFFFFFF)],
+)
+def test_an_address_may_be_dotted_or_a_number(field: str, value: int) -> None:
+    assert parse(f"version = 1\n[packet]\n{field}").scenario.packet.saddr == value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [('destructor = "other"', DESTRUCTOR_OTHER), ("destructor = 3", DESTRUCTOR_OTHER)]
+)
+def test_an_enumerator_may_be_its_name_or_its_number(field: str, value: int) -> None:
+    case = parse(f"version = 1\n[scenario]\nhostile = true\n[packet]\n{field}")
+    assert case.scenario.packet.destructor == value
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "value"),
+    [
+        *(("family", "AF_INET", 2), ("family", "AF_INET6", 10), ("protocol", "tcp", 6), ("protocol", "udp", 17)),
+        *(("protocol", "sctp", 132), ("state", "ESTABLISHED", 1), ("state", "LISTEN", 10)),
+        *(("state", "CLOSING", 11), ("hashed", "nowhere", 0), ("hashed", "ehash", 1), ("hashed", "lhash2", 2)),
+        *(("hash_kind", "wrong", 1), ("hash_kind", "packet", 2), ("kind", "full", 0)),
+    ],
+)
+def test_enumerators_have_the_kernels_numbers(field: str, name: str, value: int) -> None:
+    (sock,) = parse(ONE + f'{field} = "{name}"\n').scenario.socks
+    assert getattr(sock, field) == value
+
+
+def test_verdicts_have_the_kernels_numbers() -> None:
+    drops, passes = parse(HOSTILE + '[[group]]\nverdict = "drop"\n[[group]]\nverdict = "pass"\n').scenario.groups
+    assert (drops.verdict, passes.verdict) == (0, 1)
+
+
+# --- errors ---
+
+WRONG: dict[str, tuple[str, int, str]] = {
+    "no version": ("", 1, "version: None"),
+    "a future version": ("# new\nversion = 2\n", 2, "version: 2; this skdiff reads version 1"),
+    "a version that is a text": ('version = "1"\n', 1, "version: '1'"),
+    "an unknown table": ("version = 1\n[sockets]\n", 2, "sockets: no such key here; known: expect, found, "),
+    "an unknown key of a socket": (ONE + "port = 80\n", 6, "sock.a.port: no such key here; known: bound_dev_if, "),
+    "an unknown key of the packet": (HOSTILE + "[packet]\nport = 80\n", 5, "packet.port: no such key here"),
+    "an unknown key of the scenario": (HOSTILE + "seed = 1\n", 4, "scenario.seed: no such key here"),
+    "an unknown key of a namespace": (HOSTILE + "[[netns]]\nmix = 1\n", 5, "netns.0.mix: no such key here"),
+    "an unknown key of a program": (
+        HOSTILE + "[[netns]]\n[[netns.progs]]\nreturns = 1\n",
+        6,
+        "netns.0.progs.returns: no such key here",
+    ),
+    "an unknown key of a group": (HOSTILE + "[[group]]\nmembers = 1\n", 5, "group.group0.members: no such key here"),
+    "an unknown key of an expectation": (ONE + "[expect]\nfound = true\n", 7, "expect.found: no such key here"),
+    "a flag that is a number": (ONE + "reuseport = 1\n", 6, "sock.a.reuseport: true or false is needed, not 1"),
+    "a number that is a text": (ONE + 'num = "80"\n', 6, "sock.a.num: a number of 32 bits is needed, not '80'"),
+    "a number that is a flag": (ONE + "num = true\n", 6, "sock.a.num: a number of 32 bits is needed, not True"),
+    "a number with a fraction": (ONE + "num = 80.5\n", 6, "sock.a.num: a number of 32 bits is needed, not 80.5"),
+    "a number that is too large": (ONE + "refcnt = 4294967296\n", 6, "sock.a.refcnt: a number of 32 bits is needed"),
+    "a number that is too small": (ONE + "bound_dev_if = -2147483649\n", 6, "sock.a.bound_dev_if: a number of 32"),
+    "a list for a number": (ONE + "num = [80]\n", 6, "sock.a.num: a number of 32 bits is needed, not [80]"),
+    "an unknown enumerator": (ONE + 'state = "OPEN"\n', 6, "sock.a.state: 'OPEN' is none of 0, ESTABLISHED, "),
+    "three quarters of an address": (ONE + 'daddr = "10.0.0"\n', 6, "sock.a.daddr: '10.0.0' is no IPv4 address"),
+    "an address out of range": (ONE + 'daddr = "10.0.0.256"\n', 6, "sock.a.daddr: '10.0.0.256' is no IPv4 address"),
+    "an IPv6 address": (ONE + 'daddr = "::1"\n', 6, "sock.a.daddr: '::1' is no IPv4 address"),
+    "an address that is a flag": (ONE + "daddr = true\n", 6, "sock.a.daddr: a number of 32 bits is needed, not True"),
+    "a packet with nobody's socket": (ONE + '[packet]\nsk = "b"\n', 7, "packet.sk: 'b' is none of a, none, leave"),
+    "a packet with a socket's number": (ONE + "[packet]\nsk = 0\n", 7, "packet.sk: 0 is none of a, none, leave"),
+    "nobody's request": (ONE + 'kind = "request"\nlistener = "b"\n', 7, "sock.a.listener: 'b' is none of a"),
+    "a member of no group": (ONE + 'group = "g"\n', 6, "group: 'g' is none of none"),
+    "a slot without a socket": (ONE + '[[group]]\nslots = ["a", "b"]\n', 7, "slots: 'b' is none of a"),
+    "slots that are no list": (ONE + '[[group]]\nslots = "a"\n', 7, "slots: a list of names of sockets is needed"),
+    "a program that assigns nobody": (
+        ONE + '[[netns]]\n[[netns.progs]]\nassign = "b"\n',
+        8,
+        "netns.0.progs.assign: 'b' is none of a, none, leave",
+    ),
+    "a name that is a number": (
+        HOSTILE + "[[sock]]\nname = 1\n",
+        5,
+        "name: 1 is no name: letters, digits, - and _, up to 64 of them",
+    ),
+    "a name that means nobody": (HOSTILE + '[[sock]]\nname = "none"\n', 5, "name: 'none' is taken"),
+    "a name of two lines": (
+        HOSTILE + '[[sock]]\nname = "a\\nb"\n',
+        5,
+        "name: 'a\\nb' is no name: letters, digits, - and _, up to 64 of them",
+    ),
+    "a port that no field can hold": (
+        HOSTILE + "[[sock]]\nnum = 65536\n",
+        2,
+        "scenario: socket 0: num is 65536, it can be 0 to 65535",
+    ),
+    "a state that the kernel does not know": (
+        HOSTILE + "[[sock]]\nstate = 13\n",
+        2,
+        "scenario: socket 0: state is 13, it can be 1 to 12",
+    ),
+    "an expected warning that is a number": (
+        ONE + "[expect]\nwarns = 1\n",
+        7,
+        "expect.warns: a list of the functions that warn is needed, not 1",
+    ),
+    "an expected count of nobody": (ONE + "[expect.refcnt]\nb = 1\n", 7, "expect.refcnt: 'b' is none of a"),
+    "an expected end that is none": (
+        ONE + '[expect]\nended = "well"\n',
+        7,
+        "expect.ended: 'well' is none of returned, stuck, crashed",
+    ),
+    "a socket that is a table": ("version = 1\n[sock]\n", 2, "sock: tables [[sock]] are needed"),
+    "a namespace that is a number": ("version = 1\nnetns = 1\n", 2, "netns: tables [[netns]] are needed"),
+    "a packet that is a number": ("version = 1\npacket = 1\n", 2, "packet: a table [packet] is needed"),
+    "a story that is a number": ("version = 1\nwhy = 1\n", 2, "why: a text is needed"),
+    "the expectation of nobody": (ONE + '[expect]\nsk = "b"\n', 7, "expect.sk: 'b' is none of a, none"),
+    "a scenario that is not valid": (
+        "version = 1\n[scenario]\nehash_size = 3\n",
+        2,
+        "scenario: ehash_size is 3: a power of two up to 131072 is needed",
+    ),
+    "a scenario with two problems": (
+        "version = 1\n[packet]\nusers = 2\n[scenario]\nforeign_hashinfo = true\n",
+        4,
+        "scenario: spoilt end marks and foreign tables are hostile (and 1 more)",
+    ),
+    "a scenario that no system call makes": (
+        "version = 1\n[scenario]\nsk_lookup_enabled = true\n",
+        2,
+        "scenario: the static key is on while, and only while, a program is attached",
+    ),
+}
+
+
+def refused(text: str) -> str:
+    """The one line with which parse() refuses."""
+    with pytest.raises(CannotRun) as caught:
+        parse(text, "some/case.toml")
+    line = str(caught.value)
+    assert line.startswith("some/case.toml:")
+    assert "\n" not in line
+    return line.removeprefix("some/case.toml:")
+
+
+@pytest.mark.parametrize(("text", "line", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line_that_says_where(text: str, line: int, message: str) -> None:
+    assert refused(text).startswith(f"{line}: {message}")
+
+
+def test_a_single_problem_is_told_alone() -> None:
+    assert refused("version = 1\n[packet]\nusers = 0\n").endswith(": scenario: an sk_buff has at least one user")
+
+
+def test_a_name_is_taken_once() -> None:
+    assert "name: 'a' is taken" in refused(ONE + '[[sock]]\nname = "a"\n')
+    assert "name: 'sock1' is taken" in refused(HOSTILE + '[[sock]]\nname = "sock1"\n[[sock]]\n')
+    assert "name: 'g' is taken" in refused(HOSTILE + '[[group]]\nname = "g"\n[[group]]\nname = "g"\n')
+
+
+def test_counts_and_listeners_are_expected_of_sockets_of_the_case() -> None:
+    for key in ("refcnt", "listener"):
+        assert f"expect.{key}: 'b' is none of a" in refused(ONE + f"[expect.{key}]\nb = 1\n")
+        assert f"expect.{key}: 'none' is none of a" in refused(ONE + f"[expect.{key}]\nnone = 1\n")
+        assert f"{key}: a table [{key}] is needed" in refused(ONE + f"[expect]\n{key} = 1\n")
+
+
+def test_a_socket_and_a_group_may_have_the_same_name() -> None:
+    assert parse(ONE + '[[group]]\nname = "a"\nslots = ["a"]\n').groups == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("version = 1\n[[sock\n", 2), ("version 1", 1), ("\0", 1), ("a = 1\na = 2", 2)]
+)
+def test_what_is_not_toml_is_one_line_that_says_where(text: str, line: int) -> None:
+    said = refused(text)
+    assert said.startswith(" not TOML: ")
+    assert f"line {line}, column" in said or "end of document" in said
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, HOSTILE + "x = " + "[" * 5_000 + "]" * 5_000])
+def test_deep_nesting_is_one_line(text: str) -> None:
+    assert "nested too deeply" in refused(text)
+
+
+# --- files ---
+
+
+def load_refused(path: Path) -> str:
+    with pytest.raises(CannotRun) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_is_read_and_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text(dump(Case(scenario(listener()), why="ä")))
+    case = load(path)
+    assert (case.path, case.why, case.scenario) == (path, "ä", scenario(listener()))
+
+
+def test_an_error_in_a_file_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text("version = 1\nwhat = 1\n")
+    assert load_refused(path).startswith(f"{path}:2: what: no such key")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text("version = 1\n#" + "x" * MAX_BYTES)
+    assert load_refused(path).startswith(f"{path}: larger than {MAX_BYTES} bytes")
+    path.write_text(("version = 1\n#" + "x" * MAX_BYTES)[:MAX_BYTES])
+    assert load(path).scenario == Scenario()
+
+
+def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> None:
+    assert load_refused(tmp_path / "no.toml") == f"cannot read {tmp_path / 'no.toml'}: No such file or directory"
+    assert load_refused(tmp_path) == f"cannot read {tmp_path}: Is a directory"
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_bytes(b"version = 1\n\xff")
+    assert load_refused(path) == f"{path}: not UTF-8 text: invalid start byte at byte 12"
+
+
+# --- expectations ---
+
+SEEN = Outcome(sk=1, skb_sk=NONE, refcounted=1, destructor=PFREE, refcnt=(3, 1), listener=(NONE, 0), warns=("f", "g"))
+MET: dict[str, Any] = {
+    "ended": "returned",
+    "sk": "b",
+    "skb_sk": "none",
+    "refcounted": True,
+    "destructor": "sock_pfree",
+    "warns": ["f", "g"],
+    "refcnt": {"a": 3, "b": 1},
+    "listener": {"a": "none", "b": "a"},
+}
+
+
+def expecting(**expect: Any) -> Case:
+    return Case(scenario(Sock(), Sock()), expect=expect, socks=("a", "b"))
+
+
+def test_an_outcome_that_is_as_expected_is_not_unmet() -> None:
+    assert unmet(expecting(**MET), SEEN) == []
+    assert unmet(expecting(), SEEN) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted", "line"),
+    [
+        ("ended", "stuck", "ended is returned, expected stuck"),
+        ("sk", "a", "sk is b, expected a"),
+        ("sk", "none", "sk is b, expected none"),
+        ("skb_sk", "a", "skb_sk is none, expected a"),
+        ("refcounted", False, "refcounted is True, expected False"),
+        ("destructor", "none", "destructor is sock_pfree, expected none"),
+        ("warns", [], "warns is ['f', 'g'], expected []"),
+        ("refcnt", {"a": 3, "b": 2}, "refcnt of b is 1, expected 2"),
+        ("listener", {"b": "none"}, "listener of b is a, expected none"),
+    ],
+)
+def test_an_outcome_that_is_not_as_expected_is_told(key: str, wanted: Any, line: str) -> None:
+    assert unmet(expecting(**{**MET, key: wanted}), SEEN) == [line]
+
+
+def test_all_that_is_unmet_is_told() -> None:
+    assert len(unmet(expecting(sk="a", refcounted=False, refcnt={"a": 0, "b": 0}), SEEN)) == 4
+
+
+def test_strange_outcomes_meet_no_plain_expectation() -> None:
+    assert unmet(expecting(sk="none"), SEEN._replace(sk=FOREIGN)) == ["sk is foreign, expected none"]
+    assert unmet(expecting(refcounted=True), SEEN._replace(refcounted=UNSET)) == ["refcounted is 2, expected True"]
+    assert unmet(expecting(ended="returned"), Outcome(ended=CRASHED)) == ["ended is crashed, expected returned"]
+    assert unmet(expecting(refcnt={"a": 1}), Outcome(ended=STUCK)) == ["refcnt of a is None, expected 1"]

@@ -1,0 +1,132 @@
+"""The engines reach what they are for, and the extracted text is what runs."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from hypothesis import event, given, note
+from skdiff import engines
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.run import CLASSES, Run
+from skdiff.cases import validity
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.find_cases import files
+from skdiff.cases.scenario import Scenario
+from skdiff.cases.wire import SIZE, decode
+from skdiff.cli import made
+from skdiff.comparison.compare import compare
+from skdiff.engines import random_engine
+from skdiff.engines.strategies import scenarios
+from skdiff.oracles.model import Model
+from skdiff.proof.extract_report import executed
+
+ORIGIN = Origin("test", "", "", 11)
+
+
+def drive(engine, oracles, cases, folder):
+    run = Run(lambda: oracles, ORIGIN, folder, lambda message: None, cases=cases)
+    engines.drive(engine, run)
+    return run.counters("done")
+
+
+def test_no_class_stays_empty_for_20000_random_cases(reference, tmp_path):
+    counters = drive("random", [reference, Model()], 20000, tmp_path)
+    assert counters["mismatches"] == []
+    assert [name for name in CLASSES if not counters["classes"].get(name)] == []
+
+
+def test_both_kinds_of_scenario_are_drawn_alike():
+    draw = Random(5).randbytes
+    kinds = Counter(decode(draw(SIZE)).hostile for _ in range(2000))
+    assert 800 < kinds[0] < 1200
+
+
+@given(scenarios())
+def test_the_reference_and_the_model_agree(reference, scenario):
+    model = Model()
+    outcomes = [reference.run(scenario), model.run(scenario)]
+    for name in outcomes[1].via:  # for Hypothesis's statistics, and what guides HypoFuzz
+        event(f"class: {name}")
+    for function in {step.function for step in model.trace(scenario)}:
+        event(f"step: {function}")
+    note(f"{dump(Case(scenario))}\nput this into case.toml, then: skdiff explain case.toml")
+    assert compare(["reference", "model"], outcomes) is None
+
+
+@given(scenarios(hostile=False))
+def test_drawn_reachable_scenarios_are_reachable(scenario):
+    assert not scenario.hostile
+    assert validity.problems(scenario) == []
+
+
+def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(reference, tmp_path):
+    class Wrong(Model):
+        name = "wrong"
+
+        def run(self, scenario: Scenario):
+            outcome = super().run(scenario)
+            return outcome._replace(sk=-1) if outcome.via == ("exact listener",) else outcome
+
+    class Counted(Run):
+        def case(self, scenario: Scenario):
+            mismatch = super().case(scenario)
+            wrong.extend([scenario] if mismatch else [])
+            return mismatch
+
+    wrong = []
+    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=300)
+    engines.drive("hypothesis", run)
+    counters = run.counters("done")
+    assert counters["cases"] == 300
+    assert len(counters["classes"]) >= 8
+    [found] = counters["mismatches"]
+    assert found["signature"] == "exact_listener-sk"
+    assert found["count"] == len(wrong) > 1  # the others were not shrunk
+    assert (tmp_path / "exact_listener-sk" / "case.toml").read_text().count("[[sock]]") == 1
+
+
+def test_the_hypothesis_engine_does_not_shrink_on_when_it_is_asked_to_end(tmp_path):
+    """Two oracles that never agree, and a wish that comes with the second comparison of the shrinking."""
+
+    class Asked(Run):
+        def judged(self, scenario, outcomes):
+            judged.append(scenario)
+            self.stopped = len(judged) == 3
+            return super().judged(scenario, outcomes)
+
+    class Wrong(Model):
+        def run(self, scenario: Scenario):
+            return super().run(scenario)._replace(sk=-2)
+
+    judged = []
+    run = Asked(lambda: [Model(), Wrong()], ORIGIN, tmp_path, lambda message: None)
+    engines.drive("hypothesis", run)
+    assert len(judged) == 3
+    assert run.counters("done")["cases"] == 1
+    [found] = run.counters("done")["mismatches"]
+    assert load(Path(found["file"])).scenario == judged[-1]
+
+
+def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):
+    share = executed(made("6.12", "coverage"))
+    assert share["share_of_lines"] >= 0.9
+    assert share["share_of_runs"] >= 0.9
+    assert share["kernel_lines"] > 300
+
+
+def test_the_random_engine_stops_at_its_budget(reference, tmp_path):
+    run = Run(lambda: [reference, Model()], Origin("test", "", "random", 1), tmp_path, lambda message: None, cases=100)
+    random_engine.drive(run)
+    assert run.done == 100
+
+
+def test_the_corpus_engine_runs_the_kept_cases_first(tmp_path):
+    class Listening(Model):
+        def run(self, scenario):
+            heard.append(scenario)
+            return super().run(scenario)
+
+    kept, heard = [load(path).scenario for path in files([])], []
+    drive("corpus", [Listening()], len(kept) + 200, tmp_path)
+    assert heard[: len(kept)] == kept
+    assert len({*heard} - {*kept}) > 150

@@ -1,0 +1,219 @@
+"""Explanations, triage, keeping: a finding that a person can use."""
+
+import json
+import shutil
+
+import pytest
+
+from skdiff.cases import find_cases
+from skdiff.findings import keep_cases, replay_cases
+from skdiff.comparison import known_differences
+from skdiff.cases import wire
+from skdiff.cli import made, main
+from skdiff.base.errors import CannotRun
+from skdiff.findings.explain import explanation, story
+from skdiff.kernel.index import definitions
+from skdiff.oracles.model import Model
+from skdiff.cases.outcome import RETURNED
+from skdiff.cases.record import RECORD_H
+from skdiff.oracles.reference import Reference
+from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
+from skdiff.cases.steps import CALLERS, FUNCTIONS, Step, culprit, parting
+from skdiff.cases.case_file import Case, dump, load
+from tests.helpers import mostly_long
+from tests.patched import Patch, patched_tree
+
+HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
+REUSEPORT = "net/core/sock_reuseport.c"
+LISTENER = Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1)
+
+
+@pytest.fixture(scope="module")
+def traced(reference):
+    return Reference(made("6.12", "traced"))
+
+
+def test_both_sides_take_the_same_steps(traced):
+    from random import Random
+
+    draw, model = Random(21).randbytes, Model()
+    for _ in range(3000):
+        scenario = wire.decode(draw(wire.SIZE))
+        if model.run(scenario).ended == RETURNED:
+            assert traced.trace(scenario) == model.trace(scenario)
+
+
+def test_tracing_changes_no_outcome(traced, reference):
+    assert traced.build.closure == reference.build.closure
+    for case in map(load, find_cases.files([])):
+        assert traced.run(case.scenario) == reference.run(case.scenario)
+
+
+def test_every_probed_function_is_a_step_with_a_caller():
+    probes = {d.name for d in definitions(RECORD_H.with_name("probes.h").read_bytes(), "") if "PROBE" not in d.name}
+    assert probes == {function for function, _ in FUNCTIONS if function} == set(CALLERS)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "model", "function"),
+    [
+        ([("compute_score", 0, 2)], [("compute_score", 0, 1)], "compute_score"),
+        ([("inet_lhash2_lookup", 0, 0)], [("compute_score", 0, 1)], "inet_lhash2_lookup"),
+        ([("run_bpf_filter", 1)], [("inet_lhash2_lookup", 0, 0)], "inet_lhash2_lookup"),
+        ([("run_bpf_filter", 1)], [("bpf_run_sk_reuseport", 1)], "reuseport_select_sock"),
+        (
+            [("inet_bound_dev_eq", 0, 1), ("inet_match", 0, 1), ("__inet_lookup_established", 0)],
+            [("__inet_lookup_established", -1)],
+            "inet_match",
+        ),
+        ([("__inet_lookup_established", -1)], [("inet_bound_dev_eq", 0, 1)], "__inet_lookup_established"),
+        ([("inet_iif", 1)], [("inet_iif", 1)], ""),
+    ],
+)
+def test_the_culprit_is_the_function_that_decided(kernel, model, function):
+    def steps(*told):
+        return [Step(name, values) for name, *values in told]
+
+    assert culprit(steps(*kernel), steps(*model)) == function
+    assert (parting(steps(*kernel), steps(*model)) is None) == (function == "")
+
+
+def test_a_story_says_who_wins_and_why_the_others_lose():
+    scenario = Scenario(
+        socks=(LISTENER, LISTENER._replace(num=81), LISTENER._replace(bound_dev_if=7), LISTENER._replace(ipv6only=1))
+    )
+    text = " ".join(story(Case(scenario), Model().trace(scenario)))
+    assert "nothing hangs on the sk_buff" in text
+    assert "listener0 scores 2" in text
+    assert "listener1 listens on port 81" in text
+    assert "a socket bound to device 7 does not see device 1" in text
+    assert "listener3 is for IPv6 only" in text or "listener3 may not have the packet" in text
+    assert text.endswith("listener0 gets the packet.")
+
+
+def test_explain_of_every_kept_case_ends_with_its_socket(traced):
+    for path in find_cases.files([]):
+        case = load(path)
+        told = explanation(case, traced, Model())
+        assert told.mismatch is None
+        if Model().run(case.scenario).ended == RETURNED:
+            sentences = story(case, told.parted.traces[1])
+            assert sentences[-1].endswith("gets the packet.")
+            sk = case.expect.get("sk")
+            assert sk is None or (sk == "none" and "Nobody" in sentences[-1]) or f"{sk} gets" in sentences[-1]
+
+
+def test_explain_draws_and_tells_programs(tmp_path, capsys):
+    path = tmp_path / "case.toml"
+    path.write_text(dump(Case(Scenario(socks=(LISTENER,)))))
+    out, drawing = tmp_path / "out.json", tmp_path / "out.dot"
+    assert main(["explain", str(path), "--json", str(out), "--dot", str(drawing)]) == 0
+    told = json.loads(out.read_text())
+    assert told["part_at"] is None
+    assert told["story"][-1].endswith("listener0 gets the packet.")
+    assert "lhash2 -> listener0" in drawing.read_text()
+    if shutil.which("dot"):
+        assert main(["explain", str(path), "--svg", str(tmp_path / "out.svg")]) == 0
+        assert "<svg" in (tmp_path / "out.svg").read_text()
+
+
+# One per function; each is seen within a few thousand cases, reduced, and named.
+PATCHES = [
+    Patch("include/net/request_sock.h", "skb_steal_sock", 0, "==", "!="),
+    Patch(HASHTABLES_H, "inet_steal_sock", 1, "!=", "=="),
+    Patch(HASHTABLES_H, "inet_match", 1, "||", "&&"),
+    Patch("include/net/inet_sock.h", "inet_bound_dev_eq", 1, "||", "&&"),
+    Patch("include/net/route.h", "inet_iif", 0, "&&", "||"),
+    Patch(HASHTABLES_C, "compute_score", 0, "2", "1"),
+    Patch(HASHTABLES_C, "inet_lhash2_lookup", 0, ">", ">="),
+    Patch("include/linux/filter.h", "bpf_sk_lookup_run_v4", 0, "==", "!="),
+    Patch(REUSEPORT, "reuseport_select_sock_by_hash", 0, "==", "!="),
+    Patch(REUSEPORT, "run_bpf_filter", 0, ">=", ">"),
+    Patch(REUSEPORT, "reuseport_select_sock", 0, "==", "!="),
+]
+
+
+@pytest.mark.parametrize("patch", mostly_long(PATCHES), ids=str)
+def test_a_finding_names_the_patched_function(patch, kernel_tree, tmp_path, capsys):
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
+    summary = tmp_path / "summary.json"
+    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "4000", "--seed", "5"]
+    assert main([*command, "--json", str(summary), "--findings", str(tmp_path / "findings")]) == 1
+    mismatches = json.loads(summary.read_text())["mismatches"]
+    assert 1 <= len(mismatches) <= 8
+    assert mismatches[0]["signature"].startswith(f"{patch.function}-")
+    for mismatch in mismatches:
+        assert len(load(tmp_path / "findings" / mismatch["signature"] / "case.toml").scenario.socks) <= 3
+    assert f"The sides part in {patch.function}():" in capsys.readouterr().out
+
+
+def test_keep_moves_a_finding_into_the_corpus(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(keep_cases, "REGRESSIONS", tmp_path / "regressions")
+    path = tmp_path / "case.toml"
+    path.write_text("# seen in the lab\n" + dump(Case(Scenario(socks=(LISTENER,)))))
+    assert main(["keep", str(path), "--name", "a-listener", "--why", "Because."]) == 0
+    kept = load(tmp_path / "regressions" / "a-listener.toml")
+    assert (kept.why, kept.expect) == ("Because.", {"sk": "listener0", "refcounted": False})
+    assert "# seen in the lab" in kept.path.read_text()
+    assert not path.exists()
+    for name in ("../up", "a-listener", "", "A b"):
+        path.write_text(dump(Case(Scenario())))
+        assert main(["keep", str(path), "--name", name]) == 2
+        assert path.exists()
+
+
+def test_distil_keeps_every_feature_and_never_returns_nothing(traced):
+    model = Model()
+    candidates = list(keep_cases.drawn(150, 3))
+
+    def worth(scenario):
+        return keep_cases.features(traced, model, scenario)
+
+    chosen = keep_cases.distil(candidates, worth)
+    everything = frozenset().union(*map(worth, candidates))
+    assert frozenset().union(*map(worth, chosen)) >= everything
+    assert len(chosen) < 80
+    with pytest.raises(CannotRun, match="no candidates"):
+        keep_cases.distil([], worth)
+
+
+def test_a_known_difference_is_counted_not_reported_and_must_still_be_there(kernel_tree, monkeypatch, tmp_path, capsys):
+    if shutil.which("gcov") is None:
+        pytest.skip("no gcov, without which new text has no verdict")
+    patch = Patch(HASHTABLES_C, "compute_score", 0, "2", "1")
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
+    command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "4000", "--seed", "5"]
+    assert main([*command, "--findings", str(tmp_path / "findings")]) == 1
+    case = tmp_path / "findings" / "compute_score-sk" / "case.toml"
+    entry = '[[known]]\nsignature = "compute_score-sk"\nkernels = ["6.12", "6.12"]\nreason = "a test"\nlink = ""\n'
+    listed = tmp_path / "known.toml"
+    listed.write_text(f'{entry}case = "{case.relative_to(tmp_path)}"\n')
+    entries = known_differences.load(listed)
+    monkeypatch.setattr(known_differences, "load", lambda: entries)
+    capsys.readouterr()
+    assert main([*command, "--findings", str(tmp_path / "again")]) == 0
+    assert "known" in capsys.readouterr().out
+    assert main(["replay", "--kernel", str(tree), str(case)]) == 0
+    assert main(["replay", str(case)]) == 1  # the kernel as it is does not show it: the entry has rotted
+    assert "listed in known.toml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("version", "covered"), [("6.1", True), ("6.1.192", True), ("6.5.3", True), ("6.6", False), ("5.15", False)]
+)
+def test_which_kernels_an_entry_covers(version, covered, tmp_path):
+    assert known_differences.Known("x", ("6.1", "6.5"), "", "", tmp_path).covers(version) is covered
+
+
+def test_a_broken_list_of_known_differences_is_one_clear_error(tmp_path):
+    path = tmp_path / "known.toml"
+    path.write_text('[[known]]\nsignature = "x"\n')
+    with pytest.raises(CannotRun, match="an entry has"):
+        known_differences.load(path)
+
+
+def test_a_group_has_the_last_word_where_the_walk_ends_there_and_not_elsewhere():
+    case = Case(Scenario(socks=(LISTENER, LISTENER)))
+    answer, score = Step("inet_lookup_reuseport", (0, 1)), Step("compute_score", (1, 2))
+    assert "that is final" in story(case, [answer])[0]
+    assert "that is final" not in story(case, [answer, score])[0]

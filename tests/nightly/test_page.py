@@ -1,0 +1,282 @@
+"""The report page and the issue texts: what they say of good, bad, missing and broken summaries."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from skdiff import cli
+from skdiff.campaign.progress import SAMPLES, Series
+from skdiff.cases.case_file import Case, dump
+from skdiff.cases.scenario import Scenario
+from skdiff.nightly import plots, summaries
+from skdiff.nightly.page import page
+
+from tests.helpers import listener
+
+
+class Shape(HTMLParser):
+    """The text of a page, and whether each element that was opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.links, self.text = [], set(), [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.add(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href") and not value.startswith("#")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def fuzz(started="2026-01-02T03:00:00+00:00", **changes):
+    return {
+        "command": "fuzz",
+        "started": started,
+        "kernel": {"version": "6.12.117", "config": "", "rules": {}},
+        "engine": "atheris",
+        "seed": 5,
+        "cases": 12345,
+        "seconds": 10.0,
+        "cases_per_second": 1234,
+        "series": [[1.0, 1000, 100, 90.5, 0.9], [2.0, 2500, 120, 91.0, 1.8], [3.0, 4000, 130, 91.2, 2.7]],
+        "classes": {"stolen": 6000, "none": 6345},
+        "edges": [200, 226],
+        "lines": [300, 323],
+        "workers": [{"cases": 6345, "deaths": 0}, {"cases": 6000, "deaths": 1}],
+        "mismatches": [],
+        "known": [],
+        "unwritten": [],
+        **changes,
+    }
+
+
+def found(
+    folder, signature="inet_lhash2_lookup-sk", report="MISMATCH\n\nreplay: skdiff replay --kernel 6.12 old/case.toml\n"
+):
+    """A finding on the disk, and its entry in a summary, which names a path of long ago."""
+    place = folder / "findings" / signature
+    place.mkdir(parents=True)
+    (place / "case.toml").write_text(dump(Case(Scenario(socks=(listener(),)))))
+    (place / "report.txt").write_text(report)
+    return {"signature": signature, "file": f"/long/ago/findings/{signature}/case.toml", "count": 7}
+
+
+def put(folder, name, data):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(data if isinstance(data, str) else json.dumps(data))
+
+
+def test_a_good_night(tmp_path):
+    put(tmp_path / "monday", "fuzz.json", fuzz())
+    text, line = page(tmp_path)
+    assert line == "1 summary of monday, 12,345 cases, no difference"
+    shape = Shape(text)
+    assert shape.open == []
+    assert shape.links == []
+    assert "script" not in shape.seen
+    assert {"svg", "table", "style"} <= shape.seen
+    words = ("agreed", "12,345", "200 of 226", "300 of 323", "stolen", "48.6 %", "atheris", "workers")
+    for word in (*words, "Cases a second, in this run", "Memory of all workers, MiB, in this run"):
+        assert word in shape.text
+    assert 'name="viewport"' in text
+    assert "prefers-color-scheme:dark" in text
+    assert "Not read" not in shape.text
+
+
+def test_a_finding_comes_with_its_explanation_its_drawing_and_its_command(tmp_path):
+    entry = found(
+        tmp_path / "monday", report="the sides <part> here\nreplay: skdiff replay --kernel 6.12 x/case.toml\n"
+    )
+    put(tmp_path / "monday", "fuzz.json", fuzz(mismatches=[entry]))
+    text, line = page(tmp_path)
+    assert "1 difference, 1 new" in line
+    shape = Shape(text)
+    assert "the sides <part> here" in shape.text
+    assert "skdiff replay --kernel 6.12 x/case.toml" in shape.text
+    assert "listener0" in shape.text
+    assert "[[sock]]" in shape.text
+    if shutil.which("dot") is None:
+        pytest.skip("no dot of Graphviz, which draws")
+    assert "gets the packet" in re.sub(r"\s+", " ", shape.text)
+
+
+def test_a_run_of_an_older_skdiff_is_read_too(tmp_path):
+    old = fuzz(series=[[1.0, 1000, 100], [2.0, 2500, 120]])
+    put(tmp_path, "fuzz.json", {key: old[key] for key in old if key not in ("lines", "workers", "unwritten")})
+    text, line = page(tmp_path)
+    assert "no difference" in line
+    assert "Cases a second, in this run" in text
+    assert "Not read" not in text
+
+
+def test_a_finding_that_no_disk_had_room_for_is_on_the_page(tmp_path):
+    case = dump(Case(Scenario(socks=(listener(),))))
+    lost = {"kind": "finding", "signature": "lost-sk", "file": "", "why": "No space left", "case": case, "count": 3}
+    put(tmp_path, "fuzz.json", fuzz(unwritten=[lost]))
+    text, line = page(tmp_path)
+    assert "1 difference, 1 new" in line
+    shape = Shape(text)
+    assert "lost-sk" in shape.text
+    assert "[[sock]]" in shape.text
+    assert "agreed" not in shape.text
+
+
+def test_a_signature_of_an_earlier_night_is_not_new(tmp_path):
+    for night, started, signatures in (("a", "2026-01-01", ["old-sk"]), ("b", "2026-01-02", ["old-sk", "new-sk"])):
+        entries = [found(tmp_path / night, signature) for signature in signatures]
+        put(tmp_path / night, "fuzz.json", fuzz(started, mismatches=entries))
+    assert [f.signature for f in summaries.fresh(summaries.collect(tmp_path)[0], tmp_path)] == ["new-sk"]
+    assert cli.main(["report", str(tmp_path), "--issues", str(tmp_path / "issues")]) == 0
+    [path] = (tmp_path / "issues").iterdir()
+    assert path.name == "new-sk-6.12.117.md"
+    title, *rest = path.read_text().splitlines()
+    assert title == "# new-sk: Linux 6.12.117 and the model differ"
+    assert "skdiff replay --kernel 6.12 case.toml" in rest
+    assert "[[sock]]" in rest
+    shape = Shape((tmp_path / "report.html").read_text())
+    assert "seen before" in shape.text
+    assert "Cases, run by run" in shape.text
+
+
+def test_another_kernel_makes_it_new_and_another_stable_level_does_not(tmp_path):
+    for night, started, version in (("a", "2026-01-01", "6.12.1"), ("b", "2026-01-02", "6.12.2")):
+        put(
+            tmp_path / night, "f.json", fuzz(started, mismatches=[found(tmp_path / night)], kernel={"version": version})
+        )
+    assert summaries.fresh(summaries.collect(tmp_path)[0], tmp_path) == []
+    put(
+        tmp_path / "b",
+        "g.json",
+        fuzz("2026-01-02", mismatches=[found(tmp_path / "b" / "g")], kernel={"version": "6.1.9"}),
+    )
+    assert [f.summary.kernel for f in summaries.fresh(summaries.collect(tmp_path)[0], tmp_path)] == ["6.1.9"]
+
+
+BROKEN = [
+    ("cut.json", '{"command": "fuzz", "cas', "cut.json"),
+    ("list.json", "[1, 2]", "not a summary"),
+    ("empty.json", {"command": "fuzz", "started": "2026-01-02"}, "empty.json: "),
+    ("odd.json", {"command": "fuzz", "mismatches": "many"}, "its mismatches are no list"),
+    ("mutants.json", {"command": "mutants", "functions": 5}, "mutants.json: "),
+    ("coverage.json", {"command": "coverage", "functions": [{}]}, "coverage.json: "),
+    ("series.json", fuzz(series=[["x"]]), "series.json: its series"),
+    ("replay.json", {"command": "replay", "cases": [{"verdict": 1}]}, "replay.json: "),
+    ("nightly.json", {"command": "nightly", "steps": [{}]}, "nightly.json: "),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "words"), BROKEN, ids=[name for name, _, _ in BROKEN])
+def test_what_is_broken_costs_a_line_and_not_the_page(name, data, words, tmp_path):
+    put(tmp_path, "good.json", fuzz())
+    put(tmp_path, name, data)
+    text, line = page(tmp_path)
+    shape = Shape(text)
+    assert shape.open == []
+    assert "Not read" in shape.text
+    assert words in shape.text
+    assert "not read" in line
+    assert "12,345" in shape.text
+
+
+def test_a_finding_without_its_files_is_still_told(tmp_path):
+    put(tmp_path, "f.json", fuzz(mismatches=[{"signature": "lost-sk", "file": "gone/case.toml", "count": 1}]))
+    shape = Shape(page(tmp_path)[0])
+    assert "Its report is not among the files." in shape.text
+    assert "skdiff replay gone/case.toml" in shape.text
+    assert "1 case." in shape.text
+
+
+def test_a_summary_of_any_shape_is_shown(tmp_path):
+    rows = [{"function": "compute_score", "change": "<gone>"}]
+    put(tmp_path, "drift.json", {"command": "drift", "against": "mainline", "functions": rows, "nested": {"a": [1, 2]}})
+    shape = Shape(page(tmp_path)[0])
+    for word in ("drift", "mainline", "compute_score", "<gone>", "a: 1, 2"):
+        assert word in shape.text
+
+
+def test_no_folder_is_one_line_and_an_empty_one_a_page(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "none")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert cli.main(["report", str(tmp_path)]) == 0
+    assert "There is no summary" in (tmp_path / "report.html").read_text()
+    assert cli.main(["report", str(tmp_path), "-o", "/no/such/folder/page.html"]) == 2
+
+
+def test_real_summaries_fill_the_page(kernel_tree, tmp_path, capsys):
+    if shutil.which("gcov") is None:
+        pytest.skip("no gcov, which counts lines")
+    out = tmp_path / "night"
+    out.mkdir()
+    assert cli.main(["fuzz", "--cases", "3000", "--seed", "1", "--json", str(out / "fuzz.json")]) == 0
+    # 1 where another compiler has numbered the branches
+    assert cli.main(["coverage", "--cases", "0", "--json", str(out / "coverage.json")]) in (0, 1)
+    printed = capsys.readouterr().out
+    assert "__inet_lookup_established" in printed
+    assert "inet_hashtables" in Path(printed.split("pages: ")[1].strip()).read_text()
+    assert cli.main(["replay", "--json", str(out / "replay.json")]) == 0
+    text, line = page(tmp_path)
+    shape = Shape(text)
+    assert "no difference" in line
+    assert "not read" not in line
+    assert "Agreement" in shape.text
+    assert "the corpus alone" in shape.text
+    source = re.search(r"<pre class=\"src\">.*?compute_score.*?</pre>", text, re.DOTALL)
+    assert source is not None
+    assert len(re.findall(r'class="hit"', text)) > 300
+    assert "all agreed" in shape.text or re.search(r"\d+ agreed", shape.text)
+
+
+def test_a_series_stays_short_and_even():
+    series = Series()
+    for i in range(1, 5001):
+        message = {"seconds": i / 2, "cases": i * 10, "edges": (i, 9999), "memory": 2048 * i, "processor": i / 3}
+        series.add(message)
+    assert SAMPLES / 2 - 1 <= len(series.samples) <= SAMPLES
+    gaps = {round(b[0] - a[0], 1) for a, b in zip(series.samples, series.samples[1:], strict=False)}
+    assert len(gaps) == 1
+    seconds, cases, edges, memory, processor = series.samples[-1]
+    assert (cases, edges, memory) == (20 * seconds, 2 * seconds, 4 * seconds)
+    assert processor == pytest.approx(2 * seconds / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 7), (0, 226), (0, 1e6), (3, 3), (0, 0)])
+def test_ticks_span_the_range_with_few_round_numbers(low, high):
+    found = plots.ticks(low, high)
+    assert found[0] <= low
+    assert found[-1] >= high
+    assert 2 <= len(found) <= 7
+
+
+def test_a_plot_needs_two_points_and_stays_in_its_frame():
+    assert plots.plot("t", [plots.Line("one", [(1, 1)])], "s") == ""
+    svg = plots.plot("t<", [plots.Line("a&b", [(0, 5), (10, 0), (20, 17)])], "s")
+    [points] = re.findall(r'points="([^"]*)"', svg)
+    for point in points.split():
+        x, y = map(float, point.split(","))
+        assert 0 <= x <= plots.WIDTH
+        assert 0 <= y <= plots.HEIGHT
+    assert "t&lt;" in svg
+    assert "a&amp;b" in svg
+
+
+def test_what_was_not_looked_at_is_no_agreement(tmp_path):
+    left = {"new": 2, "lines": [{"file": "a.c", "line": 3}], "names": [], "options": [], "why": ""}
+    put(tmp_path / "monday", "fuzz.json", fuzz(unseen=left))
+    put(tmp_path / "monday", "other.json", fuzz(unseen={**left, "lines": []}))
+    text, line = page(tmp_path)
+    assert line.endswith("no difference, 1 without a verdict: not all of the new text was looked at")
+    assert Shape(text).text.count("no verdict") == 1
+    assert 'class="none verdict"' in text

@@ -1,0 +1,490 @@
+"""Rules: found in a kernel's text, followed by the model, and wrong where they are not the text's."""
+
+import json
+import re
+from dataclasses import replace
+from random import Random
+
+import pytest
+from skdiff.base.errors import CannotRun
+from skdiff.cases import wire
+from skdiff.cases.case_file import Case, dump, load, parse, unmet
+from skdiff.cases.find_cases import files
+from skdiff.cases.outcome import RETURNED, STUCK
+from skdiff.cases.scenario import PFREE, Group, Netns, Packet, Program
+from skdiff.cli import made, main
+from skdiff.comparison.compare import compare
+from skdiff.findings import keep_cases
+from skdiff.findings.replay_cases import verdict
+from skdiff.kernel.build import build
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.detect import detect
+from skdiff.kernel.index import definitions
+from skdiff.kernel.roles import EVIDENCE
+from skdiff.kernel.source import Tree, find
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from skdiff.variants import version_rules
+from skdiff.variants.config import Config
+from skdiff.variants.requirements import missing
+from skdiff.variants.version_rules import EPOCHAL, EPOCHS, NAMES, Rules, by_hand, doubts, nearest, of_version, told
+
+from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
+from tests.patched import Edit, copied_tree, edited_tree
+
+HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
+SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
+OWN_TABLES = [
+    *(
+        Edit(file, function, pattern, "")
+        for file, function in (
+            *((HASHTABLES_H, name) for name in ("__inet_lookup_skb", "__inet_lookup")),
+            *((HASHTABLES_C, name) for name in SEARCHES),
+        )
+        for pattern in (r"struct inet_hashinfo \*hashinfo,\s*",)
+    ),
+    *(Edit(HASHTABLES_H, name, r"\bhashinfo, ", "") for name in ("__inet_lookup_skb", "__inet_lookup")),
+    *(
+        Edit(HASHTABLES_C, name, r"(?s)\A([^{]*\{)", r"\1 struct inet_hashinfo *hashinfo = NET_TABLES(net);")
+        for name in SEARCHES
+    ),
+    *(Edit(HASHTABLES_C, name, r"NET_TABLES\(net\)", "net->ipv4.tcp_death_row.hashinfo") for name in SEARCHES),
+]
+# What takes Linux 6.12 over the boundary of each rule, in one direction or the other.
+CHANGES = {
+    "no-reselect": [
+        Edit(
+            HASHTABLES_H,
+            "__inet_lookup_skb",
+            r"inet_steal_sock\([^;]*",
+            "skb_steal_sock(skb, refcounted, &(bool){ 0 })",
+        )
+    ],
+    "no-shared_sk_lookup": [
+        Edit(HASHTABLES_C, "__inet_lookup_listener", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+        Edit(HASHTABLES_C, "inet_lookup_run_sk_lookup", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+    ],
+    "no-syncookie": [
+        Edit("include/net/request_sock.h", "skb_steal_sock", r"sk->sk_state == [^)]*\)->syncookie", "0"),
+    ],
+    "lport_added": [
+        Edit(HASHTABLES_C, "inet_ehashfn", r"__inet_ehashfn\(laddr, lport", "lport + __inet_ehashfn(laddr, 0")
+    ],
+    "own_tables": OWN_TABLES,
+    "sk_lookup_always": [
+        Edit(HASHTABLES_C, "__inet_lookup_listener", r"&&\s*hashinfo == net->ipv4.tcp_death_row.hashinfo", "")
+    ],
+    "no-unhashed_check": [
+        Edit(HASHTABLES_C, "__inet_lookup_established", r"hlist_nulls_unhashed_lockless\([^|]*\|\|", "")
+    ],
+    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*", "swap_one_node")],
+}
+TREES = {
+    **{word: (word,) for word in CHANGES},
+    "6.6": ("no-syncookie",),
+    "6.15": ("lport_added",),
+    "6.18": ("lport_added", "own_tables", "sk_lookup_always"),
+    "6.1": ("no-reselect", "no-shared_sk_lookup", "no-syncookie"),
+}
+# Outcomes do not tell whether a kernel has these: steps do, or changes during a lookup.
+SILENT = {"shared_sk_lookup", "ehash_replace"}
+ASSIGNED = Packet(sk=0, destructor=PFREE)
+
+
+def differ(reference, model, cases, seed=1):
+    """The first of random cases about which two oracles differ, None if none of them does."""
+    draw = Random(seed).randbytes
+    for _ in range(cases):
+        case = wire.decode(draw(wire.SIZE))
+        if compare(("kernel", "model"), (reference.run(case), model.run(case))):
+            return case
+    return None
+
+
+@pytest.fixture(scope="module")
+def changed(kernel_tree, tmp_path_factory):
+    """A tree of Linux 6.12 with these changes."""
+
+    def make(words):
+        edits = [edit for word in words for edit in CHANGES[word]]
+        path = edited_tree(kernel_tree.path, tmp_path_factory.mktemp("tree"), edits)
+        return Tree(path, kernel_tree.version, "test")
+
+    return make
+
+
+def test_each_rule_has_a_change():
+    assert {word.removeprefix("no-") for word in CHANGES} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", mostly_long(TREES))
+def test_a_tree_over_a_boundary_is_known_and_clean_and_wrong_by_hand(name, changed):
+    words = TREES[name]
+    found = build(changed(words))
+    assert found.rules == by_hand(Rules(), " ".join(words))
+    if name in EPOCHS:
+        assert told(found.rules).startswith(f"epoch {name} ")
+    reference = Reference(found)
+    assert differ(reference, Model(found.rules), 8000) is None
+    for word in set(words) - {f"no-{name}" for name in SILENT}:
+        name = word.removeprefix("no-")
+        if name == "sk_lookup_always" and found.rules.own_tables:
+            continue  # there are no foreign tables then
+        wrong = replace(found.rules, **{name: not getattr(found.rules, name)})
+        assert differ(reference, Model(wrong), 30000) is not None, word
+    for path in files([]):
+        case = load(path)
+        assert verdict(case, reference, Model(found.rules))[:2] == ("agreed", [])
+
+
+def test_a_kernel_without_a_hashinfo_argument_never_searches_foreign_tables(changed):
+    reference = Reference(build(changed(["own_tables"])))
+    foreign = scenario(listener(), hostile=1, foreign_hashinfo=1)
+    assert reference.run(foreign).sk == 0
+    assert Model(reference.build.rules).run(foreign).sk == 0
+    assert Model().run(foreign).sk == -1
+
+
+def test_linux_6_1_has_the_rules_of_6_1_and_is_clean():
+    found = made("6.1")
+    assert nearest(found.rules) == "6.1"
+    assert found.missing_rules == found.unknown_rules == ()
+    assert differ(Reference(found), Model(found.rules), 20000) is None
+    assert differ(Reference(found), Model(), 20000) is not None
+
+
+def test_the_corpus_on_linux_6_1():
+    found = made("6.1")
+    reference, model = Reference(found), Model(found.rules)
+    for path in files([]):
+        assert verdict(load(path), reference, model)[:2] == ("agreed", []), path
+    assert any(missing(load(path).needs, found.rules, Config()) for path in files([]))
+
+
+def test_both_sides_take_the_same_steps_on_linux_6_1():
+    traced = Reference(made("6.1", "traced"))
+    draw, model, seen = Random(22).randbytes, Model(traced.build.rules), set()
+    for _ in range(3000):
+        case = wire.decode(draw(wire.SIZE))
+        if model.run(case).ended == RETURNED:
+            steps = model.trace(case)
+            assert traced.trace(case) == steps
+            seen.update(step.function for step in steps)
+    assert "inet_lookup_run_bpf" in seen
+    assert not seen & {"inet_steal_sock", "inet_lookup_run_sk_lookup"}
+
+
+def test_an_expectation_that_falls_in_another_epoch_says_what_it_needs():
+    for path in files([]):
+        case = load(path)
+        for rules in EPOCHS.values():
+            assert not unmet(case, Model(rules).run(case.scenario)) or missing(case.needs, rules, Config()), path
+
+
+def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
+    monkeypatch.setattr(keep_cases, "REGRESSIONS", tmp_path / "regressions")
+    group = Group(num_socks=1, slots=(1,))
+    case = scenario(listener(reuseport=1, group=0), listener(), packet=ASSIGNED, groups=(group,), hostile=1)
+    path = tmp_path / "case.toml"
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "new"]) == 0
+    kept = load(tmp_path / "regressions" / "new.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("reselect",), "listener1")
+    path.write_text(dump(Case(case)))
+    assert main(["keep", str(path), "--name", "old", "--kernel", "6.1"]) == 0
+    kept = load(tmp_path / "regressions" / "old.toml")
+    assert (kept.needs, kept.expect["sk"]) == (("no-reselect",), "listener0")
+    assert parse(dump(kept)).needs == kept.needs
+
+
+# --- what the model does with a rule ---
+
+
+def test_reselect():
+    group = Group(num_socks=1, slots=(1,))
+    case = scenario(listener(reuseport=1, group=0), listener(), packet=ASSIGNED, groups=(group,))
+    assert Model().run(case).sk == 1
+    old = Model(EPOCHS["6.1"]).run(case)
+    assert (old.sk, old.refcounted, old.skb_sk, old.via) == (0, 0, -1, ("stolen",))
+
+
+def test_syncookie():
+    case = scenario(cookie(listener=1), listener(), packet=ASSIGNED)
+    assert Model().run(case).sk == 1
+    old = Model(EPOCHS["6.6"]).run(case)
+    assert (old.sk, old.refcounted, old.skb_sk, old.listener) == (0, 1, -1, (1, -1))
+
+
+def test_lport_added():
+    members = tuple(listener(rcv_saddr=0, reuseport=1, group=0) for _ in range(2))
+    case = scenario(*members, groups=(Group(num_socks=2, slots=(0, 1)),))
+    apart = secret_for(case, 0, 2, 1)
+    assert Model().run(apart).sk == 1
+    # The same twelve bytes without the local port, which is added: an independent hash says where that points.
+    without_port = apart._replace(packet=apart.packet._replace(dport=0))
+    pointed = (hash_of(without_port, 0) + apart.packet.dport & 0xFFFFFFFF) * 2 >> 32
+    assert Model(EPOCHS["6.15"]).run(apart).sk == pointed
+
+
+def test_sk_lookup_always():
+    net = Netns(run_array=1, progs=(Program(assign=0),))
+    case = scenario(listener(hashed=0), hostile=1, foreign_hashinfo=1, sk_lookup_enabled=1, netns=(net,))
+    assert Model().run(case).sk == -1
+    assert Model(replace(Rules(), sk_lookup_always=True)).run(case).sk == 0
+
+
+def test_unhashed_check():
+    case = scenario(connection(no_pprev=1), hostile=1)
+    assert Model().run(case).ended == STUCK
+    old = Model(replace(Rules(), unhashed_check=False)).run(case)
+    assert (old.sk, old.refcnt) == (0, (2,))
+
+
+# --- names, by hand, doubts ---
+
+
+@pytest.mark.parametrize(
+    ("version", "epoch"),
+    [
+        *(("6.1.192", "6.1"), ("6.5", "6.1"), ("6.6", "6.6"), ("6.12.117", "6.9"), ("6.14", "6.9")),
+        *(("6.15-rc3", "6.15"), ("6.18", "6.18"), ("7.1", "6.18"), ("next", "6.1")),
+    ],
+)
+def test_the_epoch_of_a_version(version, epoch):
+    assert of_version(version) == epoch
+
+
+def test_epochs_are_what_they_are_named_after():
+    assert list(EPOCHS) == ["6.1", "6.6", "6.9", "6.15", "6.18"]
+    for epoch, rules in EPOCHS.items():
+        assert nearest(rules) == epoch
+        assert told(rules) == f"epoch {epoch}"
+        assert doubts(rules, (), f"{epoch}.1") == []
+    assert nearest(Rules()) == "6.9"
+
+
+def test_rules_of_no_epoch_are_said():
+    odd = by_hand(Rules(), "6.9 no-reselect")
+    assert told(odd) == "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace"
+    [missing_one, early] = doubts(odd, (), "6.12.1")
+    assert missing_one.startswith("missing rule reselect (Linux 6.6, 9c02bec95954, ")
+    assert early.startswith("its text has unhashed_check, ehash_replace besides")
+    [line] = doubts(EPOCHS["6.6"], (), "6.12.1")
+    assert line.startswith("missing rule syncookie")
+    assert version_rules.data(odd)["but"] == ["no-reselect"]
+
+
+def test_rules_by_hand():
+    assert by_hand(Rules(), "") == Rules()
+    old = by_hand(Rules(), "6.1")
+    assert [getattr(old, name) for name in EPOCHAL] == [False] * len(EPOCHAL)
+    assert old.unhashed_check
+    assert by_hand(Rules(), "6.1, reselect no-unhashed_check") == replace(old, reselect=True, unhashed_check=False)
+    for words in ("x", "6", "6.x", "no-", "no-no-reselect", "re-select"):
+        with pytest.raises(CannotRun, match="no epoch or rule"):
+            by_hand(Rules(), words)
+
+
+TABLES = "net->ipv4.tcp_death_row.hashinfo"
+# What takes a rule out of Linux 7.3 that 6.12 has not; the others go as there.
+OF_7_3 = {
+    **CHANGES,
+    "no-lport_added": [
+        Edit(HASHTABLES_C, "inet_ehashfn", r"lport \+ __inet_ehashfn\(laddr, 0", "__inet_ehashfn(laddr, lport")
+    ],
+    "no-own_tables": [
+        Edit(
+            HASHTABLES_H,
+            "__inet_lookup_skb",
+            r"\(struct sk_buff \*skb",
+            "(struct inet_hashinfo *hashinfo, struct sk_buff *skb",
+        ),
+        *(
+            Edit(file, name, r"\((const )?struct net \*net", r"(\1struct net *net, struct inet_hashinfo *hashinfo")
+            for file, name in ((HASHTABLES_H, "__inet_lookup"), *((HASHTABLES_C, name) for name in SEARCHES))
+        ),
+        Edit(HASHTABLES_H, "__inet_lookup_skb", r"__inet_lookup\(net", "__inet_lookup(net, hashinfo"),
+        *(Edit(HASHTABLES_H, "__inet_lookup", rf"{name}\(net", f"{name}(net, hashinfo") for name in SEARCHES),
+        *(
+            Edit(HASHTABLES_C, name, r"struct inet_hashinfo \*hashinfo;|hashinfo = net->[^;]*;", "")
+            for name in SEARCHES
+        ),
+    ],
+    "no-sk_lookup_always": [
+        Edit(
+            HASHTABLES_C,
+            "__inet_lookup_listener",
+            r"if \(static_branch_unlikely\(&bpf_sk_lookup_enabled\)",
+            rf"hashinfo = {TABLES};\n\tif (static_branch_unlikely(&bpf_sk_lookup_enabled) && hashinfo == {TABLES}",
+        )
+    ],
+}
+REMOVED = [word for word in CHANGES if word.startswith("no-")]
+
+
+@pytest.mark.parametrize("word", mostly_long(REMOVED))
+def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tmp_path, capsys):
+    rule = word.removeprefix("no-")
+    tree = str(changed([word]).path)
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", tree]
+    command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert f"missing rule {rule} (Linux " in told.err
+    assert version_rules.origin(rule) in told.err
+    assert f"missing rules, each a difference: {rule}" in told.out
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["missing_rules"] == [rule]
+    causes = {finding["signature"] for finding in summary["mismatches"]}
+    assert bool(causes) == (rule not in SILENT)
+    assert all(cause.startswith(f"without-{rule}-") for cause in causes)
+    assert main([*command, "--epoch", "text"]) in (0, 2)  # 2: some of the changed lines cannot run any more
+    assert "no difference" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rule", NAMES)
+def test_a_rule_that_linux_7_3_lost_is_a_difference_with_its_name(rule, tmp_path):
+    manifest = Manifest.load()
+    whole = find("7.3", manifest.files, optional=manifest.optional)
+    tree = edited_tree(whole.path, tmp_path / "tree", OF_7_3[f"no-{rule}"])
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tree)]
+    command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
+    assert main(command) == 1
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["missing_rules"] == [rule]
+    causes = {finding["signature"] for finding in summary["mismatches"]}
+    # Where no foreign tables can be passed, programs are always asked.
+    assert bool(causes) == (rule not in SILENT | {"sk_lookup_always"})
+    assert all(cause.startswith(f"without-{rule}-") for cause in causes)
+
+
+def test_the_rules_are_listed_and_a_kernel_is_held_against_them(changed, tmp_path, capsys):
+    assert main(["rules"]) == 0
+    assert re.search(r"unhashed_check +7.4 +CVE-2026-99288 +6.12.117 7.3.4", capsys.readouterr().out)
+    tree = str(changed(["no-unhashed_check"]).path)
+    assert main(["rules", "--kernel", tree, "--json", str(tmp_path / "rules.json")]) == 1
+    told = capsys.readouterr().out
+    assert re.search(r"unhashed_check .* yes +no", told)
+    assert "missing rule unhashed_check" in told
+    assert json.loads((tmp_path / "rules.json").read_text())["missing"] == ["unhashed_check"]
+
+
+def test_a_rule_that_is_there_and_dead_is_a_difference_with_its_name(kernel_tree, tmp_path):
+    dead = Edit(
+        "include/net/request_sock.h",
+        "skb_steal_sock",
+        r"if \(sk->sk_state == TCP_NEW",
+        "if (0 && sk->sk_state == TCP_NEW",
+    )
+    tree = edited_tree(kernel_tree.path, tmp_path / "tree", [dead])
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tree)]
+    command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
+    assert main(command) == 1
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["missing_rules"] == []
+    assert summary["mismatches"]
+    assert all(m["signature"].startswith("without-syncookie-skb_steal_sock-") for m in summary["mismatches"])
+
+
+@pytest.mark.parametrize("word", mostly_long(["no-unhashed_check", "no-ehash_replace", "no-syncookie"]))
+def test_a_rule_that_b_lost_is_a_difference_between_kernels(word, changed, tmp_path, capsys):
+    tree = str(changed([word]).path)
+    assert main(["diff", "6.12", tree, "--cases", "400", "--findings", str(tmp_path / "findings")]) == 1
+    assert f"B lacks the rule {word.removeprefix('no-')} of A" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", mostly_long([name for name in EVIDENCE if name != "inet_lookup_run_bpf"]))
+def test_a_renamed_function_changes_nothing(name, kernel_tree, tmp_path, capsys):
+    copied_tree(kernel_tree.path, tmp_path / "tree")
+    for path in (tmp_path / "tree").rglob("*.[ch]"):
+        path.write_text(re.sub(rf"\b{name}\b", f"{name}_renamed", path.read_text()))
+    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tmp_path / "tree")]
+    assert main([*command, "--findings", str(tmp_path / "findings")]) == 0
+    assert "rule" not in capsys.readouterr().err.replace("rules", "")
+
+
+def test_a_rule_whose_function_is_gone_cannot_be_told_and_the_version_decides():
+    everything = definitions(b"int other(void) { return 0; }", "x.c")
+    told = detect(everything)
+    assert set(told.unknown) == set(NAMES)
+    assert version_rules.missing(told.rules, told.unknown, "6.12.117") == ()
+    assert version_rules.held(told.rules, told.unknown, "6.12.117") == Rules()
+    assert version_rules.held(told.rules, told.unknown, "6.12.8") == EPOCHS["6.9"]
+    lines = doubts(told.rules, told.unknown, "6.12.117")
+    assert len(lines) == len(NAMES)
+    assert all(line.startswith("cannot tell rule ") for line in lines)
+
+
+def test_what_a_version_should_have():
+    assert version_rules.expected("6.1.159") == ()
+    assert version_rules.expected("6.1.160") == ("ehash_replace",)
+    assert "unhashed_check" not in version_rules.expected("6.12.116")
+    assert "unhashed_check" in version_rules.expected("6.12.117")
+    assert "unhashed_check" not in version_rules.expected("7.2.13")
+    assert "unhashed_check" not in version_rules.expected("7.3.0")
+    assert set(version_rules.expected("7.3.4")) == set(NAMES)
+    assert "ehash_replace" not in version_rules.expected("6.18.15")
+    assert "unhashed_check" in version_rules.expected("7.4.0") and "unhashed_check" in version_rules.expected(
+        "7.5.0-rc1"
+    )
+    assert "unhashed_check" not in version_rules.expected("7.4.0-rc2")
+    assert "own_tables" in version_rules.expected("6.18.0-rc1")
+    assert version_rules.expected("") == version_rules.expected("next") == ()
+
+
+def test_a_rule_that_came_early_is_followed():
+    early = replace(EPOCHS["6.9"], lport_added=True)
+    assert version_rules.held(early, (), "6.12.8") == early
+    [line] = doubts(early, (), "6.12.8")
+    assert "lport_added besides" in line
+
+
+@pytest.mark.parametrize("words", ["5.10", "2.6", "6.0.5"])
+def test_versions_older_than_the_first_epoch_are_refused(words, capsys, kernel_tree, tmp_path):
+    assert main(["fuzz", "--cases", "1", "--epoch", words]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"Linux {words} is older than 6.1" in line
+
+
+def test_a_tree_older_than_the_first_epoch_is_refused(capsys, kernel_tree, tmp_path):
+    copied_tree(kernel_tree.path, tmp_path)
+    makefile = (tmp_path / "Makefile").read_text()
+    (tmp_path / "Makefile").write_text(re.sub(r"(?m)^(VERSION|PATCHLEVEL) = \d+", r"\1 = 5", makefile))
+    assert main(["fuzz", "--cases", "1", "--kernel", str(tmp_path)]) == 2
+    assert "is older than 6.1" in capsys.readouterr().err
+
+
+def test_detection_reads_the_text_not_its_layout():
+    text = b"""
+static inline struct sock *
+__inet_lookup_skb(const struct inet_hashinfo * h, struct sk_buff *skb) { return inet_steal_sock ( skb ) ; }
+struct sock *inet_steal_sock(struct sk_buff *skb) { return inet_lookup_reuseport(skb); }
+u32 inet_ehashfn(const struct net *n, const __be32 a, const __u16 own, const __be32 b, const __be16 c)
+{ u32 hash = __inet_ehashfn (a, 0, b, c, n->mix); return hash + own; }
+"""
+    rules = detect(definitions(text, "x.c")).rules
+    assert (rules.reselect, rules.own_tables, rules.lport_added) == (True, False, True)
+    hashed = detect(definitions(text.replace(b"(a, 0,", b"(a, own,"), "x.c")).rules
+    assert not hashed.lport_added
+    assert detect([]).rules == EPOCHS["6.1"]
+
+
+def test_fuzz_follows_the_epoch_that_is_set_by_hand(tmp_path, capsys, monkeypatch):
+    summary = tmp_path / "summary.json"
+    command = ["fuzz", "--engine", "random", "--cases", "6000", "--seed", "5", "--json", str(summary)]
+    command += ["--findings", str(tmp_path / "findings"), "--epoch", "no-reselect"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace, against the model" in captured.err
+    assert "rules by hand: no-reselect" in captured.err
+    assert "--epoch no-reselect" in captured.out
+    assert "note: rules by hand: no-reselect" in captured.out
+    found = json.loads(summary.read_text())
+    assert found["kernel"]["rules"]["but"] == ["no-reselect"]
+    case = found["mismatches"][0]["file"]
+    monkeypatch.setenv("EPOCH", "no-reselect")
+    assert main(["replay", case]) == 1
+    monkeypatch.delenv("EPOCH")
+    assert main(["replay", case]) == 0
+    assert main(["fuzz", "--epoch", "bogus", "--cases", "1"]) == 2

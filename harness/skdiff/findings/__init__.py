@@ -1,0 +1,1 @@
+"""From a mismatch to what a person reads: reduction, explanation, triage, replay, kernel against kernel."""

@@ -106,7 +106,7 @@ lint: $(VENV)/ready ## ruff, mypy, imports that only go down; the workflows' for
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	PYTHONPATH=harness $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github
 

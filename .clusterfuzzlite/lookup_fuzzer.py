@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import atheris
+
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump
 from skdiff.comparison.compare import compare

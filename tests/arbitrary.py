@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
+
 from skdiff.cases import wire
 from skdiff.cases.scenario import (
     EHASH,

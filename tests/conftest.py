@@ -10,12 +10,12 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers", "tests.laws", "tests.transform", "tests.arbitrary")
 
-from skdiff.kernel.build import BUILD, build
+from skdiff.base.paths import builds
+from skdiff.kernel.build import build
 from skdiff.kernel.closure import Manifest
 from skdiff.kernel.source import Tree, find
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-
 from tests import profiles
 from tests.profiles import pytest_sessionstart
 
@@ -31,8 +31,8 @@ def _one_process_at_a_time() -> Iterator[None]:
     """The workers of xdist need the same kernel and the same build: one makes it, the others find it. Not in pytest's
     own folder, which is not there for HypoFuzz.
     """
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with (BUILD / ".tests.lock").open("w") as file:
+    builds().mkdir(parents=True, exist_ok=True)
+    with (builds() / ".tests.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -17,7 +17,6 @@ from skdiff.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE, OWN_MUTAT
 from skdiff.kernel.build import build
 from skdiff.kernel.closure import Manifest
 from skdiff.kernel.source import Tree, find
-
 from tests.patched import Patch, patched_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"

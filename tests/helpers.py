@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from skdiff.cases import validity
 from skdiff.cases.outcome import COMPARED, STUCK, Outcome
 from skdiff.cases.scenario import (

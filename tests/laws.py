@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
+
 from skdiff.cases import wire
 from skdiff.cases.outcome import RETURNED, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.record import constants
@@ -46,7 +47,6 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-
 from tests import transform
 from tests.transform import blind, closed, moved, moved_outcome, opened, without
 

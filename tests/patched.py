@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tree_sitter import Node
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.closure import Manifest
 from skdiff.kernel.index import definitions, parse
-from tree_sitter import Node
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import subprocess
 import time
 
 import pytest
+
 from skdiff import cli
 from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Packet, Scenario
-
 from tests import helpers, laws, transform
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, SKDIFF, fuzzing

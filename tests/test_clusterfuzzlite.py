@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from skdiff.cases import wire
 from skdiff.engines import atheris_engine
 from skdiff.engines.seed_inputs import seeds
-
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 

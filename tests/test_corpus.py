@@ -1,6 +1,7 @@
 """Every kept case agrees on both sides and meets its expectation, under its own name."""
 
 import pytest
+
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.findings.replay_cases import CORPUS, verdict

@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, seed, settings
 from hypothesis import strategies as st
+
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import EHASH, NONE, NOWHERE, PROG_NONE
@@ -13,7 +14,6 @@ from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model, tables
 from skdiff.oracles.reference import Reference
-
 from tests import laws, transform
 from tests.helpers import mostly_long
 from tests.laws import LAWS

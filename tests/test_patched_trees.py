@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
@@ -12,7 +13,6 @@ from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import Run
@@ -14,7 +15,6 @@ from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-
 from tests import trophies
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree

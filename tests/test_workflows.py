@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from skdiff.nightly import night
 
+from skdiff.nightly import night
 from tests import profiles
 
 FOLDER = Path(__file__).parent.parent / ".github/workflows"

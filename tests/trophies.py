@@ -17,11 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
 from skdiff.base.errors import CannotRun
 from skdiff.engines import atheris_engine
 from skdiff.kernel.closure import Manifest
 from skdiff.kernel.source import Tree, find
-
 from tests.detection import one
 from tests.patched import Patch, patched_tree
 

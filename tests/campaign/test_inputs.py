@@ -5,6 +5,7 @@ from itertools import islice
 from random import Random
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import inputs
 from skdiff.campaign.inputs import add, converted, name_of, opened, seeded

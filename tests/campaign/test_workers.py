@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import supervisor as supervising
@@ -18,7 +19,6 @@ from skdiff.cases.case_file import load, parse
 from skdiff.cli import main
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
-
 from tests.endurance import left_over, workers
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, fuzzing

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role, unmet
 from skdiff.cases.outcome import CRASHED, STUCK, Outcome
@@ -25,7 +26,6 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-
 from tests.arbitrary import valid_scenarios
 from tests.helpers import HERE, connection, cookie, listener, scenario, timewait, udp
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from cffi import FFI
 from hypothesis import given
+
 from skdiff.cases import outcome as outcomes
 from skdiff.cases import record, scenario, validity
 from skdiff.cases.outcome import CRASHED, RETURNED, STUCK, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 from skdiff.oracles.model.state import DROP
-
 from tests.arbitrary import valid_scenarios
 
 ffi = FFI()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+
 from skdiff.cases import validity
 from skdiff.cases.scenario import (
     AF_INET6,
@@ -40,7 +41,6 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.validity import problems
 from skdiff.engines.strategies import scenarios
-
 from tests.arbitrary import valid_scenarios
 from tests.helpers import ELSEWHERE, HERE, connection, cookie, listener, request, scenario, timewait, udp
 

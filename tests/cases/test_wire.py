@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from skdiff.cases import validity, wire
 from skdiff.cases.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
 from skdiff.cases.record import constants
@@ -39,7 +40,6 @@ from skdiff.cases.wire import (
     put,
     take,
 )
-
 from tests.arbitrary import any_bytes, hostile_scenarios
 
 HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")

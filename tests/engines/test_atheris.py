@@ -7,13 +7,13 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from skdiff.cases import validity, wire
 from skdiff.cli import made, main
 from skdiff.engines import atheris_engine
 from skdiff.engines.mutation import Mutator
 from skdiff.engines.seed_inputs import seeds, translated
 from skdiff.proof.doctor import examine
-
 from tests.arbitrary import hostile_scenarios as any_scenarios
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 from hypothesis import event, given, note
+
 from skdiff import engines
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import CLASSES, Run

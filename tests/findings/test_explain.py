@@ -5,21 +5,20 @@ import shutil
 
 import pytest
 
-from skdiff.cases import find_cases
-from skdiff.findings import keep_cases, replay_cases
-from skdiff.comparison import known_differences
-from skdiff.cases import wire
-from skdiff.cli import made, main
 from skdiff.base.errors import CannotRun
+from skdiff.cases import find_cases, wire
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.outcome import RETURNED
+from skdiff.cases.record import RECORD_H
+from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
+from skdiff.cases.steps import CALLERS, FUNCTIONS, Step, culprit, parting
+from skdiff.cli import made, main
+from skdiff.comparison import known_differences
+from skdiff.findings import keep_cases
 from skdiff.findings.explain import explanation, story
 from skdiff.kernel.index import definitions
 from skdiff.oracles.model import Model
-from skdiff.cases.outcome import RETURNED
-from skdiff.cases.record import RECORD_H
 from skdiff.oracles.reference import Reference
-from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
-from skdiff.cases.steps import CALLERS, FUNCTIONS, Step, culprit, parting
-from skdiff.cases.case_file import Case, dump, load
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 

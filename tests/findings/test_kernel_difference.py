@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from skdiff.findings import kernel_difference as differing
-from skdiff.campaign import worker_process
-from skdiff.campaign import supervisor as supervising
-from skdiff.cli import made, main, side
-from skdiff.variants.config import Config
-from skdiff.findings.kernel_difference import Difference, grouped
 from skdiff.base.errors import CannotRun
-from skdiff.kernel.build import Line, build
-from skdiff.kernel.source import Tree
-from skdiff.proof.mutants import score
-from skdiff.proof.mutants.schemata import schemata
+from skdiff.campaign import supervisor as supervising
+from skdiff.campaign import worker_process
+from skdiff.campaign.worker import Job, Subject
+from skdiff.cases.case_file import load
 from skdiff.cases.outcome import CRASHED, Outcome
 from skdiff.cases.scenario import PFREE, Group, Packet
-from skdiff.cases.case_file import load
-from skdiff.kernel.text_changes import CHANGED, GONE, NEW, Change, changes
+from skdiff.cli import made, main, side
 from skdiff.comparison.referee import SIDES, Referee, Verdict, models_of
-from skdiff.campaign.worker import Job, Subject
+from skdiff.findings import kernel_difference as differing
+from skdiff.findings.kernel_difference import Difference, grouped
+from skdiff.kernel.build import Line, build
+from skdiff.kernel.source import Tree
+from skdiff.kernel.text_changes import CHANGED, GONE, NEW, Change, changes
+from skdiff.proof.mutants import score
+from skdiff.proof.mutants.schemata import schemata
+from skdiff.variants.config import Config
 from tests.helpers import cookie, listener, mostly_long, scenario
 from tests.patched import Edit, Patch, edited_tree, patched_tree
-from tests.variants.test_version_rules import HASHTABLES_C, HASHTABLES_H
 from tests.test_patched_trees import REUSEPORT
+from tests.variants.test_version_rules import HASHTABLES_C, HASHTABLES_H
 
 
 def diff(folder, *arguments, cases=3000):

@@ -9,22 +9,34 @@ import pytest
 from hypothesis import given, settings
 
 from skdiff import cli
-from skdiff.cases import wire
-from skdiff.findings import reduce as reducer
-from skdiff.comparison.compare import compare
-from skdiff.base.signals import interruptible
 from skdiff.base.errors import CannotRun
-from skdiff.oracles.guarded import Guarded
-from skdiff.oracles.model import Model
+from skdiff.base.signals import interruptible
+from skdiff.campaign.finding_files import SAID, Origin, write_finding
+from skdiff.cases import wire
+from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
 from skdiff.cases.pools import OTHER_HERE, OTHER_PORT
-from skdiff.findings.reduce import reduce, reduce_findings, size, steps, without_socks
+from skdiff.cases.scenario import (
+    EDEMUX,
+    FILTER,
+    LEAVE,
+    NONE,
+    PFREE,
+    SK_DROP,
+    SK_REUSEPORT,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
 from skdiff.cases.validity import problems
-from skdiff.campaign.finding_files import Origin
-from skdiff.campaign.finding_files import write_finding
-from skdiff.campaign.finding_files import SAID
-from skdiff.cases.scenario import EDEMUX, FILTER, LEAVE, NONE, PFREE, SK_DROP, SK_REUSEPORT, Group, Netns, Packet, Program, Scenario, Sock
-from skdiff.cases.case_file import Case, dump, load
+from skdiff.comparison.compare import compare
+from skdiff.findings import reduce as reducer
+from skdiff.findings.reduce import reduce, reduce_findings, size, steps, without_socks
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
 from tests.arbitrary import valid_scenarios
 from tests.helpers import connection, listener, request, scenario, timewait, udp
 from tests.patched import Patch, patched_tree

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import build as building
 from skdiff.kernel.build import VARIANTS, Build, build, compiler, preload
@@ -30,7 +31,7 @@ while [ $# -gt 0 ]; do if [ "$1" = -o ]; then : > "$2"; fi; shift; done
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where builds go in this test."""
-    monkeypatch.setattr(building, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(building, "builds", lambda: tmp_path / "build")
     return tmp_path / "build"
 
 

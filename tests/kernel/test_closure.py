@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
 from skdiff.kernel.build import compiler

@@ -4,12 +4,12 @@ import json
 import re
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cli import main
 from skdiff.kernel import drift as drifting
 from skdiff.kernel import git_web
 from skdiff.variants.version_rules import Rules
-
 from tests.kernel.test_source import NEWER, serving
 from tests.patched import Edit, edited_tree
 from tests.variants.test_version_rules import CHANGES, HASHTABLES_C

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.closure import Manifest, Pattern, extract
 from skdiff.kernel.following import digest

@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+
 from skdiff.kernel.index import Definition, Member, Reference, conditions_by_line, declared, definitions, is_member_path
 
 

@@ -4,13 +4,13 @@ import re
 from dataclasses import replace
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.build import build
 from skdiff.kernel.index import definitions
 from skdiff.kernel.lookup_inputs import static_objects
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-
 from tests.patched import Edit, edited_tree
 from tests.variants.test_version_rules import differ
 

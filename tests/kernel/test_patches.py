@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cli import main
 from skdiff.kernel import patches

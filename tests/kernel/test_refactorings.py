@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
@@ -21,7 +22,6 @@ from skdiff.kernel.index import definitions
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import mostly_long
 from tests.patched import copied_tree
 

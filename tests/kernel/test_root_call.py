@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.build import build
 from skdiff.kernel.index import definitions
 from skdiff.kernel.root_call import parameters, root_call
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import agree, connection, scenario
 from tests.patched import Edit, edited_tree
 

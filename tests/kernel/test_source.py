@@ -17,12 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import git_web, kernel_cache, source
 from skdiff.kernel.following import Following
 from skdiff.kernel.source import fetch_missing, find
-
 from tests.helpers import harm_file
 
 MAKEFILE = b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 0\nEXTRAVERSION =\nNAME = Baby\nVERSION2 = 9\n"

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import apt_state, debian, git_web, kernel_cache
 from skdiff.kernel.apt_state import Suites, suites_of
 from skdiff.kernel.source import fetch_missing, find
-
 from tests.helpers import harm_file
 
 MAKEFILE = b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = {}\nEXTRAVERSION =\n"

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import git_web
 from skdiff.nightly import night
 from skdiff.nightly.night import Step
 from skdiff.variants.config import MATRIX
-
 from tests.endurance import left_over
 from tests.running import SKDIFF
 

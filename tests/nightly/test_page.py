@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+
 from skdiff import cli
 from skdiff.campaign.progress import SAMPLES, Series
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.nightly import plots, summaries
 from skdiff.nightly.page import page
-
 from tests.helpers import listener
 
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from skdiff.cases.case_file import load
 from skdiff.cases.outcome import CRASHED, RETURNED, STUCK
 from skdiff.cases.scenario import LHASH2, PFREE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
@@ -11,7 +12,6 @@ from skdiff.cli import main
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import Case, dump

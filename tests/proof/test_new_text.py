@@ -4,12 +4,12 @@ import json
 import shutil
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cli import made, main
 from skdiff.kernel.text_changes import changes
 from skdiff.kernel.unseen import Place, Unseen
 from skdiff.proof import new_text
-
 from tests.helpers import mostly_long
 from tests.patched import copied_tree
 from tests.variants.test_version_rules import HASHTABLES_C

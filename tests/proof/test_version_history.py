@@ -1,6 +1,7 @@
 """The ladder of kernels."""
 
 import pytest
+
 from skdiff.proof import version_history
 
 

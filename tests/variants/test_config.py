@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import Case, load, unmet
 from skdiff.cases.case_file import parse as read_case
@@ -18,7 +19,6 @@ from skdiff.oracles.reference import Reference
 from skdiff.variants import config
 from skdiff.variants.config import MATRIX, Config, parse
 from skdiff.variants.requirements import missing
-
 from tests.helpers import connection, cookie, listener, mostly_long, scenario
 from tests.patched import Edit, edited_tree
 from tests.variants.test_version_rules import differ

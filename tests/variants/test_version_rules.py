@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load, parse, unmet
@@ -28,7 +29,6 @@ from skdiff.variants import version_rules
 from skdiff.variants.config import Config
 from skdiff.variants.requirements import missing
 from skdiff.variants.version_rules import EPOCHAL, EPOCHS, NAMES, Rules, by_hand, doubts, nearest, of_version, told
-
 from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
 from tests.patched import Edit, copied_tree, edited_tree
 

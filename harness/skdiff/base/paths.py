@@ -1,15 +1,51 @@
-"""Where skdiff's own files are: in a checkout beside `harness/`, in an installed package inside of it."""
+"""Where skdiff's own files are, where it keeps what it fetches and builds, and how it is called where the user stands.
 
+In a checkout csrc/ and corpus/ are beside `harness/`, and builds go into `build/`. An installed package has both
+folders inside, and builds go into the user's cache.
+"""
+
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
+from skdiff.base.errors import CannotRun
+
 PACKAGE = Path(__file__).resolve().parents[1]
-ROOT = PACKAGE.parents[1]  # of a checkout; in an installed package nothing of ours is there
+ROOT = PACKAGE.parents[1]  # of a checkout; of an installed package this is no folder of ours
+INSTALLED = (PACKAGE / "csrc").is_dir()
+CSRC = (PACKAGE if INSTALLED else ROOT) / "csrc"
+CORPUS = (PACKAGE if INSTALLED else ROOT) / "corpus"
 
 
-def _folder(name: str) -> Path:
-    inside = PACKAGE / name
-    return inside if inside.is_dir() else ROOT / name
+def cache() -> Path:
+    """The user's cache: $XDG_CACHE_HOME/skdiff, or ~/.cache/skdiff. Raises CannotRun without a home directory."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        # The XDG base directory specification says to ignore a relative path here.
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "skdiff"
+    except RuntimeError as error:
+        raise CannotRun("there is no home directory to keep kernel sources in: set XDG_CACHE_HOME") from error
 
 
-CSRC = _folder("csrc")
-CORPUS = _folder("corpus")
+def builds() -> Path:
+    """The folder of the builds. Raises CannotRun, see `cache`."""
+    return cache() / "build" if INSTALLED else ROOT / "build"
+
+
+def need_checkout(what: str) -> None:
+    """Raises CannotRun where `what` would be written into an installed package, which the next upgrade replaces."""
+    if INSTALLED:
+        raise CannotRun(f"{what} needs a checkout of skdiff: the files of an installed package are not to be changed")
+
+
+def command() -> str:
+    """What a user types for skdiff here, quoted for a shell: the name if it is found on PATH, else its path."""
+    script = Path(sys.executable).parent / "skdiff"  # of this environment, whose python is a link to another
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m skdiff"
+    found = shutil.which("skdiff")
+    if found is not None and Path(found).samefile(script):
+        return "skdiff"
+    return shlex.quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))

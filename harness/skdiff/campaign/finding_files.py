@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skdiff.base.files import write_whole
+from skdiff.base.paths import command
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch
@@ -62,7 +63,7 @@ def write_finding(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: 
         write_whole(path, dump(case))
     else:
         path = write_case(folder / mismatch.signature[:120], dump(case))
-    replay = f"skdiff {origin.again} {shell_path(path)}"
+    replay = f"{command()} {origin.again} {shell_path(path)}"
     write_whole(report_of(path), render(mismatch, case, origin.kernel, origin.closure, replay))
     return path
 

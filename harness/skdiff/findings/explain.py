@@ -10,16 +10,27 @@ import graphviz
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.comparison.compare import Mismatch, compare
-from skdiff.variants.config import Config
 from skdiff.base.errors import CannotRun
+from skdiff.cases.case_file import Case, address
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.scenario import (
+    AF_INET,
+    DESTRUCTOR_NONE,
+    EHASH,
+    KIND_FULL,
+    LEAVES,
+    LHASH2,
+    NONE,
+    PFREE,
+    Scenario,
+    Sock,
+)
+from skdiff.cases.steps import VALUES, Step, culprit, parting
+from skdiff.comparison.compare import Mismatch, compare
+from skdiff.comparison.mismatch_text import names_of, outcomes_table, words
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.state import DROP
-from skdiff.cases.outcome import Outcome
-from skdiff.comparison.mismatch_text import names_of, outcomes_table, words
-from skdiff.cases.scenario import AF_INET, DESTRUCTOR_NONE, EHASH, KIND_FULL, LEAVES, LHASH2, NONE, PFREE, Scenario, Sock
-from skdiff.cases.steps import VALUES, Step, culprit, parting
-from skdiff.cases.case_file import Case, address
+from skdiff.variants.config import Config
 
 FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches"})
 SOCKETS = frozenset({"sk", "asked"})

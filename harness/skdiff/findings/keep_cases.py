@@ -9,19 +9,19 @@ from typing import Any
 
 import tomlkit
 
-from skdiff.cases import wire
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import CORPUS
-from skdiff.oracles.model import Model
-from skdiff.variants.requirements import WORDS, without
-from skdiff.cases.outcome import RETURNED
-from skdiff.findings.reduce import reduce
-from skdiff.oracles.reference import Reference
-from skdiff.comparison.mismatch_text import names_of
 from skdiff.base.files import write_whole
+from skdiff.base.paths import CORPUS, need_checkout
+from skdiff.cases import wire
+from skdiff.cases.case_file import Case, dump, load, parse, show, unmet
+from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import VALUES
-from skdiff.cases.case_file import Case, dump, load, parse, show, unmet
+from skdiff.comparison.mismatch_text import names_of
+from skdiff.findings.reduce import reduce
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from skdiff.variants.requirements import WORDS, without
 
 REGRESSIONS = CORPUS / "regressions"
 SEEDS = CORPUS / "seeds"
@@ -34,6 +34,7 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
 
     Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case.
     """
+    need_checkout("keep")
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
     case = load(path)
@@ -124,6 +125,8 @@ def distil(
 
 def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEEDS) -> None:
     """Replace the seeds: one file per case, named by how its socket is found."""
+    if folder == SEEDS:
+        need_checkout("corpus distill")
     folder.mkdir(parents=True, exist_ok=True)
     fresh = {}
     for number, scenario in enumerate(scenarios):

@@ -9,21 +9,21 @@ from typing import Any
 
 from rich.console import Console
 
-from skdiff.variants import version_rules
-from skdiff.comparison.compare import Mismatch
 from skdiff.base.errors import CannotRun
-from skdiff.findings.explain import Parting, Tracing, side_by_side, story
-from skdiff.oracles.guarded import Guarded
-from skdiff.kernel.build import Build
-from skdiff.cases.outcome import ENDED_NAMES, RETURNED
-from skdiff.comparison.mismatch_text import outcomes_table, shell_path, words
-from skdiff.cases.steps import Step, parting
+from skdiff.base.paths import command
 from skdiff.cases.case_file import Case
-from skdiff.kernel.text_changes import Change
-from skdiff.findings.triage import WIDTH, Told, sort_out
-from skdiff.kernel.unseen import Unseen
-from skdiff.kernel.unseen import SHOWN
+from skdiff.cases.outcome import ENDED_NAMES, RETURNED
+from skdiff.cases.steps import Step, parting
+from skdiff.comparison.compare import Mismatch
+from skdiff.comparison.mismatch_text import outcomes_table, shell_path, words
 from skdiff.comparison.referee import SIDES, Referee, Verdict, origin_of
+from skdiff.findings.explain import Parting, Tracing, side_by_side, story
+from skdiff.findings.triage import WIDTH, Told, sort_out
+from skdiff.kernel.build import Build
+from skdiff.kernel.text_changes import Change
+from skdiff.kernel.unseen import SHOWN, Unseen
+from skdiff.oracles.guarded import Guarded
+from skdiff.variants import version_rules
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Difference:
             console.print(f"{side}: {told(build)}", markup=False, soft_wrap=True)
         console.print()
         self.show(console)
-        console.print(f"\nagain: skdiff {again} {shell_path(path)}", markup=False, soft_wrap=True)
+        console.print(f"\nagain: {command()} {again} {shell_path(path)}", markup=False, soft_wrap=True)
         return out.getvalue()
 
 
@@ -220,7 +220,8 @@ def summary(
                 "closure": build.closure,
                 "config": str(build.config),
                 "rules": version_rules.data(build.rules),
-                "notes": build.stubbed + version_rules.doubts(build.text_rules, build.unknown_rules, build.tree.version),
+                "notes": build.stubbed
+                + version_rules.doubts(build.text_rules, build.unknown_rules, build.tree.version),
             }
             for side, build in zip(SIDES, builds, strict=True)
         },

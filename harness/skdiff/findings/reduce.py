@@ -11,23 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skdiff.cases import pools
-from skdiff.comparison.compare import Mismatch, compare
-from skdiff.base.signals import interruptible
 from skdiff.base.errors import CannotRun
-from skdiff.oracles.guarded import Guarded
-from skdiff.kernel.build import Build
-from skdiff.comparison.mismatch_text import render, shell_path
-from skdiff.cases.validity import problems
 from skdiff.base.files import write_whole
-from skdiff.campaign.finding_files import report_of
-from skdiff.campaign.finding_files import SAID
-from skdiff.oracles.interface import Oracle
-from skdiff.comparison.compare import Judge
-from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
-from skdiff.cases.normalise import tame
+from skdiff.base.paths import command
+from skdiff.base.signals import interruptible
+from skdiff.campaign.finding_files import SAID, report_of
+from skdiff.cases import pools
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.normalise import tame
+from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.validity import problems
+from skdiff.comparison.compare import Judge, Mismatch, compare
+from skdiff.comparison.mismatch_text import render, shell_path
 from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
+from skdiff.kernel.build import Build
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.interface import Oracle
 
 LIMIT, LIMIT_OF_ALL = 5.0, 60.0  # seconds for one finding, and for all of a run
 Place = tuple[Any, int, int]  # a class of scenario.py and where its thing stands, a program in its namespace
@@ -388,7 +387,7 @@ def reduced(
 
 def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], again: str) -> str:
     """The report of a case in a file; `again` is the command that shows it again."""
-    return render(mismatch, case, label_of(builds), closure_of(builds), f"skdiff {again} {shell_path(path)}")
+    return render(mismatch, case, label_of(builds), closure_of(builds), f"{command()} {again} {shell_path(path)}")
 
 
 def reduce_findings(

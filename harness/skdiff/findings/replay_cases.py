@@ -1,25 +1,25 @@
 """Replay: cases from files, on the reference and the model, against each other and against what they expect."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from skdiff.variants import version_rules
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import command
+from skdiff.cases.case_file import Case, load, unmet
+from skdiff.cases.find_cases import files
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.cases.find_cases import files
-from skdiff.base.errors import CannotRun
-from skdiff.findings.explain import explanation
-from skdiff.oracles.guarded import Guarded
-from skdiff.kernel.build import Build
-from skdiff.base.paths import CORPUS
-from skdiff.oracles.model import Model
-from skdiff.variants.requirements import missing
 from skdiff.comparison.mismatch_text import render, shell_path
-from skdiff.cases.case_file import Case, load, unmet
+from skdiff.findings.explain import explanation
 from skdiff.findings.triage import cause
+from skdiff.kernel.build import Build
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
+from skdiff.variants import version_rules
+from skdiff.variants.requirements import missing
 
 WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
@@ -79,7 +79,7 @@ def replay(
             needs = missing(case.needs, reference.rules, reference.config)
             results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
             if mismatch is not None:
-                again = f"skdiff replay --kernel {kernel} {shell_path(path)}"
+                again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
                 text = render(mismatch, case, reference.label, reference.closure, again)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
             for line in why if word in ("unexpected", "gone") else ():

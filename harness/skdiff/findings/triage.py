@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from skdiff.variants import version_rules
-from skdiff.comparison.compare import Mismatch
-from skdiff.base.signals import interruptible
 from skdiff.base.errors import CannotRun
-from skdiff.findings.explain import Explanation, explanation
-from skdiff.oracles.guarded import Guarded
-from skdiff.kernel.build import Build
-from skdiff.oracles.model import Model
-from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
-from skdiff.comparison.mismatch_text import shell_path
 from skdiff.base.files import write_whole
-from skdiff.campaign.finding_files import report_of
-from skdiff.campaign.finding_files import SAID
+from skdiff.base.paths import command
+from skdiff.base.signals import interruptible
+from skdiff.campaign.finding_files import SAID, report_of
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
+from skdiff.comparison.compare import Mismatch
+from skdiff.comparison.mismatch_text import shell_path
+from skdiff.findings.explain import Explanation, explanation
+from skdiff.kernel.build import Build
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
+from skdiff.variants import version_rules
 
 WIDTH = 110
 
@@ -71,7 +71,7 @@ def report(told: Explanation, signature: str, build: Build, kernel: str, path: P
     told.show(console)
     console.print()
     for verb in ("replay", "explain"):
-        console.print(f"{verb}: skdiff {verb} --kernel {kernel} {shell_path(path)}", markup=False, soft_wrap=True)
+        console.print(f"{verb}: {command()} {verb} --kernel {kernel} {shell_path(path)}", markup=False, soft_wrap=True)
     return out.getvalue()
 
 

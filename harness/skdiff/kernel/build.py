@@ -25,7 +25,7 @@ from typing import Any
 import cffi
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import CSRC
+from skdiff.base.paths import CSRC, builds
 from skdiff.cases.record import cdef
 from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.closure import STAND_IN_PREFIX, Closure, Manifest, extract
@@ -38,7 +38,6 @@ from skdiff.variants import version_rules
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
-BUILD = CSRC.parent / "build"
 _REPORT = "closure.json"
 MODULE = "_skdiff"  # the name of each build's Python module
 _STDOUT = threading.Lock()  # redirecting it concerns all threads
@@ -206,8 +205,8 @@ def build(
     manifest = Manifest.load()
     key = key_of(tree, manifest, cc, extra, config)
     options = "".join(f"-{word.lower()}" for word in str(config).split())
-    folder = BUILD / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
-    for made in (folder, *sorted(BUILD.glob(f"{folder.name}-*"))):
+    folder = builds() / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
+    for made in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
         if is_whole(made) and _reads_the_same(made, tree):
             return _read(made / _REPORT, made, tree, config)
     if say is not None:
@@ -372,7 +371,7 @@ def _glue(cc: str) -> Path:
     """The folder of what is the same in each build of a compiler, and takes a third of its time: Python's way to the C,
     the guard, and the counters behind gcc's hooks.
     """
-    folder = BUILD / f"glue-{_digest((), cc, cdef(), cffi.__version__)[:16]}"
+    folder = builds() / f"glue-{_digest((), cc, cdef(), cffi.__version__)[:16]}"
     if is_whole(folder):
         return folder
     ffi = cffi.FFI()

@@ -4,7 +4,6 @@ import fcntl
 import functools
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from types import FrameType
 
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import cache
 
 Say = Callable[[str], None]
 
@@ -60,13 +60,8 @@ def kept(file: str) -> bool:
 
 
 def folder() -> Path:
-    """Where the trees are: $XDG_CACHE_HOME/skdiff/kernels, or the same below ~/.cache. Raises CannotRun."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        # The XDG base directory specification says to ignore a relative path here.
-        return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "skdiff" / "kernels"
-    except RuntimeError as error:
-        raise CannotRun("there is no home directory to keep kernel sources in: set XDG_CACHE_HOME") from error
+    """Where the trees are, below the user's cache. Raises CannotRun."""
+    return cache() / "kernels"
 
 
 def version_of(makefile: Path, where: str = "") -> str:

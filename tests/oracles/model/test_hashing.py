@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from skdiff.cases.outcome import SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import NONE, SK_DROP, SK_REUSEPORT, Group, Netns, Packet
 from skdiff.oracles.model import hashing
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import HERE, agree, hash_of, hashlittle, listener, scenario
 
 WORD = st.integers(0, 0xFFFFFFFF)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import (
     FILTER,
@@ -20,7 +21,6 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import HERE, agree, hash_of, listener, scenario, secret_for, udp
 
 BY_HASH = ("wildcard listener", "group by hash")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
 from skdiff.cases.scenario import (
     AF_INET,
@@ -20,7 +21,6 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import HERE, PEER, agree, connection, listener, scenario, secret_for
 
 PASS, DROP = Program(), Program(verdict=SK_DROP)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from skdiff.cases.outcome import SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import (
     AF_INET6,
@@ -25,7 +26,6 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.oracles.reference import Reference
-
 from tests.helpers import (
     ELSEWHERE,
     HERE,

@@ -5,6 +5,7 @@ import re
 from random import Random
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
 from skdiff.cases.outcome import COMPARED

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from skdiff.base.errors import CannotRun
 from skdiff.cases import record
 from skdiff.cases.outcome import COMPARED, Outcome

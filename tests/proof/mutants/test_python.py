@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from skdiff.base.paths import PACKAGE
 from skdiff.cases.scenario import Scenario
 from skdiff.oracles.model import Model

@@ -10,6 +10,7 @@ from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
+from skdiff.base.paths import builds as own_builds
 from skdiff.kernel import build as builds
 from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.closure import STAND_IN_PREFIX, Closure, Manifest, extract
@@ -53,7 +54,7 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
     plain = builds.build(tree, say=say)  # it knows for which names to look further
     key = builds.key_of(tree, manifest, cc, ("mutants", ours, plain.folder.name), Config())
-    folder = builds.BUILD / f"{tree.version}-mutants-{key[:16]}"
+    folder = own_builds() / f"{tree.version}-mutants-{key[:16]}"
     report = folder / "mutants.json"
     if not is_whole(folder):
         if say is not None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
-from skdiff.findings.replay_cases import CORPUS, verdict
+from skdiff.findings.replay_cases import verdict
 from skdiff.oracles.model import Model
 
 PATHS = list(files([]))

@@ -12,7 +12,7 @@ from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import EHASH, NONE, NOWHERE, PROG_NONE
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
-from skdiff.oracles.model import Model, tables
+from skdiff.oracles.model import Model, listeners
 from skdiff.oracles.reference import Reference
 from tests import laws, transform
 from tests.helpers import mostly_long
@@ -164,8 +164,8 @@ WORST_FIRST = (
 
 @pytest.mark.parametrize("law", WORST_FIRST, ids=_name)
 def test_a_model_that_prefers_the_worst_breaks_the_laws_of_the_best(law, monkeypatch):
-    score = tables.compute_score
-    monkeypatch.setattr(tables, "compute_score", lambda state, sock: (s := score(state, sock)) and 9 - s)
+    score = listeners.compute_score
+    monkeypatch.setattr(listeners, "compute_score", lambda state, sock: (s := score(state, sock)) and 9 - s)
     with pytest.raises(AssertionError):
         _tried(law, Model().run, 1000)
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from skdiff.base.paths import CORPUS
 from skdiff.cases import validity
 from skdiff.cases.case_file import load
 from skdiff.cases.scenario import LEAVE, NONE, PFREE, SK_DROP, SK_PASS, Program
-from skdiff.findings.replay_cases import CORPUS
 from tests.laws import dif, fits, wants
 from tests.transform import closed, dissolved, moved, with_program, without, without_programs
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import command
 from skdiff.campaign import supervisor as supervising
 from skdiff.campaign import worker_process
 from skdiff.campaign.worker import Job, Subject
@@ -63,7 +64,7 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"DIFFERENCE {first['signature']}" in told
     assert "Both kernels do what the model of their rules does" in told
-    assert f"again: skdiff diff 6.1 6.12 {first['file']}" in told
+    assert f"again: {command()} diff 6.1 6.12 {first['file']}" in told
     assert main(["diff", "6.12", "6.12", first["file"]]) == 0
     assert "no difference" in capsys.readouterr().out
 

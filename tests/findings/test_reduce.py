@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from skdiff import cli
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import command
 from skdiff.base.signals import interruptible
 from skdiff.campaign.finding_files import SAID, Origin, write_finding
 from skdiff.cases import wire
@@ -393,7 +394,7 @@ def test_a_file_of_sixteen_sockets(tree, kernel_tree, tmp_path, capsys):
     assert small.why == "it is big"
     out = capsys.readouterr().out
     assert f"16 to {len(small.scenario.socks)} sockets in " in out
-    assert f"replay: skdiff replay --kernel {tree} {tmp_path / 'big-reduced.toml'}" in out
+    assert f"replay: {command()} replay --kernel {tree} {tmp_path / 'big-reduced.toml'}" in out
     assert cli.main(["replay", str(tmp_path / "big-reduced.toml"), "--kernel", tree]) == 1
     assert cli.main(["reduce", str(path), "-o", str(tmp_path / "other.toml")]) == 2
     assert not (tmp_path / "other.toml").exists()

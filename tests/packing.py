@@ -36,14 +36,22 @@ def main() -> None:
         folder = out / f"{name}.pkg.d"
         folder.mkdir()
         shutil.copy(arguments.target, folder)
+        package = Path(arguments.paths) / "skdiff"
+        if not package.is_dir():  # PyInstaller would pack a package that happens to be installed, or none
+            sys.exit(f"packing: no package in --paths {arguments.paths}")
+        for module in package.rglob("*.py"):
+            copy = folder / module.relative_to(package.parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(module, copy)
         for pair in arguments.add_data:
             source, _, place = pair.partition(":")
             if Path(source).is_dir():
                 shutil.copytree(source, folder / place)
             else:
-                (folder / place).mkdir(exist_ok=True)
+                (folder / place).mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, folder / place)
-        command = f'PYTHONPATH="{arguments.paths}" "{sys.executable}" "$here/{name}.pkg.d/{name}.py"'
+        # The script's own folder comes first on Python's path: the package that runs is the copy.
+        command = f'"{sys.executable}" "$here/{name}.pkg.d/{name}.py"'
     wrapper = out / name
     wrapper.write_text(WRAPPER.format(command=command))
     wrapper.chmod(0o755)

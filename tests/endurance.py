@@ -70,7 +70,7 @@ def main(seconds: str = "7200", jobs: str = "2", seed: str = "1") -> int:
     budget, draw = float(seconds), Random(int(seed))
     with tempfile.TemporaryDirectory(prefix="endurance-") as folder:
         summary = Path(folder) / "summary.json"
-        command = [sys.executable, "-m", "skdiff.cli", "fuzz", "--seconds", seconds, "--jobs", jobs, "--seed", seed]
+        command = [sys.executable, "-m", "skdiff", "fuzz", "--seconds", seconds, "--jobs", jobs, "--seed", seed]
         command += ["--json", str(summary), "--findings", f"{folder}/findings", "--inputs", f"{folder}/inputs"]
         start = time.monotonic()
         process = subprocess.Popen(command)

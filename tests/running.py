@@ -9,7 +9,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SKDIFF = [sys.executable, "-m", "skdiff.cli"]
+from skdiff.kernel.build import Build
+from skdiff.kernel.options import BuildOptions
+
+SKDIFF = [sys.executable, "-m", "skdiff"]
+
+
+def made(kernel: str, variant: str = "", guided: bool = False) -> Build:
+    """The build of a kernel, as the environment wants builds."""
+    return BuildOptions.read().build(kernel, variant, guided)
+
+
+def side(words: str) -> Build:
+    """The build of a side of diff, as the environment wants builds."""
+    return BuildOptions.read().build_side(words)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from skdiff import cli
 from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Packet, Scenario
+from skdiff.commands import COMMANDS
 from tests import helpers, laws, transform
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, SKDIFF, fuzzing
@@ -85,7 +87,7 @@ def test_a_fault_of_our_own_is_no_difference(monkeypatch, capsys):
     def fails(*_):
         raise ZeroDivisionError("dot failed")
 
-    monkeypatch.setattr("skdiff.commands.cases.load", fails)
+    monkeypatch.setattr("skdiff.commands.explain.load", fails)
     assert cli.main(["explain", str(CASE)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert "Traceback" in lines[0]
@@ -231,3 +233,39 @@ def test_help_says_that_new_text_that_did_not_run_is_no_verdict(capsys):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert "not all of the new text ran" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"skdiff \d+\.\d+\.\d+, commit [0-9a-f]{7,}(-dirty)?\n", capsys.readouterr().out)
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert cli.main([]) == 2
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: skdiff") and all(f"    {command.NAME} " in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.NAME)
+def test_each_commands_help_has_its_own_exit_codes(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command.NAME, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0 and shown.endswith(f"exit codes: {command.EXIT_CODES}")
+    assert command.EXIT_CODES.startswith("0 ") and ", 2 " in command.EXIT_CODES
+
+
+def test_options_that_a_command_ignores_are_refused(capsys):
+    ignored = (
+        ("report", "--kernel", "6.1"),
+        ("mutants", "--epoch", "6.1"),
+        ("keep", "--json", "x"),
+        ("kernels", "--stub"),
+    )
+    for words in ignored:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([words[0], *{"report": ["."], "keep": ["f", "--name", "n"]}.get(words[0], []), *words[1:]])
+        assert ended.value.code == 2
+        assert f"unrecognized arguments: {words[1]}" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from skdiff.base.errors import CannotRun
 from skdiff.campaign import inputs
 from skdiff.campaign.inputs import add, converted, name_of, opened, seeded
 from skdiff.cases import wire
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.engines import atheris_engine
 from skdiff.engines.seed_inputs import seeds
+from tests.running import made
 
 NEEDS_ATHERIS = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
 

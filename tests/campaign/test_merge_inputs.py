@@ -10,9 +10,10 @@ from skdiff.base.errors import CannotRun
 from skdiff.campaign import merge_inputs
 from skdiff.campaign.inputs import add, seeded
 from skdiff.cases import wire
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.engines import atheris_engine
 from tests.campaign.test_inputs import another_layout, other_folder
+from tests.running import made
 
 pytestmark = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.engines import atheris_engine
 from skdiff.engines.mutation import Mutator
 from skdiff.engines.seed_inputs import seeds, translated
@@ -17,6 +17,7 @@ from skdiff.proof.doctor import examine
 from tests.arbitrary import hostile_scenarios as any_scenarios
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
+from tests.running import made
 
 pytestmark = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
 

@@ -14,12 +14,12 @@ from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.wire import SIZE, decode
-from skdiff.cli import made
 from skdiff.comparison.compare import compare
 from skdiff.engines import random_engine
 from skdiff.engines.strategies import scenarios
 from skdiff.oracles.model import Model
 from skdiff.proof.extract_report import executed
+from tests.running import made
 
 ORIGIN = Origin("test", "", "", 11)
 

@@ -12,7 +12,7 @@ from skdiff.cases.outcome import RETURNED
 from skdiff.cases.record import RECORD_H
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.cases.steps import CALLERS, FUNCTIONS, Step, culprit, parting
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.findings import keep_cases
 from skdiff.findings.explain import explanation, story
@@ -21,6 +21,7 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
+from tests.running import made
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 REUSEPORT = "net/core/sock_reuseport.c"

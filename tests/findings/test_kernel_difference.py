@@ -15,7 +15,7 @@ from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import load
 from skdiff.cases.outcome import CRASHED, Outcome
 from skdiff.cases.scenario import PFREE, Group, Packet
-from skdiff.cli import made, main, side
+from skdiff.cli import main
 from skdiff.comparison.referee import SIDES, Referee, Verdict, models_of
 from skdiff.findings import kernel_difference as differing
 from skdiff.findings.kernel_difference import Difference, grouped
@@ -27,6 +27,7 @@ from skdiff.proof.mutants.schemata import schemata
 from skdiff.variants.config import Config
 from tests.helpers import cookie, listener, mostly_long, scenario
 from tests.patched import Edit, Patch, edited_tree, patched_tree
+from tests.running import made, side
 from tests.test_patched_trees import REUSEPORT
 from tests.variants.test_version_rules import HASHTABLES_C, HASHTABLES_H
 

@@ -41,6 +41,7 @@ from skdiff.oracles.model import Model
 from tests.arbitrary import valid_scenarios
 from tests.helpers import connection, listener, request, scenario, timewait, udp
 from tests.patched import Patch, patched_tree
+from tests.running import made as made_of
 from tests.test_patched_trees import INET_HASHTABLES_C
 
 MANY = tuple(listener(num=1000 + i, rcv_saddr=i % 3, refcnt=1 + i % 3, bound_dev_if=i % 4) for i in range(16))
@@ -383,7 +384,7 @@ def test_the_findings_of_a_run_are_reduced(tree, tmp_path, capsys):
 
 
 def test_a_file_of_sixteen_sockets(tree, kernel_tree, tmp_path, capsys):
-    with Guarded(cli.made(tree)) as reference:
+    with Guarded(made_of(tree)) as reference:
         case, _ = finding_of_sixteen(reference)
     path = tmp_path / "big.toml"
     path.write_text(text := dump(Case(case, why="it is big", expect={"refcounted": False})))
@@ -403,7 +404,7 @@ def test_a_file_of_sixteen_sockets(tree, kernel_tree, tmp_path, capsys):
 
 
 def test_what_cannot_be_reduced_is_left_and_what_is_the_same_is_merged(tree, tmp_path):
-    made = cli.made(tree)
+    made = made_of(tree)
     said = []
     with Guarded(made) as reference:
         case, mismatch = finding_of_sixteen(reference)
@@ -446,6 +447,6 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
 
     reduce_findings(findings, cannot, "replay", said.append)
     monkeypatch.setattr(reducer, "LIMIT_OF_ALL", 0)
-    reduce_findings(findings, lambda: [cli.made(tree)], "replay", said.append)
+    reduce_findings(findings, lambda: [made_of(tree)], "replay", said.append)
     assert said == ["not reduced: no compiler", "1 of 1 findings are left as they were found"]
     assert path.read_text() == before

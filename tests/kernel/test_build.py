@@ -15,7 +15,8 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import build as building
 from skdiff.kernel.build import VARIANTS, Build, build, compiler, preload
-from skdiff.kernel.closure import STUBS, Manifest
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.options import STUBS, BuildOptions
 from skdiff.kernel.source import Tree
 from skdiff.oracles.reference import Reference
 
@@ -317,11 +318,12 @@ def test_stubs_from_outside_count_too(
 ) -> None:
     stubs = tmp_path / "mine.h"
     monkeypatch.setenv(STUBS, str(stubs))
-    assert "no such file of stubs" in refused(kernel_tree)
+    with pytest.raises(CannotRun, match="no such file of stubs"):
+        BuildOptions.read()
     folders = set()
     for value in "12":
         stubs.write_text(f"/* Kernel: the CPU. Here: {value}. */\n#define raw_smp_processor_id() {value}\n")
-        made = build(kernel_tree)
+        made = build(kernel_tree, stubs=BuildOptions.read().stubs)
         assert [line.reason for line in made.stand_ins if line.name == "raw_smp_processor_id"] == [
             f"Kernel: the CPU. Here: {value}."
         ]

@@ -745,13 +745,13 @@ def csrc(tmp_path: Path) -> Path:
 
 
 def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
-    manifest = Manifest.load(csrc)
+    manifest = Manifest.load(csrc=csrc)
     assert (manifest.roots, manifest.files, manifest.optional) == (("r",), ("net/a.c",), ())
     assert (manifest.whole, manifest.given) == ({"s"}, {"int", "NONE", "MAX", "call", "stop"})
     assert [path.name for path in manifest.stand_ins] == ["a.h", "b.h"]
     assert manifest.driver == csrc / "reference.c"
     (csrc / "closure.toml").write_text(MANIFEST + 'optional = ["x.h"]\n')
-    assert Manifest.load(csrc).optional == ("x.h",)
+    assert Manifest.load(csrc=csrc).optional == ("x.h",)
 
 
 @pytest.mark.parametrize(
@@ -766,7 +766,7 @@ def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
 def test_a_broken_manifest_is_one_line_that_names_it(csrc: Path, text: str) -> None:
     (csrc / "closure.toml").write_text(text)
     with pytest.raises(CannotRun) as caught:
-        Manifest.load(csrc)
+        Manifest.load(csrc=csrc)
     assert str(caught.value).startswith(f"{csrc / 'closure.toml'}: not a closure manifest: ")
     assert "\n" not in str(caught.value)
 
@@ -775,7 +775,7 @@ def test_a_broken_manifest_is_one_line_that_names_it(csrc: Path, text: str) -> N
 def test_a_manifest_that_is_not_all_there_is_told(csrc: Path, name: str) -> None:
     (csrc / name).unlink()
     with pytest.raises(CannotRun, match=f"cannot read .*{name}: No such file"):
-        Manifest.load(csrc)
+        Manifest.load(csrc=csrc)
 
 
 def test_our_own_manifest_has_each_file_and_name_once() -> None:

@@ -239,7 +239,7 @@ def test_standard_input_is_kept_for_the_commands_that_are_printed(better, tmp_pa
     class Stdin:
         buffer = io.BytesIO(mail("[PATCH] from a pipe", better))
 
-    monkeypatch.setattr("skdiff.commands.runs.sys.stdin", Stdin)
+    monkeypatch.setattr("skdiff.commands.diff.sys.stdin", Stdin)
     status, _ = diff(tmp_path, "--patch", "-")
     assert status == 1
     assert "from a pipe" in capsys.readouterr().out

@@ -17,8 +17,8 @@ from skdiff.cases.find_cases import files
 from skdiff.engines import random_engine
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import Build, build
-from skdiff.kernel.closure import STUBS
 from skdiff.kernel.index import definitions
+from skdiff.kernel.options import STUBS
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
@@ -311,6 +311,7 @@ def built(tree: Tree, how: Refactoring, folder: Path, monkeypatch: pytest.Monkey
         stubs = folder / "mine.h"
         stubs.write_text(how.stubs)
         monkeypatch.setenv(STUBS, str(stubs))
+        return build(tree, stubs=(stubs,))
     return build(tree)
 
 

@@ -8,9 +8,9 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
-from skdiff.cli import made
 from skdiff.proof import kernel_coverage
 from skdiff.proof.kernel_coverage import Spot
+from tests.running import made
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import shutil
 import pytest
 
 from skdiff.base.errors import CannotRun
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.kernel.text_changes import changes
 from skdiff.kernel.unseen import Place, Unseen
 from skdiff.proof import new_text
 from tests.helpers import mostly_long
 from tests.patched import copied_tree
+from tests.running import made
 from tests.variants.test_version_rules import HASHTABLES_C
 
 SOCK_H, NETNS_H = "include/net/sock.h", "include/net/netns/ipv4.h"
@@ -91,7 +92,7 @@ def run(folder, *command, cases=600):
 @pytest.fixture(autouse=True)
 def _without_mutants(monkeypatch):
     """That takes longest, and is tried in test_diff."""
-    monkeypatch.setattr("skdiff.commands.runs.scores", lambda *_, **__: (_ for _ in ()).throw(CannotRun("not here")))
+    monkeypatch.setattr("skdiff.runs.diff_run.scores", lambda *_, **__: (_ for _ in ()).throw(CannotRun("not here")))
 
 
 @pytest.mark.parametrize("name", mostly_long(list(DEAD)))

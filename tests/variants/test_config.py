@@ -10,7 +10,6 @@ from skdiff.cases.case_file import parse as read_case
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import AF_INET6, PFREE, Packet
 from skdiff.cli import main
-from skdiff.commands.shared import made
 from skdiff.findings.explain import explanation
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
@@ -21,6 +20,7 @@ from skdiff.variants.config import MATRIX, Config, parse
 from skdiff.variants.requirements import missing
 from tests.helpers import connection, cookie, listener, mostly_long, scenario
 from tests.patched import Edit, edited_tree
+from tests.running import made
 from tests.variants.test_version_rules import differ
 
 # Options that change a rule; the others change only what the text looks like.

@@ -13,7 +13,7 @@ from skdiff.cases.case_file import Case, dump, load, parse, unmet
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import RETURNED, STUCK
 from skdiff.cases.scenario import PFREE, Group, Netns, Packet, Program
-from skdiff.cli import made, main
+from skdiff.cli import main
 from skdiff.comparison.compare import compare
 from skdiff.findings import keep_cases
 from skdiff.findings.replay_cases import verdict
@@ -31,6 +31,7 @@ from skdiff.variants.requirements import missing
 from skdiff.variants.version_rules import EPOCHAL, EPOCHS, NAMES, Rules, by_hand, doubts, nearest, of_version, told
 from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
 from tests.patched import Edit, copied_tree, edited_tree
+from tests.running import made
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")

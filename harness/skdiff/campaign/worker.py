@@ -50,16 +50,19 @@ class Subject:
     origin: str
     epoch: str = ""
     config: str = ""
+    stubs: Sequence[str] = ()
 
     @staticmethod
     def of(made: Build, epoch: str = "") -> "Subject":
         """The subject that a build was made of."""
-        return Subject(str(made.tree.path), made.tree.version, made.tree.origin, epoch, str(made.config))
+        tree = made.tree
+        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), tuple(map(str, made.stubs)))
 
     def build(self, variant: str, guided: bool) -> Build:
         """The build that the parent has made already."""
         tree = Tree(Path(self.tree), self.version, self.origin)
-        made = build(tree, variant, guided=guided, config=parse(self.config, lambda name: True))
+        config = parse(self.config, lambda name: True)
+        made = build(tree, variant, guided=guided, config=config, stubs=tuple(map(Path, self.stubs)))
         return made.held(self.epoch)
 
 

@@ -1,16 +1,27 @@
-"""The command that lists kernels: those of the cache, and those that can be had."""
+"""skdiff kernels."""
 
 import argparse
 from datetime import UTC, datetime
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.commands.shared import AGREED, console, say, write_json
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, say, show, write_json
 from skdiff.kernel import debian, git_web, kernel_cache
 
+NAME = "kernels"
+HELP = "list the kernels that are cached, and those that can be had"
+DESCRIPTION = "List the kernels that are cached, and those that --kernel can name here."
+EXIT_CODES = "0 listed, 2 nothing can be listed"
 
-def kernels(arguments: argparse.Namespace) -> int:
-    """List the kernels that are cached, and those that KERNEL= can name here."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
     cached, offered, trouble = _cached(), [], ""
     try:
         offered = _offered()
@@ -18,19 +29,19 @@ def kernels(arguments: argparse.Namespace) -> int:
         trouble = str(error)
     if not cached and not offered:
         raise CannotRun(trouble or "no kernel is cached, and none can be had")
-    console.print(f"cached in {kernel_cache.folder()}: {'none' if not cached else ''}", markup=False, soft_wrap=True)
+    show(f"cached in {kernel_cache.folder()}: {'none' if not cached else ''}")
     for one in cached:
         line = f"  {one['asked']}: Linux {one['version']}, {one['origin']}, {one['bytes'] / 1e6:.0f} MB, {one['date']}"
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(f"can be had: {trouble}", markup=False, soft_wrap=True)
+        show(line)
+    show(f"can be had: {trouble}")
     for series in offered:
         newest = f"{series['series']}: {series['newest']} from {series['from']}"
         more = ", ".join(series["sources"])
         more = f"; point releases: {more}" if more else ""
-        console.print(f"  {newest}{more}", markup=False, soft_wrap=True)
+        show(f"  {newest}{more}")
     if any(series["sources"] for series in offered):
-        console.print("Debian's mirror may have dropped some of the older point releases.")
-    write_json(arguments.json, {"cached": cached, "offered": offered, "trouble": trouble})
+        show("Debian's mirror may have dropped some of the older point releases.")
+    write_json(arguments, {"cached": cached, "offered": offered, "trouble": trouble})
     return AGREED
 
 

@@ -11,7 +11,7 @@ import tomlkit
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
-from skdiff.base.paths import CORPUS, need_checkout
+from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load, parse, show, unmet
 from skdiff.cases.outcome import RETURNED
@@ -34,7 +34,6 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
 
     Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case.
     """
-    need_checkout("keep")
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
     case = load(path)
@@ -125,8 +124,6 @@ def distil(
 
 def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEEDS) -> None:
     """Replace the seeds: one file per case, named by how its socket is found."""
-    if folder == SEEDS:
-        need_checkout("corpus distill")
     folder.mkdir(parents=True, exist_ok=True)
     fresh = {}
     for number, scenario in enumerate(scenarios):

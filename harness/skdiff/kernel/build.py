@@ -108,6 +108,7 @@ class Build:
     unset: tuple[Unset, ...] = ()
     wanted: tuple[str, ...] = ()
     replaced: tuple[Line, ...] = ()
+    stubs: tuple[Path, ...] = ()
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -190,9 +191,11 @@ def build(
     say: Callable[[str], None] | None = None,
     guided: bool = False,
     config: Config = Config(),  # noqa: B008  # it is frozen
+    stubs: tuple[Path, ...] = (),
 ) -> Build:
     """Build the reference of `tree` in a configuration, or find the build that is there already. A `guided` build has
-    coverage that only a process with libFuzzer in it can load; it is made by clang where clang is installed.
+    coverage that only a process with libFuzzer in it can load; it is made by clang where clang is installed. `stubs`
+    are files of a user's own.
 
     Raises CannotRun: no compiler, no Python headers, an unknown variant, text that cannot be extracted or compiled.
     """
@@ -202,13 +205,13 @@ def build(
     extra, link = VARIANTS[variant]
     if guided:
         extra = (*extra, *_GUIDED["clang" if is_clang(cc) else "gcc"])
-    manifest = Manifest.load()
+    manifest = Manifest.load(stubs)
     key = key_of(tree, manifest, cc, extra, config)
     options = "".join(f"-{word.lower()}" for word in str(config).split())
     folder = builds() / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
     for made in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
         if is_whole(made) and _reads_the_same(made, tree):
-            return _read(made / _REPORT, made, tree, config)
+            return _read(made / _REPORT, made, tree, config, stubs)
     if say is not None:
         how = ", ".join(word for word in (variant, str(config), cc) if word)
         say(f"extracting and building the lookup of Linux {tree.version} ({how})")
@@ -237,7 +240,7 @@ def build(
                     "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
                 }
                 (work / _REPORT).write_text(json.dumps(info, indent=1))
-            return _read(target / _REPORT, target, tree, config)
+            return _read(target / _REPORT, target, tree, config, stubs)
         except DoesNotCompile as error:
             missed = error.missed(tree.path) - wanted
             if not missed:
@@ -257,7 +260,7 @@ def _reads_the_same(folder: Path, tree: Tree) -> bool:
         return True  # broken: who reads it says so
 
 
-def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
+def _read(report: Path, folder: Path, tree: Tree, config: Config, stubs: tuple[Path, ...]) -> Build:
     try:
         info = json.loads(report.read_text())
         return Build(
@@ -276,6 +279,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config) -> Build:
             tuple(Unset(**one) for one in info["unset"]),
             tuple(info["wanted"]),
             tuple(Line(**line) for line in info["replaced"]),
+            stubs,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error

@@ -6,7 +6,6 @@ that `closure.toml` wants whole.
 """
 
 import hashlib
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +34,6 @@ from skdiff.kernel.missing_names import refusal
 from skdiff.variants.version_rules import Rules
 
 STAND_IN_PREFIX = "csrc/"
-STUBS = "SKDIFF_STUBS"  # environment: files of stubs from outside, apart by os.pathsep
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,9 @@ class Manifest:
     outside: tuple[Path, ...] = ()
 
     @staticmethod
-    def load(csrc: Path = CSRC) -> "Manifest":
-        """Read the manifest, and which stubs the environment adds (SKDIFF_STUBS); raises CannotRun where it is missing
-        or broken.
-        """
+    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC) -> "Manifest":
+        """Read the manifest, and add a user's own stubs; raises CannotRun where it is missing or broken."""
         path = csrc / "closure.toml"
-        outside = tuple(Path(name).expanduser() for name in os.environ.get(STUBS, "").split(os.pathsep) if name)
-        for stub in outside:
-            if not stub.is_file():
-                raise CannotRun(f"{stub}: no such file of stubs (--stub, environment SKDIFF_STUBS)")
         try:
             data = tomllib.loads(path.read_text())
             return Manifest(
@@ -90,7 +82,7 @@ class Manifest:
                 driver=csrc / "reference.c",
                 inputs=frozenset(data.get("inputs", ())),
                 patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
-                outside=outside,
+                outside=stubs,
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error

@@ -80,9 +80,9 @@ def _numbers(version: str) -> tuple[int, int]:
     return 20 * major + minor, patch
 
 
-def record_of(kernel: str, say: Say) -> tuple[Tree, Record]:
+def record_of(kernel: str, say: Say, stubs: tuple[Path, ...] = ()) -> tuple[Tree, Record]:
     """A tree, of which any file may be gone, and the record of its closure. Raises CannotRun."""
-    manifest = Manifest.load()
+    manifest = Manifest.load(stubs)
     tree = find(kernel, (), optional=(*manifest.files, *manifest.optional), say=say)
     closure = extract(tree.path, manifest, lenient=True)
     replaced = tuple(lines_of((d, True) for d in closure.replaced))

@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from skdiff.base.errors import CannotRun
@@ -239,12 +240,18 @@ def chosen(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
 
 
 def run(
-    steps: Sequence[Step], out: Path, commands: Sequence[str], say: Callable[[str], None], minutes: float = float("inf")
+    steps: Sequence[Step],
+    out: Path,
+    commands: Sequence[str],
+    say: Callable[[str], None],
+    minutes: float = float("inf"),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Run steps, and return what became of each: name, status ("ok" or what is wrong), seconds, why, code, compares.
-    `commands` are those that skdiff has: a step of another one is skipped. When the night is asked to end (Ctrl-C), so
-    is its step, and the rest is left out; so is what has not begun after so many minutes, and what then runs has GRACE
-    to end.
+
+    `commands` are those that skdiff has: a step of another one is skipped; `environment` is what all steps see. When
+    the night is asked to end (Ctrl-C), so is its step, and the rest is left out; so is what has not begun after so many
+    minutes, and what then runs has GRACE to end.
     """
     done: list[dict[str, Any]] = []
     end = time.monotonic() + 60 * minutes
@@ -260,7 +267,7 @@ def run(
                 done.append(_became(step, LATE, f"the {minutes:g} minutes were over", 2))
                 continue
             say(f"{number} of {len(steps)}: {step.name}")
-            done.append(_left_out(step) or _one(step, out, stopped, end))
+            done.append(_left_out(step) or _one(step, out, stopped, end, environment))
             say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
     return done
 
@@ -289,17 +296,27 @@ def _left_out(step: Step) -> dict[str, Any]:
     return {}
 
 
-def _one(step: Step, out: Path, stopped: Callable[[], bool], end: float = float("inf")) -> dict[str, Any]:
+def _one(
+    step: Step,
+    out: Path,
+    stopped: Callable[[], bool],
+    end: float = float("inf"),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """One step, in a process group of its own, so that all of it can be ended."""
     log, summed = out / f"{step.name}.log", out / f"{step.name}.json"
     summary = ("--json", str(summed)) if step.summary else ()
-    command = step.command if step.whole else (sys.executable, "-m", "skdiff.cli", *step.command, *summary)
+    command = step.command if step.whole else (sys.executable, "-m", "skdiff", *step.command, *summary)
     start = time.monotonic()
     try:
         summed.unlink(missing_ok=True)
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command, stdout=file, stderr=file, env={**os.environ, **step.environment}, start_new_session=True
+                command,
+                stdout=file,
+                stderr=file,
+                env={**os.environ, **environment, **step.environment},
+                start_new_session=True,
             )
             in_time = _ended(process, min(start + GRACE + 2 * step.seconds, end + GRACE), stopped)
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]

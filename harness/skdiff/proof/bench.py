@@ -1,5 +1,6 @@
 """`skdiff bench`: where the time of a case goes. Ratios within one run; never an assertion."""
 
+import os
 import resource
 import statistics
 import tempfile
@@ -22,7 +23,7 @@ from skdiff.cases.record import encode, outcome
 from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
 from skdiff.cases.wire import SIZE, decode
 from skdiff.comparison.compare import compare
-from skdiff.engines import random_engine
+from skdiff.engines import GUIDED, atheris_engine, random_engine
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.hash_tables import Tables
@@ -58,6 +59,15 @@ def small_cases(count: int, seed: int) -> list[bytes]:
         if len(decode(data).socks) <= 8:
             found.append(data)
     return found
+
+
+def measure_all(build: Callable[[bool], Build]) -> dict[str, Any]:
+    """Where the time of a case goes, and what more workers bring; `build` makes the plain or the guided reference."""
+    result = measure(build(False))
+    engines = ("random", "atheris") if atheris_engine.available() else ("random",)
+    jobs = max(2, os.cpu_count() or 1)
+    result["scaling"] = [scaling(build(engine in GUIDED), engine, jobs) for engine in engines]
+    return result
 
 
 def measure(build: Build) -> dict[str, Any]:

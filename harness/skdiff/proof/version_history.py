@@ -42,7 +42,7 @@ def compared(a: str, b: str) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
         summary = Path(name) / "summary.json"
-        command = [sys.executable, "-m", "skdiff.cli", "diff", a, b, "--cases", str(CASES), "--seed", str(SEED)]
+        command = [sys.executable, "-m", "skdiff", "diff", a, b, "--cases", str(CASES), "--seed", str(SEED)]
         more = ["--findings", str(Path(name) / "findings"), "--json", str(summary)]
         environment = {key: value for key, value in os.environ.items() if key not in ("EPOCH", "CONFIG", "SAN")}
         done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)

@@ -47,12 +47,14 @@ class Schemata:
     absent: int
 
 
-def schemata(tree: Tree, say: Callable[[str], None] | None = None) -> Schemata:
-    """Build the mutants of a tree's lookup, or find those that are there. Raises CannotRun as `build` does."""
+def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[Path, ...] = ()) -> Schemata:
+    """Build the mutants of a tree's lookup, with stubs of a user's own, or find those that are there. Raises CannotRun
+    as `build` does.
+    """
     cc = builds.compiler()
-    manifest = Manifest.load()
+    manifest = Manifest.load(stubs)
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    plain = builds.build(tree, say=say)  # it knows for which names to look further
+    plain = builds.build(tree, say=say, stubs=stubs)  # it knows for which names to look further
     key = builds.key_of(tree, manifest, cc, ("mutants", ours, plain.folder.name), Config())
     folder = own_builds() / f"{tree.version}-mutants-{key[:16]}"
     report = folder / "mutants.json"

@@ -34,7 +34,7 @@ def scores(
     build's tree, which is one `side` of a comparison. Raises CannotRun, also where kernel and model differ on the
     corpus.
     """
-    made = schemata(build.tree, say)
+    made = schemata(build.tree, say, build.stubs)
     judged = judge(made.mutants.values(), held(judgements(), build.tree.version))
     numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
     if not all_too:

@@ -1,18 +1,32 @@
-"""The command that lists the rules in which kernel versions differ, and holds a kernel against them."""
+"""skdiff rules."""
 
 import argparse
 from dataclasses import fields
 from typing import Any
 
-from skdiff.commands.shared import AGREED, MISMATCH, console, say, write_json
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, DIFFERENCE, say, show, write_json
 from skdiff.kernel import drift as drifting
 from skdiff.variants import version_rules
 
+NAME = "rules"
+HELP = "list the rules in which kernel versions differ"
+DESCRIPTION = (
+    "List the rules in which kernel versions differ, each with where it comes from; with --kernel also whether that"
+    " kernel's version should have it, and whether its text has it. Nothing is built."
+)
+EXIT_CODES = "0 listed, 1 the kernel lacks a rule that its version should have, 2 could not run"
 
-def rules(arguments: argparse.Namespace) -> int:
-    """List the rules in which kernel versions differ, each with where it comes from; with --kernel also whether that
-    kernel's version should have it, and whether its text has it. Nothing is built.
-    """
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    parser.add_argument("--kernel", metavar="K", help="hold this version, or source tree, against them")
+    common.add_stubs(parser)
+    common.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
     rows: list[dict[str, Any]] = [
         {"rule": rule.name, **rule.metadata, "levels": dict(rule.metadata["levels"] or {})}
         for rule in fields(version_rules.Rules)
@@ -20,12 +34,10 @@ def rules(arguments: argparse.Namespace) -> int:
     lost: tuple[str, ...] = ()
     version = ""
     if arguments.kernel:
-        tree, record = drifting.record_of(arguments.kernel, say)
+        tree, record = drifting.record_of(arguments.kernel, say, common.build_options(arguments).stubs)
         version, should = tree.version, version_rules.expected(tree.version)
         lost = version_rules.missing(record.rules, record.unknown_rules, version)
-        console.print(
-            f"Linux {version} ({tree.origin}), {version_rules.told(record.rules)}", markup=False, soft_wrap=True
-        )
+        show(f"Linux {version} ({tree.origin}), {version_rules.told(record.rules)}")
         for row in rows:
             name = row["rule"]
             row["version"] = name in should
@@ -39,8 +51,8 @@ def rules(arguments: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        console.print("  ".join(cells).rstrip(), markup=False, soft_wrap=True)
+        show("  ".join(cells).rstrip())
     for name in lost:
-        console.print(f"missing rule {name} ({version_rules.origin(name)})", markup=False, soft_wrap=True)
-    write_json(arguments.json, {"version": version, "rules": rows, "missing": list(lost)})
-    return MISMATCH if lost else AGREED
+        show(f"missing rule {name} ({version_rules.origin(name)})")
+    write_json(arguments, {"version": version, "rules": rows, "missing": list(lost)})
+    return DIFFERENCE if lost else AGREED

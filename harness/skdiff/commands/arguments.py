@@ -1,0 +1,146 @@
+"""Arguments that several commands have, and the kinds of their values."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.kernel.options import BuildOptions
+from skdiff.variants import config
+
+DEFAULT_KERNEL = "6.12"
+
+
+def number(text: str) -> int:
+    """A whole number from 0 up, also in hex or octal as C writes them."""
+    try:
+        value = int(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def seed(text: str) -> int:
+    """A seed: a whole number of 64 bits."""
+    value = number(text)
+    if value >= 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text}: a seed has 64 bits, {(1 << 64) - 1} at most")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1 up."""
+    value = number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("one at least")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A length of time in seconds."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
+    if not 0 <= value < 10**8:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
+
+
+def minutes(text: str) -> float:
+    """A length of time in minutes, 1 at least."""
+    value = seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a night of {text} minutes is none: 1 at least")
+    return value
+
+
+def add_kernel(parser: argparse.ArgumentParser) -> None:
+    """--kernel, one."""
+    parser.add_argument(
+        "--kernel",
+        default=DEFAULT_KERNEL,
+        metavar="K",
+        help="a version (6.12, 6.1, ...), fetched once, mainline as it is now, or the path of a source tree"
+        " (default: %(default)s)",
+    )
+
+
+def add_epoch(parser: argparse.ArgumentParser) -> None:
+    """--epoch: rules by hand."""
+    parser.add_argument(
+        "--epoch",
+        metavar="E",
+        help="the model's rules by hand: a version, or rules' names, no- before those that are off (default:"
+        " those of the kernel's version and those that its text has besides; environment: EPOCH)",
+    )
+
+
+def add_stubs(parser: argparse.ArgumentParser) -> None:
+    """--stub."""
+    parser.add_argument(
+        "--stub",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="C of your own in the place of what userspace has not, as in csrc/stand_ins; may be repeated"
+        " (environment: SKDIFF_STUBS, files apart by colons)",
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """--config and --stub: how the kernel's text is built."""
+    parser.add_argument(
+        "--config",
+        metavar="C",
+        help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
+        f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
+    )
+    add_stubs(parser)
+
+
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """What a command takes that builds one kernel and runs the model of its rules beside it."""
+    add_kernel(parser)
+    add_epoch(parser)
+    add_config(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
+
+
+def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
+    """When a run stops (after `usual` seconds if nothing is said), its seed, and where its findings go."""
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        metavar="N",
+        help=f"stop after N seconds; 0: only --cases or Ctrl-C stops it (default: {usual}, or 0 with --cases)",
+    )
+    parser.add_argument("--cases", type=number, default=0, metavar="N", help="stop after N cases")
+    parser.add_argument("--seed", type=seed, metavar="N", help="repeat a run (default: a new one each time)")
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        default=Path("findings"),
+        metavar="DIR",
+        help="where to keep them (default: %(default)s)",
+    )
+
+
+def seconds_of(arguments: argparse.Namespace, usual: int) -> float:
+    """How long a run takes, in seconds; 0 for no bound."""
+    if arguments.seconds is None:
+        return 0 if arguments.cases else usual
+    return float(arguments.seconds)
+
+
+def build_options(arguments: argparse.Namespace) -> BuildOptions:
+    """What the options and the environment say of builds. Raises CannotRun for what cannot be read."""
+    return BuildOptions.read(
+        epoch=getattr(arguments, "epoch", None),
+        config=getattr(arguments, "config", None),
+        stubs=getattr(arguments, "stub", ()),
+    )

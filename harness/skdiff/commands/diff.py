@@ -1,0 +1,123 @@
+"""skdiff diff."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.commands import arguments as common
+from skdiff.commands.finding_reports import show_reports
+from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, show, write_json, write_last
+from skdiff.comparison.referee import SIDES
+from skdiff.findings import kernel_difference
+from skdiff.kernel import patches, text_changes
+from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_files, diff, patched_side
+from skdiff.runs.supervised import check_writable
+
+NAME = "diff"
+HELP = "compare two kernels, or two configurations, or a kernel and a patch of it"
+DESCRIPTION = (
+    "Compare two kernels with each other: on the corpus, then on random cases and mutations of the corpus. The model of"
+    " each one's rules is the referee: it says which rules make the difference, or which kernel is unlike its model."
+)
+EXIT_CODES = "0 no difference, 1 they differ, 2 could not run, or not all of the new text ran"
+SECONDS = 20  # of a run, if nothing else is said
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_config(parser)
+    common.add_json(parser)
+    a_kernel = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
+    parser.add_argument("a", metavar="A", help=a_kernel)
+    parser.add_argument("b", metavar="B", nargs="?", help="the same for the other side; not with --patch")
+    parser.add_argument(
+        "--patch",
+        action="append",
+        default=[],
+        metavar="P",
+        help="compare A with A and this patch: a diff, a mail, a mailbox (as b4 am writes it), a folder of patches, or"
+        " - for standard input; may be said again",
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
+    common.add_budget(parser, SECONDS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    options = common.build_options(arguments)
+    if options.epoch:
+        raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
+    check_writable(arguments.findings)
+    other: str | None = arguments.b
+    paths: list[Path] = arguments.paths
+    if arguments.patch:
+        other, paths = None, [*([Path(other)] if other is not None else []), *paths]
+    elif other is None:
+        raise CannotRun("diff compares A with B, or A with A and a --patch: one of them is missing")
+    with ExitStack() as stack:
+        patch = stack.enter_context(patched_side(_patch_files(arguments))) if arguments.patch else None
+        request = DiffRequest(
+            arguments.a,
+            other,
+            options,
+            patch,
+            seed=arguments.seed,
+            cases=arguments.cases,
+            seconds=common.seconds_of(arguments, SECONDS),
+            findings=arguments.findings,
+        )
+        return _compare(arguments, request, paths)
+
+
+def _patch_files(arguments: argparse.Namespace) -> list[Path]:
+    """The files of --patch; what comes from standard input is kept with the findings, as printed commands need it."""
+    paths = [Path(name) for name in arguments.patch]
+    if Path("-") not in paths:
+        return paths
+    kept: Path = arguments.findings / "patch.mbox"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(sys.stdin.buffer.read())
+    except OSError as error:
+        raise CannotRun(f"cannot write {kept}: {error.strerror}") from error
+    return [kept if path == Path("-") else path for path in paths]
+
+
+def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
+    builds = request.sides(say=say)
+    for name, build in zip(SIDES, builds, strict=True):
+        show(f"{name}: {kernel_difference.told(build)}")
+    if request.patch is not None:
+        for file in request.patch.files_not_read(builds):
+            show(f"not read by the lookup: {file}")
+        if request.patch.changes_nothing(builds):
+            return _nothing_to_run(arguments, request.patch)
+    if paths:
+        return _compare_files(arguments, request, paths)
+    text_changes.show_changes(console, text_changes.changes(builds[0].kernel, builds[1].kernel))
+    result = diff(request, builds, errors, say)
+    show_reports([group.findings[0] for group in result.groups if not group.alike])
+    kernel_difference.show(console, result.summary, result.groups, result.referee, result.unseen)
+    write_last(arguments, result.summary, result.differs)
+    if result.differs:
+        return DIFFERENCE
+    return AGREED if result.complete else NO_VERDICT
+
+
+def _nothing_to_run(arguments: argparse.Namespace, patch: PatchedSide) -> int:
+    show("no difference: the patch leaves the text of the lookup as it is, so nothing was run")
+    write_json(arguments, {"patch": patches.label(patch.patches), "text": [], "differ": False})
+    return AGREED
+
+
+def _compare_files(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
+    compared = []
+    for case in compare_files(request, paths, say):
+        console.print(case.report, markup=False, soft_wrap=True, end="")
+        compared.append(replace(case, report=""))
+    rows = [{"file": case.file, "difference": case.difference, "alike": case.alike} for case in compared]
+    write_json(arguments, {"cases": rows})
+    return DIFFERENCE if any(case.difference and not case.alike for case in compared) else AGREED

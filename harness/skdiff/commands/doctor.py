@@ -1,0 +1,28 @@
+"""skdiff doctor."""
+
+import argparse
+
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, NO_VERDICT, console, say
+from skdiff.kernel.build import Build
+from skdiff.proof import doctor as examination
+
+NAME = "doctor"
+HELP = "say what is here, what is missing, and whether guidance works"
+DESCRIPTION = "Say what is here and what is missing, and try whether coverage and mutation reach libFuzzer."
+EXIT_CODES = "0 all is here and works, 2 something is missing"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    options = common.build_options(arguments)
+
+    def make(guided: bool = False) -> Build:
+        return options.build(arguments.kernel, guided=guided, say=say)
+
+    return AGREED if examination.show(console, examination.examine(make)) else NO_VERDICT

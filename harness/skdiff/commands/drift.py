@@ -1,0 +1,59 @@
+"""skdiff drift."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.base.paths import need_checkout
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, DIFFERENCE, console, say, show, write_json
+from skdiff.kernel import drift as recorded
+from skdiff.variants import version_rules
+
+NAME = "drift"
+HELP = "tell how a kernel's text differs from the one recorded here"
+DESCRIPTION = (
+    "Hold the text of a kernel's lookup against the record of another, the nearest one by default: new, gone and"
+    " changed definitions, rules, and names that nothing here has an answer to. Nothing is built."
+)
+EXIT_CODES = "0 the same, or recorded, 1 drifted, 2 could not run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_kernel(parser)
+    common.add_stubs(parser)
+    common.add_json(parser)
+    parser.add_argument("--record", action="store_true", help="write the record of this kernel instead")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help=f"the record (default: that of the nearest version in corpus/{recorded.RECORDS.name}/)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    if arguments.record and not arguments.against:
+        need_checkout("drift --record without --against FILE")
+    before = recorded.load(arguments.against) if arguments.against and not arguments.record else None
+    tree, now = recorded.record_of(arguments.kernel, say, common.build_options(arguments).stubs)
+    if before is None and not arguments.record:
+        before = recorded.load(recorded.nearest(tree.version))
+    show(f"Linux {tree.version} ({tree.origin}), {version_rules.told(now.rules)}")
+    for line in version_rules.doubts(now.rules, now.unknown_rules, tree.version):
+        show(f"note: {line}")
+    if before is None:
+        path = arguments.against or recorded.RECORDS / f"{tree.version}{recorded.SUFFIX}"
+        recorded.write(now, path)
+        show(f"{len(now.definitions)} definitions recorded in {path}")
+        return AGREED
+    found = recorded.drift(before, now)
+    found.show(console, before.version)
+    versions = {
+        "version": tree.version,
+        "record": before.version,
+        "rules_now": version_rules.data(now.rules),
+    }
+    write_json(arguments, {**versions, **found.data()})
+    return DIFFERENCE if found else AGREED

@@ -1,0 +1,40 @@
+"""skdiff explain."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.cases.case_file import load
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, DIFFERENCE, console, say, write_json
+from skdiff.findings import explain as explanations
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
+
+NAME = "explain"
+HELP = "tell which socket gets a case's packet, and why"
+DESCRIPTION = "Tell which socket gets a case's packet, and why; where kernel and model differ, at which step they part."
+EXIT_CODES = "0 kernel and model agree about it, 1 they differ, 2 could not run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+    common.add_json(parser)
+    parser.add_argument("path", type=Path, metavar="FILE", help="a case")
+    parser.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path for Graphviz")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    case = load(arguments.path)
+    build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
+    with Guarded(build) as oracle:
+        explained = explanations.explanation(case, oracle, Model(build.rules, build.config))
+    write_json(arguments, explained.data())
+    if arguments.dot is not None:
+        explanations.draw(arguments.dot, explained)
+    if arguments.svg is not None:
+        explanations.draw(arguments.svg, explained, "svg")
+    explained.show(console)
+    return DIFFERENCE if explained.mismatch is not None else AGREED

@@ -1,0 +1,61 @@
+"""skdiff fuzz."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.commands import arguments as common
+from skdiff.commands.finding_reports import show_reports
+from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, write_last
+from skdiff.engines import ENGINES
+from skdiff.runs import fuzz_text
+from skdiff.runs.fuzz_run import FuzzRequest, fuzz
+
+NAME = "fuzz"
+HELP = "compare kernel and model on random scenarios"
+DESCRIPTION = "Compare the kernel's lookup with the model on scenarios of an engine."
+EXIT_CODES = "0 they agree, 1 they differ, 2 could not run, or not all of the new text ran"
+SECONDS = 60  # of a run, if nothing else is said
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+    common.add_json(parser)
+    parser.add_argument("--engine", choices=ENGINES, help="default: atheris where it is installed, else random")
+    common.add_budget(parser, SECONDS)
+    parser.add_argument(
+        "--jobs",
+        type=common.count,
+        default=1,
+        metavar="N",
+        help="workers, each a process with a seed of its own; guided ones share what they learn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--inputs", type=Path, metavar="DIR", help="keep a guided run's inputs there, and start from those that are"
+    )
+    parser.add_argument(
+        "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    request = FuzzRequest(
+        kernel=arguments.kernel,
+        options=common.build_options(arguments),
+        engine=arguments.engine or "",
+        seed=arguments.seed,
+        cases=arguments.cases,
+        seconds=common.seconds_of(arguments, SECONDS),
+        jobs=arguments.jobs,
+        findings=arguments.findings,
+        inputs=arguments.inputs,
+        flags=tuple(arguments.flags),
+    )
+    summary = fuzz(request, errors, say)
+    show_reports(summary.mismatches)
+    fuzz_text.show(console, summary)
+    write_last(arguments, summary.data(), summary.differs)
+    if summary.differs:
+        return DIFFERENCE
+    return AGREED if summary.complete else NO_VERDICT

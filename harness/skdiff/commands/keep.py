@@ -1,0 +1,32 @@
+"""skdiff keep."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.base.paths import command, need_checkout
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, say, show
+from skdiff.findings import keep_cases
+from skdiff.oracles.model import Model
+
+NAME = "keep"
+HELP = "move a finding into the regressions"
+DESCRIPTION = "Move a finding into corpus/regressions, with what the rules expect of it."
+EXIT_CODES = "0 moved, 2 could not"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+    parser.add_argument("path", type=Path, metavar="FINDING", help="its case.toml")
+    parser.add_argument("--name", required=True, help="the name of its file there")
+    parser.add_argument("--why", default="", help="the story in a sentence or two")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    need_checkout("keep")
+    build = common.build_options(arguments).build(arguments.kernel, say=say)
+    target = keep_cases.keep(arguments.path, arguments.name, arguments.why, Model(build.rules, build.config))
+    show(f"kept as {target}; replay: {command()} replay {target}")
+    return AGREED

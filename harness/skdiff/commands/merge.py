@@ -1,0 +1,39 @@
+"""skdiff merge."""
+
+import argparse
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+from skdiff.base import signals
+from skdiff.base.errors import CannotRun
+from skdiff.campaign import merge_inputs
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, say, show, write_json
+from skdiff.engines import atheris_engine
+
+NAME = "merge"
+HELP = "merge guided runs' inputs, and keep the few that reach as much"
+DESCRIPTION = "Merge folders of guided inputs into the first one, and leave in it the few that reach as much as all."
+EXIT_CODES = "0 merged, 2 could not: then nothing is gone"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_kernel(parser)
+    common.add_config(parser)
+    common.add_json(parser)
+    parser.add_argument("into", type=Path, metavar="DIR", help="an --inputs folder of fuzz; it is changed")
+    parser.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more of them; they are only read")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    if not atheris_engine.available():
+        raise CannotRun("merging is libFuzzer's work, and there is no atheris for this Python")
+    build = common.build_options(arguments).build(arguments.kernel, guided=True, say=say)
+    signals.handle(signal.default_int_handler)  # what it has started ends with it
+    merged = merge_inputs.merge(build, arguments.into, arguments.sources, say)
+    show(f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}")
+    write_json(arguments, {"kernel": build.tree.version, "folder": str(arguments.into), **asdict(merged)})
+    return AGREED

@@ -1,0 +1,59 @@
+"""skdiff mutants."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, DIFFERENCE, console, errors, say, show, write_json
+from skdiff.proof.mutants import hunt, score_all
+from skdiff.proof.mutants import report as mutant_report
+
+NAME = "mutants"
+HELP = "prove that changes of kernel, model and harness are seen"
+DESCRIPTION = (
+    "Change the kernel's text, the model and the harness in thousands of small ways, one at a time, and see whether"
+    " somebody notices: the corpus, then random cases (c), the corpus (model), the tests (harness)."
+)
+EXIT_CODES = "0 the bars are met, 1 they are missed, 2 could not run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_kernel(parser)
+    common.add_stubs(parser)
+    common.add_json(parser)
+    parser.add_argument("of", nargs="*", metavar="c|model|harness", help="whose mutants (default: c and model)")
+    parser.add_argument(
+        "--seeds",
+        type=common.number,
+        default=hunt.SEEDS,
+        metavar="N",
+        help="of fuzzing; 0: the corpus alone (default: 5)",
+    )
+    parser.add_argument(
+        "--cases", type=common.number, default=hunt.CASES, metavar="N", help="of each seed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    of = arguments.of or ["c", "model"]
+    for word in of:
+        if word not in score_all.OF:
+            raise CannotRun(f"no mutants of {word!r}: one of {', '.join(score_all.OF)}")
+    request = score_all.CMutants(
+        arguments.kernel, common.build_options(arguments).stubs, arguments.seeds, arguments.cases, arguments.keep
+    )
+    results = []
+    for result in score_all.score_all(of, request, errors, say):
+        mutant_report.show(console, result.summary, result.what)
+        for line in result.notes:
+            show(line)
+        results.append(result.summary)
+    kernel = next(({"kernel": r["kernel"], "closure": r["closure"]} for r in results if "kernel" in r), {})
+    write_json(arguments, {"mutants": results, **kernel})
+    return AGREED if all(result["good"] for result in results) else DIFFERENCE

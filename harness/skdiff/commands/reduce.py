@@ -1,0 +1,49 @@
+"""skdiff reduce."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.signals import interruptible
+from skdiff.cases.case_file import dump, load
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, say, show, write, write_json
+from skdiff.findings import reduce as reducer
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.model import Model
+
+NAME = "reduce"
+HELP = "make a case as small as it gets"
+DESCRIPTION = (
+    "Make a case that shows a difference as small as it gets. The file itself stays; what comes out of it has neither"
+    " its names nor its expectations."
+)
+EXIT_CODES = "0 wrote a reduced case, 2 the oracles agree about it, or could not run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+    common.add_json(parser)
+    parser.add_argument("path", type=Path, metavar="FILE", help="a case that shows a difference")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write (default: FILE-reduced.toml)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    path, options = arguments.path, common.build_options(arguments)
+    out = arguments.output or path.with_name(f"{path.stem}-reduced.toml")
+    case = load(path)
+    build = options.build(arguments.kernel, say=say)
+    with Guarded(build) as oracle, interruptible() as stopped:
+        done = reducer.reduced(case, [oracle, Model(build.rules, build.config)], reducer.LIMIT_OF_ALL, stopped)
+    if done is None:
+        raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")
+    small, mismatch, reduction = done
+    write(out, dump(small))
+    show(reducer.report(out, small, mismatch, [build], f"replay --kernel {options.kernel_words(arguments.kernel)}"))
+    show(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
+    counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
+    steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}
+    write_json(arguments, {"file": str(out), **counts, **steps, "finished": reduction.finished})
+    return AGREED

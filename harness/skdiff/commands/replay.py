@@ -1,0 +1,34 @@
+"""skdiff replay."""
+
+import argparse
+from pathlib import Path
+
+from skdiff.commands import arguments as common
+from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, write_json
+from skdiff.findings import replay_cases
+
+NAME = "replay"
+HELP = "run kept cases again"
+DESCRIPTION = "Run cases from files again, on both oracles, and check what they expect."
+EXIT_CODES = "0 all agreed, 1 one differs, or is not as it expects, 2 could not run, or one cannot be read"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See commands/interface.py."""
+    common.add_build(parser)
+    common.add_json(parser)
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See commands/interface.py."""
+    options = common.build_options(arguments)
+    reference = options.build(arguments.kernel, say=say)
+    words = options.kernel_words(arguments.kernel)
+    result = replay_cases.replay(
+        arguments.paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
+    )
+    write_json(arguments, result)
+    if any(case["verdict"] == "unreadable" for case in result["cases"]):
+        return NO_VERDICT
+    return AGREED if all(case["verdict"] in ("agreed", "known") for case in result["cases"]) else DIFFERENCE

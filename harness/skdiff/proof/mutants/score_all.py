@@ -1,0 +1,91 @@
+"""The mutants of the C, the model and the harness, each hunted, and a summary for each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.cases.scenario import Scenario
+from skdiff.kernel.closure import Manifest
+from skdiff.kernel.source import find
+from skdiff.proof.mutants import harness as of_harness
+from skdiff.proof.mutants import hunt as hunting
+from skdiff.proof.mutants import model as of_model
+from skdiff.proof.mutants import report
+from skdiff.proof.mutants.common import Judgement, Mutant, judgements
+from skdiff.proof.mutants.schemata import schemata
+
+OF = ("c", "model", "harness")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CMutants:
+    """What to do with the mutants of a kernel's text: `seeds` of fuzzing, with `cases` each, for those that the corpus
+    leaves alive; `keep` is a folder for small cases that kill these.
+    """
+
+    kernel: str
+    stubs: tuple[Path, ...]
+    seeds: int
+    cases: int
+    keep: Path | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The fate of the mutants of one thing: its summary, what it is of, and lines about it."""
+
+    summary: dict[str, Any]
+    what: str
+    notes: tuple[str, ...] = ()
+
+
+def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -> Iterator[Scored]:
+    """Hunt the mutants of those in OF that are wanted; progress goes to the console `errors`. Raises CannotRun."""
+    entries = judgements()
+    if "c" in of:
+        yield _of_c(request, entries, errors, say)
+    hunts: dict[str, Callable[[Callable[[int, int], None]], list[tuple[Mutant, hunting.Fate]]]] = {
+        "model": lambda tell: of_model.hunt(of_model.cases(), tell),
+        "harness": of_harness.hunt,
+    }
+    for name, hunt in hunts.items():
+        if name in of:
+            with Progress(console=errors, transient=True) as bar:
+                task = bar.add_task(f"mutants of the {name}", total=None)
+                found = hunt(partial(_advance, bar, task))
+            mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
+            yield Scored(report.summary(name, mutants, fates, entries, fuzzed=True), f"the {name}")
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _of_c(request: CMutants, entries: Sequence[Judgement], errors: Console, say: Say) -> Scored:
+    manifest = Manifest.load()
+    tree = find(request.kernel, manifest.files, optional=manifest.optional, say=say)
+    made = schemata(tree, say, request.stubs)
+    found = hunting.Hunt(made, [load(path).scenario for path in files([])])
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task("the corpus against all mutants of the C", total=len(made.mutants))
+        fates = found.corpus(made.mutants, lambda: bar.advance(task))
+    examples: dict[int, Scenario] = {}
+    if request.seeds:
+        fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
+    version, notes = made.tree.version, []
+    summary = report.summary("c", made.mutants, fates, entries, bool(request.seeds), version)
+    summary |= {"dropped": made.dropped, "absent": made.absent, "kernel": version, "closure": made.closure}
+    if request.keep is not None and examples:
+        say(f"reducing the cases of {len(examples)} mutants")
+        count = hunting.keep(made, hunting.small(found, examples), request.keep)
+        notes.append(f"{count} cases kept in {request.keep}")
+    notes.append(f"{made.dropped} more did not compile, {made.absent} are not in this configuration.")
+    return Scored(summary, f"Linux {version}", tuple(notes))

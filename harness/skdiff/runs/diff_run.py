@@ -1,0 +1,197 @@
+"""A run of one kernel against another, or against itself with a patch; the model of each is the referee."""
+
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from skdiff.base.errors import CannotRun
+from skdiff.campaign.worker import Job, Subject
+from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.comparison.referee import SIDES, Referee, closure_of
+from skdiff.findings import kernel_difference
+from skdiff.findings import reduce as reducer
+from skdiff.kernel import patches as patching
+from skdiff.kernel import text_changes
+from skdiff.kernel.build import Build
+from skdiff.kernel.options import BuildOptions
+from skdiff.kernel.source import Tree
+from skdiff.kernel.unseen import Unseen
+from skdiff.oracles.guarded import Guarded
+from skdiff.proof import new_text
+from skdiff.proof.mutants.score import scores
+from skdiff.runs.supervised import Say, random_seed, supervised
+
+Sides = Callable[[str], tuple[Build, Build]]
+
+
+class PatchedSide:
+    """A patch series and the copy of A that it is applied to, which is made when A is known, and once."""
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        self.patches = patching.series(paths)
+        self.words = [f"--patch {shlex.quote(str(path))}" for path in paths]
+        self.result: patching.Patched | None = None
+        self._folder = folder
+
+    def __call__(self, tree: Tree) -> Tree:
+        """The patched copy of a tree."""
+        if self.result is None:
+            self.result = patching.patched(tree, self.patches, self._folder)
+        return self.result.tree
+
+    def files_not_read(self, builds: Sequence[Build]) -> list[str]:
+        """The files of the series that the lookup does not read."""
+        assert self.result is not None
+        read = {line.file for build in builds for line in build.kernel}
+        return [file for file in (*self.result.files, *self.result.left_out) if file not in read]
+
+    def changes_nothing(self, builds: tuple[Build, Build]) -> bool:
+        """Whether the text of the lookup is the same with the patch. What a stub takes the place of is no part of a
+        closure, and a changed one is not "no difference".
+        """
+        before, after = builds
+        return before.closure == after.closure and not text_changes.changes(before.replaced, after.replaced)
+
+
+@dataclass(frozen=True)
+class DiffRequest:
+    """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound)."""
+
+    a: str
+    b: str | None
+    options: BuildOptions
+    patch: PatchedSide | None = None
+    seed: int | None = None
+    cases: int = 0
+    seconds: float = 0
+    findings: Path = Path("findings")
+
+    def sides(self, variant: str = "", say: Say | None = None) -> tuple[Build, Build]:
+        """The builds of both sides."""
+        other = self.a if self.patch else self.b
+        assert other is not None
+        one = self.options.build_side(self.a, variant, say=say)
+        return one, self.options.build_side(other, variant, self.patch, say=say)
+
+    @property
+    def again(self) -> str:
+        """The command that compares the same, without its name. A patch comes first: argparse wants what is no option
+        in one piece.
+        """
+        kernels = [self.a] if self.patch else [self.a, self.b or ""]
+        words = [*(self.patch.words if self.patch else ()), *map(shlex.quote, kernels)]
+        return f"diff {' '.join([*words, *self.options.words()])}"
+
+
+@dataclass(frozen=True)
+class DiffResult:
+    """The end of a run: its `summary` as the --json file has it, the groups of findings, one for each cause, and what
+    was not looked at of B's new text.
+    """
+
+    summary: dict[str, Any]
+    groups: Sequence[kernel_difference.Group]
+    referee: Referee
+    unseen: Unseen | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the kernels differ, or B lacks a rule that it should have."""
+        return bool(self.summary["differ"] or self.summary["unwritten"] or self.summary["missing_rules"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end, with cases, and looked at all of the new text."""
+        return bool(self.summary["cases"]) and not self.summary["gave_up"] and not self.unseen
+
+
+@contextmanager
+def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
+    """A patch series, and a folder for the patched copy that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="skdiff-patched-") as folder:
+        yield PatchedSide(paths, Path(folder))
+
+
+def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say: Say) -> DiffResult:
+    """Compare on the corpus, then on random cases and mutations of the corpus. Raises CannotRun."""
+
+    def sides(variant: str = "") -> tuple[Build, Build]:
+        return request.sides(variant, say)
+
+    changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
+    seed = random_seed() if request.seed is None else request.seed
+    job = Job(
+        subjects=[Subject.of(build, epoch="text") for build in builds],
+        again=request.again,
+        variant=builds[0].variant,
+        engine="corpus",
+        seed=seed,
+        cases=request.cases,
+        seconds=request.seconds,
+        findings=str(request.findings),
+    )
+    with supervised(job, closure_of(builds), errors) as (_, total):
+        groups: list[kernel_difference.Group] = []
+        found = total["mismatches"]
+        if found:
+            say("reducing what was found (Ctrl-C to leave it as it is)")
+            reducer.reduce_findings(found, sides, request.again, say)
+            traced = lambda: sides("traced")  # noqa: E731
+            groups = kernel_difference.sorted_out(found, traced, request.again, request.findings, say)
+        summary = kernel_difference.summary(builds, changed, total, seed, groups)
+        summary["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
+        referee = Referee(*builds)
+        agreed = not (DiffResult(summary, groups, referee, None).differs or total["gave_up"])
+        counted = (lambda: sides("coverage")) if agreed else None
+        unseen = new_text.between(builds, changed, counted, seed, say)
+        summary["unseen"] = unseen.data() if unseen is not None else None
+    if agreed:
+        summary |= _worth(builds, changed, say)
+    summary["differing"] = list(referee.differing)
+    return DiffResult(summary, groups, referee, unseen)
+
+
+def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> dict[str, Any]:
+    """How many mutants of the functions that changed, in both kernels, and of all in the first one, the corpus tells
+    apart: what "no difference" is worth.
+    """
+    try:
+        of_these, of_all = scores(builds[0], {change.name for change in changed if change.before}, say)
+        if after := {change.name for change in changed if change.after}:
+            of_these += scores(builds[1], after, say, SIDES[1], all_too=False)[0]
+    except CannotRun as error:
+        say(f"no mutants: {error}")
+        return {}
+    return {"mutants": {"changed": asdict(of_these), "all": asdict(of_all)}}
+
+
+@dataclass(frozen=True)
+class ComparedCase:
+    """What two kernels do about a case of a file: the name of the difference ("" for none), whether they do the same
+    though not what their models do, and the report.
+    """
+
+    file: str
+    difference: str
+    alike: bool
+    report: str
+
+
+def compare_files(request: DiffRequest, paths: Sequence[Path], say: Say) -> Iterator[ComparedCase]:
+    """Tell about cases from files, instead of looking for some. Raises CannotRun."""
+    builds = request.sides("traced", say)
+    referee = Referee(*builds)
+    with Guarded(builds[0]) as one, Guarded(builds[1]) as other:
+        for path in files(paths):
+            found = kernel_difference.difference(load(path), (one, other), referee)
+            if found is None:
+                yield ComparedCase(str(path), "", False, f"{path}: no difference\n")
+            else:
+                yield ComparedCase(str(path), found.name, found.verdict.alike, found.report(request.again, path))

@@ -1,0 +1,184 @@
+"""A fuzzing run of one kernel against the model: build, search, reduce, sort by cause, and look at what did not run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from skdiff.base.errors import CannotRun
+from skdiff.campaign import inputs
+from skdiff.campaign.worker import Job, Subject
+from skdiff.comparison import known_differences
+from skdiff.engines import GUIDED, atheris_engine
+from skdiff.findings import reduce as reducer
+from skdiff.findings.triage import triage
+from skdiff.kernel.build import Build
+from skdiff.kernel.options import BuildOptions
+from skdiff.kernel.unseen import Unseen
+from skdiff.proof import new_text
+from skdiff.runs.supervised import Say, check_writable, random_seed, supervised
+from skdiff.variants import version_rules
+
+
+@dataclass(frozen=True)
+class FuzzRequest:
+    """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when to
+    stop (0: no bound), and where findings and a guided engine's inputs go. `flags` are libFuzzer's own.
+    """
+
+    kernel: str
+    options: BuildOptions
+    engine: str = ""
+    seed: int | None = None
+    cases: int = 0
+    seconds: float = 0
+    jobs: int = 1
+    findings: Path = Path("findings")
+    inputs: Path | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FuzzSummary:
+    """What a run did and found, as its --json file has it: `edges` and `lines` are [reached, in all], of the C and of
+    the model; `mismatches` are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be
+    written; `unseen` is what was not looked at of new text, None for recorded text; times are seconds.
+    """
+
+    kernel: Mapping[str, Any]
+    engine: str
+    seed: int
+    cases: int
+    seconds: float
+    cases_per_second: int
+    series: Sequence[Sequence[float]]
+    classes: Mapping[str, int]
+    edges: tuple[int, int]
+    lines: tuple[int, int]
+    inputs: int
+    processor: float
+    workers: Sequence[Mapping[str, Any]]
+    mismatches: Sequence[Mapping[str, Any]]
+    known: Sequence[Mapping[str, Any]]
+    unwritten: Sequence[Mapping[str, Any]]
+    gave_up: str
+    missing_rules: Sequence[str]
+    unseen: Unseen | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is a difference: a finding, or a rule that the kernel should have."""
+        return bool(self.mismatches or self.unwritten or self.missing_rules)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end, with cases, and looked at all of the new text."""
+        return bool(self.cases) and not self.gave_up and not self.unseen
+
+    def data(self) -> dict[str, Any]:
+        """For the --json file."""
+        return asdict(self) | {"unseen": self.unseen.data() if self.unseen is not None else None}
+
+
+def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
+    """Run it; progress goes to the console `errors`. Raises CannotRun before there is anything to lose."""
+    engine = _engine(request, say)
+    known = known_differences.load()  # what could stop the end of a run is looked at before its start
+    check_writable(request.findings)
+    keep_inputs = request.inputs if engine in GUIDED else None
+    if keep_inputs is not None:
+        inputs.opened(keep_inputs, say)
+    budget = atheris_engine.budget(request.flags)
+
+    def build(variant: str = "") -> Build:
+        return request.options.build(request.kernel, variant, say=say)
+
+    made = request.options.build(request.kernel, guided=engine in GUIDED, say=say)
+    kernel = request.options.kernel_words(request.kernel)
+    seed = budget.get("seed", request.seed)
+    seed = random_seed() if seed is None else seed
+    job = Job(
+        subjects=[Subject.of(made, request.options.epoch)],
+        again=f"replay --kernel {kernel}",
+        variant=made.variant,
+        engine=engine,
+        seed=seed,
+        cases=budget.get("runs", request.cases),
+        seconds=budget.get("max_total_time", 0 if "runs" in budget else request.seconds),
+        findings=str(request.findings),
+        arguments=request.flags,
+        inputs=str(keep_inputs or ""),
+    )
+    first, *notes = describe_build(made, request.options.epoch)
+    for line in (first, *notes):
+        say(line)
+    say(f"engine {engine}, seed {seed}" + (f", {request.jobs} workers" if request.jobs > 1 else ""))
+    with supervised(job, made.closure, errors, request.jobs) as (progress, total):
+        mismatches = total["mismatches"]
+        if mismatches:
+            say("reducing what was found (Ctrl-C to leave it as it is)")
+            reducer.reduce_findings(mismatches, lambda: [build()], job.again, say)
+            mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
+        new, old = known_differences.split(mismatches, known, made.tree.version)
+        summary = FuzzSummary(
+            kernel=_kernel(made, notes),
+            engine=engine,
+            seed=seed,
+            cases=total["cases"],
+            seconds=round(total["seconds"], 3),
+            cases_per_second=round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+            series=progress.series.samples,
+            classes=total["classes"],
+            edges=total["edges"],
+            lines=total["lines"],
+            inputs=total["inputs"],
+            processor=round(total["processor"], 3),
+            workers=total["workers"],
+            mismatches=new,
+            known=old,
+            unwritten=total["unwritten"],
+            gave_up=total["gave_up"],
+            missing_rules=[] if request.options.epoch else list(made.missing_rules),
+        )
+        counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
+        unseen = new_text.of_tree(made, counted, seed, say)
+        return replace(summary, unseen=unseen)
+
+
+def describe_build(build: Build, epoch: str) -> list[str]:
+    """What a build is, for people: the first line names it and its rules, the others say what is odd about these.
+    `epoch` are the rules by hand, "" for none.
+    """
+    tree, rules = build.tree, build.rules
+    held = f"{version_rules.told(rules)}, against the model, closure {build.closure[:16]}"
+    doubts = version_rules.doubts(build.text_rules, build.unknown_rules, tree.version)
+    notes = [f"rules by hand: {epoch}"] if epoch else doubts
+    return [f"Linux {build.label} ({tree.origin}), {held}", *build.stubbed, *notes]
+
+
+def _engine(request: FuzzRequest, say: Say) -> str:
+    """The engine that runs. Raises CannotRun for options that it would ignore."""
+    engine = request.engine or ("atheris" if atheris_engine.available() else "random")
+    if not request.engine and engine == "random":
+        say("no atheris for this Python: the random engine runs instead")
+    atheris_engine.check(request.flags)
+    if request.flags and engine not in GUIDED:
+        raise CannotRun(f"{request.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")
+    if request.inputs and request.engine and engine not in GUIDED:
+        raise CannotRun(f"--inputs is for the atheris engine, this is {engine}")
+    return engine
+
+
+def _kernel(made: Build, notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "version": made.tree.version,
+        "origin": made.tree.origin,
+        "closure": made.closure,
+        "compiler": made.compiler,
+        "variant": made.variant,
+        "config": str(made.config),
+        "rules": version_rules.data(made.rules),
+        "notes": list(notes),
+    }

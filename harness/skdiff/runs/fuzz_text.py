@@ -1,0 +1,61 @@
+"""The end of a fuzzing run, for people."""
+
+from rich.console import Console
+from rich.table import Table
+
+from skdiff.campaign.run import CLASSES
+from skdiff.runs.fuzz_run import FuzzSummary
+
+
+def show(console: Console, summary: FuzzSummary) -> None:
+    """The end of a run: shares of the classes, what was found, and what was left unseen."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class of case")
+    table.add_column("cases", justify="right")
+    table.add_column("share", justify="right")
+    for name in CLASSES:
+        count = summary.classes.get(name, 0)
+        table.add_row(name, f"{count:,}", f"{100 * count / summary.cases:.1f} %" if summary.cases else "-")
+    console.print(table)
+    kernel = summary.kernel
+    label = kernel["version"] + (f" ({kernel['config']})" if kernel["config"] else "")
+    console.print(
+        f"Linux {label} and the model: {summary.cases:,} cases in {summary.seconds:.1f} s"
+        f" ({summary.cases_per_second:,}/s), seed {summary.seed}",
+        soft_wrap=True,
+    )
+    reached = [f"{taken} of {lines} lines of the model seen" for taken, lines in (summary.lines,) if lines]
+    taken, edges = summary.edges
+    if edges:
+        kept = f"{summary.inputs:,} inputs kept"
+        reached = [f"{taken} of {edges} edges of the extracted C taken", *reached, kept]
+    if reached:
+        console.print(", ".join(reached), soft_wrap=True)
+    if len(summary.workers) > 1:
+        each = ", ".join(f"{worker['cases']:,}" for worker in summary.workers)
+        console.print(f"{len(summary.workers)} workers: {each} cases", soft_wrap=True)
+    deaths = sum(worker["deaths"] for worker in summary.workers)
+    if deaths:
+        console.print(f"workers that died: {deaths}; what each had in hand was looked at or kept")
+    for note in kernel["notes"]:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    if summary.gave_up:
+        console.print(f"ended early: {summary.gave_up}", markup=False, soft_wrap=True)
+    for lost in summary.unwritten:
+        say = f"{lost['count']:6} x {lost['signature']}: not written ({lost['why']}); this is its case:"
+        console.print(f"{say}\n{lost['case']}", markup=False, soft_wrap=True)
+    for mismatch in summary.known:
+        console.print(f"{mismatch['count']:6} x {mismatch['signature']}: known, see corpus/known.toml", soft_wrap=True)
+    for text in summary.unseen.told() if summary.unseen is not None else ():
+        console.print(text, markup=False, soft_wrap=True)
+    if not summary.cases:
+        console.print("no case was run")
+    elif summary.missing_rules:
+        console.print(f"missing rules, each a difference: {', '.join(summary.missing_rules)}", soft_wrap=True)
+    elif not summary.mismatches and not summary.unwritten:
+        agreed = "no new difference" if summary.known else "no difference"
+        if summary.unseen is not None:
+            agreed = summary.unseen.verdict(f"{agreed} in {summary.cases:,} cases")
+        console.print(agreed, markup=False, soft_wrap=True)
+    for mismatch in summary.mismatches:
+        console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)

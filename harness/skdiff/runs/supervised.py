@@ -1,0 +1,44 @@
+"""What runs share: their workers under a supervisor, with progress on a console, and what is checked before."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from skdiff.base import signals
+from skdiff.base.errors import CannotRun
+from skdiff.campaign.progress import Live
+from skdiff.campaign.supervisor import supervise
+from skdiff.campaign.worker import Job
+
+Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def supervised(job: Job, closure: str, errors: Console, jobs: int = 1) -> Iterator[tuple[Live, dict[str, Any]]]:
+    """A job from its start to its end: how it was shown, and its counters. A signal that asks the program to end ends
+    the job, but not what is made of it in the `with` block.
+    """
+    with ExitStack() as until_told:
+        with Live(errors, job.seconds, job.cases) as live:
+            total = supervise(job, closure, live.message, jobs)
+            until_told.enter_context(signals.interruptible())
+        yield live, total
+
+
+def check_writable(folder: Path) -> None:
+    """Raises CannotRun if findings could not be written there, before there are any."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise CannotRun(f"{folder}: findings cannot be written there, choose another --findings")
+
+
+def random_seed() -> int:
+    """A new seed of 32 bits."""
+    return int.from_bytes(os.urandom(4), "little")

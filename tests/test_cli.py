@@ -121,6 +121,7 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
         (["diff", "6.12", "6.12", "{tmp}"], "no case (*.toml) in that folder"),
         (["mutants", "modle"], "no mutants of 'modle': one of c, model, harness"),
         (["replay", "--json", "{tmp}"], "it is a folder"),
+        (["fuzz", "--epoch", "9.9"], "the rules of Linux 9.9 are not known"),
     ],
 )
 def test_what_cannot_run_exits_2_with_one_line(arguments, words, tmp_path, capsys):

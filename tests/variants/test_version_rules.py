@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 
 import pytest
@@ -17,6 +17,7 @@ from skdiff.cli import main
 from skdiff.comparison.compare import compare
 from skdiff.findings import keep_cases
 from skdiff.findings.replay_cases import verdict
+from skdiff.kernel import drift
 from skdiff.kernel.build import build
 from skdiff.kernel.closure import Manifest
 from skdiff.kernel.detect import detect
@@ -284,6 +285,19 @@ def test_rules_by_hand():
     for words in ("x", "6", "6.x", "no-", "no-no-reselect", "re-select"):
         with pytest.raises(CannotRun, match="no epoch or rule"):
             by_hand(Rules(), words)
+
+
+def test_a_version_whose_rules_nobody_knows_is_no_epoch():
+    recorded = [path.name.removesuffix(drift.SUFFIX) for path in drift.RECORDS.glob(f"*{drift.SUFFIX}")]
+    known = [*recorded, *(rule.metadata["since"] for rule in fields(Rules))]
+    for version in known:
+        assert by_hand(Rules(), version).syncookie == (version_rules.numbers(version) >= (6, 9))
+    assert max(version_rules.numbers(version)[:2] for version in known) == max(version_rules.LAST_KNOWN.items())
+    for version in ("9.9", "7.5", "6.20", "6.20.3", "8.0"):
+        with pytest.raises(CannotRun, match=f"the rules of Linux {version} are not known; known are 6.1 to 6.19, 7.0 to 7.4$"):
+            by_hand(Rules(), version)
+    with pytest.raises(CannotRun, match="older than 6.1"):
+        by_hand(Rules(), "5.15")
 
 
 TABLES = "net->ipv4.tcp_death_row.hashinfo"

@@ -87,6 +87,8 @@ EPOCHAL = tuple(rule.name for rule in fields(Rules) if rule.metadata["levels"] i
 SILENT = tuple(rule.name for rule in fields(Rules) if rule.metadata["silent"])
 _SINCE: Mapping[str, str] = {rule.name: rule.metadata["since"] for rule in fields(Rules)}
 _FIRST = "6.1"
+# The newest version of each major number of which something is known: Linux 6.19 was followed by 7.0.
+LAST_KNOWN: Mapping[int, int] = {6: 19, 7: 4}
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -208,11 +210,17 @@ def supported(version: str) -> None:
 
 def by_hand(rules: Rules, words: str) -> Rules:
     """The rules changed as a user wants them: words apart by commas or blanks, a version (the rules of its epoch, those
-    of stable levels as they are), a rule's name to switch it on, no-NAME for off. Raises CannotRun.
+    of stable levels as they are), a rule's name to switch it on, no-NAME for off. Raises CannotRun, also for a version
+    that is newer than all whose rules are known: the last epoch's rules would be a guess.
     """
     for word in words.replace(",", " ").split():
         if len(numbers(word)) > 1:
             supported(word)
+            major, minor = numbers(word)[:2]
+            if minor > LAST_KNOWN.get(major, -1):
+                known = [(_FIRST if numbers(_FIRST)[0] == a else f"{a}.0", f"{a}.{b}") for a, b in LAST_KNOWN.items()]
+                spans = ", ".join(f"{first} to {last}" for first, last in known)
+                raise CannotRun(f"the rules of Linux {word} are not known; known are {spans}")
             epoch = EPOCHS[of_version(word)]
             rules = replace(rules, **{name: getattr(epoch, name) for name in EPOCHAL})
         elif word.removeprefix("no-") in NAMES:

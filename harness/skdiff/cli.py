@@ -14,7 +14,19 @@ from skdiff.base.paths import INSTALLED, ROOT
 from skdiff.commands import COMMANDS
 from skdiff.commands.output import NO_VERDICT, check_writable, errors
 
-EXIT_CODES = "exit codes of all commands: 0 agreed, 1 a difference, 2 no verdict; each command's own are in its --help"
+# Texts as they are laid out here.
+EPILOG = """\
+`skdiff COMMAND --help` describes the options of a command and its exit codes: 0 agreed, 1 a difference, 2 no verdict.
+
+environment:
+  CC              the C compiler (default: gcc, else clang, else cc; for guided fuzzing clang first)
+  SAN             asan or ubsan: build the kernel's text with that sanitizer
+  EPOCH           as --epoch, the rules that the model follows
+  CONFIG          as --config, the configuration of the kernel's text
+  SKDIFF_STUBS    as --stub, files separated by colons
+  SKDIFF_GIT_WEB  a mirror of the kernel's git web
+  XDG_CACHE_HOME  where kernels are cached, and builds if skdiff is installed (default: ~/.cache)
+"""
 
 
 class _Version(argparse.Action):
@@ -44,12 +56,13 @@ def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     top = argparse.ArgumentParser(
         prog="skdiff",
-        description="Differential fuzzing of the Linux kernel's IPv4 socket lookup: the kernel's own C, taken out of a"
-        " source tree, against a Python model of its rules.",
-        epilog=EXIT_CODES,
+        description="Differential fuzzing of the Linux kernel's IPv4 socket lookup: the kernel's own C, taken out\n"
+        "of a source tree, against a Python model of its rules.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show skdiff's version, and end")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(
             command.NAME,

@@ -294,8 +294,10 @@ def test_a_version_whose_rules_nobody_knows_is_no_epoch():
         assert by_hand(Rules(), version).syncookie == (version_rules.numbers(version) >= (6, 9))
     assert max(version_rules.numbers(version)[:2] for version in known) == max(version_rules.LAST_KNOWN.items())
     for version in ("9.9", "7.5", "6.20", "6.20.3", "8.0"):
-        with pytest.raises(CannotRun, match=f"the rules of Linux {version} are not known; known are 6.1 to 6.19, 7.0 to 7.4$"):
+        with pytest.raises(CannotRun) as refused:
             by_hand(Rules(), version)
+        text = f"the rules of Linux {version} are not known; known are 6.1 to 6.19, 7.0 to 7.4"
+        assert str(refused.value) == text
     with pytest.raises(CannotRun, match="older than 6.1"):
         by_hand(Rules(), "5.15")
 

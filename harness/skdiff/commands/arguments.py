@@ -61,8 +61,8 @@ def add_kernel(parser: argparse.ArgumentParser) -> None:
         "--kernel",
         default=DEFAULT_KERNEL,
         metavar="K",
-        help="a version (6.12, 6.1, ...), fetched once, mainline as it is now, or the path of a source tree"
-        " (default: %(default)s)",
+        help="a version (6.12, 6.1.192, ...), which is fetched once; mainline, as it is now; or the path of a source"
+        " tree (default: %(default)s)",
     )
 
 
@@ -71,8 +71,9 @@ def add_epoch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epoch",
         metavar="E",
-        help="the model's rules by hand: a version, or rules' names, no- before those that are off (default:"
-        " those of the kernel's version and those that its text has besides; environment: EPOCH)",
+        help="the rules that the model follows: those of a version (6.9), single ones by name (no-NAME: off), see"
+        " `skdiff rules`, or those of the text alone (text); several in one word (default: those of the kernel's"
+        " version and those that its text has besides; environment: EPOCH)",
     )
 
 
@@ -83,8 +84,8 @@ def add_stubs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="C of your own in the place of what userspace has not, as in csrc/stand_ins; may be repeated"
-        " (environment: SKDIFF_STUBS, files apart by colons)",
+        help="a C file with your own stubs of what userspace does not have, as in csrc/stand_ins; may be repeated"
+        " (environment: SKDIFF_STUBS, files separated by colons)",
     )
 
 
@@ -94,7 +95,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="C",
         help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
-        f" {', '.join(name.upper() for name in config.NAMES)}; or a .config file (environment: CONFIG)",
+        f" {', '.join(name.upper() for name in config.NAMES)}; or the path of a .config file (environment: CONFIG)",
     )
     add_stubs(parser)
 
@@ -108,7 +109,7 @@ def add_build(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a machine-readable summary there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a summary for programs to FILE")
 
 
 def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
@@ -119,14 +120,14 @@ def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
         metavar="N",
         help=f"stop after N seconds; 0: only --cases or Ctrl-C stops it (default: {usual}, or 0 with --cases)",
     )
-    parser.add_argument("--cases", type=number, default=0, metavar="N", help="stop after N cases")
-    parser.add_argument("--seed", type=seed, metavar="N", help="repeat a run (default: a new one each time)")
+    parser.add_argument("--cases", type=number, default=0, metavar="N", help="stop after N cases (default: no limit)")
+    parser.add_argument("--seed", type=seed, metavar="N", help="the same seed repeats a run (default: a new one)")
     parser.add_argument(
         "--findings",
         type=Path,
         default=Path("findings"),
         metavar="DIR",
-        help="where to keep them (default: %(default)s)",
+        help="write the cases that differ to DIR (default: %(default)s)",
     )
 
 

@@ -8,8 +8,8 @@ from skdiff.proof import bench as benchmark
 
 NAME = "bench"
 HELP = "measure where the time of a case goes"
-DESCRIPTION = "Measure where the time of a case goes, and what more workers bring (about four minutes)."
-EXIT_CODES = "0 measured, 2 could not"
+DESCRIPTION = "Measure where the time of a case goes, and how much more workers do (about four minutes)."
+EXIT_CODES = "0 measured; 2 could not"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,22 +12,26 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 
 NAME = "corpus"
-HELP = "work on the corpus: distill makes corpus/seeds a small covering set"
+HELP = "make corpus/seeds a small set that covers as much"
 DESCRIPTION = (
-    "distill: make corpus/seeds the small covering set of what is kept and of random cases, one case for each kind of"
-    " answer of each kernel function."
+    "distill: choose the cases of corpus/seeds anew, from the corpus and from random cases: few that together"
+    " have each kind of answer of each kernel function."
 )
-EXIT_CODES = "0 done, 2 could not: then nothing is gone"
+EXIT_CODES = "0 done; 2 could not, and nothing was lost"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
-    parser.add_argument("action", choices=["distill"])
+    parser.add_argument("action", choices=["distill"], metavar="distill", help="the only action")
     parser.add_argument(
-        "--cases", type=common.number, default=30000, metavar="N", help="random candidates (default: %(default)s)"
+        "--cases",
+        type=common.number,
+        default=30000,
+        metavar="N",
+        help="random candidates (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=common.seed, default=0, metavar="N", help="of the candidates (default: 0)")
+    parser.add_argument("--seed", type=common.seed, default=0, metavar="N", help="their seed (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,12 +8,12 @@ from skdiff.proof import kernel_coverage
 from skdiff.proof.corpus_coverage import measure
 
 NAME = "coverage"
-HELP = "show what of the kernel's text the corpus reaches"
+HELP = "show which lines and branches of the kernel's text the corpus reaches"
 DESCRIPTION = (
-    "Count which lines and branches of the kernel's text and of the model the corpus alone reaches, and which of the"
-    " kernel's random cases do. HTML pages are written to the build folder."
+    "Count which lines and branches of the kernel's text and of the model the corpus reaches, and which lines of the"
+    " kernel's text random cases reach. HTML pages are written to the build folder."
 )
-EXIT_CODES = "0 all that can be reached is, 1 something is missing, 2 could not run"
+EXIT_CODES = "0 all that can be reached is reached; 1 something is missing; 2 could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.number,
         default=100_000,
         metavar="N",
-        help="random cases; 0: the corpus alone (default: %(default)s)",
+        help="number of random cases; 0: the corpus alone (default: %(default)s)",
     )
 
 

@@ -19,10 +19,11 @@ from skdiff.runs.supervised import check_writable
 NAME = "diff"
 HELP = "compare two kernels, or two configurations, or a kernel and a patch of it"
 DESCRIPTION = (
-    "Compare two kernels with each other: on the corpus, then on random cases and mutations of the corpus. The model of"
-    " each one's rules is the referee: it says which rules make the difference, or which kernel is unlike its model."
+    "Compare two kernels with each other: on the corpus, then on random cases and mutations of the corpus. The model"
+    " with the rules of each kernel is the referee: it says which rules make the difference, or which kernel differs"
+    " from its model."
 )
-EXIT_CODES = "0 no difference, 1 they differ, 2 could not run, or not all of the new text ran"
+EXIT_CODES = "0 no difference; 1 they differ; 2 could not run, or not all of the new text ran"
 SECONDS = 20  # of a run, if nothing else is said
 
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_config(parser)
     common.add_json(parser)
-    a_kernel = 'a version or the path of a tree, and options behind it if they are its own: "6.12 IPV6=n"'
+    a_kernel = 'a version or the path of a tree, and after it options that only this side has: "6.12 IPV6=n"'
     parser.add_argument("a", metavar="A", help=a_kernel)
     parser.add_argument("b", metavar="B", nargs="?", help="the same for the other side; not with --patch")
     parser.add_argument(
@@ -39,9 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="P",
         help="compare A with A and this patch: a diff, a mail, a mailbox (as b4 am writes it), a folder of patches, or"
-        " - for standard input; may be said again",
+        " - for standard input; may be repeated",
     )
-    parser.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="cases to tell about instead of a search")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="compare on these cases instead of searching; the limits, --seed and --findings are those of a search",
+    )
     common.add_budget(parser, SECONDS)
 
 

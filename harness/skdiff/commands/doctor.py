@@ -8,9 +8,9 @@ from skdiff.kernel.build import Build
 from skdiff.proof import doctor as examination
 
 NAME = "doctor"
-HELP = "say what is here, what is missing, and whether guidance works"
-DESCRIPTION = "Say what is here and what is missing, and try whether coverage and mutation reach libFuzzer."
-EXIT_CODES = "0 all is here and works, 2 something is missing"
+HELP = "check which tools are here, and whether guided fuzzing works"
+DESCRIPTION = "Check which tools are here and which are missing, and whether coverage and mutation reach libFuzzer."
+EXIT_CODES = "0 all that is needed is here and works; 2 something is missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

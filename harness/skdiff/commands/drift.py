@@ -10,12 +10,12 @@ from skdiff.kernel import drift as recorded
 from skdiff.variants import version_rules
 
 NAME = "drift"
-HELP = "tell how a kernel's text differs from the one recorded here"
+HELP = "compare a kernel's text with a recorded one"
 DESCRIPTION = (
-    "Hold the text of a kernel's lookup against the record of another, the nearest one by default: new, gone and"
-    " changed definitions, rules, and names that nothing here has an answer to. Nothing is built."
+    "Compare the text of a kernel's lookup with the record of another one: new, removed and changed definitions, rules,"
+    " and names that are neither found nor stubbed. Nothing is built."
 )
-EXIT_CODES = "0 the same, or recorded, 1 drifted, 2 could not run"
+EXIT_CODES = "0 the same, or recorded; 1 the text differs; 2 could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_kernel(parser)
     common.add_stubs(parser)
     common.add_json(parser)
-    parser.add_argument("--record", action="store_true", help="write the record of this kernel instead")
+    parser.add_argument("--record", action="store_true", help="write the record of this kernel instead of comparing it")
     parser.add_argument(
         "--against",
         type=Path,
         metavar="FILE",
-        help=f"the record (default: that of the nearest version in corpus/{recorded.RECORDS.name}/)",
+        help=f"the record, also the one to write (default: in corpus/{recorded.RECORDS.name}/; to compare, that of the"
+        " nearest version)",
     )
 
 
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         path = arguments.against or recorded.RECORDS / f"{tree.version}{recorded.SUFFIX}"
         recorded.write(now, path)
         show(f"{len(now.definitions)} definitions recorded in {path}")
+        write_json(arguments, {"version": tree.version, "recorded": str(path), "definitions": len(now.definitions)})
         return AGREED
     found = recorded.drift(before, now)
     found.show(console, before.version)

@@ -11,9 +11,11 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 
 NAME = "explain"
-HELP = "tell which socket gets a case's packet, and why"
-DESCRIPTION = "Tell which socket gets a case's packet, and why; where kernel and model differ, at which step they part."
-EXIT_CODES = "0 kernel and model agree about it, 1 they differ, 2 could not run"
+HELP = "show which socket gets the packet of a case, and why"
+DESCRIPTION = (
+    "Show which socket gets the packet of a case, and why; if kernel and model differ, the first step at which they do."
+)
+EXIT_CODES = "0 kernel and model agree about it; 1 they differ; 2 could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_build(parser)
     common.add_json(parser)
     parser.add_argument("path", type=Path, metavar="FILE", help="a case")
-    parser.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path for Graphviz")
+    parser.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path, for Graphviz")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
 
 

@@ -9,9 +9,9 @@ from skdiff.runs.fuzz_run import describe_build
 from skdiff.variants import version_rules
 
 NAME = "extract"
-HELP = "show what was taken out of a kernel tree"
-DESCRIPTION = "Show what was taken out of the kernel tree, and what stands in for the rest."
-EXIT_CODES = "0 shown, 2 could not"
+HELP = "show what is taken out of a kernel tree"
+DESCRIPTION = "Show which definitions are taken out of the kernel tree, and which stubs replace the rest."
+EXIT_CODES = "0 shown; 2 could not"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

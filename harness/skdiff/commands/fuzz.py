@@ -12,8 +12,11 @@ from skdiff.runs.fuzz_run import FuzzRequest, fuzz
 
 NAME = "fuzz"
 HELP = "compare kernel and model on random scenarios"
-DESCRIPTION = "Compare the kernel's lookup with the model on scenarios of an engine."
-EXIT_CODES = "0 they agree, 1 they differ, 2 could not run, or not all of the new text ran"
+DESCRIPTION = (
+    "Compare the kernel's lookup with the model on random scenarios. Each difference is reduced, explained, and written"
+    " as a case to the folder of findings."
+)
+EXIT_CODES = "0 they agree; 1 they differ; 2 could not run, or not all of the new text ran"
 SECONDS = 60  # of a run, if nothing else is said
 
 
@@ -21,20 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
     common.add_json(parser)
-    parser.add_argument("--engine", choices=ENGINES, help="default: atheris where it is installed, else random")
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="where scenarios come from (default: atheris if installed, else random)"
+    )
     common.add_budget(parser, SECONDS)
     parser.add_argument(
         "--jobs",
         type=common.count,
         default=1,
         metavar="N",
-        help="workers, each a process with a seed of its own; guided ones share what they learn (default: %(default)s)",
+        help="number of worker processes, each with its own seed; those of atheris share inputs (default: %(default)s)",
     )
     parser.add_argument(
-        "--inputs", type=Path, metavar="DIR", help="keep a guided run's inputs there, and start from those that are"
+        "--inputs", type=Path, metavar="DIR", help="of atheris: start from the inputs in DIR, and keep new ones there"
     )
     parser.add_argument(
-        "flags", nargs="*", metavar="-- FLAG", help="flags of libFuzzer and folders of inputs, behind a --"
+        "flags", nargs="*", metavar="-- FLAG", help="of atheris: flags of libFuzzer and folders of inputs, after a --"
     )
 
 

@@ -10,16 +10,16 @@ from skdiff.findings import keep_cases
 from skdiff.oracles.model import Model
 
 NAME = "keep"
-HELP = "move a finding into the regressions"
-DESCRIPTION = "Move a finding into corpus/regressions, with what the rules expect of it."
-EXIT_CODES = "0 moved, 2 could not"
+HELP = "move a finding into corpus/regressions"
+DESCRIPTION = "Move a finding into corpus/regressions, with what the model expects of it."
+EXIT_CODES = "0 moved; 2 could not"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
     parser.add_argument("path", type=Path, metavar="FINDING", help="its case.toml")
-    parser.add_argument("--name", required=True, help="the name of its file there")
+    parser.add_argument("--name", required=True, help="the name of its file there, without .toml")
     parser.add_argument("--why", default="", help="the story in a sentence or two")
 
 

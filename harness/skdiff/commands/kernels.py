@@ -10,9 +10,9 @@ from skdiff.commands.output import AGREED, say, show, write_json
 from skdiff.kernel import debian, git_web, kernel_cache
 
 NAME = "kernels"
-HELP = "list the kernels that are cached, and those that can be had"
-DESCRIPTION = "List the kernels that are cached, and those that --kernel can name here."
-EXIT_CODES = "0 listed, 2 nothing can be listed"
+HELP = "list the kernels that are cached, and those that can be fetched"
+DESCRIPTION = "List the kernels that are cached, and those that --kernel can fetch here."
+EXIT_CODES = "0 listed; 2 nothing can be listed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

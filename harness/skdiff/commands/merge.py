@@ -13,9 +13,9 @@ from skdiff.commands.output import AGREED, say, show, write_json
 from skdiff.engines import atheris_engine
 
 NAME = "merge"
-HELP = "merge guided runs' inputs, and keep the few that reach as much"
-DESCRIPTION = "Merge folders of guided inputs into the first one, and leave in it the few that reach as much as all."
-EXIT_CODES = "0 merged, 2 could not: then nothing is gone"
+HELP = "merge folders of inputs, and keep the few that reach as much"
+DESCRIPTION = "Merge folders of inputs of guided runs into the first one, and leave there the few that reach as much."
+EXIT_CODES = "0 merged; 2 could not, and nothing was lost"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_kernel(parser)
     common.add_config(parser)
     common.add_json(parser)
-    parser.add_argument("into", type=Path, metavar="DIR", help="an --inputs folder of fuzz; it is changed")
-    parser.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more of them; they are only read")
+    parser.add_argument("into", type=Path, metavar="DIR", help="a folder of `fuzz --inputs`; it is changed")
+    parser.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more such folders; they are only read")
 
 
 def run(arguments: argparse.Namespace) -> int:

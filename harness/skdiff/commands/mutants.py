@@ -10,12 +10,13 @@ from skdiff.proof.mutants import hunt, score_all
 from skdiff.proof.mutants import report as mutant_report
 
 NAME = "mutants"
-HELP = "prove that changes of kernel, model and harness are seen"
+HELP = "measure how many small changes of kernel, model and harness are noticed"
 DESCRIPTION = (
-    "Change the kernel's text, the model and the harness in thousands of small ways, one at a time, and see whether"
-    " somebody notices: the corpus, then random cases (c), the corpus (model), the tests (harness)."
+    "Mutation testing: make thousands of small changes, one at a time, and count those that nothing notices. Changes of"
+    " the kernel's text (c) must be noticed by the corpus or by random cases, those of the model by the corpus, those"
+    " of the harness by its tests."
 )
-EXIT_CODES = "0 the bars are met, 1 they are missed, 2 could not run"
+EXIT_CODES = "0 enough are noticed; 1 too few are; 2 could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.number,
         default=hunt.SEEDS,
         metavar="N",
-        help="of fuzzing; 0: the corpus alone (default: 5)",
+        help="seeds of random cases for c; 0: the corpus alone (default: %(default)s)",
     )
     parser.add_argument(
-        "--cases", type=common.number, default=hunt.CASES, metavar="N", help="of each seed (default: %(default)s)"
+        "--cases",
+        type=common.number,
+        default=hunt.CASES,
+        metavar="N",
+        help="cases of each seed (default: %(default)s)",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="write small cases there that kill what the corpus left alive"
+        "--keep", type=Path, metavar="DIR", help="write reduced cases to DIR that notice what the corpus does not"
     )
 
 

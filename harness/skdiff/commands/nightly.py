@@ -17,12 +17,12 @@ from skdiff.nightly import night
 from skdiff.variants import config
 
 NAME = "nightly"
-HELP = "run all of it, with a page at the end"
+HELP = "run everything for some hours, and make a page of it"
 DESCRIPTION = (
-    "Run a night: every kernel and configuration fuzzed, the corpus, mutants, coverage, drift and Hypothesis's tests,"
-    " with a page and an issue's text for each new difference at the end. Steps that fail do not stop the others."
+    "Fuzz every kernel and configuration, run the corpus, mutants, coverage, drift and the tests that use Hypothesis,"
+    " and make a page, and a text for an issue for each new difference. A step that fails does not stop the others."
 )
-EXIT_CODES = "0 agreed, 1 something differs, 2 a step could not run, or nothing was compared"
+EXIT_CODES = "0 agreed; 1 something differs; 2 a step could not run, or nothing was compared"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,23 +36,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_epoch(parser)
     common.add_config(parser)
     common.add_json(parser)
-    parser.add_argument("--minutes", type=common.minutes, default=240.0, metavar="N", help="(default: %(default)g)")
     parser.add_argument(
-        "--folder", type=Path, default=Path("nights"), metavar="DIR", help="all nights (default: %(default)s)"
+        "--minutes", type=common.minutes, default=240.0, metavar="N", help="how long (default: %(default)g)"
     )
-    parser.add_argument("--name", metavar="NIGHT", help="its folder there (default: the time)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("nights"),
+        metavar="DIR",
+        help="folder of all nights (default: %(default)s)",
+    )
+    parser.add_argument("--name", metavar="NIGHT", help="the name of its folder there (default: the time)")
     parser.add_argument(
         "--inputs",
         type=Path,
         default=Path("inputs"),
         metavar="DIR",
-        help="inputs of the guided runs, kept from night to night and merged at its end (default: %(default)s)",
+        help="inputs of the guided runs, kept from night to night (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=common.number, default=0, metavar="N", help="workers (default: one for each core)"
+        "--jobs",
+        type=common.number,
+        default=0,
+        metavar="N",
+        help="worker processes (default: one for each CPU)",
     )
-    parser.add_argument("--list", action="store_true", help="show the steps, and run none")
-    parser.add_argument("steps", nargs="*", metavar="STEP", help="only these, with * and ? (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the steps with their seconds, and run none")
+    parser.add_argument(
+        "steps", nargs="*", metavar="STEP", help="only these, with * and ? as in a shell (default: all)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

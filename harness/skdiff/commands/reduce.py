@@ -13,12 +13,12 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 
 NAME = "reduce"
-HELP = "make a case as small as it gets"
+HELP = "make a case that shows a difference as small as possible"
 DESCRIPTION = (
-    "Make a case that shows a difference as small as it gets. The file itself stays; what comes out of it has neither"
-    " its names nor its expectations."
+    "Make a case that shows a difference as small as possible. The file itself is not changed; the reduced case has"
+    " neither its names nor its expectations."
 )
-EXIT_CODES = "0 wrote a reduced case, 2 the oracles agree about it, or could not run"
+EXIT_CODES = "0 wrote a reduced case; 2 kernel and model agree about it, or could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,9 @@ from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say,
 from skdiff.findings import replay_cases
 
 NAME = "replay"
-HELP = "run kept cases again"
-DESCRIPTION = "Run cases from files again, on both oracles, and check what they expect."
-EXIT_CODES = "0 all agreed, 1 one differs, or is not as it expects, 2 could not run, or one cannot be read"
+HELP = "run cases from files again"
+DESCRIPTION = "Run cases from files again: kernel and model must agree about each, and do what its [expect] says."
+EXIT_CODES = "0 all agreed; 1 one differs, or not as it expects; 2 could not run, or a file cannot be read"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,11 @@ from skdiff.commands.output import AGREED, show, write
 from skdiff.nightly import page, summaries
 
 NAME = "report"
-HELP = "make one page of runs' summaries"
+HELP = "make an HTML page of the summaries of runs"
 DESCRIPTION = (
     "Make one HTML page of the summaries (--json files) and findings in a folder; each folder in it is a night."
 )
-EXIT_CODES = "0 wrote the page, 2 could not"
+EXIT_CODES = "0 wrote the page; 2 could not"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
     parser.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the page (default: DIR/report.html)")
     parser.add_argument(
-        "--issues", type=Path, metavar="DIR", help="write an issue text there for each signature that is new this night"
+        "--issues",
+        type=Path,
+        metavar="DIR",
+        help="write an issue text to DIR for each signature that is new in the last night",
     )
 
 

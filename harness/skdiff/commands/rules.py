@@ -15,12 +15,12 @@ DESCRIPTION = (
     "List the rules in which kernel versions differ, each with where it comes from; with --kernel also whether that"
     " kernel's version should have it, and whether its text has it. Nothing is built."
 )
-EXIT_CODES = "0 listed, 1 the kernel lacks a rule that its version should have, 2 could not run"
+EXIT_CODES = "0 listed; 1 the kernel lacks a rule that its version should have; 2 could not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    parser.add_argument("--kernel", metavar="K", help="hold this version, or source tree, against them")
+    parser.add_argument("--kernel", metavar="K", help="compare the rules with those of a version or source tree")
     common.add_stubs(parser)
     common.add_json(parser)
 

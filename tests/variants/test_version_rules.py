@@ -298,7 +298,7 @@ def test_a_version_whose_rules_nobody_knows_is_no_epoch():
             by_hand(Rules(), version)
         text = f"the rules of Linux {version} are not known; known are 6.1 to 6.19, 7.0 to 7.4"
         assert str(refused.value) == text
-    with pytest.raises(CannotRun, match="older than 6.1"):
+    with pytest.raises(CannotRun, match="is older than 6"):
         by_hand(Rules(), "5.15")
 
 

@@ -1,5 +1,27 @@
 # skdiff: each target sets up what it needs (a venv, packages, the kernel's source, the build) and does nothing twice.
 
+# `make help` shows the lines that begin with "#:".
+#: KERNEL=6.12      a version, which is fetched once, or the path of a source tree
+#: SECONDS=60       how long `make fuzz`, diff (20), matrix (3) and endurance (7200) run
+#: ENGINE=          atheris, random or hypothesis
+#: SEED=            the same seed repeats a run
+#: JOBS=            worker processes
+#: INPUTS=          a folder for the inputs of guided runs
+#: FROM=            of distill: folders of more inputs
+#: A=6.1 B=6.12     of diff: versions or paths of trees
+#: PATCH=           of diff: a patch or mailbox to compare A with A, in the place of B
+#: KERNELS=         of records and history: versions or paths, in their order
+#: CASES= SEEDS=    of coverage, of mutants: 0 for the corpus alone
+#: OF=              of mutants: c, model, harness (all of them)
+#: MINUTES=240      of nightly: how long
+#: STEPS=           of nightly: only these, as in STEPS="fuzz-6.1 mutants-*"
+#: NIGHTS=nights    of nightly and report: the folder of all nights
+#: NIGHT=           of nightly: the name of its folder there (the time)
+#: SAN=             asan or ubsan: build the kernel's text with that sanitizer
+#: EPOCH= CONFIG=   the model's rules, the kernel's configuration: see `skdiff fuzz --help`
+#: CC=              the C compiler
+#: PYTHON=python3   the Python of the virtual environment
+#: ARGS=            more options for the command, as in ARGS='--json summary.json'
 KERNEL  ?= 6.12
 KERNELS ?= 6.1 6.12.8 6.12 6.17.8 6.18.15 7.1.13 7.2 7.3
 A       ?= 6.1
@@ -30,53 +52,59 @@ export CC
 endif
 
 .PHONY: help kernels fuzz distill endurance diff drift records history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
-help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
-	@echo 'variables: KERNEL=6.12 or a path, SECONDS=60, JOBS=1, INPUTS=, ENGINE=atheris, random or hypothesis, SEED=, SAN=asan or ubsan, EPOCH=, CONFIG=, ARGS='
+help: ## List targets and variables
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
+	@echo
+	@echo 'variables (make TARGET NAME=value):'
+	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Most targets run a command of skdiff, which exits with 0 (agreed), 1 (a difference) or 2 (no verdict). make'
+	@echo 'itself exits with 0, or with 2 for both others, and prints which one it was ("Error 1"). A script that needs'
+	@echo 'the code runs the command itself: make $(VENV)/ready && $(BIN)/skdiff fuzz; echo $$?'
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
-kernels: $(VENV)/ready ## List the kernels that are cached, and those that KERNEL= can name here
+kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
 	$(BIN)/skdiff kernels $(ARGS)
 
-distill: $(VENV)/ready ## Merge the guided inputs in INPUTS=inputs with those in FROM=, and keep the few that matter
+distill: $(VENV)/ready ## Merge the inputs in INPUTS=inputs and FROM=, and keep the few that reach as much
 	$(BIN)/skdiff merge '$(or $(INPUTS),inputs)' $(FROM) --kernel '$(KERNEL)' $(ARGS)
 
-diff: $(VENV)/ready ## Compare two kernels with each other: A=6.1 B=6.12, or paths of trees; or A=7.3 PATCH=series.mbox
+diff: $(VENV)/ready ## Compare two kernels: A=6.1 B=6.12, or paths of trees; or A=7.3 PATCH=series.mbox
 	EPOCH= $(BIN)/skdiff diff '$(A)' $(if $(PATCH),--patch '$(PATCH)','$(B)') $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-drift: $(VENV)/ready ## Tell how a kernel's text differs from the one recorded in corpus/
+drift: $(VENV)/ready ## Compare a kernel's text with the one recorded in corpus/closures/
 	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)
 
-records: $(VENV)/ready ## Record the text of the kernels that were run for real: KERNELS="6.1 6.12 ..."
+records: $(VENV)/ready ## Record the text of KERNELS= in corpus/closures/
 	for kernel in $(KERNELS); do $(BIN)/skdiff drift --kernel "$$kernel" --record || exit; done
 
-history: $(VENV)/ready ## What changed from kernel to kernel, in docs/history.md: KERNELS="6.1 6.12 ..." in their order
+history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= to docs/history.md
 	$(BIN)/python -m skdiff.proof.version_history docs/history.md $(KERNELS)
 
-test: $(VENV)/ready ## The tests, in some minutes
+test: $(VENV)/ready ## Run the tests, some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
 
-test-long: $(VENV)/ready ## The tests that build one more kernel each, of which `make test` has every fourth
+test-long: $(VENV)/ready ## Run the long tests, of which `make test` has every fourth
 	EPOCH= CONFIG= $(BIN)/pytest -n auto -m long $(ARGS)
 
-replay: $(VENV)/ready ## Run the kept cases of corpus/ again
+replay: $(VENV)/ready ## Run the cases of corpus/ again
 	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)
 
 extract: $(VENV)/ready ## Show what is taken out of the kernel tree
 	$(BIN)/skdiff extract --kernel '$(KERNEL)' $(ARGS)
 
-doctor: $(VENV)/ready ## Say what is here, what is missing, and whether guidance works
+doctor: $(VENV)/ready ## Check which tools are here, and whether guided fuzzing works
 	$(BIN)/skdiff doctor --kernel '$(KERNEL)' $(ARGS)
 
 bench: $(VENV)/ready ## Measure where the time of a case goes
 	$(BIN)/skdiff bench --kernel '$(KERNEL)' $(ARGS)
 
-coverage: $(VENV)/ready ## Lines and branches of the kernel's text that the corpus reaches; CASES=0 for it alone
+coverage: $(VENV)/ready ## Measure which lines and branches of the kernel's text are reached
 	$(BIN)/skdiff coverage --kernel '$(KERNEL)' $(if $(CASES),--cases $(CASES)) $(ARGS)
 
-mutants: $(VENV)/ready ## Prove that changes of kernel and model are seen; SEEDS=0 for the corpus alone
+mutants: $(VENV)/ready ## Measure how many small changes of kernel, model and harness are noticed
 	$(BIN)/skdiff mutants $(OF) --kernel '$(KERNEL)' $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
@@ -85,24 +113,24 @@ detection: $(VENV)/ready ## Measure how long each engine takes to find twenty pa
 trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (minutes)
 	PYTHONPATH=. $(BIN)/python tests/trophies.py $(ARGS)
 
-endurance: $(VENV)/ready ## A long run with workers that are killed: SECONDS=7200, JOBS=2
+endurance: $(VENV)/ready ## Fuzz for SECONDS=7200 with JOBS=2 workers that are killed at random
 	PYTHONPATH=. $(BIN)/python tests/endurance.py $(if $(filter command line,$(origin SECONDS)),$(SECONDS),7200) $(or $(JOBS),2)
 
-matrix: $(VENV)/ready ## Every configuration of a kernel: the corpus, and some seconds of fuzzing
+matrix: $(VENV)/ready ## Run the corpus and SECONDS=3 of fuzzing with every configuration
 	PYTHONPATH=. $(BIN)/python tests/matrix.py '$(KERNEL)' $(if $(filter command line,$(origin SECONDS)),$(SECONDS),3)
 
-nightly: $(VENV)/ready ## All of it in MINUTES=240, or those STEPS of it, with a page at the end
+nightly: $(VENV)/ready ## Run everything in MINUTES=240, or only STEPS=, and make a page of it
 	$(BIN)/skdiff nightly --minutes $(or $(MINUTES),240) --folder '$(NIGHTS)' $(if $(NIGHT),--name '$(NIGHT)') $(if $(INPUTS),--inputs '$(INPUTS)') $(if $(JOBS),--jobs $(JOBS)) $(ARGS) $(STEPS)
 
-report: $(VENV)/ready ## One page of what the nights left in NIGHTS=nights, and issue texts of what is new
+report: $(VENV)/ready ## Make the page of NIGHTS=nights, and a text for an issue of what is new
 	$(BIN)/skdiff report '$(NIGHTS)' --issues '$(NIGHTS)/issues' $(ARGS)
 
-clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target as its images do, without Docker, and run it
+clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target without Docker, and run it
 	test -x build/packer/bin/python || $(PYTHON) -m venv build/packer
 	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
 	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest -m '' tests/test_clusterfuzzlite.py $(ARGS)
 
-lint: $(VENV)/ready ## ruff, mypy, imports that only go down; the workflows' form and rights
+lint: $(VENV)/ready ## Check style, types, imports, and the workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -110,11 +138,11 @@ lint: $(VENV)/ready ## ruff, mypy, imports that only go down; the workflows' for
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github
 
-format: $(VENV)/ready
+format: $(VENV)/ready ## Format the Python code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-clean: ## Remove what was built here; the fetched kernels stay in the user's cache
+clean: ## Remove what was built here; fetched kernels stay in the user's cache
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 $(VENV)/ready: pyproject.toml

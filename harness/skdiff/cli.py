@@ -4,6 +4,7 @@
 
 import argparse
 import subprocess
+import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -98,3 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True, end="")
         errors.print(f"skdiff: a fault of skdiff itself: {error!r}; please report it", markup=False, soft_wrap=True)
     return NO_VERDICT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -114,7 +114,7 @@ _SAID = {"number": "prog group", "skb": "own_skb data", "data_end": "headlen", "
 
 
 def test_what_programs_are_shown_is_named_as_the_c_writes_it():
-    text = (Path(__file__).parents[2] / "csrc" / "reference.c").read_text()
+    text = (Path(__file__).parents[2] / "csrc" / "driver" / "outcome.c").read_text()
     body = text[text.index("static void read_seen") : text.index("static void read_outcome")]
     kinds = re.split(r"shown->program = \w+;", body)[1:]
     assert len(kinds) == len(SHOWN_NAMES)

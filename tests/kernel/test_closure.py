@@ -47,7 +47,7 @@ class Small:
 
     def compile(self, *flags: str, text: str = "") -> str:
         """What the compiler says of the closure, or of another text, with the driver behind it."""
-        (self.folder / "small.c").write_text((text or self.extract().text) + self.manifest.driver.read_text())
+        (self.folder / "small.c").write_text((text or self.extract().text) + self.manifest.driver[0].read_text())
         command = [compiler(), "-std=gnu11", "-Wall", "-Werror", "-Wno-unused", "-shared", "-fPIC", *flags]
         done = subprocess.run(
             [*command, "small.c", "-o", "small.so"], cwd=self.folder, capture_output=True, text=True, check=False
@@ -74,7 +74,8 @@ def small(tmp_path: Path):
             whole=frozenset(),
             given=GIVEN,
             stand_ins=(tmp_path / "ours.h",),
-            driver=tmp_path / "driver.c",
+            driver=(tmp_path / "driver.c",),
+            csrc=tmp_path,
         )
         return Small(tmp_path, manifest)
 
@@ -730,7 +731,7 @@ def test_a_file_that_cannot_be_read_is_told(small) -> None:
 
 # --- the manifest ---
 
-MANIFEST = 'roots = ["r"]\nfiles = ["net/a.c"]\nwhole = ["s"]\ngiven = ["int"]\n'
+MANIFEST = 'roots = ["r"]\nfiles = ["net/a.c"]\nwhole = ["s"]\ngiven = ["int"]\ndriver = ["root.c"]\n'
 
 
 @pytest.fixture
@@ -749,7 +750,7 @@ def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
     assert (manifest.roots, manifest.files, manifest.optional) == (("r",), ("net/a.c",), ())
     assert (manifest.whole, manifest.given) == ({"s"}, {"int", "NONE", "MAX", "call", "stop"})
     assert [path.name for path in manifest.stand_ins] == ["a.h", "b.h"]
-    assert manifest.driver == csrc / "reference.c"
+    assert manifest.driver == (csrc / "driver/root.c",)
     (csrc / "closure.toml").write_text(MANIFEST + 'optional = ["x.h"]\n')
     assert Manifest.load(csrc=csrc).optional == ("x.h",)
 
@@ -759,7 +760,7 @@ def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
     [
         "roots = [",
         "",
-        *(re.sub(rf"{key} = .*\n", "", MANIFEST) for key in ("roots", "files", "whole", "given")),
+        *(re.sub(rf"{key} = .*\n", "", MANIFEST) for key in ("roots", "files", "whole", "given", "driver")),
         MANIFEST.replace('["net/a.c"]', "3"),
     ],
 )
@@ -783,8 +784,8 @@ def test_our_own_manifest_has_each_file_and_name_once() -> None:
     assert manifest.roots
     files = (*manifest.files, *manifest.optional)
     assert sorted(set(files)) == sorted(files)
-    assert manifest.driver == CSRC / "reference.c"
-    assert manifest.driver.exists()
+    assert sorted(manifest.driver) == sorted((CSRC / "driver").glob("*.c"))
+    assert all(len(path.read_text().splitlines()) < 250 for path in manifest.driver)
     assert all(path.read_text().startswith("/* ") for path in manifest.stand_ins)
 
 

@@ -30,7 +30,8 @@ def tree(tmp_path: Path):
             whole=frozenset(),
             given=GIVEN,
             stand_ins=(tmp_path / "ours.h",),
-            driver=tmp_path / "driver.c",
+            driver=(tmp_path / "driver.c",),
+            csrc=tmp_path,
             patterns=patterns,
         )
         return tmp_path / "tree", manifest

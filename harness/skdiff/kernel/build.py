@@ -342,8 +342,7 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
             text or closure.text,
             *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),
             _UNGUIDED if inline else "",
-            '#line 1 "csrc/reference.c"',
-            (CSRC / "reference.c").read_text(),
+            *(f'#line 1 "csrc/driver/{path.name}"\n{path.read_text()}' for path in Manifest.load().driver),
             "#pragma clang attribute pop" if inline else "",
         ]
     )

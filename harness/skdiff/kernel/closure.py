@@ -59,7 +59,8 @@ class Manifest:
     whole: frozenset[str]
     given: frozenset[str]
     stand_ins: tuple[Path, ...]
-    driver: Path
+    driver: tuple[Path, ...]
+    csrc: Path
     inputs: frozenset[str] = frozenset()
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
@@ -79,7 +80,8 @@ class Manifest:
                 | declared((csrc / "record.h").read_bytes())
                 | declared((csrc / "prelude.h").read_bytes()),
                 stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
-                driver=csrc / "reference.c",
+                driver=tuple(csrc / "driver" / name for name in data["driver"]),
+                csrc=csrc,
                 inputs=frozenset(data.get("inputs", ())),
                 patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
                 outside=stubs,
@@ -246,8 +248,8 @@ class _Index:
         return found
 
 
-def _driver_references(driver: Path) -> tuple[Reference, ...]:
-    root = parse(driver.read_bytes())
+def _driver_references(driver: Sequence[Path]) -> tuple[Reference, ...]:
+    root = parse(b"\n".join(path.read_bytes() for path in driver))
     return tuple(r for r in references_of(root, "function"))
 
 
@@ -328,8 +330,8 @@ def extract(
         if one.kind == "object":
             text = (
                 f"{one.file}:{one.line}: {one.name} keeps its value from lookup to lookup, and nothing sets it: set it"
-                " in fill() of csrc/reference.c, or say in [inputs] of csrc/closure.toml why that is not needed, a line"
-                f' "{one.name}" = "the reason"'
+                " in fill() of csrc/driver/fill.c, or say in [inputs] of csrc/closure.toml why that is not needed, a"
+                f' line "{one.name}" = "the reason"'
             )
             if not lenient:
                 raise CannotRun(text)
@@ -350,7 +352,7 @@ def extract(
 
 def _roots_line(manifest: Manifest) -> str:
     """Where the roots stand."""
-    path = manifest.driver.with_name("closure.toml")
+    path = manifest.csrc / "closure.toml"
     lines = path.read_text().splitlines() if path.exists() else []
     line = next((i for i, text in enumerate(lines, 1) if text.startswith("roots")), 0)
     return f"csrc/closure.toml:{line} (roots)" if line else "the roots of csrc/closure.toml"
@@ -372,7 +374,7 @@ def _probes(manifest: Manifest, roles: Mapping[str, str]) -> dict[str, str]:
     """What comes behind the last definition of each name; the probes' own helpers come first of all, as "". Functions
     have the names that they have in this tree.
     """
-    path = manifest.driver.with_name("probes.h")
+    path = manifest.csrc / "probes.h"
     found: dict[str, str] = {"": ""}
     for d in definitions(path.read_bytes(), f"{STAND_IN_PREFIX}{path.name}"):
         name = "" if d.name.startswith("PROBE_") else roles.get(d.name, d.name)

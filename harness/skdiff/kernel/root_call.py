@@ -9,7 +9,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.kernel.index import Definition, parse
 
 ROOT = "__inet_lookup_skb"
-# What each argument gets, by its name: an expression of csrc/reference.c, where the call is made.
+# What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.
 BY_NAME = {
     "hashinfo": "hashinfo_of_caller()",
     "skb": "&arena.skb",
@@ -33,7 +33,7 @@ _ANSWER = re.compile(r"(?:enum \w+|bool|int|long|u8|u16|u32|u64|unsigned int) \*
 
 
 def root_call(kernel: Iterable[Definition]) -> str:
-    """The C expression that calls the root among a kernel's definitions, for csrc/reference.c; "" without a root.
+    """The C expression that calls the root among a kernel's definitions, for csrc/driver/roots.c; "" without a root.
 
     Each argument is known by its name, or by a type of which a lookup has only one. Raises CannotRun for one that is
     not: what to pass is not to be guessed.
@@ -81,5 +81,5 @@ def _value(root: Definition, kind: str, name: str) -> str:
     raise CannotRun(
         f"{root.file}:{root.line}: {ROOT}() has an argument that skdiff does not know: '{kind} {name}'. Say what a"
         " lookup passes there in BY_NAME of harness/skdiff/kernel/root_call.py, and if that needs something new, in"
-        " call_root() of csrc/reference.c"
+        " call_root() of csrc/driver/roots.c"
     )

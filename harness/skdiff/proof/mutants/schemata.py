@@ -157,5 +157,5 @@ def _compiled(work: Path, cc: str) -> set[int]:
     command = [*builds.closure_command(cc, _STRICT), "-E", "-P", "closure.c"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     lookup = done.stdout[: done.stdout.index("union any_sock")]
-    assert (CSRC / "reference.c").read_text().count("union any_sock {")
+    assert (CSRC / "driver" / "objects.c").read_text().count("union any_sock {")
     return {int(n) for n in re.findall(r"reference_mutant == \((\d+)\)", lookup)}

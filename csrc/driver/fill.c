@@ -1,0 +1,26 @@
+/* A case is made of its record: knobs of stubs, tables, namespaces, groups, sockets, the packet. */
+
+static void fill(void)
+{
+	reference_fuel = FUEL;
+	reference_cpu = in->cpu;
+	reference_secret = in->hash_secret;
+#ifdef HAVE_INET_EHASH_SECRET
+	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
+	inet_ehash_secret = in->hash_secret;
+#endif
+	reference_pull_fails = in->packet.pull_fails;
+	reference_clone_fails = in->packet.clone_fails;
+	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
+	reference_clones = raced = reference_sections = 0;
+	fill_tables();
+	for (int i = 0; i < in->n_netns; i++)
+		if (IS_ENABLED(CONFIG_NET_NS) || i == in->packet.netns)
+			fill_netns(i);
+	for (int i = 0; i < in->n_groups; i++)
+		fill_group(i);
+	for (int i = 0; i < in->n_socks; i++)
+		fill_sock(&arena.socks[i], &in->socks[i]);
+	spoil_nodes();
+	fill_packet();
+}

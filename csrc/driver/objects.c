@@ -1,0 +1,100 @@
+/* The objects of a case: sockets, groups, programs, namespaces, devices, tables and the packet, which lie in one arena.
+ *
+ * The driver is compiled behind the closure, in one unit with it, so that it uses the kernel's own types and static
+ * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.
+ */
+
+#define FUEL 20000
+#define POISON 0x6b
+#define HEADROOM 512
+
+/* A socket of any kind. What lies behind a mini socket is poison, as it would be somebody else's memory. */
+union any_sock {
+	struct sock sk;
+	struct request_sock req;
+	struct inet_timewait_sock tw;
+};
+
+struct any_prog_array {
+	struct bpf_prog_array array;
+	struct bpf_prog_array_item room[MAX_PROGS + 1];
+};
+
+/* A BPF program, and what it does: bpf_prog_run() finds the effect behind the program. */
+struct any_prog {
+	struct bpf_prog prog;
+	u32 (*run)(const struct any_prog *any, void *ctx);
+	struct sock *sk;
+	u32 verdict;
+	bool assigns, no_reuseport;
+	u8 netns, number;
+};
+
+/* The context of one run as the program saw it, kept as it is: it is read when the lookup is over. */
+struct glimpse {
+	const struct any_prog *any;
+	union {
+		struct bpf_sk_lookup_kern lookup;
+		struct sk_reuseport_kern selection;
+		struct sk_buff skb;
+	};
+	bool clone;
+};
+
+struct any_reuseport {
+	struct sock_reuseport reuse;
+	struct sock *room[MAX_SLOTS];
+};
+
+static struct {
+	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
+	struct any_reuseport groups[MAX_GROUPS];
+	struct any_prog group_progs[MAX_GROUPS];
+	struct net nets[MAX_NETNS];
+	struct any_prog_array arrays[MAX_NETNS];
+	struct any_prog progs[MAX_NETNS][MAX_PROGS];
+	struct glimpse seen[MAX_SHOWN + 1];
+	struct net_device devices[MAX_NETNS];
+	struct rtable route;
+	struct sk_buff skb;
+	unsigned char data[HEADROOM + 64];
+} arena;
+
+/* Two sets of tables: the one that all namespaces share, and a namespace's own. */
+static struct inet_hashinfo tables[2];
+static struct inet_ehash_bucket ehash[2][MAX_TABLE];
+static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
+
+static const struct scenario_record *in;
+static struct outcome_record *out;
+static unsigned int raced;
+
+static struct sock *sock_at(int index)
+{
+	return index < 0 ? NULL : &arena.socks[index].sk;
+}
+
+static int index_of(const struct sock *sk)
+{
+	if (!sk)
+		return NONE;
+	for (int i = 0; i < in->n_socks; i++)
+		if (sk == &arena.socks[i].sk)
+			return i;
+	return FOREIGN;
+}
+
+static int sock_or_drop(const struct sock *sk)
+{
+	return IS_ERR(sk) ? DROP : index_of(sk);
+}
+
+/* Without namespaces the packet's is the only one: all that is said of another one is said of it. */
+static struct net *net_at(int i)
+{
+#ifdef CONFIG_NET_NS
+	return &arena.nets[i];
+#else
+	return &init_net;
+#endif
+}

@@ -1,0 +1,77 @@
+/* The call of the root of the lookup, and a case from its record to its outcome. */
+
+static struct inet_hashinfo *hashinfo_of_caller(void)
+{
+	struct inet_hashinfo *own = net_at(in->packet.netns)->ipv4.tcp_death_row.hashinfo;
+
+	return !in->foreign_hashinfo ? own : own == &tables[0] ? &tables[1] : &tables[0];
+}
+
+/* Room for an answer of the root that nobody here asks for, such as a drop reason. */
+static void *zeroed_answer(void)
+{
+	static uint64_t answer;
+
+	answer = 0;
+	return &answer;
+}
+
+/* The call, with the arguments that this kernel's root has: harness/skdiff/kernel/root_call.py defines ROOT_CALL. */
+static struct sock *call_root(bool *refcounted)
+{
+	struct sock *sk;
+
+	reference_mutant = mutant;
+	sk = ROOT_CALL;
+	reference_mutant = 0;
+	return sk;
+}
+
+/* For the benchmark of big tables: the case, and a crowd that has nothing to do with it, half connected, half listening. */
+void reference_prepare(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t count)
+{
+	static union any_sock crowd[MAX_CROWD];
+
+	in = scenario;
+	out = outcome;
+	fill();
+	for (uint32_t i = 0; i < count && i < MAX_CROWD; i++) {
+		struct sock_record from = {
+			.rcv_saddr = 0x0b000000 + i, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET, .refcnt = 1,
+			.hashed = i % 2 ? HASHED_EHASH : HASHED_LHASH2, .state = i % 2 ? TCP_ESTABLISHED : TCP_LISTEN,
+			.daddr = i % 2 ? 0x0c000000 + i : 0, .dport = i % 2 ? 1024 + i % 60000 : 0,
+			.incoming_cpu = -1, .group = NONE, .protocol = IPPROTO_TCP,
+		};
+
+		fill_sock(&crowd[i], &from);
+	}
+}
+
+void reference_again(void)
+{
+	bool refcounted;
+
+	reference_fuel = FUEL;
+	call_root(&refcounted);
+}
+
+void reference_lookup(const struct scenario_record *scenario, struct outcome_record *outcome)
+{
+	union {
+		bool value;
+		unsigned char byte;
+	} refcounted = { .byte = UNSET };
+	struct sock *sk;
+
+	in = scenario;
+	out = outcome;
+	out->freed = out->n_warns = out->n_shown = 0;
+	if (trace)
+		trace->n_steps = 0;
+	__builtin_memset(out->warns, 0, sizeof(out->warns));
+	reference_mutant = 0;
+	fill();
+	sk = call_root(&refcounted.value);
+	out->refcounted = refcounted.byte;
+	read_outcome(sk);
+}

@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
+from importlib.metadata import version
 
 import pytest
 
@@ -190,6 +193,18 @@ def test_ctrl_c_at_the_start_of_a_run(kernel_tree, tmp_path):
         assert "died" not in out
 
 
+@pytest.mark.parametrize("interrupt", ["raise KeyboardInterrupt", "exec('raise KeyboardInterrupt')"])
+def test_ctrl_c_while_modules_are_imported_gives_no_traceback(interrupt, tmp_path):
+    package = tmp_path / "skdiff"
+    package.mkdir()
+    shutil.copy(PACKAGE / "__main__.py", package)
+    (package / "__init__.py").touch()
+    (package / "cli.py").write_text(f"{interrupt}\n")
+    command = [sys.executable, "-m", "skdiff", "fuzz"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "skdiff: interrupted\n")
+
+
 def test_ctrl_c_ends_a_run_with_its_summary(kernel_tree, tmp_path):
     with fuzzing("--findings", str(tmp_path)) as run:
         run.until(AT_WORK)
@@ -247,11 +262,23 @@ def test_help_says_that_new_text_that_did_not_run_is_no_verdict(capsys):
         assert "not all of the new text ran" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_version_is_told(capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
-    assert ended.value.code == 0
-    assert re.fullmatch(r"skdiff \d+\.\d+\.\d+, commit [0-9a-f]{7,}(-dirty)?\n", capsys.readouterr().out)
+def test_the_version_is_shown_and_in_a_checkout_the_commit(capsys, monkeypatch, tmp_path):
+    def shown():
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--version"])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    answer = subprocess.CompletedProcess([], 0, "5a80e9a-dirty\n", "")
+    monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: answer)
+    assert shown() == f"skdiff {version('skdiff')}, commit 5a80e9a-dirty\n"
+    answer.returncode = 128  # another user's repository, for one
+    assert shown() == f"skdiff {version('skdiff')}\n"
+    answer.returncode = 0
+    (tmp_path / ".git").rmdir()
+    assert shown() == f"skdiff {version('skdiff')}\n"
 
 
 def test_without_a_command_the_help_is_shown(capsys):

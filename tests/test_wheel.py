@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import venv
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def test_it_fuzzes_and_replays_from_any_folder(installed):
     done = installed.run("replay")
     cases = len([path for path in (ROOT / "corpus").rglob("*.toml") if path.parent != ROOT / "corpus"])
     assert (done.returncode, f"{cases} cases, {cases} agreed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_it_says_its_version(installed):
+    done = installed.run("--version")
+    assert (done.returncode, done.stdout) == (0, f"skdiff {version('skdiff')}\n")
 
 
 def test_it_explains_a_case_of_the_corpus(installed):

@@ -1,4 +1,6 @@
-"""Where `skdiff` and `python -m skdiff` begin: before the imports, which take a moment, so that Ctrl-C has its word."""
+"""Where `skdiff` and `python -m skdiff` start: it imports nothing first, so that Ctrl-C gives no traceback even while
+the other modules are imported, which takes half a second.
+"""
 
 import sys
 
@@ -15,4 +17,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # `python -m` ends by SIGINT if a KeyboardInterrupt has left an exec of a string, as dataclasses use it, although it
+    # was caught later; one more exec makes it forget that.
+    exec("")  # noqa: S102
+    sys.exit(code)

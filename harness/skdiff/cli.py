@@ -43,7 +43,7 @@ def _version() -> str:
         number = version("skdiff")
     except PackageNotFoundError:
         number = "(not installed)"
-    if INSTALLED:
+    if INSTALLED or not (ROOT / ".git").exists():  # the repository that an unpacked archive lies in is not skdiff's
         return number
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:

@@ -126,7 +126,7 @@ def show(console: Console, results: Sequence[Hunt]) -> None:
 
 
 def markdown(results: Sequence[Hunt]) -> str:
-    """The README's table: a bug's story, and what the default engine needed for it."""
+    """The table of docs/proof.md: a bug's story, and what the default engine needed for it."""
     lines = [
         "| bug | until | commit | what was wrong | median cases, s | slowest s |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
     grammar.add_argument("names", nargs="*", metavar="NAME", help="trophies (default: all)")
     grammar.add_argument("--seeds", type=int, choices=range(1, 1001), default=SEEDS, metavar="N")
     grammar.add_argument("--seconds", type=float, default=SECONDS, metavar="N", help="for each seed")
-    grammar.add_argument("--markdown", type=Path, metavar="FILE", help="write the README's table there")
+    grammar.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of docs/proof.md there")
     return grammar
 
 

@@ -22,7 +22,7 @@ from skdiff.engines.mutation import Mutator
 
 # The share of mutations that is libFuzzer's own: it knows the operands of the C's compares.
 LIBFUZZERS_SHARE = 0.2
-# Measured: instrumenting the model as well costs more cases than its coverage is worth (see the README).
+# Measured: instrumenting the model as well costs more cases than its coverage is worth (docs/performance.md).
 GUIDE_BY_MODEL = "SKDIFF_GUIDE_BY_MODEL"
 OWN_MUTATOR = "SKDIFF_OWN_MUTATOR"
 NO_COVERAGE = "SKDIFF_NO_COVERAGE"

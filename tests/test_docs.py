@@ -1,0 +1,155 @@
+"""The documentation: what it names exists, its links lead somewhere, and its tables are those of the code."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skdiff import cli
+from skdiff.campaign.run import CLASSES
+from skdiff.cases import case_file
+from skdiff.cases.outcome import COMPARED, Outcome
+from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.commands import COMMANDS
+from skdiff.variants import config, version_rules
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+OWN = [page for page in PAGES if page.name != "history.md"]  # which a command writes
+PARSERS = cli.parser().parse_args(["doctor"]).commands
+
+
+def code(page: Path) -> Iterator[str]:
+    """What a page shows as code: lines of blocks, and words between backticks."""
+    text = page.read_text()
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S):
+        yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rows(page: str, heading: str = "") -> list[list[str]]:
+    """The cells of the tables behind a heading of a page, up to the next heading, without the heads."""
+    text = (ROOT / page).read_text()
+    if heading:
+        text = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.M)[1]
+        text = re.split(r"^#+ ", text, flags=re.M)[0]
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    heads = {i - 1 for i, line in enumerate(lines) if set(line[0]) == {"-"}}
+    return [line for i, line in enumerate(lines) if i not in heads and set(line[0]) != {"-"}]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_readme_is_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 180
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for line in code(page):
+        match = re.match(r"(?:again: |\$ )?(?:\.venv/bin/)?skdiff (?P<rest>[a-z-].*)", line)
+        if match is None:
+            continue
+        name, *arguments = shlex.split(match["rest"], comments=True)
+        if name.startswith("--"):
+            assert name in ("--version", "--help"), line
+            continue
+        assert name in PARSERS, line
+        options = [word.partition("=")[0] for word in arguments if re.match(r"--?[a-z]", word)]
+        known = PARSERS[name]._option_string_actions
+        assert all(option in known for option in options), line
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = [match[1] for line in code(page) if (match := re.match(r"make ([a-z-]+)", line))]
+    assert set(named) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        other = (page.parent / file).resolve() if file else page
+        assert other.exists(), target
+        assert not anchor or anchor in anchors(other), target
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    folders = {path.name for path in (ROOT / "harness/skdiff").iterdir() if path.is_dir()}
+    for word in code(page):
+        for name in re.findall(r"(?<![\w/.~-])((?:[\w.-]+/)+[\w.-]*\w(?:\.\w+)?/?)(?![\w*/-])", word):
+            top = name.split("/")[0]
+            if top in ("corpus", "csrc", "harness", "tests", "docs", ".github", ".clusterfuzzlite", ".ci"):
+                assert (ROOT / name).exists() or name in ("corpus/regressions/", "corpus/regressions"), name
+            elif top in folders and name.endswith(".py"):
+                assert (ROOT / "harness/skdiff" / name).exists(), name
+
+
+def test_the_readme_has_every_command() -> None:
+    named = [re.match(r"`skdiff ([a-z]+)", row[0])[1] for row in rows("README.md", "Commands")]
+    assert sorted(named) == sorted(command.NAME for command in COMMANDS)
+
+
+def shown(record: type, field: str) -> str:
+    """The default of a field as a case's text has it."""
+    value = record._field_defaults[field]
+    if field == "group":  # its text leaves out what is no group
+        return {-1: "none"}[value]
+    text = case_file.show(field, value, ())
+    return str(text).lower() if isinstance(text, bool) else str(text)
+
+
+RECORDS = {
+    "[scenario]": (Scenario, {"packet", "netns", "groups", "socks"}),
+    "[packet]": (Packet, set()),
+    "[[group]]": (Group, set()),
+    "[[sock]]": (Sock, set()),
+}
+
+
+@pytest.mark.parametrize("heading", RECORDS)
+def test_cases_has_each_field_with_its_default(heading: str) -> None:
+    record, elsewhere = RECORDS[heading]
+    found = [row for row in rows("docs/cases.md", heading) if words(row[0])]
+    defaults = {name: row[2] for row in found for name in words(row[0])}
+    assert set(defaults) == set(record._fields) - elsewhere
+    for row in found:
+        names = words(row[0])
+        values = [part.strip() for part in row[2].split(",")]
+        for name, value in zip(names, values * len(names) if len(values) == 1 else values, strict=False):
+            if name != "slots":
+                assert value == shown(record, name), name
+
+
+def test_cases_has_each_field_of_namespaces_and_programs() -> None:
+    named = [name for row in rows("docs/cases.md", "[[netns]]") for name in words(row[0])]
+    assert sorted(named) == sorted([*(set(Netns._fields) - {"progs"}), *Program._fields])
+
+
+def test_cases_has_each_class_and_each_part_of_a_name() -> None:
+    assert [words(row[0])[0] for row in rows("docs/cases.md", "Classes")] == list(CLASSES)
+    parts = [name for row in rows("docs/cases.md", "Names of findings") for name in words(row[0])]
+    fields = set(Outcome._fields[:COMPARED]) - {"ended"}  # which is named by what it is
+    assert sorted(parts) == sorted({*fields, "crashed", "stuck"})
+
+
+def test_kernels_has_each_rule_and_option() -> None:
+    text = (ROOT / "docs/kernels.md").read_text()
+    assert all(f"`{name.upper()}`" in text for name in config.NAMES)
+    rules = {name for row in rows("docs/kernels.md", "Rules of versions") for name in words(row[1])}
+    assert rules == set(version_rules.NAMES)

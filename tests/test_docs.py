@@ -12,7 +12,7 @@ from skdiff.campaign.run import CLASSES
 from skdiff.cases import case_file
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
-from skdiff.commands import COMMANDS
+from skdiff.commands.markdown_table import markdown_table
 from skdiff.variants import config, version_rules
 
 ROOT = Path(__file__).parent.parent
@@ -100,9 +100,9 @@ def test_files_that_are_named_exist(page: Path) -> None:
                 assert (ROOT / "harness/skdiff" / name).exists(), name
 
 
-def test_the_readme_has_every_command() -> None:
-    named = [re.match(r"`skdiff ([a-z]+)", row[0])[1] for row in rows("README.md", "Commands")]
-    assert sorted(named) == sorted(command.NAME for command in COMMANDS)
+def test_the_readme_has_the_table_of_commands() -> None:
+    """`python -m skdiff.commands.markdown_table` prints it."""
+    assert markdown_table() in (ROOT / "README.md").read_text()
 
 
 def shown(record: type, field: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -77,14 +78,20 @@ def test_printed_commands_are_those_that_work_where_the_user_stands(installed):
     assert "replay: skdiff replay " in found.stdout
 
 
-def test_what_changes_the_corpus_needs_a_checkout(installed):
-    (installed.away / "case.toml").write_text(
-        (ROOT / "corpus/surprises/assigned_listener_is_replaced.toml").read_text()
-    )
-    done = installed.run("keep", "case.toml", "--name", "mine", "--why", "because")
+@pytest.mark.parametrize("words", ["keep case.toml --name mine", "corpus distill --cases 1", "drift --record"])
+def test_what_changes_the_corpus_needs_a_checkout(words, installed):
+    case = installed.away / "case.toml"
+    case.write_text((ROOT / "corpus/surprises/assigned_listener_is_replaced.toml").read_text())
+    done = installed.run(*words.split())
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "keep needs a checkout of skdiff" in done.stderr
-    assert (installed.away / "case.toml").exists()
+    assert re.match(r"skdiff: (keep|corpus distill|drift --record).* needs a checkout of skdiff", done.stderr)
+    assert case.exists()
+
+
+def test_drift_records_where_it_is_asked_to(installed):
+    assert installed.run("drift", "--record", "--against", "my.closure", "--json", "drift.json").returncode == 0
+    assert json.loads((installed.away / "drift.json").read_text())["recorded"] == "my.closure"
+    assert installed.run("drift", "--against", "my.closure").returncode == 0
 
 
 def test_in_a_checkout_the_command_is_the_one_of_its_environment(monkeypatch, tmp_path):

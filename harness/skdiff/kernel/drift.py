@@ -13,7 +13,7 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
-from skdiff.base.paths import CORPUS
+from skdiff.base.paths import CORPUS, command
 from skdiff.kernel.build import Line, lines_of
 from skdiff.kernel.closure import Manifest, extract
 from skdiff.kernel.source import Say, Tree, find
@@ -69,7 +69,7 @@ def nearest(version: str, folder: Path = RECORDS) -> Path:
 
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
-        raise CannotRun(f"{folder}: no record there: `skdiff drift --record` writes one")
+        raise CannotRun(f"{folder}: no record there: `{command()} drift --record` writes one")
     return min(paths, key=distance)
 
 
@@ -117,7 +117,7 @@ def load(path: Path) -> Record:
         lines = (_lines(data["definitions"]), _lines(data["replaced"]))
         return Record(str(data["version"]), rules, *lines, unset=unset, options=options)
     except FileNotFoundError as error:
-        raise CannotRun(f"{path}: no record there: `skdiff drift --record` writes one") from error
+        raise CannotRun(f"{path}: no record there: `{command()} drift --record` writes one") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CannotRun(f"{path}: not a record of a closure: {error!r}") from error
 

@@ -1,0 +1,83 @@
+"""The kernels that are in the cache, and those that can be fetched."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+from skdiff.kernel import debian, git_web, kernel_cache
+
+# Where Debian's catalogue has a kernel, in the order in which `find` looks.
+_PLACES = {"own": "this machine's Debian suites", "binary": "other Debian suites", "source": "a source package"}
+
+
+@dataclass(frozen=True)
+class CachedKernel:
+    """A kernel in the cache: the word that it was fetched by, its size in bytes, and the day (ISO 8601, UTC) on which
+    its list of files was last written.
+    """
+
+    asked: str
+    version: str
+    origin: str
+    bytes: int
+    date: str
+    path: str
+
+    def data(self) -> dict[str, Any]:
+        """The same for programs."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class OfferedSeries:
+    """A series (6.12) that can be fetched: its newest release, where that is, and the releases of source packages."""
+
+    series: str
+    newest: str
+    place: str
+    sources: tuple[str, ...] = ()
+
+    def data(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {"series": self.series, "newest": self.newest, "from": self.place, "sources": list(self.sources)}
+
+
+def cached() -> list[CachedKernel]:
+    """The kernels in the cache, the newest first."""
+    found = []
+    for path, known in kernel_cache.trees(kernel_cache.folder()):
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        written = datetime.fromtimestamp((path / kernel_cache.MANIFEST).stat().st_mtime, UTC)
+        day = written.date().isoformat()
+        found.append(CachedKernel(known.kernel, known.version, known.origin, size, day, str(path)))
+    return found
+
+
+def offered(say: Callable[[str], None]) -> list[OfferedSeries]:
+    """Each series that can be fetched, as Debian's catalogue has them, or else the git web. Raises CannotRun where
+    neither can be reached.
+    """
+    cache = kernel_cache.folder()
+    with kernel_cache.locked(cache, say):
+        catalogue = debian.catalogue(cache, say)
+    if catalogue:
+        return [_series(series, kinds) for series, kinds in catalogue.items()]
+    base = git_web.address("")
+    say(f"asking {git_web.place(base)} for its tags")
+    releases = sorted(git_web.newest_releases(base).items(), key=lambda item: _numbers(item[0]), reverse=True)
+    if not releases:
+        raise CannotRun(f"{git_web.place(base)} has no list of its tags")
+    return [OfferedSeries(series, release, git_web.place(base)) for series, release in releases]
+
+
+def _series(series: str, kinds: dict[str, list[str]]) -> OfferedSeries:
+    first = next((kind for kind in _PLACES if kinds[kind]), "")
+    final = [kernel for kind in _PLACES for kernel in kinds[kind] if "-rc" not in kernel]
+    newest = final[0] if final else kinds[first][0]
+    return OfferedSeries(series, newest, _PLACES[first], tuple(kinds["source"]))
+
+
+def _numbers(series: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in series.split("."))

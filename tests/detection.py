@@ -1,6 +1,7 @@
 """`make detection`: how long each engine takes to find a changed operator, over twenty patched trees and some seeds.
 
-Not a test: it prints the table of docs/performance.md. Seconds and cases are counted inside the worker, from its first case.
+Not a test: it prints the table of docs/performance.md. Seconds and cases are counted inside the worker, from its first
+case.
 """
 
 import os

@@ -16,8 +16,9 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
 from skdiff.engines.seed_inputs import seeds
-from skdiff.kernel.build import MODULE, build
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.build import build
+from skdiff.kernel.compilation import MODULE
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 
 TARGET = "lookup_fuzzer"

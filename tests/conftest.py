@@ -12,7 +12,7 @@ pytest.register_assert_rewrite("tests.helpers", "tests.laws", "tests.transform",
 
 from skdiff.base.paths import builds
 from skdiff.kernel.build import build
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference

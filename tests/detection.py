@@ -16,7 +16,7 @@ from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE, OWN_MUTATOR
 from skdiff.kernel.build import build
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from tests.patched import Patch, patched_tree
 

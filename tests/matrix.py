@@ -12,7 +12,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model

@@ -11,8 +11,9 @@ from pathlib import Path
 from tree_sitter import Node
 
 from skdiff.base.errors import CannotRun
-from skdiff.kernel.closure import Manifest
-from skdiff.kernel.index import definitions, parse
+from skdiff.kernel.index import definitions
+from skdiff.kernel.manifest import Manifest
+from skdiff.kernel.syntax import parse
 
 
 @dataclass(frozen=True)

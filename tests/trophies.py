@@ -20,7 +20,7 @@ from rich.table import Table
 
 from skdiff.base.errors import CannotRun
 from skdiff.engines import atheris_engine
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from tests.detection import one
 from tests.patched import Patch, patched_tree

@@ -34,8 +34,8 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.validity import problems
 from skdiff.comparison.compare import compare
-from skdiff.findings import reduce as reducer
-from skdiff.findings.reduce import reduce, reduce_findings, size, steps, without_socks
+from skdiff.findings.reduce import reduce, size, steps, without_socks
+from skdiff.findings.reduce_findings import reduce_findings
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from tests.arbitrary import valid_scenarios
@@ -446,7 +446,7 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
         raise CannotRun("no compiler")
 
     reduce_findings(findings, cannot, "replay", said.append)
-    monkeypatch.setattr(reducer, "LIMIT_OF_ALL", 0)
+    monkeypatch.setattr("skdiff.findings.reduce_findings.LIMIT_OF_ALL", 0)
     reduce_findings(findings, lambda: [made_of(tree)], "replay", said.append)
     assert said == ["not reduced: no compiler", "1 of 1 findings are left as they were found"]
     assert path.read_text() == before

@@ -14,8 +14,10 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import build as building
-from skdiff.kernel.build import VARIANTS, Build, build, compiler, preload
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel import compilation
+from skdiff.kernel.build import Build, build
+from skdiff.kernel.compilation import VARIANTS, compiler, preload
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.options import STUBS, BuildOptions
 from skdiff.kernel.source import Tree
 from skdiff.oracles.reference import Reference
@@ -32,7 +34,8 @@ while [ $# -gt 0 ]; do if [ "$1" = -o ]; then : > "$2"; fi; shift; done
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where builds go in this test."""
-    monkeypatch.setattr(building, "builds", lambda: tmp_path / "build")
+    for module in (building, compilation):
+        monkeypatch.setattr(module, "builds", lambda: tmp_path / "build")
     return tmp_path / "build"
 
 
@@ -350,8 +353,8 @@ def test_a_function_that_nobody_declares_is_no_surprise_at_load(
         ("closure.json", lambda body: body.replace(b'"closure"', b'"other"')),
         ("hashes.json", lambda body: body[: len(body) // 2]),
         ("hashes.json", lambda body: b"{}"),
-        (f"{building.MODULE}.so", lambda body: body + b"more"),
-        (f"{building.MODULE}.so", None),
+        (f"{compilation.MODULE}.so", lambda body: body + b"more"),
+        (f"{compilation.MODULE}.so", None),
     ],
 )
 def test_a_damaged_build_is_built_again(
@@ -389,7 +392,7 @@ def test_a_module_that_cannot_be_loaded_is_told(kernel_tree: Tree, fake: Callabl
     made = build(kernel_tree)
     with pytest.raises(CannotRun, match=r"^cannot load .*\.so: "):
         made.load()
-    (made.folder / f"{building.MODULE}.so").unlink()
+    (made.folder / f"{compilation.MODULE}.so").unlink()
     with pytest.raises(CannotRun, match=r"^cannot load .*\.so: "):
         made.load()
 

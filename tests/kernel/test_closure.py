@@ -13,8 +13,9 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
-from skdiff.kernel.build import compiler
-from skdiff.kernel.closure import Closure, Manifest, extract
+from skdiff.kernel.closure import Closure, extract
+from skdiff.kernel.compilation import compiler
+from skdiff.kernel.manifest import Manifest
 
 GIVEN = frozenset(["int", "char", "short", "long", "unsigned", "void", "double", "offsetof", "NULL"])
 FILLER = "/* a line */\n"

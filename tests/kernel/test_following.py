@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from skdiff.base.errors import CannotRun
-from skdiff.kernel.closure import Manifest, Pattern, extract
+from skdiff.kernel.closure import extract
 from skdiff.kernel.following import digest
+from skdiff.kernel.manifest import Manifest, Pattern
 
 GIVEN = frozenset(["int", "void", "NULL"])
 

@@ -4,7 +4,8 @@ import textwrap
 
 import pytest
 
-from skdiff.kernel.index import Definition, Member, Reference, conditions_by_line, declared, definitions, is_member_path
+from skdiff.kernel.index import Definition, Member, conditions_by_line, declared, definitions, is_member_path
+from skdiff.kernel.mentions import Mention
 
 
 def source(text: str) -> bytes:
@@ -397,9 +398,9 @@ def test_members_keep_the_conditions_inside_their_struct() -> None:
 
 def test_members_say_what_they_need() -> None:
     struct = one("struct s {\n\tu32 x;\n\tstruct t y;\n\tint z[SIZE];\n};")
-    assert Reference("name", "u32", 2) in member(struct, "x").references
-    assert Reference("name", "SIZE", 4) in member(struct, "z").references
-    assert Reference("tag", "t", 3) in member(struct, "y").references
+    assert Mention("name", "u32", 2) in member(struct, "x").references
+    assert Mention("name", "SIZE", 4) in member(struct, "z").references
+    assert Mention("tag", "t", 3) in member(struct, "y").references
 
 
 # --- conditions ---

@@ -19,9 +19,9 @@ from skdiff.findings import keep_cases
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel import drift
 from skdiff.kernel.build import build
-from skdiff.kernel.closure import Manifest
 from skdiff.kernel.detect import detect
 from skdiff.kernel.index import definitions
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.roles import EVIDENCE
 from skdiff.kernel.source import Tree, find
 from skdiff.oracles.model import Model

@@ -25,7 +25,8 @@ from skdiff.base.paths import command
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
 from skdiff.cases.wire import SIZE, decode
 from skdiff.engines.atheris_engine import make_libfuzzer_global
-from skdiff.kernel.build import Build, preload
+from skdiff.kernel.build import Build
+from skdiff.kernel.compilation import preload
 from skdiff.oracles.reference import Reference
 
 FEW = 0.05  # of the edges libFuzzer may lose; then the inputs that take them are added

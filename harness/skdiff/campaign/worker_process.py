@@ -15,7 +15,7 @@ from skdiff.campaign.same_addresses import same_addresses
 from skdiff.campaign.worker import DONE_AT, SHARED_SIZE, Job
 from skdiff.cases.record import decode
 from skdiff.cases.scenario import Scenario
-from skdiff.kernel.build import preload
+from skdiff.kernel.compilation import preload
 
 MAX_DEATHS = 10  # in a row, of workers that did not live long
 LONG_LIFE = 10.0  # seconds

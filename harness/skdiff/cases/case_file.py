@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,21 @@ import tomlkit
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import validity
-from skdiff.cases.outcome import ENDED_NAMES, Outcome
+from skdiff.cases.case_values import (
+    ENUMS,
+    HEX,
+    KINDS,
+    PROTOCOLS,
+    STATES,
+    BadError,
+    lookup,
+    read_number,
+    read_value,
+    show,
+)
+from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import (
-    FOREIGN,
     KIND_FULL,
-    LEAVE,
     NONE,
     TCP_LISTEN,
     Group,
@@ -30,43 +39,11 @@ from skdiff.cases.scenario import (
 from skdiff.variants.requirements import WORDS
 
 VERSION = 1
+
+
 MAX_BYTES = 1_000_000
-KINDS = ("full", "request", "timewait")
-HASHED = ("nowhere", "ehash", "lhash2")
-SK_HASHES = ("own", "wrong", "packet")
-RACES = ("stays", "leaves", "reused")
-DESTRUCTORS = ("none", "sock_pfree", "sock_edemux", "other")
-PROGS = ("none", "filter", "sk_reuseport")
-STATES = (
-    *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
-    *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
-)
-FAMILIES = {2: "AF_INET", 10: "AF_INET6"}
-PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
-VERDICTS = {0: "drop", 1: "pass"}
-_FLAGS = frozenset(
-    {
-        *("hostile", "foreign_hashinfo", "sk_lookup_enabled", "clone_fails", "pull_fails", "ipv6only", "rcu_free"),
-        *("reuseport", "no_pprev", "syncookie", "no_reuseport", "tcp_l3mdev_accept", "udp_l3mdev_accept"),
-        *("own_hashinfo", "run_array", "bind_inany", "cb_access", "refcounted"),
-    }
-)
-_ADDRESSES = frozenset({"saddr", "daddr", "rcv_saddr"})
-_SOCKETS = frozenset({"sk", "listener", "assign", "select", "skb_sk", "selected_sk", "migrating_sk"})
-_HEX = frozenset({"hash_secret", "hash_mix", "hash", "ehash_nulls_xor"})
-_ENUMS: dict[str, Mapping[int, str]] = {
-    "kind": dict(enumerate(KINDS)),
-    "hashed": dict(enumerate(HASHED)),
-    "hash_kind": dict(enumerate(SK_HASHES)),
-    "race": dict(enumerate(RACES)),
-    "destructor": dict(enumerate(DESTRUCTORS)),
-    "prog": dict(enumerate(PROGS)),
-    "state": dict(enumerate(STATES)),
-    "family": FAMILIES,
-    "protocol": PROTOCOLS,
-    "verdict": VERDICTS,
-    "ended": dict(enumerate(ENDED_NAMES)),
-}
+
+
 _HEAD_FIELDS = Scenario._fields[:8]
 
 
@@ -88,18 +65,6 @@ class Case:
 
 # A name stands in reports, errors and drawings: one word or a few.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}")
-
-
-class BadError(Exception):
-    """Something in a case's text that does not fit; becomes a CannotRun that names file and line.
-
-    `place` is where: the table's header ("sock", "netns.progs", "" for the top), which one of that name (from 0), and
-    the key there.
-    """
-
-    def __init__(self, message: str, place: tuple[str, int, str] = ("", 0, "")) -> None:
-        super().__init__(message)
-        self.place = place
 
 
 @contextmanager
@@ -149,26 +114,6 @@ def role(sock: Sock) -> str:
     if sock.state == TCP_LISTEN:
         return "listener"
     return STATES[sock.state].lower() if sock.state < len(STATES) else "socket"
-
-
-def address(value: int) -> str:
-    """An address in host byte order as a dotted quad."""
-    return str(IPv4Address(value))
-
-
-def show(name: str, value: Any, socks: Sequence[str]) -> Any:
-    """A field's value as a reader wants it: a name for a socket, a dotted quad for an address, ..."""
-    if name in _FLAGS and value in (0, 1):
-        return bool(value)
-    if name in _ADDRESSES:
-        return address(value)
-    if name in _SOCKETS:
-        if value == LEAVE:
-            return "leave"
-        return socks[value] if 0 <= value < len(socks) else {NONE: "none", FOREIGN: "foreign"}.get(value, value)
-    if name in _ENUMS:
-        return _ENUMS[name].get(value, value)
-    return value
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -237,7 +182,7 @@ def _table(fields: Sequence[str], values: Sequence[Any], default: Sequence[Any],
     for i, name in enumerate(fields):
         if not default or values[i] != default[i]:
             value = show(name, values[i], socks)
-            if name in _HEX:
+            if name in HEX:
                 value = tomlkit.integer(hex(value))
             table[name] = value
     return table
@@ -315,16 +260,16 @@ def _case(document: dict[str, Any]) -> Case:
                 if name in special:
                     values[name] = special[name](value)
                 elif name != "name":
-                    values[name] = _read(name, value, f"{where}.{name}", sock_at)
+                    values[name] = read_value(name, value, f"{where}.{name}", sock_at)
         return kind(**values)
 
     def slots(value: Any) -> tuple[int, ...]:
         if not isinstance(value, list):
             raise BadError("slots: a list of names of sockets is needed")
-        return tuple(_lookup(v, sock_at, "slots") for v in value)
+        return tuple(lookup(v, sock_at, "slots") for v in value)
 
     def group(value: Any) -> int:
-        return _lookup(value, {**group_at, "none": NONE}, "group")
+        return lookup(value, {**group_at, "none": NONE}, "group")
 
     netns, n_progs = [], 0
     for i, table in enumerate(_array(document, "netns")):
@@ -388,39 +333,6 @@ def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _lookup(value: Any, names: Mapping[str, int], key: str) -> int:
-    if not isinstance(value, str) or value not in names:
-        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
-    return names[value]
-
-
-_LIMITS = (-(1 << 31), (1 << 32) - 1)
-
-
-def _read(name: str, value: Any, where: str, socks: Mapping[str, int]) -> int:
-    if name in _FLAGS:
-        if not isinstance(value, bool):
-            raise BadError(f"{where}: true or false is needed, not {value!r}")
-        return int(value)
-    if name in _ADDRESSES:
-        try:
-            return int(IPv4Address(value)) if isinstance(value, str) else _number(value, where)
-        except AddressValueError:
-            raise BadError(f"{where}: {value!r} is no IPv4 address") from None
-    if name in _SOCKETS:
-        return _lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
-    if name in _ENUMS and isinstance(value, str):
-        by_name = {text: number for number, text in _ENUMS[name].items()}
-        return _lookup(value, by_name, where)
-    return _number(value, where)
-
-
-def _number(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not _LIMITS[0] <= value <= _LIMITS[1]:
-        raise BadError(f"{where}: a number of 32 bits is needed, not {value!r}")
-    return value
-
-
 # --- expectations ----------------------------------------------------------------------------------------------------
 
 _EXPECTABLE = (*("ended", "sk", "refcounted", "skb_sk", "destructor", "warns"), "refcnt", "listener")
@@ -433,19 +345,19 @@ def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
         with _at("expect", 0, key):
             _only({key: value}, set(_EXPECTABLE), "expect")
             if key in ("sk", "skb_sk"):
-                _lookup(value, socks, where)
+                lookup(value, socks, where)
             elif key in ("ended", "destructor"):
-                _lookup(value, {name: number for number, name in _ENUMS[key].items()}, where)
+                lookup(value, {name: number for number, name in ENUMS[key].items()}, where)
             elif key == "refcounted":
-                _read(key, value, where, socks)
+                read_value(key, value, where, socks)
             elif key == "warns":
                 if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                     raise BadError(f"{where}: a list of the functions that warn is needed, not {value!r}")
             else:
                 for name, one in _subtable(expect, key).items():
                     with _at(where, 0, name):
-                        _lookup(name, only_socks, where)
-                        _number(one, where) if key == "refcnt" else _lookup(one, socks, where)
+                        lookup(name, only_socks, where)
+                        read_number(one, where) if key == "refcnt" else lookup(one, socks, where)
 
 
 def unmet(case: Case, outcome: Outcome) -> list[str]:

@@ -9,6 +9,7 @@ from skdiff.cases.case_file import dump, load
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, write, write_json
 from skdiff.findings import reduce as reducer
+from skdiff.findings import reduce_findings
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 
@@ -36,12 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
     case = load(path)
     build = options.build(arguments.kernel, say=say)
     with Guarded(build) as oracle, interruptible() as stopped:
-        done = reducer.reduced(case, [oracle, Model(build.rules, build.config)], reducer.LIMIT_OF_ALL, stopped)
+        done = reduce_findings.reduced(case, [oracle, Model(build.rules, build.config)], reducer.LIMIT_OF_ALL, stopped)
     if done is None:
         raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")
     small, mismatch, reduction = done
     write(out, dump(small))
-    show(reducer.report(out, small, mismatch, [build], f"replay --kernel {options.kernel_words(arguments.kernel)}"))
+    show(
+        reduce_findings.report(
+            out, small, mismatch, [build], f"replay --kernel {options.kernel_words(arguments.kernel)}"
+        )
+    )
     show(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
     counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
     steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}

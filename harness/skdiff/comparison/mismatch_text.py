@@ -8,17 +8,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from skdiff.cases.case_file import (
-    DESTRUCTORS,
-    FAMILIES,
-    PROTOCOLS,
-    STATES,
-    VERDICTS,
-    Case,
-    address,
-    default_names,
-    show,
-)
+from skdiff.cases.case_file import Case, default_names
+from skdiff.cases.case_values import DESTRUCTORS, FAMILIES, PROTOCOLS, STATES, VERDICTS, address, show
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.scenario import (
     EHASH,

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.case_file import Case, address
+from skdiff.cases.case_file import Case
+from skdiff.cases.case_values import address
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import (
     AF_INET,

@@ -13,7 +13,8 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
-from skdiff.cases.case_file import Case, dump, load, parse, show, unmet
+from skdiff.cases.case_file import Case, dump, load, parse, unmet
+from skdiff.cases.case_values import show
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import VALUES

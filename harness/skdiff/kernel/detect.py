@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from skdiff.kernel.index import Definition, parse
+from skdiff.kernel.index import Definition
 from skdiff.kernel.roles import roles
+from skdiff.kernel.syntax import parse
 from skdiff.variants.version_rules import Rules
 
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"

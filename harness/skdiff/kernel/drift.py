@@ -15,7 +15,8 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import CORPUS, command
 from skdiff.kernel.build import Line, lines_of
-from skdiff.kernel.closure import Manifest, extract
+from skdiff.kernel.closure import extract
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Say, Tree, find
 from skdiff.kernel.text_changes import Change, changes, show_changes
 from skdiff.variants import version_rules

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from skdiff.kernel.index import Definition, Member, Reference, is_member_path, parse
+from skdiff.kernel.index import Definition, Member, is_member_path
+from skdiff.kernel.mentions import Mention
+from skdiff.kernel.syntax import parse
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,7 @@ _STATIC = re.compile(rb"\bstatic\b(?!\s+(?:const|inline|__always_inline)\b)")
 _KEY = re.compile(rb"\bstatic_key|DEFINE_STATIC_KEY")
 
 
-def unset_fields(
-    lookup: Iterable[Definition], all_of_it: Iterable[Definition], ours: Iterable[Reference]
-) -> list[Unset]:
+def unset_fields(lookup: Iterable[Definition], all_of_it: Iterable[Definition], ours: Iterable[Mention]) -> list[Unset]:
     """The fields that the definitions of a `lookup` read and nothing sets, in the order of their names: neither `ours`
     (what the driver and the stubs mention) nor, by an assignment or by its address, any definition of the closure.
     """

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 from skdiff.kernel.following import Following
-from skdiff.kernel.index import Definition, Reference
+from skdiff.kernel.index import Definition
+from skdiff.kernel.mentions import Mention
 
 _HOME = "csrc/stand_ins/compiler.h"
 
 
-def refusal(unresolved: Mapping[str, tuple[Definition, Reference]], following: Following, listed: Iterable[str]) -> str:
+def refusal(unresolved: Mapping[str, tuple[Definition, Mention]], following: Following, listed: Iterable[str]) -> str:
     """A line for each name, with where it is used and what the tree has of it, then the lines of stubs to add."""
     listed = list(listed)
     lines, stubs, broken = [], [], False
@@ -43,7 +44,7 @@ def _found(file: str, line: int, what: str, read: bool) -> str:
     return f"; {file}:{line} defines it"
 
 
-def example(name: str, definition: Definition, reference: Reference) -> str:
+def example(name: str, definition: Definition, reference: Mention) -> str:
     """A stub that fits the use: what it does has to be judged by a person."""
     text = definition.text.decode("latin-1")
     places = [m.start() for m in re.finditer(rf"\b{re.escape(name)}\b", text)]

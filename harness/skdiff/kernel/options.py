@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.kernel.build import VARIANTS, Build, build
-from skdiff.kernel.closure import Manifest, extract
+from skdiff.kernel.build import Build, build
+from skdiff.kernel.closure import extract
+from skdiff.kernel.compilation import VARIANTS
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from skdiff.variants import config, version_rules
 from skdiff.variants.config import Config

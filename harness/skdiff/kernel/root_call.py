@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from tree_sitter import Node
 
 from skdiff.base.errors import CannotRun
-from skdiff.kernel.index import Definition, parse
+from skdiff.kernel.index import Definition
+from skdiff.kernel.syntax import parse
 
 ROOT = "__inet_lookup_skb"
 # What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.

@@ -26,7 +26,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interruptible
 from skdiff.engines import atheris_engine
 from skdiff.kernel import source
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.nightly.page import told
 from skdiff.variants.config import MATRIX
 

@@ -12,7 +12,8 @@ from skdiff.cases.outcome import CRASHED, Outcome
 from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, encode, outcome, steps
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
-from skdiff.kernel.build import Build, load, preload
+from skdiff.kernel.build import Build
+from skdiff.kernel.compilation import load, preload
 
 _TRACE_AT = SCENARIO_SIZE + OUTCOME_SIZE
 _SIZE = _TRACE_AT + TRACE_SIZE

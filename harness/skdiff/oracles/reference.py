@@ -8,7 +8,8 @@ from skdiff.cases.outcome import Outcome
 from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, encode, encode_frame, outcome, steps
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
-from skdiff.kernel.build import Build, load
+from skdiff.kernel.build import Build
+from skdiff.kernel.compilation import load
 
 
 class Reference:

@@ -21,7 +21,8 @@ from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
 from skdiff.engines.atheris_engine import available, make_libfuzzer_global
 from skdiff.engines.mutation import Mutator
-from skdiff.kernel.build import Build, compiler, is_clang, preload
+from skdiff.kernel.build import Build
+from skdiff.kernel.compilation import compiler, is_clang, preload
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import version_rules

@@ -27,7 +27,8 @@ from rich.table import Table
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases.scenario import Scenario
-from skdiff.kernel.build import Build, is_clang
+from skdiff.kernel.build import Build
+from skdiff.kernel.compilation import is_clang
 from skdiff.proof.mutants.common import LISTED, check_keys, kernels_of, series
 
 UNREACHED = CORPUS / "unreached.toml"

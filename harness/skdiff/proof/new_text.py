@@ -17,7 +17,8 @@ from skdiff.base.errors import CannotRun
 from skdiff.kernel import text_changes
 from skdiff.kernel.build import Build, Line
 from skdiff.kernel.drift import Record, records
-from skdiff.kernel.index import conditions_by_line, parse
+from skdiff.kernel.index import conditions_by_line
+from skdiff.kernel.syntax import parse
 from skdiff.kernel.text_changes import Change
 from skdiff.kernel.unseen import Place, Unseen
 from skdiff.proof import kernel_coverage

@@ -15,8 +15,7 @@ from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.comparison.referee import SIDES, Referee, closure_of
-from skdiff.findings import kernel_difference
-from skdiff.findings import reduce as reducer
+from skdiff.findings import kernel_difference, reduce_findings
 from skdiff.kernel import patches as patching
 from skdiff.kernel import text_changes
 from skdiff.kernel.build import Build
@@ -142,7 +141,7 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
         found = total["mismatches"]
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reducer.reduce_findings(found, sides, request.again, say)
+            reduce_findings.reduce_findings(found, sides, request.again, say)
             traced = lambda: sides("traced")  # noqa: E731
             groups = kernel_difference.sorted_out(found, traced, request.again, request.findings, say)
         summary = kernel_difference.summary(builds, changed, total, seed, groups)

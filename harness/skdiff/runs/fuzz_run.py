@@ -12,7 +12,7 @@ from skdiff.campaign import inputs
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
 from skdiff.engines import GUIDED, atheris_engine
-from skdiff.findings import reduce as reducer
+from skdiff.findings import reduce_findings
 from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
@@ -119,7 +119,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         mismatches = total["mismatches"]
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reducer.reduce_findings(mismatches, lambda: [build()], job.again, say)
+            reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say)
             mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(

@@ -11,14 +11,16 @@ from skdiff.cases import wire
 from skdiff.cases.outcome import COMPARED
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
-from skdiff.kernel.closure import Manifest, extract
+from skdiff.kernel.closure import extract
 from skdiff.kernel.index import definitions
+from skdiff.kernel.manifest import Manifest
 from skdiff.oracles.reference import Reference
 from skdiff.proof.mutants import hunt, report
+from skdiff.proof.mutants.c_types import Types, types
 from skdiff.proof.mutants.common import Judgement, Mutant, held, judge, judgements
 from skdiff.proof.mutants.isolated import Died, each
 from skdiff.proof.mutants.schemata import Schemata, schemata
-from skdiff.proof.mutants.sites import OWNED, Types, mutated, types
+from skdiff.proof.mutants.sites import OWNED, mutated
 
 NOTHING = Types({}, {}, frozenset())
 LISTENER = Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1)

@@ -11,8 +11,9 @@ from skdiff.proof import model_coverage
 from skdiff.proof.mutants import model
 from skdiff.proof.mutants.common import judge, judgements
 from skdiff.proof.mutants.hunt import Fate
+from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import each
-from skdiff.proof.mutants.python import Source, install
+from skdiff.proof.mutants.python import Source
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 

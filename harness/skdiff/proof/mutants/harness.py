@@ -17,8 +17,9 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import PACKAGE, ROOT
 from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate
+from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import Died, each
-from skdiff.proof.mutants.python import Change, Source, install
+from skdiff.proof.mutants.python import Change, Source
 from skdiff.proof.mutants.slips import Slip, slips
 
 # A file of the harness, and the tests that are about it, the quickest first.

@@ -18,8 +18,9 @@ from skdiff.cases.steps import Step
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate
+from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import Died, each
-from skdiff.proof.mutants.python import Change, Source, install
+from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
 from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, told
 

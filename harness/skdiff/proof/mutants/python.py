@@ -6,24 +6,21 @@ and `__slots__` are not.
 
 import ast
 import copy
-import importlib.util
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from itertools import pairwise
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 from skdiff.base.paths import PACKAGE
-from skdiff.cases.record import ranges
 from skdiff.proof.mutants.common import Mutant
+from skdiff.proof.mutants.exchanges import EXCHANGES
 
 NOTHING = "nothing"
+
 
 _RELATIONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
@@ -37,6 +34,8 @@ _RELATIONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
 }
+
+
 _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -49,34 +48,9 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
+
+
 _OTHER_CALL = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list", "reversed": "iter"}
-# What is taken for another in a hurry, though the layout has it as another type, or it is no field of a record.
-_ALIKE = (
-    ("saddr", "daddr", "rcv_saddr"),
-    ("sport", "dport", "num"),
-    ("rt_iif", "skb_iif", "sdif", "dif", "bound_dev_if"),
-    ("doff", "len", "data_len"),
-    ("num_socks", "num_closed_socks", "incoming_cpu", "returns"),
-    ("group", "listener", "sk", "skb_sk"),
-)
-_RECORDS = ("scenario_record", "packet_record", "netns_record", "program_record", "group_record", "sock_record")
-
-
-def _exchanges() -> dict[str, tuple[str, ...]]:
-    """For each field of a record: the others of that record that hold as many bits, and those that are alike."""
-    found: dict[str, dict[str, None]] = {}
-    for record in _RECORDS:
-        fields = ranges(record)
-        for name, limits in fields.items():
-            others = (other for other, theirs in fields.items() if theirs == limits and not other.startswith("n_"))
-            found.setdefault(name, {}).update(dict.fromkeys(others))
-    for names in _ALIKE:
-        for name in names:
-            found.setdefault(name, {}).update(dict.fromkeys(names))
-    return {name: tuple(other for other in others if other != name) for name, others in found.items()}
-
-
-_EXCHANGES = _exchanges()
 
 
 @dataclass(frozen=True)
@@ -160,6 +134,8 @@ def _changes(tree: ast.Module, text: str, of: str, file: str) -> Iterator[Change
 # --- where ------------------------------------------------------------------------------------------------------------
 
 _UNTOUCHED = frozenset({"annotation", "returns", "decorator_list", "bases", "type_params"})
+
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -222,7 +198,7 @@ def _variants(node: ast.AST, holder: ast.AST) -> Iterator[_Variant]:
     elif isinstance(node, ast.Call):
         yield from _call(node)
     elif isinstance(node, ast.Attribute):
-        for name in _EXCHANGES.get(node.attr, ()):
+        for name in EXCHANGES.get(node.attr, ()):
             yield _swap("attribute", node, _but(node, attr=name))
     elif isinstance(node, ast.Subscript):
         yield from _subscript(node)
@@ -402,34 +378,3 @@ def _elements(node: ast.Tuple | ast.List | ast.Set, holder: ast.AST) -> Iterator
     for i, (one, other) in enumerate(pairwise(node.elts)):
         new = _but(node, elts=_swapped(node.elts, i))
         yield _Variant("elements", new, f"{_told(one)}, {_told(other)}", f"{_told(other)}, {_told(one)}", other)
-
-
-# --- running ----------------------------------------------------------------------------------------------------------
-
-
-class _Finder(MetaPathFinder, Loader):
-    """Finds one module, and gives it other code than its file has."""
-
-    def __init__(self, module: str, code: CodeType, path: Path) -> None:
-        self._module, self._code, self._path = module, code, path
-
-    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != self._module:
-            return None
-        package = self._path.name == "__init__.py"
-        where = [str(self._path.parent)] if package else None
-        return importlib.util.spec_from_file_location(
-            fullname, self._path, loader=self, submodule_search_locations=where
-        )
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(self._code, module.__dict__)  # noqa: S102 - our own source, changed
-
-
-def install(source: Source | None, change: Change | None, *forget: str, root: Path = PACKAGE.parent) -> None:
-    """From now on, in this process, the module has this change; modules under the names in `forget` are loaded anew."""
-    for name in list(sys.modules):
-        if name.startswith(tuple(f"{prefix}." for prefix in forget)) or name in forget:
-            del sys.modules[name]
-    if source is not None and change is not None:
-        sys.meta_path.insert(0, _Finder(source.module, source.code(change), root / source.file))

@@ -12,12 +12,15 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
 from skdiff.base.paths import builds as own_builds
 from skdiff.kernel import build as builds
+from skdiff.kernel import compilation
 from skdiff.kernel.build_folder import filled, is_whole
-from skdiff.kernel.closure import STAND_IN_PREFIX, Closure, Manifest, extract
+from skdiff.kernel.closure import Closure, extract
 from skdiff.kernel.index import Definition
+from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
 from skdiff.kernel.source import Tree
+from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
-from skdiff.proof.mutants.sites import OWNED, mutated, types
+from skdiff.proof.mutants.sites import OWNED, mutated
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules, held
 
@@ -51,7 +54,7 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[
     """Build the mutants of a tree's lookup, with stubs of a user's own, or find those that are there. Raises CannotRun
     as `build` does.
     """
-    cc = builds.compiler()
+    cc = compilation.compiler()
     manifest = Manifest.load(stubs)
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
     plain = builds.build(tree, say=say, stubs=stubs)  # it knows for which names to look further
@@ -98,7 +101,7 @@ def _made(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
     else:
         raise CannotRun(f"{cc} still refuses mutants after {_ROUNDS} rounds")
     there = _compiled(work, cc)
-    builds.compile_unit(work, cc, _STRICT, ())
+    compilation.compile_unit(work, cc, _STRICT, ())
     left = {n: m for n, m in numbers.items() if n in there and n not in dropped}
     return {
         "closure": closure.sha256,
@@ -135,7 +138,7 @@ def _do_not_compile(work: Path, cc: str) -> set[int]:
     """Mutants on the lines that the compiler does not take. An error on a line of nobody is that of the last one before
     it: the lines of an alternative stand around it.
     """
-    command = [*builds.closure_command(cc, _STRICT), "-fsyntax-only", "closure.c"]
+    command = [*compilation.closure_command(cc, _STRICT), "-fsyntax-only", "closure.c"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     if not done.returncode:
         return set()
@@ -154,7 +157,7 @@ def _do_not_compile(work: Path, cc: str) -> set[int]:
 
 def _compiled(work: Path, cc: str) -> set[int]:
     """The mutants that are left in the lookup when the preprocessor has been there."""
-    command = [*builds.closure_command(cc, _STRICT), "-E", "-P", "closure.c"]
+    command = [*compilation.closure_command(cc, _STRICT), "-E", "-P", "closure.c"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     lookup = done.stdout[: done.stdout.index("union any_sock")]
     assert (CSRC / "driver" / "objects.c").read_text().count("union any_sock {")

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import Scenario
-from skdiff.kernel.closure import Manifest
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import find
 from skdiff.proof.mutants import harness as of_harness
 from skdiff.proof.mutants import hunt as hunting

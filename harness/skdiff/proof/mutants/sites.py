@@ -8,13 +8,13 @@ says of such a line is about that mutant.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from skdiff.kernel.index import Definition, Member, is_member_path, parse
+from skdiff.kernel.index import Definition
+from skdiff.kernel.syntax import parse
+from skdiff.proof.mutants.c_types import Types, declarations, first_child, macro_body
 from skdiff.proof.mutants.common import Mutant
 
 _RELATIONS = {
@@ -25,6 +25,8 @@ _RELATIONS = {
     ">": (">=", "<="),
     ">=": (">", "<"),
 }
+
+
 _ARITHMETIC = {
     "+": ("-",),
     "-": ("+",),
@@ -37,115 +39,35 @@ _ARITHMETIC = {
     "|": ("&",),
     "^": ("|",),
 }
+
+
 _ASSIGNMENTS = {"+=": ("-=", "="), "-=": ("+=", "="), "|=": ("=",), "&=": ("=",), "^=": ("|=",), "=": ()}
+
+
 _BYTE_ORDER = re.compile(r"_*(?:[nh]to[nh][sl]|(?:[bl]e(?:16|32|64)_to_cpu|cpu_to_[bl]e(?:16|32|64))|swab(?:16|32))")
+
+
 # What they give is what they take: their argument is mutated in their place.
 _TRANSPARENT = frozenset(["likely", "unlikely", "READ_ONCE", "rcu_dereference", "rcu_dereference_raw"])
+
+
 # No code: the compiler's own checks, and types.
 _SKIPPED_CALLS = re.compile(r"BUILD_BUG_ON\w*|_*static_assert|__builtin_(?:constant_p|types_compatible_p)|offsetof")
+
+
 _SKIPPED = re.compile(
     r"type_descriptor|parameter_list|(?:sizeof|offsetof|alignof)_expression|attribute_specifier|(?:string|char)_literal"
     r"|comment|primitive_type|type_identifier|struct_specifier|field_declaration_list"
 )
+
+
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
 _LOOPS = ("while_statement", "for_statement", "do_statement")
-_PREFIX = b"void f(void){"
+
+
 EXCHANGES = 3  # of a field or a variable with others of its type
-
-
-@dataclass(frozen=True)
-class Types:
-    """What mutants need to know of the whole closure: `parameters` of each function as texts of types; `siblings`, the
-    fields of one type, by (struct, field) and, where the struct is not known, by ("", field); macros that declare.
-    """
-
-    parameters: Mapping[str, tuple[str, ...]]
-    siblings: Mapping[tuple[str, str], tuple[str, ...]]
-    declaring: frozenset[str]
-
-
-def types(definitions: Iterable[Definition], keeps: Callable[[Definition, Member], bool]) -> Types:
-    """The types of a closure, whose structs have the members that it keeps."""
-    parameters: dict[str, tuple[str, ...]] = {}
-    members: dict[tuple[str, str], list[str]] = {}
-    aliases: dict[str, list[str]] = {}
-    declaring: set[str] = set()
-    for d in definitions:
-        if d.kind == "function":
-            declarator = _first(parse(d.text), "function_declarator")
-            if declarator is not None:
-                declared = declarator.child_by_field_name("parameters")
-                parameters[d.name] = tuple(t for t, _ in _declarations(declared)) if declared is not None else ()
-        elif d.kind == "tag":
-            for name, kind in _typed(d.members or (), partial(keeps, d)):
-                members.setdefault((d.name, kind), []).append(name)
-        elif is_member_path(d):
-            aliases.setdefault(d.text.decode().split()[-1].rpartition(".")[2], []).append(d.name)
-        elif d.kind == "macro" and (body := _macro_body(d)) is not None:
-            found = body[1]
-            if any(child.type == "declaration" for child in found.named_children):
-                declaring.add(d.name)
-    siblings: dict[tuple[str, str], tuple[str, ...]] = {}
-    for (struct, _), names in members.items():
-        for name in names:
-            others = tuple(other for other in names if other != name)
-            siblings[struct, name] = others
-            siblings["", name] = siblings.get(("", name), ()) + others
-            for alias in aliases.get(name, ()):
-                prefix = alias.partition("_")[0] + "_"
-                siblings["", alias] = tuple(a for o in others for a in aliases.get(o, ()) if a.startswith(prefix))
-    return Types(parameters, siblings, frozenset(declaring))
-
-
-def _macro_body(definition: Definition) -> tuple[bytes, Node, int] | None:
-    """What a macro stands for as a piece of code: the source that was parsed, its block, and where the body starts in
-    the definition; None for one that is no code by itself.
-    """
-    source = definition.text
-    head = re.match(rb"[ \t]*#[ \t]*define[ \t]+\w+(?:\([^)]*\))?", source)
-    if head is None or is_member_path(definition) or b"#" in source[head.end() :]:
-        return None
-    wrapped = _PREFIX + re.sub(rb"\\\n", b"\v\n", source[head.end() :]) + b";}"
-    root = parse(wrapped)
-    body = _first(root, "compound_statement")
-    return (wrapped, body, head.end()) if body is not None and not root.has_error else None
-
-
-def _typed(members: Iterable[Member], keeps: Callable[[Member], bool]) -> Iterator[tuple[str, str]]:
-    """(name, type) of the members of a struct, those of unnamed structs inside it too."""
-    for member in filter(keeps, members):
-        if member.nested is not None:
-            yield from _typed(member.nested, keeps)
-            continue
-        text = member.text.decode()
-        for name in member.names:
-            kind = re.split(rf"\b{re.escape(name)}\b", text, maxsplit=1)[0]
-            yield name, " ".join(re.sub(r"\b(?:const|volatile|__rcu)\b|,.*", " ", kind).split())
-
-
-def _first(node: Node, kind: str) -> Node | None:
-    if node.type == kind:
-        return node
-    return next((found for child in node.children if (found := _first(child, kind)) is not None), None)
-
-
-def _declarations(node: Node) -> Iterator[tuple[str, str]]:
-    """(type, name) of what is declared directly below a node."""
-    for child in node.named_children:
-        kind = child.child_by_field_name("type")
-        if child.type not in ("parameter_declaration", "declaration") or kind is None:
-            continue
-        declarators = child.children_by_field_name("declarator")
-        for declarator in declarators:
-            inner: Node | None = declarator
-            stars = 0
-            while inner is not None and inner.type != "identifier":
-                stars += inner.type == "pointer_declarator"
-                inner = inner.child_by_field_name("declarator")
-            if inner is not None:
-                yield f"{(kind.text or b'').decode()}{'*' * stars}", (inner.text or b"").decode()
-        if not declarators:
-            yield (kind.text or b"").decode(), ""
 
 
 def mutated(definition: Definition, known: Types, first: int, dropped: frozenset[int]) -> tuple[str, list[Mutant]]:
@@ -154,7 +76,7 @@ def mutated(definition: Definition, known: Types, first: int, dropped: frozenset
     """
     source = definition.text
     if definition.kind == "macro":
-        found = _macro_body(definition)
+        found = macro_body(definition)
         if found is None:
             return source.decode(), []
         wrapped, body, start = found
@@ -163,7 +85,7 @@ def mutated(definition: Definition, known: Types, first: int, dropped: frozenset
         assert text.startswith("{")
         return source[:start].decode() + re.sub(r"\v?\n", r"\\\n", text[1:-2]), writer.mutants
     root = parse(source)
-    block = _first(root, "compound_statement")
+    block = first_child(root, "compound_statement")
     if block is None:
         return source.decode(), []
     writer = _Writer(definition, source, known, first, dropped)
@@ -187,7 +109,7 @@ class _Writer:
         self._parameters: list[str] = []
         for node in _all(root):
             if node.type in ("parameter_list", "compound_statement"):
-                for kind, name in _declarations(node):
+                for kind, name in declarations(node):
                     self._variables[name] = kind
                     if node.type == "parameter_list":
                         self._parameters.append(name)
@@ -457,4 +379,6 @@ _FORMS = {
     "place": "(*(MUTANT({n}) ? /*@{n}@*/\n/*@{n}@*/ &({alt})\n/*@{n}@*/ : &({text})))",
     "statement": "{{ if (MUTANT({n})) /*@{n}@*/\n/*@{n}@*/ ; else\n{text} }}",
 }
+
+
 OWNED = re.compile(r"/\*@(\d+)@\*/")

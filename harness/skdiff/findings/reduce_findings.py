@@ -1,0 +1,109 @@
+"""The findings of a run and cases of files, made small in their files."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import write_whole
+from skdiff.base.paths import command
+from skdiff.base.signals import interruptible
+from skdiff.campaign.finding_files import SAID, report_of
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.scenario import Scenario
+from skdiff.comparison.compare import Judge, Mismatch, compare
+from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
+from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, Reduction, never_stopped, reduce
+from skdiff.kernel.build import Build
+from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.interface import Oracle
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+def reduced(
+    case: Case,
+    oracles: Sequence[Oracle],
+    limit_seconds: float = LIMIT,
+    stopped: Callable[[], bool] = never_stopped,
+    judge: Judge | None = None,
+) -> tuple[Case, Mismatch, Reduction] | None:
+    """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it, or if the
+    judge says so.
+    """
+    names = [oracle.name for oracle in oracles]
+
+    def shown(scenario: Scenario) -> Mismatch | None:
+        outcomes = [oracle.run(scenario) for oracle in oracles]
+        return judge(scenario, outcomes) if judge else compare(names, outcomes)
+
+    def differs(scenario: Scenario) -> bool:
+        now = shown(scenario)
+        same = now is not None and now.signature == seen[0].signature
+        if now is not None and same:
+            seen.append(now)
+        return same
+
+    first = shown(case.scenario)
+    if first is None:
+        return None
+    seen = [first]
+    reduction = reduce(case.scenario, differs, limit_seconds, stopped)
+    before, after = len(case.scenario.socks), len(reduction.scenario.socks)
+    told = f"{before} to {after} socket{'s' * (after != 1)} in {reduction.tried} steps"
+    told += "" if reduction.finished else ", stopped early"
+    last = seen[-1]
+    found = {"signature": last.signature, "oracles": list(last.names), **case.found}
+    found |= {"fields": list(last.fields), "reduced": told}
+    return Case(reduction.scenario, case.why, found), last, reduction
+
+
+def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], again: str) -> str:
+    """The report of a case in a file; `again` is the command that shows it again."""
+    return render(mismatch, case, label_of(builds), closure_of(builds), f"{command()} {again} {shell_path(path)}")
+
+
+def reduce_findings(
+    mismatches: Sequence[dict[str, Any]], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
+) -> None:
+    """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
+    not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
+
+    `mismatches` are those of `supervise`: they get "reduced", and "merged", the number of their files that have gone.
+    """
+    deadline = time.monotonic() + LIMIT_OF_ALL
+    todo = [(finding, finding["file"]) for finding in mismatches]
+    todo += [(finding, other) for finding in mismatches for other in finding.get("others", ())]
+    kept: dict[Scenario, str] = {}
+    with interruptible() as stopped, ExitStack() as stack:
+        try:
+            builds = make()
+            oracles: list[Oracle] = [*(stack.enter_context(Guarded(build)) for build in builds), *models_of(builds)]
+        except (CannotRun, OSError) as error:
+            say(f"not reduced: {error}")
+            return
+        for number, (finding, file) in enumerate(todo):
+            path, left = Path(file), deadline - time.monotonic()
+            if left <= 0 or stopped():
+                say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
+                return
+            try:
+                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
+                if done is None or done[1].signature != finding["signature"]:
+                    say(f"{file}: does not show its difference again, left as it was found")
+                elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
+                    path.unlink()
+                    report_of(path).unlink(missing_ok=True)
+                    finding["others"].remove(file)
+                    finding["merged"] = finding.get("merged", 0) + 1
+                else:
+                    _, _, said = report_of(path).read_text().partition(SAID)
+                    text = report(path, done[0], done[1], builds, again)
+                    write_whole(path, dump(done[0]))
+                    write_whole(report_of(path), text + SAID * bool(said) + said)
+                    finding.setdefault("reduced", done[0].found["reduced"])
+            except (CannotRun, OSError) as error:
+                say(f"{file}: not reduced: {error}")

@@ -1,0 +1,229 @@
+"""The compiler: which one, its flags, and from a text to a Python module."""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CSRC, builds
+from skdiff.cases.record import cdef
+from skdiff.kernel.build_folder import filled, is_whole
+
+MODULE = "_skdiff"  # the name of each build's Python module
+
+
+_STDOUT = threading.Lock()  # redirecting it concerns all threads
+
+
+# The kernel's own flags, as far as they change what code means.
+KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
+
+
+_FLAGS = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w")
+
+
+# An implicit declaration would only be missed when the library is loaded. gcc forgets about this beside -w.
+_DECLARED = "-Werror=implicit-function-declaration"
+
+
+# What each kind of build adds for the closure (not for the driver's glue), and for the linker.
+VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "plain": ((), ()),
+    "asan": (("-O1", "-fsanitize=address", "-fno-omit-frame-pointer"), ("-fsanitize=address",)),
+    "ubsan": (
+        ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=undefined", "-fsanitize-undefined-trap-on-error"),
+        (),
+    ),
+    "coverage": (("-O0", "--coverage"), ("--coverage",)),
+    "traced": (("-DTRACED",), ()),
+}
+
+
+# Coverage for libFuzzer: clang's inline counters, or gcc's hooks with csrc/trace.c to make counters of them.
+GUIDED_FLAGS = {
+    "clang": ("-O1", "-fno-inline", "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"),
+    "gcc": ("-O1", "-fno-inline", "-fsanitize-coverage=trace-pc,trace-cmp"),
+}
+
+
+def load(folder: Path) -> Any:
+    """Import the compiled module of a build's folder; those of other folders stay what they are, though they have the
+    same name. Raises CannotRun if it cannot load.
+    """
+    path = folder / f"{MODULE}.so"
+    spec = importlib.util.spec_from_file_location(MODULE, path)
+    try:
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except (ImportError, OSError) as error:
+        raise CannotRun(f"cannot load {path}: {error}") from error
+    return module
+
+
+def compiler() -> str:
+    """The C compiler to use: $CC (with arguments, or behind ccache), else gcc, else clang, else cc. Raises CannotRun if
+    there is none.
+    """
+    wanted = os.environ.get("CC")
+    for name in (wanted,) if wanted else ("gcc", "clang", "cc"):
+        if name and shutil.which(_command(name)[0]):
+            return name
+    raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
+
+
+def _command(cc: str) -> list[str]:
+    try:
+        return shlex.split(cc) or [cc]
+    except ValueError as error:
+        raise CannotRun(f"CC={cc}: {error}") from error
+
+
+def _version(cc: str) -> str:
+    try:
+        return subprocess.run([*_command(cc), "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError as error:
+        raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
+
+
+def is_clang(cc: str) -> bool:
+    """Whether a compiler is clang under whatever name."""
+    return "clang" in _version(cc)
+
+
+def digest_of_build(paths: Iterable[Path], cc: str, *more: object) -> str:
+    """The SHA-256 of our C, of the files in `paths`, of how Python and the compiler are made, and of what there is more
+    to say.
+    """
+    digest = hashlib.sha256()
+    for path in (*sorted(CSRC.rglob("*.[ch]")), *paths):
+        digest.update(f"{path.name}\0".encode())
+        try:
+            digest.update(path.read_bytes())
+        except OSError:  # the extractor says which file is missing, and whether that matters
+            digest.update(b"missing")
+    soabi = sysconfig.get_config_var("SOABI") or ""
+    digest.update(repr((more, _FLAGS, cc, _version(cc), soabi, sys.version)).encode())
+    return digest.hexdigest()
+
+
+def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
+    """The compiler and its flags for a closure. Raises CannotRun without Python's headers."""
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").exists():
+        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
+    return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *KERNEL_FLAGS, *extra]
+
+
+def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], declared: bool = False) -> None:
+    """Compile the `closure.c` of a folder into the Python module there; with `declared` a function that nobody has
+    declared is an error. Raises DoesNotCompile, or CannotRun without a compiler.
+    """
+    command = closure_command(cc, extra)
+    if declared:
+        command = [*(flag for flag in command if flag != "-w"), _DECLARED]
+    _run([*command, "-c", "closure.c", "-o", "closure.o"], work)
+    glue = _glue(cc)
+    ours = ["wrapper.o", "guard.o", *(["trace.o"] if GUIDED_FLAGS["gcc"][-1] in extra else [])]
+    objects = ["closure.o", *(str(glue / name) for name in ours)]
+    _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
+
+
+def _glue(cc: str) -> Path:
+    """The folder of what is the same in each build of a compiler, and takes a third of its time: Python's way to the C,
+    the guard, and the counters behind gcc's hooks.
+    """
+    folder = builds() / f"glue-{digest_of_build((), cc, cdef(), cffi.__version__)[:16]}"
+    if is_whole(folder):
+        return folder
+    ffi = cffi.FFI()
+    ffi.cdef(cdef())
+    ffi.set_source(MODULE, '#include "record.h"')
+    with filled(folder) as work:
+        with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
+            ffi.emit_c_code(str(work / "wrapper.c"))
+        common = (*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
+        for source in ("wrapper.c", str(CSRC / "guard.c"), str(CSRC / "trace.c")):
+            _run([*common, "-c", source, "-o", f"{Path(source).stem}.o"], work)
+    return folder
+
+
+def _run(command: list[str], work: Path) -> None:
+    try:
+        environment = {**os.environ, "LC_ALL": "C"}  # the messages are read
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, env=environment)
+    except OSError as error:
+        raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise DoesNotCompile(command[0], errors)
+
+
+class DoesNotCompile(CannotRun):
+    """A compiler refuses a closure: `errors` are its lines."""
+
+    def __init__(self, cc: str, errors: list[str]) -> None:
+        super().__init__(
+            f"{cc} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
+            " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)"
+        )
+        self.errors = errors
+
+    def missed(self, tree: Path) -> frozenset[str]:
+        """The names that the compiler does not know, or knows too little of, in a tree's text."""
+        names: set[str] = set()
+        for line in self.errors:
+            match = _UNKNOWN.search(line)
+            if match is None:
+                continue
+            names.update(re.findall(r"'(?:(?:const|struct|union|enum) )*([A-Za-z_]\w*)[ *]*'", line))
+            where = re.match(r"(?P<file>[^:]+):(?P<line>\d+):", line)
+            if where and match["incomplete"]:
+                with contextlib.suppress(OSError, IndexError):
+                    text = (tree / where["file"]).read_text(errors="replace").split("\n")[int(where["line"]) - 1]
+                    names.update(re.findall(r"[A-Za-z_]\w*", text))
+        return frozenset(names)
+
+
+_UNKNOWN = re.compile(
+    r"implicit declaration of function|undeclared|unknown type name|has no member named|no member named"
+    r"|(?P<incomplete>undefined type|incomplete|storage size)"
+)
+
+
+def preload(variant: str) -> dict[str, str]:
+    """The environment that a process needs to load a build of this variant: AddressSanitizer wants to come first."""
+    if variant != "asan":
+        return {}
+    return {
+        "LD_PRELOAD": str(_asan_runtime(compiler())),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
+    }
+
+
+def _asan_runtime(cc: str) -> Path:
+    """AddressSanitizer's shared runtime of a compiler, which says itself where it is. Raises CannotRun."""
+    machine = platform.machine()
+    names = (f"libclang_rt.asan-{machine}.so", "libclang_rt.asan.so") if is_clang(cc) else ("libasan.so",)
+    for name in names:
+        found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        path = Path(found.stdout.strip())
+        if path.is_absolute() and path.exists():
+            return path
+    package = "libclang-rt-N-dev of its version N" if is_clang(cc) else "libasan of its version"
+    raise CannotRun(f"{cc} has no {names[0]} for {machine}, which SAN=asan needs: install it (Debian: {package})")

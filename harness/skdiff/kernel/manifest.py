@@ -1,0 +1,67 @@
+"""The manifest: what closure.toml says, and the stubs and the driver beside it."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CSRC
+from skdiff.kernel.index import declared
+
+STAND_IN_PREFIX = "csrc/"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names that each get a stub when they are used: `names` is a regular expression for the whole name, `stub` C in
+    which NAME stands for it, `reason` what the kernel does and what it does here.
+    """
+
+    names: str
+    stub: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole; `inputs` are fields
+    and objects that are set though the driver does not name them; `outside` are the user's own stubs, which win.
+    """
+
+    roots: tuple[str, ...]
+    files: tuple[str, ...]
+    optional: tuple[str, ...]
+    whole: frozenset[str]
+    given: frozenset[str]
+    stand_ins: tuple[Path, ...]
+    driver: tuple[Path, ...]
+    csrc: Path
+    inputs: frozenset[str] = frozenset()
+    patterns: tuple[Pattern, ...] = ()
+    outside: tuple[Path, ...] = ()
+
+    @staticmethod
+    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC) -> "Manifest":
+        """Read the manifest, and add a user's own stubs; raises CannotRun where it is missing or broken."""
+        path = csrc / "closure.toml"
+        try:
+            data = tomllib.loads(path.read_text())
+            return Manifest(
+                roots=tuple(data["roots"]),
+                files=tuple(data["files"]),
+                optional=tuple(data.get("optional", ())),
+                whole=frozenset(data["whole"]),
+                given=frozenset(data["given"])
+                | declared((csrc / "record.h").read_bytes())
+                | declared((csrc / "prelude.h").read_bytes()),
+                stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
+                driver=tuple(csrc / "driver" / name for name in data["driver"]),
+                csrc=csrc,
+                inputs=frozenset(data.get("inputs", ())),
+                patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
+                outside=stubs,
+            )
+        except OSError as error:
+            raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            raise CannotRun(f"{path}: not a closure manifest: {error!r}") from error

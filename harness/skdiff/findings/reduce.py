@@ -74,6 +74,7 @@ class _State:
 
 
 def never_stopped() -> bool:
+    """Nobody asks to stop."""
     return False
 
 

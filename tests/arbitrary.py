@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases import wire
+from skdiff.cases.fields import FIELDS, Kind, valid_range
 from skdiff.cases.scenario import (
     EHASH,
     KIND_FULL,
@@ -22,13 +23,11 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.validity import MINI_STATE
 
-U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
+U32 = st.integers(0, (1 << 32) - 1)
 I32 = st.integers(-(1 << 31), (1 << 31) - 1)
 FLAG = st.integers(0, 1)
 SIZE = st.sampled_from([1 << n for n in range(18)])
 _FULL_STATES = sorted({*range(1, 13)} - {*MINI_STATE.values()})
-_PORTS = {"sport": U16, "dport": U16, "num": U16}
-_ADDRESSES = {"saddr": U32, "daddr": U32, "rcv_saddr": U32}
 
 any_bytes = st.binary(max_size=wire.SIZE + 8) | st.binary(min_size=wire.SIZE, max_size=wire.SIZE)
 
@@ -37,9 +36,19 @@ def _index(count: int, *others: int) -> SearchStrategy[int]:
     return st.sampled_from([*others, *range(count)])
 
 
-def _draw(draw: DrawFn, kind: Any, fields: Mapping[str, SearchStrategy[Any]]) -> Any:
-    """One of `kind` with these fields, each drawn; fields that are not named are flags."""
-    return kind(**{name: draw(fields.get(name, FLAG)) for name in kind._fields})
+def _of_field(record: Any, name: str) -> SearchStrategy[int]:
+    """Any valid value of a field that does not depend on others."""
+    kind = FIELDS[record][name].kind
+    if kind in (Kind.SOCKET, Kind.GROUP, Kind.NETNS, Kind.LIST):
+        raise TypeError(f"{name}: what it may be depends on the case")
+    return FLAG if kind is Kind.FLAG else st.integers(*valid_range(record, name))
+
+
+def _draw(draw: DrawFn, record: Any, special: Mapping[str, SearchStrategy[Any]]) -> Any:
+    """A record with these fields, and the others from the whole of their ranges."""
+    return record(
+        **{name: draw(special[name] if name in special else _of_field(record, name)) for name in record._fields}
+    )
 
 
 @st.composite
@@ -71,15 +80,10 @@ def _packet(draw: DrawFn, n_netns: int, n_socks: int) -> Packet:
         draw,
         Packet,
         {
-            **_ADDRESSES,
-            **_PORTS,
-            **dict.fromkeys(("rt_iif", "skb_iif", "sdif"), I32),
-            "doff": U32,
             "len": st.just(length),
             "data_len": st.integers(0, length),
             "users": st.integers(1, (1 << 32) - 1),
             "netns": _index(n_netns),
-            "destructor": st.integers(0, 3),
             "sk": _index(n_socks, NONE),
         },
     )
@@ -95,14 +99,7 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
         draw,
         Sock,
         {
-            **_ADDRESSES,
-            **_PORTS,
-            **dict.fromkeys(("bound_dev_if", "incoming_cpu"), I32),
-            "refcnt": U32,
-            "protocol": U16,
-            "hash_kind": st.integers(0, 2),
             "kind": st.just(kind),
-            "family": U8,
             "state": st.sampled_from(sorted({*range(1, 13)} - {*MINI_STATE.values()}))
             if full
             else st.just(MINI_STATE[kind]),
@@ -120,9 +117,9 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
 
 @st.composite
 def _netns(draw: DrawFn, full: list[int]) -> Netns:
-    program = {"verdict": U8, "assign": st.sampled_from([LEAVE, NONE, *full])}
+    program = {"assign": st.sampled_from([LEAVE, NONE, *full])}
     progs = tuple(_draw(draw, Program, program) for _ in range(draw(st.integers(0, 3))))
-    return _draw(draw, Netns, {"hash_mix": U32, "progs": st.just(progs)})
+    return _draw(draw, Netns, {"progs": st.just(progs)})
 
 
 @st.composite
@@ -133,13 +130,8 @@ def _group(draw: DrawFn, n_socks: int) -> Group:
         draw,
         Group,
         {
-            "reuseport_id": U32,
-            "returns": U32,
             "num_socks": st.just(live),
             "num_closed_socks": st.integers(0, len(slots) - live),
-            "incoming_cpu": U16,
-            "prog": st.integers(0, 2),
-            "verdict": U8,
             "select": _index(n_socks, NONE),
             "slots": st.just(slots),
         },

@@ -10,6 +10,7 @@ import pytest
 from skdiff import cli
 from skdiff.campaign.run import CLASSES
 from skdiff.cases import case_values
+from skdiff.cases.fields import FIELDS, Kind
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
@@ -108,9 +109,9 @@ def test_the_readme_has_the_table_of_commands() -> None:
 def shown(record: type, field: str) -> str:
     """The default of a field as a case's text has it."""
     value = record._field_defaults[field]
-    if field == "group":  # its text leaves out what is no group
+    if FIELDS[record][field].kind is Kind.GROUP:  # a text leaves out what is no group
         return {-1: "none"}[value]
-    text = case_values.show(field, value, ())
+    text = case_values.show(FIELDS[record][field], value, ())
     return str(text).lower() if isinstance(text, bool) else str(text)
 
 

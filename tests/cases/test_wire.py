@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
-from skdiff.cases.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool
+from skdiff.cases.pools import COUNTS, HERE, SLOT, Pool
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     KIND_REQUEST,
@@ -30,7 +30,13 @@ from skdiff.cases.scenario import (
 from skdiff.cases.wire import (
     FIXED_SIZE,
     FRAME_SIZE,
+    GROUP,
+    HEAD,
+    NETNS,
+    PACKET,
+    PROGRAM,
     SIZE,
+    SOCK,
     SOCK_SIZE,
     decode,
     draw,
@@ -181,7 +187,7 @@ def test_near_takes_what_is_in_no_pool_for_the_plainest_and_leaves_what_is_not_t
 
 def test_what_has_no_encoding_is_refused() -> None:
     for case in (Scenario(packet=Packet(dport=81)), Scenario(socks=(Sock(state=TCP_LISTEN),))):
-        with pytest.raises(ValueError, match="no wire format: a value is in no pool, or decoding would tame it"):
+        with pytest.raises(ValueError, match="no wire format: a value is in no pool, or decoding would change it"):
             encode(case)
 
 

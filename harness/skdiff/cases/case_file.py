@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,18 +12,8 @@ import tomlkit
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import validity
-from skdiff.cases.case_values import (
-    ENUMS,
-    HEX,
-    KINDS,
-    PROTOCOLS,
-    STATES,
-    BadError,
-    lookup,
-    read_number,
-    read_value,
-    show,
-)
+from skdiff.cases.case_values import BadError, lookup, read_number, read_value, show
+from skdiff.cases.fields import FIELDS, KINDS, OUTCOME_FIELDS, PROTOCOLS, STATES, Kind, of_kind
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import (
     KIND_FULL,
@@ -42,9 +32,6 @@ VERSION = 1
 
 
 MAX_BYTES = 1_000_000
-
-
-_HEAD_FIELDS = Scenario._fields[:8]
 
 
 @dataclass(frozen=True)
@@ -135,16 +122,15 @@ def dump(case: Case) -> str:
     if case.expect:
         document["expect"] = _plain_table(case.expect)
     plain = Scenario()
-    document["scenario"] = _table(_HEAD_FIELDS, scenario, plain, socks)
-    packet = _table(Packet._fields, scenario.packet, Packet(), socks)
-    document["packet"] = _table(Packet._fields[:4], scenario.packet, (), socks)  # who talks to whom is always said
-    document["packet"].update(packet)
+    document["scenario"] = _table(scenario, plain, socks)
+    ends = (*of_kind(Packet, Kind.ADDRESS), *of_kind(Packet, Kind.PORT))  # who talks to whom is always said
+    document["packet"] = _table(scenario.packet, Packet(), socks, ends)
     nets = tomlkit.aot()
     for net in scenario.netns:
-        table = _table(Netns._fields[:-1], net, Netns(), socks)
+        table = _table(net, Netns(), socks)
         progs = tomlkit.aot()
         for program in net.progs:
-            progs.append(_table(Program._fields, program, (), socks))
+            progs.append(_table(program, None, socks))
         if net.progs:
             table["progs"] = progs
         nets.append(table)
@@ -158,12 +144,8 @@ def dump(case: Case) -> str:
         for name, thing in zip(names, things, strict=True):
             table = tomlkit.table()
             table["name"] = name
-            for k, v in _table(thing._fields, thing, default, socks).items():
+            for k, v in _table(thing, default, socks, groups=groups).items():
                 table[k] = v
-            if "group" in table:
-                table["group"] = groups[thing.group]
-            if "slots" in table:
-                table["slots"] = [socks[i] for i in thing.slots]
             array.append(table)
         if things:
             document[key] = array
@@ -177,14 +159,24 @@ def _plain_table(values: Mapping[str, Any]) -> Any:
     return table
 
 
-def _table(fields: Sequence[str], values: Sequence[Any], default: Sequence[Any], socks: Sequence[str]) -> Any:
+def _table(
+    thing: Any, plain: Any, socks: Sequence[str], always: Collection[str] = (), groups: Sequence[str] = ()
+) -> Any:
+    """The fields of a thing that are not as in the `plain` one, if there is one, and those that are `always` there."""
     table = tomlkit.table()
-    for i, name in enumerate(fields):
-        if not default or values[i] != default[i]:
-            value = show(name, values[i], socks)
-            if name in HEX:
-                value = tomlkit.integer(hex(value))
-            table[name] = value
+    fields = FIELDS[type(thing)]
+    for name in sorted(fields, key=lambda name: name not in always):
+        field, value = fields[name], getattr(thing, name)
+        if name in ("progs",) or (plain is not None and value == getattr(plain, name) and name not in always):
+            continue
+        if field.kind is Kind.LIST:
+            table[name] = [socks[i] for i in value]
+        elif field.kind is Kind.GROUP:
+            table[name] = groups[value]
+        elif field.kind is Kind.HEX:
+            table[name] = tomlkit.integer(hex(value))
+        else:
+            table[name] = show(field, value, socks)
     return table
 
 
@@ -251,7 +243,7 @@ def _case(document: dict[str, Any]) -> Case:
         number: int = 0,
         **special: Callable[[Any], Any],
     ) -> Any:
-        fields = _HEAD_FIELDS if kind is Scenario else kind._fields
+        fields = FIELDS[kind]
         named = {"name"} if kind in (Group, Sock) else set()
         values = {}
         for name, value in table.items():
@@ -260,7 +252,7 @@ def _case(document: dict[str, Any]) -> Case:
                 if name in special:
                     values[name] = special[name](value)
                 elif name != "name":
-                    values[name] = read_value(name, value, f"{where}.{name}", sock_at)
+                    values[name] = read_value(fields[name], value, f"{where}.{name}", sock_at)
         return kind(**values)
 
     def slots(value: Any) -> tuple[int, ...]:
@@ -347,9 +339,9 @@ def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
             if key in ("sk", "skb_sk"):
                 lookup(value, socks, where)
             elif key in ("ended", "destructor"):
-                lookup(value, {name: number for number, name in ENUMS[key].items()}, where)
+                lookup(value, {name: number for number, name in OUTCOME_FIELDS[key].words.items()}, where)
             elif key == "refcounted":
-                read_value(key, value, where, socks)
+                read_value(OUTCOME_FIELDS[key], value, where, socks)
             elif key == "warns":
                 if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                     raise BadError(f"{where}: a list of the functions that warn is needed, not {value!r}")
@@ -367,11 +359,11 @@ def unmet(case: Case, outcome: Outcome) -> list[str]:
         if key in ("refcnt", "listener"):
             values = dict(zip(case.socks, getattr(outcome, key), strict=False))
             for name, value in wanted.items():
-                got = show(key, values.get(name), case.socks)
+                got = show(OUTCOME_FIELDS[key], values.get(name), case.socks)
                 if got != value:
                     found.append(f"{key} of {name} is {got}, expected {value}")
         else:
-            got = show(key, getattr(outcome, key), case.socks)
+            got = show(OUTCOME_FIELDS[key], getattr(outcome, key), case.socks)
             if isinstance(got, tuple):
                 got = list(got)
             if got != wanted:

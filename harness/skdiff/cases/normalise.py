@@ -3,6 +3,8 @@
 It changes as little as it can, so that a small change of the drawn fields stays a small change of the Scenario.
 """
 
+from skdiff.cases.derived import group_facts, run_array, sk_lookup_enabled
+from skdiff.cases.fields import positions
 from skdiff.cases.pools import BAD_VERDICT, HERE, PEER, PEER_PORT, Raw
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -35,19 +37,39 @@ from skdiff.cases.scenario import (
 from skdiff.cases.validity import MINI_STATE
 
 # Where each field stands in its list: drawn fields are lists, for speed.
-(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = range(
-    14
+(DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = (
+    positions(
+        Sock,
+        *(
+            "daddr",
+            "rcv_saddr",
+            "refcnt",
+            "bound_dev_if",
+            "incoming_cpu",
+            "dport",
+            "num",
+            "protocol",
+            "hash_kind",
+            "kind",
+        ),
+        *("family", "ipv6only", "state", "netns"),
+    )
 )
-(RCU_FREE, REUSEPORT, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = range(14, 22)
-_P = {name: i for i, name in enumerate(Packet._fields)}
-_P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS = (_P[n] for n in ("daddr", "doff", "len", "data_len", "users"))
-_P_NETNS, _P_DESTRUCTOR, _P_SK = (_P[n] for n in ("netns", "destructor", "sk"))
-_G_NUM, _G_CLOSED, _G_PROG, _G_VERDICT, _G_SELECT = (
-    Group._fields.index(n) for n in ("num_socks", "num_closed_socks", "prog", "verdict", "select")
+(RCU_FREE, REUSEPORT, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = positions(
+    Sock, "rcu_free", "reuseport", "hashed", "no_pprev", "race", "syncookie", "group", "listener"
 )
-_G_ID, _G_CPU, _G_INANY = (Group._fields.index(n) for n in ("reuseport_id", "incoming_cpu", "bind_inany"))
-_NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED = (
-    Scenario._fields.index(n) for n in ("ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled")
+_P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS, _P_CLONE_FAILS, _P_PULL_FAILS = positions(
+    Packet, "daddr", "doff", "len", "data_len", "users", "clone_fails", "pull_fails"
+)
+_P_NETNS, _P_DESTRUCTOR, _P_SK = positions(Packet, "netns", "destructor", "sk")
+_G_NUM, _G_CLOSED, _G_PROG, _G_VERDICT, _G_SELECT = positions(
+    Group, "num_socks", "num_closed_socks", "prog", "verdict", "select"
+)
+_G_ID, _G_CPU, _G_INANY = positions(Group, "reuseport_id", "incoming_cpu", "bind_inany")
+_VERDICT, _ASSIGN = positions(Program, "verdict", "assign")
+(_RUN_ARRAY,) = positions(Netns, "run_array")
+_NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED = positions(
+    Scenario, "ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled"
 )
 MAX_SLOTS: int = constants.MAX_SLOTS
 # inet_reuseport_add_sock(): what the members of a group have in common.
@@ -55,7 +77,7 @@ _GROUP_KEY = (NETNS, PROTOCOL, FAMILY, IPV6ONLY, RCV_SADDR, NUM)
 _MOST_REFERENCES = 3
 
 
-def tame(raw: Raw) -> Scenario:
+def normalise(raw: Raw) -> Scenario:
     """The valid Scenario nearest to the drawn fields, which are used up. It is its own nearest one."""
     head, packet, netns, groups, socks = raw
     n_netns, n_groups, n_socks = len(netns), len(groups), len(socks)
@@ -87,14 +109,14 @@ def tame(raw: Raw) -> Scenario:
         made_groups = [Group._make((*fields, tuple(slots))) for fields, slots in groups]
         made_netns = [_netns(fields, progs, socks) for fields, progs in netns]
     else:
-        _tame_packet(packet)
-        _tame_socks(socks)
-        made_groups = [_tame_group(i, fields, slots, socks) for i, (fields, slots) in enumerate(groups)]
-        _tame_requests(socks, packet[_P_SK])
-        _tame_attached(packet, socks)
-        made_netns = [_tame_netns(fields, progs, socks) for fields, progs in netns]
+        _reachable_packet(packet)
+        _reachable_socks(socks)
+        made_groups = [_reachable_group(i, fields, slots, socks) for i, (fields, slots) in enumerate(groups)]
+        _reachable_requests(socks, packet[_P_SK])
+        _reachable_attached(packet, socks)
+        made_netns = [_reachable_netns(fields, progs, socks) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
-        head[_ENABLED] = int(any(net.progs for net in made_netns))
+        head[_ENABLED] = sk_lookup_enabled(net.progs for net in made_netns)
     for sock in socks:
         if sock[RACE] and (sock[HASHED] != EHASH or sock[NO_PPREV]):
             sock[RACE] = 0
@@ -109,27 +131,27 @@ def _in_range(index: int, count: int) -> int:
 
 def _netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
     for program in progs:
-        assign = program[1] = _in_range(program[1], len(socks))
+        assign = program[_ASSIGN] = _in_range(program[_ASSIGN], len(socks))
         if assign >= 0 and socks[assign][KIND] != KIND_FULL:
-            program[1] = LEAVE
-    return Netns._make((*fields[:5], tuple(map(Program._make, progs))))
+            program[_ASSIGN] = LEAVE
+    return Netns._make((*fields, tuple(map(Program._make, progs))))
 
 
-def _tame_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
-    fields[4] = int(bool(progs))
+def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
+    fields[_RUN_ARRAY] = run_array(progs)
     for program in progs:
-        if program[0] == BAD_VERDICT:
-            program[0] = SK_PASS
-        assign = program[1] = _in_range(program[1], len(socks))
+        if program[_VERDICT] == BAD_VERDICT:
+            program[_VERDICT] = SK_PASS
+        assign = program[_ASSIGN] = _in_range(program[_ASSIGN], len(socks))
         if assign >= 0:
             sock = socks[assign]
             if sock[HASHED] != LHASH2 or sock[IPV6ONLY]:
-                program[1] = LEAVE
-    return Netns._make((*fields[:5], tuple(map(Program._make, progs))))
+                program[_ASSIGN] = LEAVE
+    return Netns._make((*fields, tuple(map(Program._make, progs))))
 
 
-def _tame_packet(packet: list[int]) -> None:
-    packet[_P_USERS : _P_USERS + 3] = [1, 0, 0]
+def _reachable_packet(packet: list[int]) -> None:
+    packet[_P_USERS], packet[_P_CLONE_FAILS], packet[_P_PULL_FAILS] = 1, 0, 0
     packet[_P_DADDR] = packet[_P_DADDR] or HERE
     doff = packet[_P_DOFF] = max(packet[_P_DOFF], 20)
     if packet[_P_LEN] < doff:
@@ -138,7 +160,7 @@ def _tame_packet(packet: list[int]) -> None:
         packet[_P_DATA_LEN] = 0
 
 
-def _tame_socks(socks: list[list[int]]) -> None:
+def _reachable_socks(socks: list[list[int]]) -> None:
     connections = set()
     for sock in socks:
         sock[HASH_KIND] = sock[NO_PPREV] = 0
@@ -188,7 +210,7 @@ def _close(sock: list[int]) -> None:
     sock[LISTENER] = NONE
 
 
-def _tame_requests(socks: list[list[int]], attached: int) -> None:
+def _reachable_requests(socks: list[list[int]], attached: int) -> None:
     for number, sock in enumerate(socks):
         if sock[KIND] != KIND_REQUEST:
             continue
@@ -208,7 +230,7 @@ def _tame_requests(socks: list[list[int]], attached: int) -> None:
             sock[SYNCOOKIE] = 0
 
 
-def _tame_group(number: int, fields: list[int], slots: list[int], socks: list[list[int]]) -> Group:
+def _reachable_group(number: int, fields: list[int], slots: list[int], socks: list[list[int]]) -> Group:
     members: list[int] = []
     for i, sock in enumerate(socks):
         if sock[GROUP] != number:
@@ -221,11 +243,11 @@ def _tame_group(number: int, fields: list[int], slots: list[int], socks: list[li
             sock[key] = socks[members[0]][key]
     order = sorted(members, key=lambda i: slots.index(i) if i in slots else len(slots) + i)
     stale = [slot for slot in slots[fields[_G_NUM] :] if slot not in members][: MAX_SLOTS - len(members)]
-    fields[_G_ID], fields[_G_NUM], fields[_G_CLOSED] = number + 1, len(members), 0
-    fields[_G_CPU] = sum(socks[i][CPU] >= 0 for i in members)
-    if members:
-        fields[_G_INANY] = int(socks[members[0]][RCV_SADDR] == 0)
-    else:
+    fields[_G_NUM], fields[_G_CLOSED] = len(members), 0
+    address = socks[members[0]][RCV_SADDR] if members else None
+    facts = group_facts(number, [socks[i][CPU] for i in members], address, fields[_G_INANY])
+    fields[_G_ID], fields[_G_CPU], fields[_G_INANY] = facts
+    if not members:
         fields[_G_PROG] = PROG_NONE
     if fields[_G_VERDICT] == BAD_VERDICT:
         fields[_G_VERDICT] = SK_PASS
@@ -235,7 +257,7 @@ def _tame_group(number: int, fields: list[int], slots: list[int], socks: list[li
     return Group._make((*fields, tuple(order + stale)))
 
 
-def _tame_attached(packet: list[int], socks: list[list[int]]) -> None:
+def _reachable_attached(packet: list[int], socks: list[list[int]]) -> None:
     index = packet[_P_SK]
     if index == NONE:
         packet[_P_DESTRUCTOR] = DESTRUCTOR_NONE

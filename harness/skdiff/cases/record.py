@@ -79,32 +79,37 @@ _SOCKS_AT = [_offset("scenario_record", "socks", i) for i in range(constants.MAX
 _PADDING = [(-1,) * (constants.MAX_SLOTS - n) for n in range(constants.MAX_SLOTS + 1)]
 
 
+# Lists come last in their records: behind the plain fields, and in C behind the counter of the list.
+_PACKET_PLACE = Scenario._fields.index("packet")
+_PROGS_PLACE, _SLOTS_PLACE = Netns._fields.index("progs"), Group._fields.index("slots")
+
+
 def encode(scenario: Scenario, buffer: Any) -> None:
     """Write a scenario into a buffer of at least SCENARIO_SIZE bytes. Raises struct.error for a value out of range and
-    IndexError for more of something than the record has room for (see `rules.problems`).
+    IndexError for more of something than the record has room for (see `validity.problems`).
     """
     encode_frame(scenario, buffer)
-    _, netns, groups, socks = scenario[8:]
+    netns, groups, socks = scenario.netns, scenario.groups, scenario.socks
     if len(groups) > len(_GROUPS_AT) or len(socks) > len(_SOCKS_AT):
         raise IndexError(f"{len(groups)} groups and {len(socks)} sockets are more than the record has room for")
     for i, net in enumerate(netns):
         at = _NETNS_AT[i]
         progs = net.progs
-        _NETNS.pack_into(buffer, at, *net[:5], len(progs))
+        _NETNS.pack_into(buffer, at, *net[:_PROGS_PLACE], len(progs))
         for j, program in enumerate(progs):
             _PROGRAM.pack_into(buffer, at + _PROGS_AT[j], *program)
     for at, group in zip(_GROUPS_AT, groups, strict=False):
         slots = group.slots
-        _GROUP.pack_into(buffer, at, *group[:10], len(slots), *slots, *_PADDING[len(slots)])
+        _GROUP.pack_into(buffer, at, *group[:_SLOTS_PLACE], len(slots), *slots, *_PADDING[len(slots)])
     for at, sock in zip(_SOCKS_AT, socks, strict=False):
         _SOCK.pack_into(buffer, at, *sock)
 
 
 def encode_frame(scenario: Scenario, buffer: Any) -> None:
     """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
-    packet, netns, groups, socks = scenario[8:]
-    _HEAD.pack_into(buffer, 0, *scenario[:8], len(netns), len(groups), len(socks))
-    _PACKET.pack_into(buffer, _PACKET_AT, *packet)
+    counts = len(scenario.netns), len(scenario.groups), len(scenario.socks)
+    _HEAD.pack_into(buffer, 0, *scenario[:_PACKET_PLACE], *counts)
+    _PACKET.pack_into(buffer, _PACKET_AT, *scenario.packet)
 
 
 def decode(buffer: Any) -> Scenario:
@@ -117,8 +122,9 @@ def decode(buffer: Any) -> Scenario:
         netns.append(Netns._make((*fields, progs)))
     groups = []
     for at in _GROUPS_AT[:n_groups]:
-        fields = list(_GROUP.unpack_from(buffer, at))
-        groups.append(Group._make((*fields[:10], tuple(fields[11 : 11 + fields[10]]))))
+        values = _GROUP.unpack_from(buffer, at)
+        n_slots, slots = values[_SLOTS_PLACE], values[_SLOTS_PLACE + 1 :]
+        groups.append(Group._make((*values[:_SLOTS_PLACE], slots[:n_slots])))
     socks = tuple(Sock._make(_SOCK.unpack_from(buffer, at)) for at in _SOCKS_AT[:n_socks])
     packet = Packet._make(_PACKET.unpack_from(buffer, _PACKET_AT))
     return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks))

@@ -1,21 +1,19 @@
 """Which Scenarios are valid: what the C accepts without undefined behaviour, and what a real system can reach.
 
-`problems` is the judge; `tame.py` makes valid Scenarios, and is held against it by a test.
+`problems` is the judge; `normalise.py` makes valid Scenarios, and is held against it by a test.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from skdiff.cases.record import constants, ranges
+from skdiff.cases.fields import FIELDS, Kind, valid_range
+from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
     DESTRUCTOR_NONE,
-    DESTRUCTOR_OTHER,
     EDEMUX,
     EHASH,
-    HASH_OWN,
-    HASH_PACKET,
     IPPROTO_TCP,
     IPPROTO_UDP,
     KIND_FULL,
@@ -27,20 +25,13 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
-    REUSED,
     SK_DROP,
     SK_PASS,
-    SK_REUSEPORT,
-    STAYS,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
-    Group,
-    Netns,
-    Packet,
-    Program,
     Scenario,
     Sock,
 )
@@ -59,21 +50,9 @@ def problems(scenario: Scenario) -> list[str]:
 
 
 _RANGES = {
-    Scenario: ranges("scenario_record"),
-    Packet: ranges("packet_record"),
-    Sock: {
-        **ranges("sock_record"),
-        "kind": (KIND_FULL, KIND_TIMEWAIT),
-        "hashed": (NOWHERE, LHASH2),
-        "hash_kind": (HASH_OWN, HASH_PACKET),
-        "race": (STAYS, REUSED),
-        "state": (TCP_ESTABLISHED, TCP_NEW_SYN_RECV),  # sk_fullsock() shifts by it
-    },
-    Netns: ranges("netns_record"),
-    Program: ranges("program_record"),
-    Group: {**ranges("group_record"), "prog": (PROG_NONE, SK_REUSEPORT)},
+    record: {name: valid_range(record, name) for name, field in fields.items() if field.kind is not Kind.LIST}
+    for record, fields in FIELDS.items()
 }
-_RANGES[Packet]["destructor"] = (DESTRUCTOR_NONE, DESTRUCTOR_OTHER)
 
 
 def _out_of_range(s: Scenario) -> Iterator[str]:

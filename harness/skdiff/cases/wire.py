@@ -11,10 +11,11 @@ from itertools import groupby
 from operator import getitem
 from typing import Any
 
-from skdiff.cases.normalise import tame
-from skdiff.cases.pools import COUNTS, GROUP, HEAD, HERE, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
+from skdiff.cases.fields import FIELDS, pools
+from skdiff.cases.normalise import normalise
+from skdiff.cases.pools import COUNTS, HERE, SLOT, Pool, Raw
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import Packet, Scenario
+from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
 
 def _table(pool: Pool) -> tuple[int, ...]:
@@ -29,6 +30,7 @@ def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
     return tuple(_table(pool) for pool in pools.values())
 
 
+HEAD, PACKET, NETNS, PROGRAM, GROUP, SOCK = map(pools, (Scenario, Packet, Netns, Program, Group, Sock))
 _PROGS: int = constants.MAX_PROGS
 _SLOTS: int = constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
@@ -75,24 +77,35 @@ def draw(data: bytes) -> Raw:
 
 def decode(data: bytes) -> Scenario:
     """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
-    return tame(draw(data))
+    return normalise(draw(data))
 
 
 _INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
 
 
 # What may change with the tables as they are: nothing that a valid case holds against a socket.
-_FRAME = tuple(_table(HEAD[name]) for name in ("hash_secret", "ehash_size", "lhash2_size", "cpu")) + tuple(
-    _table(PACKET[name]) for name in Packet._fields[:7]
+_FRAME_HEAD, _FRAME_PACKET = (
+    tuple(name for name, field in FIELDS[record].items() if field.frame) for record in (Scenario, Packet)
 )
+_FRAME = tuple(_table(HEAD[name]) for name in _FRAME_HEAD) + tuple(_table(PACKET[name]) for name in _FRAME_PACKET)
 FRAME_SIZE = len(_FRAME)
+_HEAD_PLACES = [Scenario._fields.index(name) for name in _FRAME_HEAD]
+_PACKET_PLACES = [Packet._fields.index(name) for name in _FRAME_PACKET]
+_PACKET_PLACE, _DADDR_PLACE = Scenario._fields.index("packet"), Packet._fields.index("daddr")
 
 
 def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
-    secret, ehash_size, lhash2_size, cpu, saddr, daddr, *rest = map(getitem, _FRAME, data)
-    packet = Packet._make((saddr, daddr or HERE, *rest, *scenario.packet[7:]))
-    return Scenario._make((secret, ehash_size, lhash2_size, scenario[3], cpu, *scenario[5:8], packet, *scenario[9:]))
+    values = map(getitem, _FRAME, data)
+    head: list[Any] = list(scenario)
+    for place, value in zip(_HEAD_PLACES, values, strict=False):
+        head[place] = value
+    packet = list(scenario.packet)
+    for place, value in zip(_PACKET_PLACES, values, strict=True):
+        packet[place] = value
+    packet[_DADDR_PLACE] = packet[_DADDR_PLACE] or HERE
+    head[_PACKET_PLACE] = Packet._make(packet)
+    return Scenario._make(head)
 
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.
@@ -158,11 +171,11 @@ def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
 
 def encode(scenario: Scenario) -> bytes:
     """The canonical bytes of a Scenario. Raises ValueError if a value is not in its field's pool, or if it is no
-    scenario that decoding leaves as it is (see tame.py): the format is for fuzzing, TOML is for keeping.
+    scenario that decoding leaves as it is (see normalise.py): the format is for fuzzing, TOML is for keeping.
     """
     data = near(scenario)
     if decode(data) != scenario:
-        raise ValueError("this scenario has no wire format: a value is in no pool, or decoding would tame it")
+        raise ValueError("this scenario has no wire format: a value is in no pool, or decoding would change it")
     return data
 
 

@@ -9,8 +9,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from skdiff.cases.case_file import Case, default_names
-from skdiff.cases.case_values import DESTRUCTORS, FAMILIES, PROTOCOLS, STATES, VERDICTS, address, show
-from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.case_values import address, show
+from skdiff.cases.fields import DESTRUCTORS, FAMILIES, OUTCOME_FIELDS, PROTOCOLS, SHOWN_FIELDS, STATES, VERDICTS, Kind
+from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.scenario import (
     EHASH,
     FILTER,
@@ -145,21 +146,21 @@ def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
         if name in ("refcnt", "listener"):
             for sock, v in zip(socks, value, strict=False):
                 if name == "refcnt" or v != NONE:
-                    yield f"{name} of {sock}", str(show(name, v, socks))
+                    yield f"{name} of {sock}", str(show(OUTCOME_FIELDS[name], v, socks))
         elif name == "shown":
             for i, event in enumerate(value):
                 yield f"program run {i}", _event(event, socks)
         elif name == "warns":
             yield name, ", ".join(value) or "none"
         else:
-            yield name, str(show(name, value, socks))
+            yield name, str(show(OUTCOME_FIELDS[name], value, socks))
 
 
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:
     kind = {SHOWN_SK_LOOKUP: "sk_lookup"}.get(event[0], "filter" if event[0] == 2 else "sk_reuseport")
-    values = zip(SHOWN_NAMES[event[0]], event[1:], strict=False)
+    values = zip(SHOWN_FIELDS[event[0]].items(), event[1:], strict=False)
     return f"{kind} " + " ".join(
-        f"{name}={v:#x}" if name == "hash" else f"{name}={show(name, v, socks)}" for name, v in values
+        f"{name}={v:#x}" if field.kind is Kind.HEX else f"{name}={show(field, v, socks)}" for (name, field), v in values
     )
 
 

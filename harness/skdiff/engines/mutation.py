@@ -5,11 +5,25 @@ are a valid case.
 """
 
 from collections.abc import Callable
+from itertools import product
 from random import Random
 
 from skdiff.cases import wire
+from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import EDEMUX, EHASH, FILTER, KIND_FULL, LHASH2, PFREE, SK_PASS, SK_REUSEPORT, TCP_LISTEN
+from skdiff.cases.scenario import (
+    EDEMUX,
+    EHASH,
+    FILTER,
+    KIND_FULL,
+    LHASH2,
+    PFREE,
+    SK_PASS,
+    SK_REUSEPORT,
+    TCP_LISTEN,
+    Packet,
+    Sock,
+)
 from skdiff.cases.wire import FIXED_SIZE, SIZE, SOCK_SIZE, put, take
 
 # Drawn cases are good ones, for the pools have weights: a walk from case to case alone would miss what they hit.
@@ -17,10 +31,8 @@ FRESH = 0.5
 _N_NETNS, _N_GROUPS, _N_SOCKS = range(3)
 _MOST_SOCKS: int = constants.MAX_SOCKS
 # What inet_match() and compute_score() hold against the packet: (field of the socket, field of the packet).
-_PAIRS = (
-    *(("daddr", "saddr"), ("rcv_saddr", "daddr"), ("dport", "sport"), ("num", "dport"), ("netns", "netns")),
-    *(("bound_dev_if", "rt_iif"), ("bound_dev_if", "skb_iif"), ("bound_dev_if", "sdif")),
-)
+_CONNECTION = (*((name, field.meets) for name, field in FIELDS[Sock].items() if field.meets), ("netns", "netns"))
+_PAIRS = (*_CONNECTION, *product(of_kind(Sock, Kind.DEVICE), of_kind(Packet, Kind.DEVICE)))
 
 
 class Mutator:
@@ -143,7 +155,7 @@ class Mutator:
     def _connect(self, case: bytearray, count: int) -> None:
         """A socket is the packet's own connection."""
         sock = self._sock(count)
-        self._meet_all(case, sock, *_PAIRS[:5])
+        self._meet_all(case, sock, *_CONNECTION)
         put(case, "sock", sock, "hashed", EHASH)
 
     @staticmethod

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from skdiff.cases.normalise import tame
-from skdiff.cases.pools import COUNTS, GROUP, HEAD, NETNS, PACKET, PROGRAM, SLOT, SOCK, Pool, Raw
+from skdiff.cases.fields import pools
+from skdiff.cases.normalise import normalise
+from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
 
 def _value(pool: Pool) -> SearchStrategy[int]:
@@ -22,9 +23,11 @@ def _fields(pools: Mapping[str, Pool]) -> SearchStrategy[list[int]]:
     return st.tuples(*map(_value, pools.values())).map(list)
 
 
-_HEAD, _PACKET, _SOCK = _fields(HEAD), _fields(PACKET), _fields(SOCK)
+HEAD, NETNS, GROUP = pools(Scenario), pools(Netns), pools(Group)
+_HEAD, _PACKET, _SOCK = _fields(HEAD), _fields(pools(Packet)), _fields(pools(Sock))
 _NETNS = st.tuples(
-    _fields({k: v for k, v in NETNS.items() if k != "progs"}), st.lists(_fields(PROGRAM), max_size=constants.MAX_PROGS)
+    _fields({k: v for k, v in NETNS.items() if k != "progs"}),
+    st.lists(_fields(pools(Program)), max_size=constants.MAX_PROGS),
 )
 _GROUP = st.tuples(
     _fields({k: v for k, v in GROUP.items() if k != "slots"}), st.lists(_value(SLOT), max_size=constants.MAX_SLOTS)
@@ -37,7 +40,7 @@ def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> 
     head = draw(_HEAD)
     if hostile is not None:
         head[list(HEAD).index("hostile")] = int(hostile)
-    return tame(
+    return normalise(
         Raw(
             head,
             draw(_PACKET),

@@ -15,6 +15,7 @@ from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load, parse, unmet
 from skdiff.cases.case_values import show
+from skdiff.cases.fields import OUTCOME_FIELDS
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import VALUES
@@ -61,8 +62,8 @@ def expectation(case: Case, model: Model) -> dict[str, Any]:
     """What the rules say of a case, as an [expect] table."""
     outcome = model.run(case.scenario)
     if outcome.ended != RETURNED:
-        return {"ended": show("ended", outcome.ended, case.socks)}
-    found = {"sk": show("sk", outcome.sk, case.socks), "refcounted": bool(outcome.refcounted)}
+        return {"ended": show(OUTCOME_FIELDS["ended"], outcome.ended, case.socks)}
+    found = {"sk": show(OUTCOME_FIELDS["sk"], outcome.sk, case.socks), "refcounted": bool(outcome.refcounted)}
     if outcome.warns:
         found["warns"] = list(outcome.warns)
     return found

@@ -1,7 +1,7 @@
 """Reduction: the smallest case that still shows the same difference, and the findings of a run made that small.
 
 A step is one change of a Scenario that makes it smaller; what that entails in a reachable one (a group that has lost a
-member counts one less) is left to `tame`. `reduce` takes each step that keeps the difference, until none does.
+member counts one less) is left to `normalise`. `reduce` takes each step that keeps the difference, until none does.
 """
 
 import time
@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skdiff.cases import pools
-from skdiff.cases.normalise import tame
+from skdiff.cases.derived import with_derived
+from skdiff.cases.fields import FIELDS, Kind, of_kind
+from skdiff.cases.fields import derived as derived_fields
+from skdiff.cases.normalise import normalise
+from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.validity import problems
 
@@ -22,36 +25,18 @@ Place = tuple[Any, int, int]  # a class of scenario.py and where its thing stand
 
 # What a field may become, the plainest first: its default, then its pool. An index may become any smaller one.
 _CHOICES: dict[Any, dict[str, tuple[int, ...]]] = {
-    kind: {
-        name: tuple(dict.fromkeys((kind._field_defaults[name], *(value for value, _ in pool))))
-        for name, pool in pools_of.items()
-        if name not in ("progs", "slots")  # how many there are
+    record: {
+        name: tuple(dict.fromkeys((record._field_defaults[name], *(value for value, _ in field.pool))))
+        for name, field in fields.items()
+        if field.kind is not Kind.LIST  # whose pool is of how many there are
     }
-    for kind, pools_of in (
-        (Scenario, {**pools.HEAD, "hash_secret": tuple((n, 1) for n in range(16))}),
-        *((Packet, pools.PACKET), (Netns, pools.NETNS), (Program, pools.PROGRAM)),
-        *((Group, pools.GROUP), (Sock, pools.SOCK)),
-    )
+    for record, fields in FIELDS.items()
 }
-
-
-_MEETS = {"daddr": "saddr", "rcv_saddr": "daddr", "dport": "sport", "num": "dport"}  # a socket's field, a packet's
-
-
-# What follows from the rest of a reachable scenario, and so is neither plain nor not.
-_DERIVED = {
-    Scenario: {"sk_lookup_enabled"},
-    Netns: {"run_array"},
-    Group: {"reuseport_id", "num_socks", "incoming_cpu", "bind_inany"},
-}
-
-
+_CHOICES[Scenario]["hash_secret"] = tuple(range(16))  # any small one may show a difference
 # Fields whose values mean the same things, so that a value can be changed in all of them at once.
-_ALIKE: tuple[dict[Any, tuple[str, ...]], ...] = (
-    {Packet: ("saddr", "daddr"), Sock: ("daddr", "rcv_saddr")},
-    {Packet: ("sport", "dport"), Sock: ("dport", "num")},
-    {Packet: ("rt_iif", "skb_iif", "sdif"), Sock: ("bound_dev_if",)},
-    {Scenario: ("cpu",), Sock: ("incoming_cpu",)},
+_ALIKE: tuple[dict[Any, tuple[str, ...]], ...] = tuple(
+    {record: names for record in FIELDS if (names := of_kind(record, kind))}
+    for kind in (Kind.ADDRESS, Kind.PORT, Kind.DEVICE, Kind.CPU)
 )
 
 
@@ -126,7 +111,7 @@ def size(scenario: Scenario) -> tuple[int, ...]:
     """
     fields = ranks = 0
     for (kind, _, _), thing in _things(scenario):
-        derived: set[str] = set() if scenario.hostile else _DERIVED.get(kind, set())
+        derived: frozenset[str] = frozenset() if scenario.hostile else derived_fields(kind)
         if kind is Group and not thing.num_socks:
             derived = derived - {"bind_inany"}  # nobody there that it could follow from
         for name, choices in _CHOICES[kind].items():
@@ -143,30 +128,15 @@ def size(scenario: Scenario) -> tuple[int, ...]:
 def repair(s: Scenario) -> Scenario | None:
     """The valid scenario nearest to this one: itself if it is valid; None if there is none near."""
     if problems(s) and not s.hostile:
-        s = _derive(s)  # often enough, and `tame` would give up more
+        s = with_derived(s)  # often enough, and `normalise` would give up more
     if not problems(s):
         return s
     netns = [(list(net[:-1]), [list(program) for program in net.progs]) for net in s.netns]
     groups = [(list(group[:-1]), list(group.slots)) for group in s.groups]
     fields: list[Any] = list(s)
     head = fields[: Scenario._fields.index("packet")]
-    tamed = tame(pools.Raw(head, list(s.packet), netns, groups, [list(sock) for sock in s.socks]))
-    return None if problems(tamed) else tamed
-
-
-def _derive(s: Scenario) -> Scenario:
-    """A reachable scenario with those fields of `_DERIVED` that need nothing else to change."""
-    groups = []
-    for i, group in enumerate(s.groups):
-        members = [sock for sock in s.socks if sock.group == i]
-        inany = int(members[0].rcv_saddr == 0) if members else group.bind_inany
-        asked = sum(sock.incoming_cpu >= 0 for sock in members)
-        groups.append(group._replace(reuseport_id=i + 1, incoming_cpu=asked, bind_inany=inany))
-    return s._replace(
-        sk_lookup_enabled=int(any(net.progs for net in s.netns)),
-        netns=tuple(net._replace(run_array=int(bool(net.progs))) for net in s.netns),
-        groups=tuple(groups),
-    )
+    normalised = normalise(Raw(head, list(s.packet), netns, groups, [list(sock) for sock in s.socks]))
+    return None if problems(normalised) else normalised
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -306,7 +276,7 @@ def _rank(value: int | None, choices: Sequence[int], met: int | None) -> int:
 
 
 def _met(kind: Any, name: str, packet: Packet) -> int | None:
-    return getattr(packet, _MEETS[name]) if kind is Sock and name in _MEETS else None
+    return getattr(packet, FIELDS[kind][name].meets) if kind is Sock and FIELDS[kind][name].meets else None
 
 
 def _with(thing: Any, name: str, value: int) -> Any:

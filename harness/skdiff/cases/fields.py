@@ -1,0 +1,334 @@
+"""What each field of a case is, said once: its kind, the values that it is drawn from, and what follows from that.
+
+From these tables come the text of a case (`case_values.py`), ranges (`validity.py`), the wire format, mutation,
+reduction, and what tests draw. `csrc/record.h` has the layout. The order here is that of the classes of `scenario.py`,
+which is checked when this module is loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.pools import (
+    ANY,
+    DEVICE,
+    FLAG,
+    HERE,
+    OTHER_HERE,
+    OTHER_PEER,
+    OTHER_PEER_PORT,
+    OTHER_PORT,
+    PEER,
+    PEER_PORT,
+    PORT,
+    RARE,
+    SECRETS,
+    SOME,
+    VERDICT,
+    Pool,
+    index,
+)
+from skdiff.cases.record import ranges
+from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    DESTRUCTOR_NONE,
+    DESTRUCTOR_OTHER,
+    EDEMUX,
+    EHASH,
+    FILTER,
+    HASH_OWN,
+    HASH_PACKET,
+    HASH_WRONG,
+    INT_MAX,
+    IPPROTO_SCTP,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    KIND_FULL,
+    KIND_REQUEST,
+    KIND_TIMEWAIT,
+    LEAVE,
+    LEAVES,
+    LHASH2,
+    NONE,
+    NOWHERE,
+    PFREE,
+    PROG_NONE,
+    REFCOUNT_SATURATED,
+    REUSED,
+    SK_DROP,
+    SK_PASS,
+    SK_REUSEPORT,
+    STAYS,
+    TCP_CLOSE,
+    TCP_CLOSE_WAIT,
+    TCP_CLOSING,
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT1,
+    TCP_FIN_WAIT2,
+    TCP_LAST_ACK,
+    TCP_LISTEN,
+    TCP_NEW_SYN_RECV,
+    TCP_SYN_RECV,
+    TCP_SYN_SENT,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
+
+
+class Kind(Enum):
+    """What a field's number means."""
+
+    NUMBER = auto()
+    HEX = auto()  # a number that people read in hexadecimal
+    FLAG = auto()
+    WORD = auto()  # one of some words
+    ADDRESS = auto()  # IPv4, in host byte order
+    PORT = auto()  # in host byte order
+    DEVICE = auto()  # an interface index, 0 for none
+    CPU = auto()
+    NETNS = auto()  # an index
+    SOCKET = auto()  # an index; NONE, LEAVE
+    GROUP = auto()  # an index; NONE
+    LIST = auto()  # of things that have tables of their own, or of sockets
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a record: its `kind`, the `pool` that its values are drawn from (of a list, how many there are), and
+
+    - `words` for the values of a WORD, by number;
+    - `range`, the least and the greatest value that is valid; None for what record.h can hold, or that of the kind;
+    - `meets`, the field of the packet that a socket's field must equal for the socket to match;
+    - `frame`, whether it may change while the tables stay as they are;
+    - `derived`, whether it follows from the rest of a reachable case (see `derived.py`).
+    """
+
+    kind: Kind
+    pool: Pool = ()
+    words: Mapping[int, str] = field(default_factory=dict)
+    range: tuple[int, int] | None = None
+    meets: str = ""
+    frame: bool = False
+    derived: bool = False
+
+
+def _words(*words: str) -> dict[int, str]:
+    return dict(enumerate(words))
+
+
+KINDS = _words("full", "request", "timewait")
+DESTRUCTORS = _words("none", "sock_pfree", "sock_edemux", "other")
+STATES = _words(
+    *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
+    *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+FAMILIES = {AF_INET: "AF_INET", AF_INET6: "AF_INET6"}
+PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
+VERDICTS = {SK_DROP: "drop", SK_PASS: "pass"}
+_SIZE: Pool = ((1, 4), (2, 3), (4, 2), (16, 1))
+_NUMBER, _SOCKET, _FLAG = Field(Kind.NUMBER), Field(Kind.SOCKET), Field(Kind.FLAG)
+
+HEAD_FIELDS: dict[str, Field] = {
+    "hash_secret": Field(Kind.HEX, SECRETS, frame=True),
+    "ehash_size": Field(Kind.NUMBER, _SIZE, frame=True),
+    "lhash2_size": Field(Kind.NUMBER, _SIZE, frame=True),
+    "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
+    "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
+    "hostile": Field(Kind.FLAG, FLAG),
+    "foreign_hashinfo": Field(Kind.FLAG, RARE),
+    "sk_lookup_enabled": Field(Kind.FLAG, FLAG, derived=True),
+}
+PACKET_FIELDS: dict[str, Field] = {
+    "saddr": Field(Kind.ADDRESS, ((PEER, 10), (OTHER_PEER, 1), (HERE, 1)), frame=True),
+    "daddr": Field(Kind.ADDRESS, ((HERE, 10), (OTHER_HERE, 1), (ANY, 1)), frame=True),
+    "sport": Field(Kind.PORT, ((PEER_PORT, 10), (OTHER_PEER_PORT, 1), (PORT, 1)), frame=True),
+    "dport": Field(Kind.PORT, ((PORT, 20), (OTHER_PORT, 1), (PEER_PORT, 1)), frame=True),
+    "rt_iif": Field(Kind.DEVICE, ((0, 4), (1, 4), (2, 2), (3, 1)), frame=True),
+    "skb_iif": Field(Kind.DEVICE, ((1, 4), (2, 2), (3, 1), (0, 1)), frame=True),
+    "sdif": Field(Kind.DEVICE, ((0, 8), (2, 3), (3, 1), (1, 1)), frame=True),
+    "doff": Field(Kind.NUMBER, ((20, 5), (24, 2), (60, 2), (0, 1))),
+    "len": Field(Kind.NUMBER, ((20, 4), (60, 3), (1460, 3), (8, 1))),
+    "data_len": Field(Kind.NUMBER, ((0, 5), (1, 1), (8, 1), (50, 1), (1440, 1))),
+    "users": Field(Kind.NUMBER, ((1, 3), (2, 1))),
+    "clone_fails": Field(Kind.FLAG, SOME),
+    "pull_fails": Field(Kind.FLAG, SOME),
+    "netns": Field(Kind.NETNS, ((0, 4), (1, 1))),
+    "destructor": Field(
+        Kind.WORD,
+        ((DESTRUCTOR_NONE, 2), (PFREE, 6), (EDEMUX, 3), (DESTRUCTOR_OTHER, 1)),
+        DESTRUCTORS,
+        range=(DESTRUCTOR_NONE, DESTRUCTOR_OTHER),
+    ),
+    "sk": Field(Kind.SOCKET, index(none=60, first=5, rest=1, most=16)),
+}
+SOCK_FIELDS: dict[str, Field] = {
+    "daddr": Field(Kind.ADDRESS, ((ANY, 1), (PEER, 12), (OTHER_PEER, 1), (HERE, 1)), meets="saddr"),
+    "rcv_saddr": Field(Kind.ADDRESS, ((ANY, 5), (HERE, 10), (OTHER_HERE, 1), (PEER, 1)), meets="daddr"),
+    "refcnt": Field(
+        Kind.NUMBER,
+        (
+            *((1, 10), (2, 3), (3, 1), (0, 3), (INT_MAX - 1, 1), (INT_MAX, 1), (REFCOUNT_SATURATED, 1)),
+            (0xFFFFFFFF, 1),
+        ),
+    ),
+    "bound_dev_if": Field(Kind.DEVICE, DEVICE),
+    "incoming_cpu": Field(Kind.CPU, ((NONE, 8), (0, 4), (1, 2), (2, 1))),
+    "dport": Field(Kind.PORT, ((0, 1), (PEER_PORT, 12), (OTHER_PEER_PORT, 1), (PORT, 1)), meets="sport"),
+    "num": Field(Kind.PORT, ((PORT, 20), (OTHER_PORT, 1), (PEER_PORT, 1)), meets="dport"),
+    "protocol": Field(Kind.WORD, ((IPPROTO_TCP, 10), (IPPROTO_UDP, 3), (IPPROTO_SCTP, 1)), PROTOCOLS),
+    "hash_kind": Field(
+        Kind.WORD,
+        ((HASH_OWN, 24), (HASH_WRONG, 1), (HASH_PACKET, 3)),
+        _words("own", "wrong", "packet"),
+        range=(HASH_OWN, HASH_PACKET),
+    ),
+    "kind": Field(
+        Kind.WORD, ((KIND_FULL, 8), (KIND_REQUEST, 2), (KIND_TIMEWAIT, 2)), KINDS, range=(KIND_FULL, KIND_TIMEWAIT)
+    ),
+    "family": Field(Kind.WORD, ((AF_INET, 9), (AF_INET6, 4)), FAMILIES),
+    "ipv6only": Field(Kind.FLAG, ((0, 14), (1, 1))),
+    "state": Field(
+        Kind.WORD,
+        (
+            *((TCP_CLOSE, 5), (TCP_LISTEN, 10), (TCP_ESTABLISHED, 10), (TCP_SYN_SENT, 1), (TCP_SYN_RECV, 1)),
+            *((TCP_FIN_WAIT1, 1), (TCP_FIN_WAIT2, 1), (TCP_CLOSE_WAIT, 1), (TCP_LAST_ACK, 1), (TCP_CLOSING, 1)),
+        ),
+        STATES,
+        range=(TCP_ESTABLISHED, TCP_NEW_SYN_RECV),  # sk_fullsock() shifts by it
+    ),
+    "netns": Field(Kind.NETNS, ((0, 5), (1, 1))),
+    "rcu_free": Field(Kind.FLAG, FLAG),
+    "reuseport": Field(Kind.FLAG, FLAG),
+    "hashed": Field(
+        Kind.WORD,
+        ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),
+        _words("nowhere", "ehash", "lhash2"),
+        range=(NOWHERE, LHASH2),
+    ),
+    "no_pprev": Field(Kind.FLAG, RARE),
+    "race": Field(
+        Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), _words("stays", "leaves", "reused"), range=(STAYS, REUSED)
+    ),
+    "syncookie": Field(Kind.FLAG, ((0, 2), (1, 1))),
+    "group": Field(Kind.GROUP, ((NONE, 3), (0, 5), (1, 3), (2, 1), (3, 1))),
+    "listener": Field(Kind.SOCKET, index(none=3, first=4, rest=1, most=16)),
+}
+GROUP_FIELDS: dict[str, Field] = {
+    "reuseport_id": Field(Kind.NUMBER, ((1, 12), (2, 4), (3, 1), (4, 1), (0xFFFFFFFF, 2)), derived=True),
+    "returns": Field(Kind.NUMBER, ((0, 3), (1, 3), (2, 2), (3, 1), (4, 1), (7, 1), (8, 1), (0xFFFFFFFF, 1))),
+    "num_socks": Field(
+        Kind.NUMBER, ((0, 2), (1, 6), (2, 8), (3, 6), (4, 4), *((n, 1) for n in range(5, 9))), derived=True
+    ),
+    "num_closed_socks": Field(Kind.NUMBER, ((0, 4), (1, 1))),
+    "incoming_cpu": Field(Kind.NUMBER, ((0, 12), (1, 6), *((n, 1) for n in range(2, 9))), derived=True),
+    "bind_inany": Field(Kind.FLAG, FLAG, derived=True),
+    "prog": Field(
+        Kind.WORD,
+        ((PROG_NONE, 1), (FILTER, 1), (SK_REUSEPORT, 1)),
+        _words("none", "filter", "sk_reuseport"),
+        range=(PROG_NONE, SK_REUSEPORT),
+    ),
+    "cb_access": Field(Kind.FLAG, FLAG),
+    "verdict": Field(Kind.WORD, VERDICT, VERDICTS),
+    "select": Field(Kind.SOCKET, index(none=5, first=4, rest=1, most=16)),
+    "slots": Field(Kind.LIST, ((0, 2), (1, 2), (2, 6), (3, 6), (4, 6), *((n, 2) for n in range(5, 9)))),
+}
+NETNS_FIELDS: dict[str, Field] = {
+    "hash_mix": Field(Kind.HEX, ((0, 2), (0x5BD1E995, 1), (0xFFFFFFFE, 1))),
+    "tcp_l3mdev_accept": Field(Kind.FLAG, FLAG),
+    "udp_l3mdev_accept": Field(Kind.FLAG, FLAG),
+    "own_hashinfo": Field(Kind.FLAG, ((0, 5), (1, 1))),
+    "run_array": Field(Kind.FLAG, FLAG, derived=True),
+    "progs": Field(Kind.LIST, ((0, 4), (1, 2), (2, 2), (3, 1))),
+}
+PROGRAM_FIELDS: dict[str, Field] = {
+    "verdict": Field(Kind.WORD, VERDICT, VERDICTS),
+    "assign": Field(Kind.SOCKET, ((LEAVE, 8), (NONE, 2), (0, 4), (1, 4), *((i, 1) for i in range(2, 16)))),
+    "no_reuseport": Field(Kind.FLAG, SOME),
+}
+# The fields of each record, but for those of a Scenario that are records themselves.
+FIELDS: dict[Any, dict[str, Field]] = {
+    Scenario: HEAD_FIELDS,
+    Packet: PACKET_FIELDS,
+    Netns: NETNS_FIELDS,
+    Program: PROGRAM_FIELDS,
+    Group: GROUP_FIELDS,
+    Sock: SOCK_FIELDS,
+}
+STRUCTS = {
+    Scenario: "scenario_record",
+    Packet: "packet_record",
+    Netns: "netns_record",
+    Program: "program_record",
+    Group: "group_record",
+    Sock: "sock_record",
+}
+
+# What has no record: the Outcome, and what BPF programs were shown.
+OUTCOME_FIELDS: dict[str, Field] = {
+    **dict.fromkeys(Outcome._fields, _NUMBER),
+    **dict.fromkeys(("sk", "skb_sk", "listener"), _SOCKET),
+    "ended": Field(Kind.WORD, words=_words(*ENDED_NAMES)),
+    "refcounted": _FLAG,
+    "destructor": PACKET_FIELDS["destructor"],
+}
+_SHOWN: dict[str, Field] = {
+    **dict.fromkeys(("saddr", "daddr"), Field(Kind.ADDRESS)),
+    **dict.fromkeys(("sk", "selected_sk", "migrating_sk"), _SOCKET),
+    **dict.fromkeys(("no_reuseport", "bind_inany"), _FLAG),
+    "family": SOCK_FIELDS["family"],
+    "protocol": SOCK_FIELDS["protocol"],
+    "hash": Field(Kind.HEX),
+}
+SHOWN_FIELDS: dict[int, dict[str, Field]] = {
+    kind: {name: _SHOWN.get(name, _NUMBER) for name in names} for kind, names in SHOWN_NAMES.items()
+}
+assert SHOWN_SK_LOOKUP in SHOWN_FIELDS
+
+
+def pools(record: Any) -> dict[str, Pool]:
+    """The pool of each field of a record, in its order."""
+    return {name: field.pool for name, field in FIELDS[record].items()}
+
+
+def of_kind(record: Any, kind: Kind) -> tuple[str, ...]:
+    """The names of a record's fields of a kind, in its order."""
+    return tuple(name for name, field in FIELDS[record].items() if field.kind is kind)
+
+
+def derived(record: Any) -> frozenset[str]:
+    """The names of a record's fields that follow from the rest of a reachable case."""
+    return frozenset(name for name, field in FIELDS[record].items() if field.derived)
+
+
+def valid_range(record: Any, name: str) -> tuple[int, int]:
+    """The least and the greatest value of a field that is no list."""
+    field = FIELDS[record][name]
+    return field.range or ranges(STRUCTS[record])[name]
+
+
+def positions(record: Any, *names: str) -> tuple[int, ...]:
+    """Where fields stand in a record. Raises ValueError for a name that it has not."""
+    return tuple(record._fields.index(name) for name in names)
+
+
+def _check() -> None:
+    """Both declarations of a record's fields, here and in scenario.py, have the same in the same order."""
+    for record, fields in FIELDS.items():
+        named = tuple(name for name in record._fields if name in fields or record is not Scenario)
+        if tuple(fields) != named:
+            missing = set(named) ^ set(fields)
+            raise TypeError(
+                f"{record.__name__} of cases/scenario.py and its table in cases/fields.py differ: "
+                + (f"{', '.join(sorted(missing))} is in one only" if missing else "the order is not the same")
+            )
+
+
+_check()

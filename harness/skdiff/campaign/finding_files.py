@@ -84,3 +84,8 @@ SAID = "\nthe process said: "  # follows the report of a worker's death
 def report_of(path: Path) -> Path:
     """Where the report of a finding's case is."""
     return path.with_name(f"report{path.stem.removeprefix('case')}.txt")
+
+
+def steps_of(path: Path) -> Path:
+    """Where the steps of both sides are, as JSON, for a finding's case: the page draws it from these."""
+    return path.with_name(f"steps{path.stem.removeprefix('case')}.json")

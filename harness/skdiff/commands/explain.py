@@ -6,6 +6,7 @@ from pathlib import Path
 from skdiff.cases.case_file import load
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, console, say, write_json
+from skdiff.findings import drawing
 from skdiff.findings import explain as explanations
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
@@ -34,9 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, Model(build.rules, build.config))
     write_json(arguments, explained.data())
+    sides = drawing.sides(explained.parted)
     if arguments.dot is not None:
-        explanations.draw(arguments.dot, explained)
+        drawing.draw(arguments.dot, case, sides)
     if arguments.svg is not None:
-        explanations.draw(arguments.svg, explained, "svg")
+        drawing.draw(arguments.svg, case, sides, "svg")
     explained.show(console)
     return DIFFERENCE if explained.mismatch is not None else AGREED

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, Protocol
 
-import graphviz
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.outcome import Outcome
@@ -18,7 +15,6 @@ from skdiff.cases.scenario import (
     AF_INET,
     DESTRUCTOR_NONE,
     EHASH,
-    KIND_FULL,
     LEAVES,
     LHASH2,
     NONE,
@@ -348,48 +344,3 @@ class _Story:
 
     def result(self, sk: int) -> Iterator[str]:
         yield f"__inet_lookup_skb(): {self.name(sk)} gets the packet." if sk != NONE else "Nobody gets the packet."
-
-
-def draw(path: Path, told: Explanation, picture: str = "") -> None:
-    """Write the drawing of a case to a file: dot's own text, or a picture ("svg"). Raises CannotRun."""
-    graph = drawing(told.case, told.parted.traces[1])
-    try:
-        path.write_bytes(graph.pipe(picture) if picture else graph.source.encode())
-    except graphviz.ExecutableNotFound as error:
-        raise CannotRun("no dot to draw with: install graphviz, or use --dot") from error
-    except OSError as error:
-        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
-
-
-def drawing(case: Case, steps: Sequence[Step]) -> graphviz.Digraph:
-    """The tables and the walked path: what was met is yellow, who gets the packet green."""
-    scenario = case.scenario
-    socks, groups = names_of(case)
-    graph = graphviz.Digraph(graph_attr={"rankdir": "LR"}, node_attr={"shape": "box", "fontname": "sans-serif"})
-    p = scenario.packet
-    end = next((s.values[0] for s in reversed(steps) if s.function == "__inet_lookup_skb"), NONE)
-    met = {v for s in steps for name, v in zip(VALUES[s.function], s.values, strict=False) if name in SOCKETS}
-    graph.node("skb", f"{address(p.saddr)}:{p.sport}\n{address(p.daddr)}:{p.dport}", shape="cds")
-    tables = {EHASH: "ehash", LHASH2: "lhash2"}
-    for index, (name, s) in enumerate(zip(socks, scenario.socks, strict=True)):
-        colour = "palegreen" if index == end else "lightyellow" if index in met else "white"
-        local = f"{address(s.rcv_saddr) if s.rcv_saddr else '*'}:{s.num}"
-        kind = "" if s.kind == KIND_FULL else " (mini)"
-        graph.node(name, f"{name}{kind}\n{local}", style="filled", fillcolor=colour)
-        if s.hashed in tables:
-            graph.edge(tables[s.hashed], name, penwidth="2" if index in met else "1")
-        if s.listener != NONE:
-            graph.edge(name, socks[s.listener], label="listener", style="dashed")
-        if s.group != NONE:
-            graph.edge(name, groups[s.group], style="dashed")
-    for name, g in zip(groups, scenario.groups, strict=True):
-        graph.node(name, name, shape="ellipse")
-        for i in g.slots[: g.num_socks]:
-            graph.edge(name, socks[i], label="member")
-    if p.sk != NONE:
-        graph.edge("skb", socks[p.sk], label="skb->sk", penwidth="2" if p.sk in met else "1")
-    for table in tables.values():
-        graph.edge("skb", table)
-    if end != NONE:
-        graph.edge("skb", socks[end], color="darkgreen", penwidth="3", label="gets the packet", constraint="false")
-    return graph

@@ -17,6 +17,7 @@ from skdiff.cases.steps import Step, parting
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.mismatch_text import outcomes_table, shell_path, words
 from skdiff.comparison.referee import SIDES, Referee, Verdict, origin_of
+from skdiff.findings import drawing
 from skdiff.findings.explain import Parting, Tracing, side_by_side, story
 from skdiff.findings.triage import WIDTH, Told, sort_out
 from skdiff.kernel.build import Build
@@ -181,7 +182,8 @@ def sorted_out(
                 if found is None:
                     return None
                 known.setdefault(found.name, found)
-                return Told(found.name, lambda path: found.report(again, path))
+                both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
+                return Told(found.name, lambda path: found.report(again, path), both)
 
             left = sort_out(mismatches, tell, folder)
     except (CannotRun, OSError) as error:

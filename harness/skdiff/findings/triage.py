@@ -12,11 +12,12 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
 from skdiff.base.signals import interruptible
-from skdiff.campaign.finding_files import SAID, report_of
+from skdiff.campaign.finding_files import SAID, report_of, steps_of
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.mismatch_text import shell_path
+from skdiff.findings import drawing
 from skdiff.findings.explain import Explanation, explanation
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
@@ -49,10 +50,13 @@ def without_rule(case: Case, mismatch: Mismatch, build: Build) -> str:
 
 
 class Told(NamedTuple):
-    """What a case shows: the name of its cause, and the report for the file that it comes to lie in."""
+    """What a case shows: the name of its cause, the report for the file that it comes to lie in, and the sides of its
+    drawing.
+    """
 
     name: str
     report: Callable[[Path], str]
+    sides: Sequence[drawing.Side]
 
 
 def report(told: Explanation, signature: str, build: Build, kernel: str, path: Path, rule: str = "") -> str:
@@ -93,7 +97,9 @@ def triage(
                     return None
                 rule = without_rule(case, told.mismatch, build)
                 name = (f"without-{rule}-" if rule else "") + cause(told, told.mismatch)
-                return Told(name, lambda path: report(told, name, build, kernel, path, rule))
+                return Told(
+                    name, lambda path: report(told, name, build, kernel, path, rule), drawing.sides(told.parted)
+                )
 
             return sort_out(mismatches, tell, folder)
     except (CannotRun, OSError) as error:
@@ -147,9 +153,10 @@ def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:
     found = {**case.found, "signature": name}
     write_whole(path, dump(replace(case, found=found)))
     write_whole(report_of(path), told.report(path) + said)
+    write_whole(steps_of(path), drawing.sides_text(told.sides))
     for old in ours - {path}:
-        old.unlink(missing_ok=True)
-        report_of(old).unlink(missing_ok=True)
+        for file in (old, report_of(old), steps_of(old)):
+            file.unlink(missing_ok=True)
         if not any(old.parent.iterdir()):
             old.parent.rmdir()
     return {"signature": name, "file": str(path), "count": known["count"]}

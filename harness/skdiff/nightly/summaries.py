@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.campaign.finding_files import report_of
+from skdiff.campaign.finding_files import report_of, steps_of
 from skdiff.cases.case_file import load
-from skdiff.findings.explain import drawing
+from skdiff.findings import drawing
 from skdiff.oracles.model import Model
 from skdiff.variants import config, version_rules
 
@@ -139,14 +139,18 @@ def _text(path: Path | None) -> str:
 
 
 def picture(finding: Finding) -> str:
-    """The drawing of a finding's case as SVG, "" where there is no case or no dot to draw with."""
+    """The drawing of a finding's case as SVG, of both sides if the run left their steps, else of the model alone; ""
+    where there is no case, or no dot to draw with.
+    """
     if finding.path is None:
         return ""
     try:
         case = load(finding.path)
-        steps = _model(finding.summary).trace(case.scenario)
-        return str(drawing(case, steps).pipe("svg", encoding="utf-8"))
-    except (CannotRun, OSError, RuntimeError):  # graphviz raises a RuntimeError for a dot that fails
+        text = _text(steps_of(finding.path))
+        sides = drawing.read_sides(text) if text else []
+        sides = sides or [drawing.Side("model", _model(finding.summary).trace(case.scenario))]
+        return drawing.svg(case, sides)
+    except (CannotRun, OSError, KeyError, TypeError, ValueError, IndexError):  # not the files of this case
         return ""
 
 

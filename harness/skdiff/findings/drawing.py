@@ -1,0 +1,252 @@
+"""A case as a drawing: the packet, the tables that were searched, the sockets, and who gets the packet on each side."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import graphviz
+
+from skdiff.base.errors import CannotRun
+from skdiff.cases.case_file import Case
+from skdiff.cases.case_values import address
+from skdiff.cases.fields import FAMILIES, PROTOCOLS, STATES
+from skdiff.cases.scenario import (
+    AF_INET,
+    EHASH,
+    IPPROTO_TCP,
+    KIND_FULL,
+    KIND_REQUEST,
+    KIND_TIMEWAIT,
+    LHASH2,
+    NONE,
+    Packet,
+    Program,
+    Sock,
+)
+from skdiff.cases.steps import VALUES, Step
+from skdiff.comparison.mismatch_text import names_of
+from skdiff.findings.explain import SOCKETS, Parting
+
+# Dot and the browser measure text with fonts of their own; a character of these is 0.6 em wide in either.
+FONT = "Courier,monospace"
+TABLES = {EHASH: "ehash", LHASH2: "lhash2"}
+# A step of one of these functions says that the table was searched, even if the search never returned.
+SEARCHES = {
+    EHASH: frozenset({"__inet_lookup_established", "inet_match", "refcount_inc_not_zero", "sock_gen_put"}),
+    LHASH2: frozenset({"inet_lhash2_lookup", "compute_score"}),
+}
+PROGRAMS = "bpf_sk_lookup_run_v4"
+KINDS = {KIND_FULL: "", KIND_REQUEST: "request", KIND_TIMEWAIT: "timewait"}
+BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
+QUIET, GREEN = "#757575", "#1b6e2f"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a drawing: the oracle's name, and its steps."""
+
+    name: str
+    steps: Sequence[Step]
+
+    @property
+    def returned(self) -> bool:
+        """Whether the lookup came to an answer: one that crashed or did not end has none."""
+        return any(step.function == "__inet_lookup_skb" for step in self.steps)
+
+    @property
+    def winner(self) -> int:
+        """The index of the socket that gets the packet, or NONE."""
+        results = [step.values[0] for step in self.steps if step.function == "__inet_lookup_skb"]
+        return max(results[-1], NONE) if results else NONE
+
+    @property
+    def met(self) -> set[int]:
+        """The indexes of the sockets that a step names."""
+        named = ((VALUES[step.function], step.values) for step in self.steps)
+        return {v for names, values in named for name, v in zip(names, values, strict=False) if name in SOCKETS}
+
+    def searched(self, table: int) -> bool:
+        """Whether the lookup searched a table, EHASH or LHASH2."""
+        return any(step.function in SEARCHES[table] for step in self.steps)
+
+
+def sides(parted: Parting) -> list[Side]:
+    """The sides of two traces."""
+    return [Side(name, steps) for name, steps in zip(parted.names, parted.traces, strict=True)]
+
+
+def draw(path: Path, case: Case, sides: Sequence[Side], picture: str = "") -> None:
+    """Write the drawing of a case to a file: dot's own text, or a picture ("svg"). Raises CannotRun."""
+    graph = drawing(case, sides)
+    try:
+        path.write_bytes(graph.pipe(picture) if picture else graph.source.encode())
+    except graphviz.ExecutableNotFound as error:
+        raise CannotRun("no dot to draw with: install graphviz, or use --dot") from error
+    except graphviz.CalledProcessError as error:
+        raise CannotRun(f"dot cannot draw {path}: it ended with {error.returncode}") from error
+    except OSError as error:
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+
+
+def svg(case: Case, sides: Sequence[Side]) -> str:
+    """The drawing as an <svg> element to put into a page; "" without dot, or where dot fails."""
+    try:
+        text = str(drawing(case, sides).pipe("svg", encoding="utf-8"))
+    except (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError):
+        return ""
+    return text[text.index("<svg") :]
+
+
+def sides_text(sides: Sequence[Side]) -> str:
+    """The sides of a finding as JSON, to draw it later where there is no kernel: `read_sides` reads it."""
+    return json.dumps([{"name": side.name, "steps": side.steps} for side in sides]) + "\n"
+
+
+def read_sides(text: str) -> list[Side]:
+    """What `sides_text` wrote. Raises KeyError, TypeError or ValueError for another text."""
+    return [
+        Side(str(side["name"]), [Step(str(f), tuple(map(int, values))) for f, values in side["steps"] if f in VALUES])
+        for side in json.loads(text)
+    ]
+
+
+def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
+    """The tables and the walked path. What a side met is yellow; who gets the packet is green, or, if the sides do not
+    agree, orange for the first and blue for the second. Tables that nobody searched are grey and have no arrows.
+    """
+    graph = graphviz.Digraph(
+        graph_attr={"rankdir": "LR", "nodesep": "0.2", "ranksep": "0.45", "fontname": FONT},
+        node_attr={"shape": "box", "fontname": FONT, "fontsize": "12", "margin": "0.16,0.09"},
+        edge_attr={"fontname": FONT, "fontsize": "11"},
+    )
+    graph.node("skb", _label("packet", _packet(case.scenario.packet)), shape="cds", margin="0.25,0.15")
+    _draw_sockets(graph, case, sides)
+    _draw_tables(graph, case, sides)
+    _draw_groups(graph, case)
+    _draw_programs(graph, case, sides)
+    _draw_winners(graph, sides)
+    return graph
+
+
+def _draw_sockets(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
+    scenario = case.scenario
+    many = len(scenario.netns) > 1
+    for index, (name, s) in enumerate(zip(names_of(case)[0], scenario.socks, strict=True)):
+        lines = [*_socket(s), *([f"namespace {s.netns}"] if many else [])]
+        graph.node(f"sock{index}", _label(name, lines), style="filled", fillcolor=_colour(index, sides))
+        if s.listener != NONE:
+            graph.edge(f"sock{index}", f"sock{s.listener}", label="listener", style="dashed")
+    if scenario.packet.sk != NONE:
+        met = any(scenario.packet.sk in side.met for side in sides)
+        graph.edge("skb", f"sock{scenario.packet.sk}", label="skb->sk", penwidth="2" if met else "1")
+
+
+def _colour(index: int, sides: Sequence[Side]) -> str:
+    winners = [side.returned and side.winner == index for side in sides]
+    if any(winners):
+        return BOTH if all(winners) else FIRST if winners[0] else SECOND
+    return MET if any(index in side.met for side in sides) else PLAIN
+
+
+def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
+    """The tables with their sockets: those that were searched, and those that hold a socket without being searched."""
+    for table, name in TABLES.items():
+        held = [i for i, s in enumerate(case.scenario.socks) if s.hashed == table]
+        searchers = [side for side in sides if side.searched(table)]
+        if searchers:
+            by = "" if len(searchers) == len(sides) else f"by {' and '.join(side.name for side in searchers)} only"
+            graph.node(name, _label(name, [by] if by else []), shape="cylinder")
+            graph.edge("skb", name, label=_addresses(table, searchers))
+        elif held:
+            graph.node(name, _label(name, ["not searched"]), shape="cylinder", color=QUIET, fontcolor=QUIET)
+        for index in held:
+            met = any(index in side.met for side in searchers)
+            how = {"penwidth": "2" if met else "1"} if searchers else {"dir": "none", "style": "dotted", "color": QUIET}
+            graph.edge(name, f"sock{index}", **how)
+
+
+def _addresses(table: int, searchers: Sequence[Side]) -> str:
+    """The local addresses that listeners were looked for with, in the order of the searches."""
+    if table != LHASH2:
+        return ""
+    found = [step.values[0] for side in searchers for step in side.steps if step.function == "inet_lhash2_lookup"]
+    return "\n".join(address(daddr) for daddr in dict.fromkeys(found))
+
+
+def _draw_groups(graph: graphviz.Digraph, case: Case) -> None:
+    for number, (name, group) in enumerate(zip(names_of(case)[1], case.scenario.groups, strict=True)):
+        graph.node(f"group{number}", _label(name, ["reuseport group"]), shape="ellipse", margin="0.05,0.05")
+        members = dict.fromkeys(group.slots[: group.num_socks])
+        for index in members:
+            alike = case.scenario.socks[index].group == number
+            only = {} if alike else {"label": "member without sk_reuseport_cb"}
+            graph.edge(f"sock{index}", f"group{number}", style="dashed", dir="both" if alike else "back", **only)
+        for index, s in enumerate(case.scenario.socks):
+            if s.group == number and index not in members:
+                why = "stale or closed" if index in group.slots else "no member"
+                graph.edge(f"sock{index}", f"group{number}", style="dashed", label=why)
+
+
+def _draw_programs(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
+    """The sk_lookup programs of the packet's namespace, if they ran."""
+    if not any(step.function == PROGRAMS for side in sides for step in side.steps):
+        return
+    for number, program in enumerate(case.scenario.netns[case.scenario.packet.netns].progs):
+        name = f"program{number}"
+        graph.node(name, _label("sk_lookup program", _program(program)), shape="component")
+        graph.edge("skb", name)
+        if program.assign >= 0:
+            graph.edge(name, f"sock{program.assign}", label="bpf_sk_assign()")
+
+
+def _program(program: Program) -> Iterator[str]:
+    if program.assign == NONE:
+        yield "assigns NULL"
+    if program.no_reuseport:
+        yield "NO_REUSEPORT"
+    yield "says SK_PASS" if program.verdict else "says SK_DROP"
+
+
+def _draw_winners(graph: graphviz.Digraph, sides: Sequence[Side]) -> None:
+    """Who gets the packet: one sign if the sides agree, one for each if they do not."""
+    agreed = len({(side.returned, side.winner) for side in sides}) == 1
+    names = [" and ".join(side.name for side in sides)] if agreed else [side.name for side in sides]
+    for number, (name, side) in enumerate(zip(names, sides, strict=False)):
+        colour = BOTH if agreed else (FIRST, SECOND)[number % 2]
+        end = "nobody gets the packet" if side.winner == NONE else "gets the packet"
+        end = end if side.returned else "no answer: it does not return"
+        graph.node(f"end{number}", _label(name, [end]), shape="note", style="filled", fillcolor=colour)
+        if side.winner != NONE:
+            graph.edge(f"sock{side.winner}", f"end{number}", color=GREEN, penwidth="3")
+        else:
+            graph.edge("skb", f"end{number}", style="invis")
+
+
+def _label(title: str, lines: Iterator[str] | Sequence[str]) -> str:
+    """A label of several lines, the first bold, in dot's own kind of HTML."""
+    rest = "".join(f"<br/>{escape(line)}" for line in lines)
+    return f"<<b>{escape(title)}</b>{rest}>"
+
+
+def _packet(p: Packet) -> list[str]:
+    lines = [f"from {address(p.saddr)}:{p.sport}", f"to {address(p.daddr)}:{p.dport}"]
+    lines.append(f"device {p.rt_iif or p.skb_iif}" + (f", sdif {p.sdif}" if p.sdif else ""))
+    return [*lines, f"namespace {p.netns}"] if p.netns else lines
+
+
+def _socket(s: Sock) -> Iterator[str]:
+    """What the lookup looks at of a socket, a line each."""
+    family = "" if s.family == AF_INET else f" {FAMILIES.get(s.family, s.family)}"
+    protocol = "" if s.protocol == IPPROTO_TCP else f" {PROTOCOLS.get(s.protocol, s.protocol)}"
+    kind = f" ({KINDS[s.kind]})" if KINDS.get(s.kind) else ""
+    yield f"{STATES[s.state]}{family}{protocol}{kind}"
+    yield f"at {address(s.rcv_saddr) if s.rcv_saddr else '*'}:{s.num or '*'}"
+    if s.daddr or s.dport:
+        yield f"peer {address(s.daddr) if s.daddr else '*'}:{s.dport or '*'}"
+    yield f"device {s.bound_dev_if}" if s.bound_dev_if else "any device"
+    if s.reuseport:
+        yield "SO_REUSEPORT"
+    if s.kind == KIND_FULL and s.incoming_cpu != NONE:
+        yield f"SO_INCOMING_CPU {s.incoming_cpu}"

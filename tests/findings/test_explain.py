@@ -180,6 +180,20 @@ def test_distil_keeps_every_feature_and_never_returns_nothing(traced):
         keep_cases.distil([], worth)
 
 
+def test_corpus_distill_replaces_the_seeds(kernel_tree, monkeypatch, tmp_path, capsys):
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    (seeds / "old.toml").write_text("")
+    monkeypatch.setattr(keep_cases, "SEEDS", seeds)
+    monkeypatch.setattr(keep_cases, "files", lambda paths: [])
+    assert main(["corpus", "distill", "--cases", "30", "--seed", "4"]) == 0
+    written = sorted(seeds.iterdir())
+    assert f"{len(written)} seeds of 30 cases in {seeds}" in capsys.readouterr().out
+    assert 1 < len(written) < 30
+    assert [path.name[:4] for path in written] == [f"{number:03}-" for number in range(len(written))]
+    assert main(["replay", str(seeds)]) == 0
+
+
 def test_a_known_difference_is_counted_not_reported_and_must_still_be_there(kernel_tree, monkeypatch, tmp_path, capsys):
     if shutil.which("gcov") is None:
         pytest.skip("no gcov, without which new text has no verdict")

@@ -3,8 +3,6 @@
 import argparse
 
 from skdiff.base.paths import need_checkout
-from skdiff.cases.case_file import load
-from skdiff.cases.find_cases import files
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show
 from skdiff.findings import keep_cases
@@ -38,11 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     need_checkout("corpus distill")
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
-    reference, model = Reference(build), Model(build.rules, build.config)
-    candidates = [load(path).scenario for path in files([])]
-    candidates += keep_cases.drawn(arguments.cases, arguments.seed)
-    say(f"distilling {len(candidates)} cases")
-    chosen = keep_cases.distil(candidates, lambda scenario: keep_cases.features(reference, model, scenario))
-    keep_cases.write_seeds(chosen, model)
-    show(f"{len(chosen)} seeds of {len(candidates)} cases in {keep_cases.SEEDS}")
+    model = Model(build.rules, build.config)
+    seeds, candidates = keep_cases.distil_corpus(Reference(build), model, arguments.cases, arguments.seed, say)
+    show(f"{seeds} seeds of {candidates} cases in {keep_cases.SEEDS}")
     return AGREED

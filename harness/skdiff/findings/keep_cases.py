@@ -16,6 +16,7 @@ from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load, parse, unmet
 from skdiff.cases.case_values import show
 from skdiff.cases.fields import OUTCOME_FIELDS
+from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import VALUES
@@ -124,7 +125,7 @@ def distil(
     return chosen
 
 
-def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEEDS) -> None:
+def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path) -> None:
     """Replace the seeds: one file per case, named by how its socket is found."""
     folder.mkdir(parents=True, exist_ok=True)
     fresh = {}
@@ -141,6 +142,20 @@ def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path = SEED
     for old in folder.glob("*.toml"):
         if old.name not in fresh:
             old.unlink()
+
+
+def distil_corpus(
+    reference: Reference, model: Model, count: int, seed: int, say: Callable[[str], None]
+) -> tuple[int, int]:
+    """Replace the seeds by a small set that has every feature of the corpus and of `count` random cases; `reference` is
+    a traced build. Returns how many seeds there are now, and of how many candidates. Raises CannotRun, and then the
+    seeds are as they were.
+    """
+    candidates = [*(load(path).scenario for path in files([])), *drawn(count, seed)]
+    say(f"distilling {len(candidates)} cases")
+    chosen = distil(candidates, lambda scenario: features(reference, model, scenario))
+    write_seeds(chosen, model, SEEDS)
+    return len(chosen), len(candidates)
 
 
 def drawn(count: int, seed: int) -> Iterable[Scenario]:

@@ -162,7 +162,7 @@ def _engine(request: FuzzRequest, say: Say) -> str:
     """The engine that runs. Raises CannotRun for options that it would ignore."""
     engine = request.engine or ("atheris" if atheris_engine.available() else "random")
     if not request.engine and engine == "random":
-        say("no atheris for this Python: the random engine runs instead")
+        say("atheris is not installed: the random engine runs instead")
     atheris_engine.check(request.flags)
     if request.flags and engine not in GUIDED:
         raise CannotRun(f"{request.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     if not atheris_engine.available():
-        raise CannotRun("merging needs libFuzzer, which comes with atheris: pip install 'atheris>=3.0', if there is one for this Python")
+        raise CannotRun(
+            "merging needs libFuzzer, which comes with atheris; install atheris, if there is one for this Python"
+        )
     build = common.build_options(arguments).build(arguments.kernel, guided=True, say=say)
     signals.handle(signal.default_int_handler)  # what it has started ends with it
     merged = merge_inputs.merge(build, arguments.into, arguments.sources, say)

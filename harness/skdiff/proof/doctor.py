@@ -63,7 +63,11 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
     agree = compare([reference.name, "model"], outcomes) is None and outcomes[0].sk == 0
     yield Check("reference", agree, f"closure {plain.closure[:16]}, {len(plain.kernel)} definitions of the kernel's")
     if not available():
-        yield Check("atheris", None, "not installed (pip install 'atheris>=3.0', if there is one for this Python): fuzz uses the random engine")
+        yield Check(
+            "atheris",
+            None,
+            "not installed (pip install 'atheris>=3.0', if there is one for this Python): fuzz uses the random engine",
+        )
         return
     try:
         yield from _guided(made(guided=True))

@@ -8,8 +8,13 @@ import sys
 def main() -> int:
     """Run the command line; returns the exit code."""
     try:
-        from skdiff.cli import main as run
+        from skdiff.base.errors import CannotRun
 
+        try:
+            from skdiff.cli import main as run
+        except CannotRun as error:  # declarations that must agree do not
+            print(f"skdiff: {error}", file=sys.stderr)
+            return 2
         return run()
     except KeyboardInterrupt:
         print("skdiff: interrupted", file=sys.stderr)

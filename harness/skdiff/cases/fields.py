@@ -1,15 +1,16 @@
 """What each field of a case is, said once: its kind, the values that it is drawn from, and what follows from that.
 
 From these tables come the text of a case (`case_values.py`), ranges (`validity.py`), the wire format, mutation,
-reduction, and what tests draw. `csrc/record.h` has the layout. The order here is that of the classes of `scenario.py`,
-which is checked when this module is loaded.
+reduction, and what tests draw. `csrc/record.h` has the layout. The order here is that of record.h and of the classes of
+`scenario.py`, which is checked when this module is loaded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from skdiff.base.errors import CannotRun
 from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.pools import (
     ANY,
@@ -30,7 +31,7 @@ from skdiff.cases.pools import (
     Pool,
     index,
 )
-from skdiff.cases.record import ranges
+from skdiff.cases.record import names, ranges
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -320,15 +321,24 @@ def positions(record: Any, *names: str) -> tuple[int, ...]:
 
 
 def _check() -> None:
-    """Both declarations of a record's fields, here and in scenario.py, have the same in the same order."""
+    """A record has the same fields in the same order in record.h, in scenario.py and here, its list last.
+
+    Raises CannotRun, which names what is not everywhere.
+    """
     for record, fields in FIELDS.items():
-        named = tuple(name for name in record._fields if name in fields or record is not Scenario)
-        if tuple(fields) != named:
-            missing = set(named) ^ set(fields)
-            raise TypeError(
-                f"{record.__name__} of cases/scenario.py and its table in cases/fields.py differ: "
-                + (f"{', '.join(sorted(missing))} is in one only" if missing else "the order is not the same")
-            )
+        parts = ("packet", "netns", "groups", "socks") if record is Scenario else ()
+        if record._fields != (*fields, *parts):
+            raise CannotRun(_differ(f"{record.__name__} of cases/scenario.py", record._fields, (*fields, *parts)))
+        if names(STRUCTS[record]) != record._fields:
+            raise CannotRun(_differ(f"struct {STRUCTS[record]} of record.h", names(STRUCTS[record]), record._fields))
+        if any(fields[name].kind is Kind.LIST for name in record._fields[:-1] if name in fields):
+            raise CannotRun(f"{record.__name__}: the list is the last field of a record, also in record.h")
+
+
+def _differ(where: str, there: Sequence[str], here: Sequence[str]) -> str:
+    missing = ", ".join(sorted(set(there) ^ set(here)))
+    what = f"{missing} is in one of them only" if missing else "the order is not the same"
+    return f"{where} and its table in cases/fields.py differ: {what}"
 
 
 _check()

@@ -1,6 +1,5 @@
 """Scenario and Outcome as the bytes of `csrc/record.h`, the only declaration of their layout."""
 
-from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 
@@ -192,6 +191,6 @@ def steps(buffer: Any, at: int = 0) -> list[Step]:
     return found
 
 
-def names_agree(struct: str, fields: Sequence[str]) -> bool:
-    """Whether a struct of record.h has these fields, counters (n_...) apart, in this order."""
-    return tuple(n for n, _ in _ffi.typeof(f"struct {struct}").fields if not n.startswith("n_")) == tuple(fields)
+def names(struct: str) -> tuple[str, ...]:
+    """The fields of a struct of record.h in their order, without counters (n_...)."""
+    return tuple(name for name, _ in _ffi.typeof(f"struct {struct}").fields if not name.startswith("n_"))

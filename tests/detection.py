@@ -63,9 +63,19 @@ def one(tree: Tree, engine: str, seed: int, budget: float = SECONDS) -> tuple[fl
         made = build(tree, guided=engine == "atheris")
     with tempfile.TemporaryDirectory() as findings:
         subjects, again = [Subject.of(made)], f"replay --kernel {tree.path}"
-        job = Job(subjects, again, "plain", engine, seed, 0, budget, findings, first=True)
+        job = Job(
+            subjects=tuple(subjects),
+            again=again,
+            variant="plain",
+            engine=engine,
+            seed=seed,
+            cases=0,
+            seconds=budget,
+            findings=findings,
+            first=True,
+        )
         total = supervise(job, made.closure, lambda message: None)
-    return total["seconds"], total["cases"], bool(total["mismatches"])
+    return total.seconds, total.cases, bool(total.mismatches)
 
 
 def main(seeds: int = 10) -> None:

@@ -27,9 +27,18 @@ def one(tree: Tree, kernel: str, options: Config, seconds: float) -> str:
         wrong = [path.name for path in files([]) if verdict(load(path), reference, model)[0] != "agreed"]
     with tempfile.TemporaryDirectory() as findings:
         again = f"replay --kernel {kernel}"
-        job = Job([Subject.of(made)], again, "plain", "random", 1, 0, seconds, findings)
+        job = Job(
+            subjects=(Subject.of(made),),
+            again=again,
+            variant="plain",
+            engine="random",
+            seed=1,
+            cases=0,
+            seconds=seconds,
+            findings=findings,
+        )
         total = supervise(job, made.closure, lambda message: None)
-    wrong += [mismatch["signature"] for mismatch in total["mismatches"]]
+    wrong += [mismatch.signature for mismatch in total.mismatches]
     print(f"{str(options) or 'default':70} {total['cases']:9,} cases  {', '.join(wrong) or 'clean'}", flush=True)
     return ", ".join(wrong)
 

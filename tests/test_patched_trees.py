@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.messages import Found
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
 from skdiff.engines import random_engine
@@ -65,7 +66,7 @@ def test_a_changed_operator_is_reported(patch, kernel_tree, reference, tmp_path)
     oracles = [Reference(build(tree)), Model()]
     run = Run(lambda: oracles, origin, findings, told.append, cases=20000, first=True)
     random_engine.drive(run)
-    finding = next(message for message in told if message["kind"] == "finding")
-    case = load(Path(finding["file"]))
+    finding = next(message.finding for message in told if isinstance(message, Found))
+    case = load(Path(finding.file))
     assert verdict(case, *oracles)[0] == "mismatch"
     assert verdict(case, reference, Model())[0] == "agreed"  # the kernel as it is does not show it

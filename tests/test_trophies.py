@@ -7,6 +7,7 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.messages import Found
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
 from skdiff.engines import random_engine
@@ -38,7 +39,7 @@ def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
     told = []
     oracles = [Reference(build(tree)), Model()]
     assert run(oracles, tmp_path / "findings", told).done < CASES
-    case = load(Path(next(message["file"] for message in told if message["kind"] == "finding")))
+    case = load(Path(next(message.finding.file for message in told if isinstance(message, Found))))
     assert verdict(case, *oracles)[0] == "mismatch"
     assert verdict(case, reference, Model())[0] == "agreed"
 
@@ -46,7 +47,7 @@ def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
 def test_the_kernel_as_it_is_shows_none_of_them_in_the_same_cases(reference, tmp_path):
     told = []
     assert run([reference, Model()], tmp_path, told).done == CASES
-    assert [message for message in told if message["kind"] == "finding"] == []
+    assert [message for message in told if isinstance(message, Found)] == []
 
 
 def test_each_trophy_says_what_it_is():

@@ -12,9 +12,10 @@ import pytest
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import supervisor as supervising
+from skdiff.campaign.messages import Counters, Covered, Finding, Running, summed
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
-from skdiff.campaign.worker_process import Lane, summed
+from skdiff.campaign.worker_process import WorkerProcess
 from skdiff.cases.case_file import load, parse
 from skdiff.cli import main
 from skdiff.kernel.build import build
@@ -25,7 +26,17 @@ from tests.running import AT_WORK, fuzzing
 
 
 def job(made, folder, cases=0, seconds=0.0, engine="random", **more):
-    return Job([Subject.of(made)], "replay", "plain", engine, 5, cases, seconds, str(folder), **more)
+    return Job(
+        subjects=(Subject.of(made),),
+        again="replay",
+        variant="plain",
+        engine=engine,
+        seed=5,
+        cases=cases,
+        seconds=seconds,
+        findings=str(folder),
+        **more,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,51 +55,51 @@ def seen(patched, tmp_path_factory):
 def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
     heard = []
     total = supervise(job(build(kernel_tree), tmp_path, 20_002), "", heard.append, jobs=3)
-    each = [worker["cases"] for worker in total["workers"]]
+    each = [worker.cases for worker in total.workers]
     assert all(6667 <= cases <= 6667 + 4 for cases in each)  # the random engine asks each table four times
-    assert sum(each) == total["cases"]
-    assert sum(total["classes"].values()) >= total["cases"]
-    assert (total["mismatches"], total["gave_up"], total["deaths"]) == ([], "", 0)
-    assert 300 < total["lines"][0] <= total["lines"][1]
+    assert sum(each) == total.cases
+    assert sum(total.classes.values()) >= total.cases
+    assert (total.mismatches, total.gave_up, total.deaths) == ([], "", 0)
+    assert 300 < total.lines[0] <= total.lines[1]
 
 
 def test_no_more_workers_than_cases(kernel_tree, tmp_path):
     total = supervise(job(build(kernel_tree), tmp_path, 2), "", lambda message: None, jobs=5)
-    assert len(total["workers"]) == 2
+    assert len(total.workers) == 2
 
 
 def test_each_worker_and_each_life_has_a_seed_of_its_own(kernel_tree, tmp_path):
     seeds = set()
     for number in range(3):
-        with Lane(job(build(kernel_tree), tmp_path, 1, parent=os.getpid()), number) as lane:
+        with WorkerProcess(job(build(kernel_tree), tmp_path, 1, parent=os.getpid()), number) as process:
             for _ in range(3):
-                lane.start()
-                seeds.add(lane.job.seed)
-                lane.signal(signal.SIGKILL)
-                lane.end()
+                process.start()
+                seeds.add(process.job.seed)
+                process.signal(signal.SIGKILL)
+                process.end()
     assert len(seeds) == 9
 
 
 def test_what_a_killed_worker_had_done_is_counted_though_it_could_not_tell(kernel_tree, tmp_path):
-    with Lane(job(build(kernel_tree), tmp_path, seconds=60.0), 0) as lane:
-        lane.start()
-        while not (messages := lane.hear()):
+    with WorkerProcess(job(build(kernel_tree), tmp_path, seconds=60.0), 0) as process:
+        process.start()
+        while not (messages := process.hear()):
             assert messages is not None
         time.sleep(0.2)
-        lane.signal(signal.SIGKILL)
-        while lane.hear() is not None:
+        process.signal(signal.SIGKILL)
+        while process.hear() is not None:
             pass
-        status, _ = lane.end()
+        status, _ = process.end()
         assert status == -signal.SIGKILL
-        assert lane.deaths == 1
-        assert lane.counters["cases"] > lane.last["cases"] > 0
-        assert lane.more()
-        before = lane.counters
-        lane.start()  # the next one goes on counting
-        while not (messages := lane.hear()):
+        assert process.deaths == 1
+        assert process.counters.cases > process.last.cases > 0
+        assert process.more()
+        before = process.counters
+        process.start()  # the next one goes on counting
+        while not (messages := process.hear()):
             assert messages is not None
-        assert lane.counters["cases"] == before["cases"] + lane.last["cases"]
-        assert lane.counters["seconds"] == before["seconds"] + lane.last["seconds"]
+        assert process.counters.cases == before.cases + process.last.cases
+        assert process.counters.seconds == before.seconds + process.last.seconds
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -96,11 +107,11 @@ def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kern
     killed = []
 
     def tell(message):
-        if message["kind"] != "progress":
+        if not isinstance(message, Running):
             return
-        if message["deaths"] == 2:
+        if message.deaths == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        elif len(killed) < 2 and (number == signal.SIGTERM or len(killed) == message["deaths"]):
+        elif len(killed) < 2 and (number == signal.SIGTERM or len(killed) == message.deaths):
             for pid in workers(os.getpid())[:1]:
                 killed.append(pid)
                 os.kill(pid, number)
@@ -109,27 +120,27 @@ def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kern
     seconds = 60.0 if number == signal.SIGKILL else 2.0
     total = supervise(job(build(kernel_tree), tmp_path / "findings", seconds=seconds), "", tell, jobs=2)
     assert killed
-    assert (total["mismatches"], total["gave_up"]) == ([], "")
+    assert (total.mismatches, total.gave_up) == ([], "")
     assert not (tmp_path / "findings").exists()
     if number == signal.SIGKILL:
-        assert total["deaths"] == len(killed) == 2
+        assert total.deaths == len(killed) == 2
     else:  # asked to end, a worker says what it did, and another one uses the time
-        assert total["seconds"] > 1.5
+        assert total.seconds > 1.5
 
 
 def test_a_fault_that_does_not_come_again_is_no_finding_but_is_told(kernel_tree, tmp_path):
     """Somebody's kill -ABRT, or a bug of ours: the case is kept, nobody is blamed, and the run has not gone well."""
 
     def tell(message):
-        if message["kind"] == "progress":
+        if isinstance(message, Running):
             for pid in workers(os.getpid()):
                 os.kill(pid, signal.SIGABRT)
 
     total = supervise(job(build(kernel_tree), tmp_path, seconds=20.0), "", tell)
-    assert total["mismatches"] == []
-    assert "does not do it again" in total["gave_up"]
+    assert total.mismatches == []
+    assert "does not do it again" in total.gave_up
     [path] = tmp_path.rglob("case*.toml")
-    assert str(path) in total["gave_up"]
+    assert str(path) in total.gave_up
     assert load(path).scenario
 
 
@@ -145,11 +156,11 @@ def test_too_many_workers_are_one_line(kernel_tree, tmp_path, monkeypatch):
 def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
     heard = []
     total = supervise(job(patched, tmp_path, 6000), "", heard.append, jobs=3)
-    files = [file for m in total["mismatches"] for file in (m["file"], *m["others"])]
-    assert len(files) > len(total["mismatches"])  # several found the same
+    files = [file for m in total.mismatches for file in (m.file, *m.others)]
+    assert len(files) > len(total.mismatches)  # several found the same
     assert len(files) == len(set(files))
-    told = [message["file"] for message in heard if message["kind"] == "finding"]
-    assert len(told) == len(total["mismatches"])  # once for each signature
+    told = [message.file for message in heard if isinstance(message, Finding)]
+    assert len(told) == len(total.mismatches)  # once for each signature
     assert set(told) <= set(files) == {str(path) for path in tmp_path.rglob("case*.toml")}
     for file in files:
         assert load(Path(file)).found["signature"] == Path(file).parent.name
@@ -159,8 +170,8 @@ def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
 
 def test_the_first_finding_ends_all_workers(patched, tmp_path):
     total = supervise(job(patched, tmp_path, seconds=60.0, first=True), "", lambda message: None, jobs=2)
-    assert total["mismatches"]
-    assert total["seconds"] < 30
+    assert total.mismatches
+    assert total.seconds < 30
 
 
 def no_room(*_):
@@ -168,7 +179,7 @@ def no_room(*_):
 
 
 def test_a_finding_that_cannot_be_written_survives(patched, seen, tmp_path, monkeypatch):
-    signatures = {m["signature"] for m in seen["mismatches"]}
+    signatures = {m.signature for m in seen.mismatches}
     (tmp_path / "b").mkdir()
     (tmp_path / "tmp").mkdir()
     for signature in signatures:
@@ -176,18 +187,16 @@ def test_a_finding_that_cannot_be_written_survives(patched, seen, tmp_path, monk
     heard = []
     monkeypatch.setattr(supervising.tempfile, "tempdir", str(tmp_path / "tmp"))
     total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
-    assert {m["signature"]: m["count"] for m in total["mismatches"]} == {
-        m["signature"]: m["count"] for m in seen["mismatches"]
-    }
-    assert total["unwritten"] == []
-    assert all(str(tmp_path / "tmp") in m["file"] and load(Path(m["file"])) for m in total["mismatches"])
-    assert all(message["why"] and parse(message["case"]) for message in heard if message["kind"] == "finding")
+    assert {m.signature: m.count for m in total.mismatches} == {m.signature: m.count for m in seen.mismatches}
+    assert total.unwritten == []
+    assert all(str(tmp_path / "tmp") in m.file and load(Path(m.file)) for m in total.mismatches)
+    assert all(message.why and parse(message.case) for message in heard if isinstance(message, Finding))
 
     monkeypatch.setattr(supervising, "write_case", no_room)
     total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
-    assert total["mismatches"] == []
-    assert {lost["signature"] for lost in total["unwritten"]} == signatures
-    assert all(lost["count"] and parse(lost["case"]).scenario.socks for lost in total["unwritten"])
+    assert total.mismatches == []
+    assert {lost.signature for lost in total.unwritten} == signatures
+    assert all(lost.count and parse(lost.case).scenario.socks for lost in total.unwritten)
 
 
 def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_path, monkeypatch, capsys):
@@ -195,8 +204,8 @@ def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_pa
     monkeypatch.setattr(supervising.tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "findings"
     folder.mkdir()
-    for m in seen["mismatches"]:
-        (folder / m["signature"]).write_text("")
+    for m in seen.mismatches:
+        (folder / m.signature).write_text("")
     command = ["fuzz", "--engine", "random", "--kernel", str(patched.tree.path), "--cases", "800", "--seed", "5"]
     summary = tmp_path / "summary.json"
     assert main([*command, "--findings", str(folder), "--json", str(summary)]) == 1
@@ -269,12 +278,13 @@ def test_a_run_behind_nohup_does_not_mind_the_terminal():
 
 
 def test_coverage_is_what_any_worker_has_seen():
+    lines = Covered({5}, 7)
     parts = [
-        {"cases": 3, "seconds": 2.0, "edges": ([1, 2], 9), "lines": ([5], 7), "classes": {"a": 1}, "processor": 1.0},
-        {"cases": 4, "seconds": 1.5, "edges": ([2, 4], 9), "lines": ([5], 7), "classes": {"a": 2}, "processor": 1.0},
+        Counters(cases=cases, seconds=seconds, edges=edges, lines=lines, classes={"a": count}, processor=1.0)
+        for cases, seconds, edges, count in ((3, 2.0, Covered({1, 2}, 9), 1), (4, 1.5, Covered({2, 4}, 9), 2))
     ]
     total = summed(parts)
-    assert (total["cases"], total["seconds"], total["processor"]) == (7, 2.0, 2.0)
-    assert (len(total["edges"][0]), len(total["lines"][0]), total["classes"]) == (3, 1, {"a": 3})
-    one, two = ({"mismatches": [{"signature": "s", "file": file, "count": 2}]} for file in ("", "x"))
-    assert summed([one, two, two])["mismatches"] == [{"signature": "s", "file": "x", "count": 6, "others": []}]
+    assert (total.cases, total.seconds, total.processor) == (7, 2.0, 2.0)
+    assert (len(total.edges), len(total.lines), total.classes) == (3, 1, {"a": 3})
+    one, two = (Counters(mismatches=[Finding(signature="s", file=file, count=2)]) for file in ("", "x"))
+    assert summed([one, two, two]).mismatches == [Finding(signature="s", file="x", count=6)]

@@ -27,13 +27,13 @@ ORIGIN = Origin("test", "", "", 11)
 def drive(engine, oracles, cases, folder):
     run = Run(lambda: oracles, ORIGIN, folder, lambda message: None, cases=cases)
     engines.drive(engine, run)
-    return run.counters("done")
+    return run.counters()
 
 
 def test_no_class_stays_empty_for_20000_random_cases(reference, tmp_path):
     counters = drive("random", [reference, Model()], 20000, tmp_path)
-    assert counters["mismatches"] == []
-    assert [name for name in CLASSES if not counters["classes"].get(name)] == []
+    assert counters.mismatches == []
+    assert [name for name in CLASSES if not counters.classes.get(name)] == []
 
 
 def test_both_kinds_of_scenario_are_drawn_alike():
@@ -77,12 +77,12 @@ def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(refer
     wrong = []
     run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=300)
     engines.drive("hypothesis", run)
-    counters = run.counters("done")
-    assert counters["cases"] == 300
-    assert len(counters["classes"]) >= 8
-    [found] = counters["mismatches"]
-    assert found["signature"] == "exact_listener-sk"
-    assert found["count"] == len(wrong) > 1  # the others were not shrunk
+    counters = run.counters()
+    assert counters.cases == 300
+    assert len(counters.classes) >= 8
+    [found] = counters.mismatches
+    assert found.signature == "exact_listener-sk"
+    assert found.count == len(wrong) > 1  # the others were not shrunk
     assert (tmp_path / "exact_listener-sk" / "case.toml").read_text().count("[[sock]]") == 1
 
 
@@ -103,9 +103,9 @@ def test_the_hypothesis_engine_does_not_shrink_on_when_it_is_asked_to_end(tmp_pa
     run = Asked(lambda: [Model(), Wrong()], ORIGIN, tmp_path, lambda message: None)
     engines.drive("hypothesis", run)
     assert len(judged) == 3
-    assert run.counters("done")["cases"] == 1
-    [found] = run.counters("done")["mismatches"]
-    assert load(Path(found["file"])).scenario == judged[-1]
+    assert run.counters().cases == 1
+    [found] = run.counters().mismatches
+    assert load(Path(found.file)).scenario == judged[-1]
 
 
 def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):

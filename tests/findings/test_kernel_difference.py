@@ -11,6 +11,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.campaign import supervisor as supervising
 from skdiff.campaign import worker_process
+from skdiff.campaign.messages import Finding
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import load
 from skdiff.cases.outcome import CRASHED, Outcome
@@ -128,11 +129,20 @@ def test_a_kernel_that_dies_is_found_out_and_the_other_is_not_blamed(side, kerne
     builds = [build(kernel_tree), build(kernel_tree)]
     builds[side] = build(tree)
     monkeypatch.setattr(worker_process, "MAX_DEATHS", 1)
-    job = Job([Subject.of(made) for made in builds], "diff", "plain", "random", 3, 300, 0, str(tmp_path / "findings"))
+    job = Job(
+        subjects=tuple(Subject.of(made) for made in builds),
+        again="diff",
+        variant="plain",
+        engine="random",
+        seed=3,
+        cases=300,
+        seconds=0,
+        findings=str(tmp_path / "findings"),
+    )
     total = supervising.supervise(job, "", lambda message: None)
-    assert "the worker died" in total["gave_up"]
-    [finding] = total["mismatches"]
-    case = load(Path(finding["file"]))
+    assert "the worker died" in total.gave_up
+    [finding] = total.mismatches
+    case = load(Path(finding.file))
     assert case.found["oracles"] == [f"A: Linux {tree.version}", f"B: Linux {tree.version}", "model"]
     assert case.found["fields"][0] == "ended"
     assert f"{SIDES[side]}-unlike-its-model" in case.found["signature"]
@@ -226,7 +236,7 @@ def test_a_hint_that_holds_for_all_names_the_group():
         parted = differing.Parting(("", ""), ([], []), None)
         return Difference(None, (), verdict, None, parted, ([], []))
 
-    findings = [{"signature": name, "count": 1, "file": ""} for name in ("x", "y")]
+    findings = [Finding(signature=name, count=1) for name in ("x", "y")]
     x, y = found(Verdict(("B",), ("no-reselect", "IPV6"))), found(Verdict(("B",), ("IPV6",)))
     [group] = grouped(findings, {"x": x, "y": y})
     assert (group.words, len(group.findings)) == (("IPV6",), 2)

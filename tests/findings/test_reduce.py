@@ -13,6 +13,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.base.signals import interruptible
 from skdiff.campaign.finding_files import SAID, Origin, write_finding
+from skdiff.campaign.messages import Finding
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
@@ -415,9 +416,9 @@ def test_what_cannot_be_reduced_is_left_and_what_is_the_same_is_merged(tree, tmp
     gone = tmp_path / "agreed.toml"
     gone.write_text(dump(Case(Scenario())))
     findings = [
-        {"signature": "none", "file": str(gone), "count": 1},
-        {"signature": "none", "file": str(tmp_path / "no-such.toml"), "count": 1},
-        {"signature": mismatch.signature, "file": str(one), "count": 2, "others": [str(two)]},
+        Finding(signature="none", file=str(gone), count=1),
+        Finding(signature="none", file=str(tmp_path / "no-such.toml"), count=1),
+        Finding(signature=mismatch.signature, file=str(one), count=2, others=[str(two)]),
     ]
     before = gone.read_text()
     reduce_findings(findings, lambda: [made], f"replay --kernel {tree}", said.append)
@@ -425,8 +426,9 @@ def test_what_cannot_be_reduced_is_left_and_what_is_the_same_is_merged(tree, tmp
     assert len(said) == 2
     assert "agreed.toml: does not show its difference again" in said[0]
     assert "no-such.toml: not reduced" in said[1]
-    assert findings[2].pop("reduced").startswith("16 to ")
-    assert findings[2] == {"signature": mismatch.signature, "file": str(one), "count": 2, "others": [], "merged": 1}
+    assert findings[2].reduced.startswith("16 to ")
+    left = Finding(signature=mismatch.signature, file=str(one), count=2, merged=1, reduced=findings[2].reduced)
+    assert findings[2] == left
     assert sorted(p.name for p in one.parent.iterdir()) == ["case.toml", "report.txt"]
     report = (one.parent / "report.txt").read_text()
     assert report.startswith(f"MISMATCH {mismatch.signature}\n")
@@ -440,7 +442,7 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
     said = []
     path = tmp_path / "case.toml"
     path.write_text(before := dump(Case(Scenario())))
-    findings = [{"signature": "none", "file": str(path), "count": 1}]
+    findings = [Finding(signature="none", file=str(path), count=1)]
 
     def cannot():
         raise CannotRun("no compiler")

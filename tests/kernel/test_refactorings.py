@@ -11,6 +11,7 @@ import pytest
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.messages import Found
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
@@ -329,7 +330,7 @@ def test_a_harmless_change_builds_and_agrees(how, kernel_tree, tmp_path, monkeyp
         first=True,
     )
     random_engine.drive(run)
-    assert [message for message in told if message["kind"] == "finding"] == []
+    assert [message for message in told if isinstance(message, Found)] == []
     for path in files([]):
         assert verdict(load(path), *oracles)[:2] == ("agreed", []), path
 

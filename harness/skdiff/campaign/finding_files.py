@@ -4,10 +4,10 @@ import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
+from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch
@@ -25,16 +25,17 @@ class Origin:
     again: str = "replay --kernel 6.12"
 
 
-def kept(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> dict[str, Any]:
-    """Write a finding (see `write_finding`), and return the message about it. If it cannot be written, the message has
-    no file but the case itself, and the reason: it must not be lost with this process.
+def keep(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, replace: str = "") -> Finding:
+    """Write a finding (see `write_finding`), and return it. If it cannot be written, it has no file but the case
+    itself, and the reason: it must not be lost with this process.
     """
-    message = {"kind": "finding", "signature": mismatch.signature, "file": replace}
     try:
-        message["file"] = str(write_finding(folder, scenario, mismatch, origin, replace))
+        return Finding(
+            signature=mismatch.signature, file=str(write_finding(folder, scenario, mismatch, origin, replace))
+        )
     except OSError as error:
-        message |= {"why": error.strerror or str(error), "case": dump(_case(scenario, mismatch, origin))}
-    return message
+        text = dump(_case(scenario, mismatch, origin))
+        return Finding(signature=mismatch.signature, file=replace, why=error.strerror or str(error), case=text)
 
 
 def _case(scenario: Scenario, mismatch: Mismatch, origin: Origin) -> Case:

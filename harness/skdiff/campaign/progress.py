@@ -1,17 +1,16 @@
 """What a person sees of a run: a line that moves on a terminal, a line now and then elsewhere, a summary at the end."""
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live as View
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from skdiff.campaign.messages import Finding, Running
 from skdiff.campaign.run import CLASSES
 
 QUIET_EVERY = 15.0
@@ -28,26 +27,25 @@ class Series:
         self.samples: list[list[float]] = []
         self._every, self._seen = 1, 0
 
-    def add(self, message: Mapping[str, Any]) -> None:
+    def add(self, run: Running) -> None:
         """Note a run's counters."""
         self._seen += 1
         if self._seen % self._every:
             return
-        memory, processor = round(message.get("memory", 0) / 1024, 1), round(message.get("processor", 0.0), 2)
-        taken = message.get("edges", (0, 0))[0]
-        self.samples.append([round(message["seconds"], 1), message["cases"], taken, memory, processor])
+        memory, processor = round(run.memory / 1024, 1), round(run.processor, 2)
+        self.samples.append([round(run.seconds, 1), run.cases, run.edges[0], memory, processor])
         if len(self.samples) >= SAMPLES:
             self.samples = self.samples[1::2]
             self._every *= 2
 
 
-class Live:
+class RunView:
     """Shows the messages of a run on `console`; `seconds` and `cases` (0: no bound) say when it will be over."""
 
     def __init__(self, console: Console, seconds: float, cases: int = 0) -> None:
         self._console = console
         self._seconds, self._cases = seconds, cases
-        self._told = time.monotonic()
+        self._shown = time.monotonic()
         self._found = 0
         self.series = Series()
         self._progress: Progress | None = None
@@ -55,9 +53,9 @@ class Live:
             bar = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             self._progress = Progress(*bar, console=console)
             self._task = self._progress.add_task("starting", total=cases or seconds or None)
-            self._view = View(self._progress, console=console, transient=True)
+            self._view = Live(self._progress, console=console, transient=True)
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "RunView":
         if self._progress is not None:
             self._view.start()
         return self
@@ -70,59 +68,62 @@ class Live:
         if self._found > 1:
             self._console.print(f"found {self._found} kinds of differences, before they are sorted by cause")
 
-    def message(self, message: Mapping[str, Any]) -> None:
-        """Show one message of a run."""
-        if message["kind"] == "finding" and not message["file"]:
-            say = f"found {message['signature']}, which cannot be written ({message['why']}); this is its case:"
-            self._console.print(f"{say}\n{message['case']}", markup=False, soft_wrap=True)
-        elif message["kind"] == "finding":
-            self._found += 1
-            if self._found == 1:
-                self._console.print(f"found {message['signature']}: {message['file']}", markup=False, soft_wrap=True)
-        elif message["kind"] == "progress":
-            self.series.add(message)
-            if self._progress is not None:
-                done = message["cases"] if self._cases else message["seconds"]
-                self._progress.update(self._task, completed=done, description=self._left(message))
-                self._view.update(Group(self._progress, *_state(message)))
-            elif time.monotonic() - self._told >= QUIET_EVERY:
-                self._told = time.monotonic()
-                found = sum(m["count"] for m in message["mismatches"])
-                words = (*_told(message), f"{found:,} mismatches", self._left(message))
-                self._console.print(f"{message['seconds']:.0f}s: {', '.join(filter(None, words))}")
+    def report(self, news: Finding | Running) -> None:
+        """Show a finding, or how far the run is."""
+        if isinstance(news, Finding):
+            self._finding(news)
+            return
+        self.series.add(news)
+        if self._progress is not None:
+            done = news.cases if self._cases else news.seconds
+            self._progress.update(self._task, completed=done, description=self._left(news))
+            self._view.update(Group(self._progress, *_state(news)))
+        elif time.monotonic() - self._shown >= QUIET_EVERY:
+            self._shown = time.monotonic()
+            found = sum(finding.count for finding in news.mismatches)
+            words = (*_numbers(news), f"{found:,} mismatches", self._left(news))
+            self._console.print(f"{news.seconds:.0f}s: {', '.join(filter(None, words))}")
 
-    def _left(self, message: Mapping[str, Any]) -> str:
+    def _finding(self, finding: Finding) -> None:
+        if not finding.file:
+            line = f"found {finding.signature}, which cannot be written ({finding.why}); this is its case:"
+            self._console.print(f"{line}\n{finding.case}", markup=False, soft_wrap=True)
+            return
+        self._found += 1
+        if self._found == 1:
+            self._console.print(f"found {finding.signature}: {finding.file}", markup=False, soft_wrap=True)
+
+    def _left(self, run: Running) -> str:
         """How much time is left, as far as the run has a bound and a pace."""
-        left = self._seconds - message["seconds"]
+        left = self._seconds - run.seconds
         if self._cases:
-            left = (self._cases - message["cases"]) * message["seconds"] / (message["cases"] or 1)
-        if not (self._seconds or self._cases) or not message["cases"]:
+            left = (self._cases - run.cases) * run.seconds / (run.cases or 1)
+        if not (self._seconds or self._cases) or not run.cases:
             return ""
         return f"{timedelta(seconds=max(0, round(left)))} left"
 
 
-def _told(message: Mapping[str, Any]) -> list[str]:
+def _numbers(run: Running) -> list[str]:
     """The numbers of a run, for a line."""
-    rate = message["cases"] / message["seconds"] if message["seconds"] else 0
-    words = [f"{message['cases']:,} cases", f"{rate:,.0f}/s"]
-    for side, what in (("edges", "edges of the C"), ("lines", "lines of the model")):
-        taken, among = message[side]
+    rate = run.cases / run.seconds if run.seconds else 0
+    words = [f"{run.cases:,} cases", f"{rate:,.0f}/s"]
+    for (taken, among), what in ((run.edges, "edges of the C"), (run.lines, "lines of the model")):
         words += [f"{taken}/{among} {what}"] if among else []
-    words += [f"{message['inputs']:,} inputs"] if message["inputs"] else []
-    words += [f"{message['deaths']} workers died"] if message["deaths"] else []
+    words += [f"{run.inputs:,} inputs"] if run.inputs else []
+    words += [f"{run.deaths} workers died"] if run.deaths else []
     return words
 
 
-def _state(message: Mapping[str, Any]) -> list[RenderableType]:
+def _state(run: Running) -> list[RenderableType]:
     """A run's numbers, the share of each class of cases so far in two columns, and what was found, most often first."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    shares = [(name, f"{100 * message['classes'].get(name, 0) / max(1, message['cases']):.1f} %") for name in CLASSES]
+    shares = [(name, f"{100 * run.classes.get(name, 0) / max(1, run.cases):.1f} %") for name in CLASSES]
     half = (len(shares) + 1) // 2
     for i in range(half):
         other = shares[half + i] if half + i < len(shares) else ("", "")
         table.add_row("  ", *shares[i], "  ", *other)
     found = Table(box=None, pad_edge=False, show_header=False)
-    for mismatch in sorted(message["mismatches"], key=lambda m: -m["count"])[:FOUND]:
-        found.add_row("  ", f"{mismatch['count']:,} x", Text(mismatch["signature"]))
-    more = len(message["mismatches"]) - FOUND
-    return [Text("  " + ", ".join(_told(message))), table, found, *([Text(f"  and {more} more")] if more > 0 else [])]
+    for mismatch in sorted(run.mismatches, key=lambda finding: -finding.count)[:FOUND]:
+        found.add_row("  ", f"{mismatch.count:,} x", Text(mismatch.signature))
+    more = len(run.mismatches) - FOUND
+    return [Text("  " + ", ".join(_numbers(run))), table, found, *([Text(f"  and {more} more")] if more > 0 else [])]

@@ -3,14 +3,14 @@
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from skdiff.base import signals
-from skdiff.campaign.finding_files import Origin, kept
+from skdiff.campaign.finding_files import Origin, keep
+from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, Message, Progress
 from skdiff.campaign.model_lines import LINES, Watch
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
@@ -27,6 +27,18 @@ WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it i
 
 
 @dataclass
+class _Known:
+    """A kind of mismatch in this run: how many cases, the file and the size (in sockets) of the smallest, and whether
+    the supervisor knows of it.
+    """
+
+    count: int = 0
+    file: str = ""
+    size: int = 1 << 30
+    reported: bool = False
+
+
+@dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
     `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
@@ -40,12 +52,12 @@ class Run:
     open: Callable[[], Sequence[Oracle]]
     origin: Origin
     findings: Path
-    tell: Callable[[Mapping[str, Any]], None]
+    tell: Callable[[Message], None]
     cases: int = 0
     seconds: float = 0
     done: int = 0
     classes: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    mismatches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mismatches: dict[str, _Known] = field(default_factory=dict)
     stopped: bool = False
     arguments: tuple[str, ...] = ()
     first: bool = False
@@ -101,7 +113,7 @@ class Run:
             self.stopped = True
         if now - self._told >= TELL_EVERY:
             self._told = now
-            self.tell(self.counters("progress"))
+            self.tell(Progress(self.counters()))
 
     def over(self) -> bool:
         """Whether the budget is used up or somebody asked to stop."""
@@ -109,42 +121,48 @@ class Run:
 
     def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write a finding: one case per signature, the smallest seen; the first is told at once."""
-        plain = {"count": 0, "file": "", "size": 1 << 30, "told": False}
-        known = self.mismatches.setdefault(mismatch.signature, plain)
-        known["count"] += 1
-        if len(scenario.socks) < known["size"]:
+        known = self.mismatches.setdefault(mismatch.signature, _Known())
+        known.count += 1
+        if len(scenario.socks) < known.size:
             self.replace(scenario, mismatch)
 
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
         known = self.mismatches[mismatch.signature]
-        message = kept(self.findings, scenario, mismatch, self.origin, known["file"])
-        known.update(file=message["file"], size=len(scenario.socks))
-        if not known["told"]:
+        finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
+        known.file, known.size = finding.file, len(scenario.socks)
+        if not known.reported:
             self.stopped = self.stopped or self.first
-            self.tell(message)
-            known["told"] = bool(message["file"])
+            self.tell(Found(finding))
+            known.reported = bool(finding.file)
 
-    def counters(self, kind: str) -> dict[str, Any]:
-        """The run so far, as a message."""
+    def counters(self) -> Counters:
+        """The run so far."""
         classes: Counter[str] = Counter()
         for via, count in self.classes.items():
             for name in via:
                 classes[name] += count
-        return {
-            "kind": kind,
-            "cases": self.done,
-            "seconds": time.monotonic() - self.started,
-            "classes": dict(classes),
-            "edges": _covered(next((oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), ((), 0))),
-            "lines": _covered((self.watch.taken, len(LINES)) if self.watch is not None else ((), 0)),
-            "memory": resident(),
-            "processor": time.process_time(),
-            "mismatches": [
-                {"signature": signature, "file": known["file"], "count": known["count"]}
+        edges: tuple[Iterable[int], int] = next(
+            (oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), (frozenset(), 0)
+        )
+        lines: tuple[Iterable[int], int] = (self.watch.taken, len(LINES)) if self.watch is not None else ((), 0)
+        return Counters(
+            cases=self.done,
+            seconds=time.monotonic() - self.started,
+            classes=dict(classes),
+            edges=Covered(frozenset(edges[0]), edges[1]),
+            lines=Covered(frozenset(lines[0]), lines[1]),
+            memory=resident(),
+            processor=time.process_time(),
+            mismatches=[
+                Finding(signature=signature, file=known.file, count=known.count)
                 for signature, known in self.mismatches.items()
             ],
-        }
+        )
+
+    def finish(self) -> None:
+        """Tell the counters for the last time."""
+        self.tell(Done(self.counters()))
 
     def stop_on_signals(self) -> None:
         """Let the signals that ask a program to end end the run after the case in hand."""
@@ -153,10 +171,6 @@ class Run:
             self.stopped = True
 
         signals.handle(stop)
-
-
-def _covered(taken: tuple[Iterable[int], int]) -> tuple[list[int], int]:
-    return sorted(taken[0]), taken[1]
 
 
 def resident() -> int:

@@ -6,20 +6,19 @@ there, and the number of those that it had done. When the parent is killed, the 
 
 import contextlib
 import ctypes
-import json
 import mmap
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+import msgspec
 
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
 from skdiff.cases.record import SCENARIO_SIZE
@@ -39,8 +38,7 @@ _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
     line has it.
     """
@@ -50,7 +48,7 @@ class Subject:
     origin: str
     epoch: str = ""
     config: str = ""
-    stubs: Sequence[str] = ()
+    stubs: tuple[str, ...] = ()
 
     @staticmethod
     def of(made: Build, epoch: str = "") -> "Subject":
@@ -66,8 +64,7 @@ class Subject:
         return made.held(self.epoch)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
     two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
     guided engine's inputs, "" for one that is gone after the run.
@@ -76,7 +73,7 @@ class Job:
     a folder that is gone after the run, and whether there are other workers.
     """
 
-    subjects: Sequence[Subject]
+    subjects: tuple[Subject, ...]
     again: str
     variant: str
     engine: str
@@ -84,7 +81,7 @@ class Job:
     cases: int
     seconds: float
     findings: str
-    arguments: Sequence[str] = ()
+    arguments: tuple[str, ...] = ()
     first: bool = False
     inputs: str = ""
     parent: int = 0
@@ -95,8 +92,11 @@ class Job:
     @staticmethod
     def parse(text: str) -> "Job":
         """A job from its JSON."""
-        fields = json.loads(text)
-        return Job(**{**fields, "subjects": [Subject(**subject) for subject in fields["subjects"]]})
+        return msgspec.json.decode(text, type=Job)
+
+    def text(self) -> str:
+        """A job as JSON."""
+        return msgspec.json.encode(self).decode()
 
     def clear_up(self) -> None:
         """Remove what the parent would have removed after the run, if it were still there."""
@@ -116,8 +116,8 @@ def work(job: Job, channel: int) -> None:
     """Run a job; messages go to the file descriptor `channel`."""
     memory = mmap.mmap(job.shared, SHARED_SIZE)
 
-    def tell(message: Mapping[str, Any]) -> None:
-        line = json.dumps(message).encode() + b"\n"
+    def tell(message: Message) -> None:
+        line = to_line(message)
         try:
             while line:
                 line = line[os.write(channel, line) :]
@@ -145,7 +145,7 @@ def work(job: Job, channel: int) -> None:
     else:  # it and its model only have to agree
         run.watch = Watch(builds[0].rules, builds[0].config)
     drive(job.engine, run)
-    tell(run.counters("done"))
+    run.finish()
 
 
 def end_with_parent(job: Job) -> None:
@@ -174,7 +174,7 @@ def main() -> None:
         work(job, channel)
     except CannotRun as error:
         with contextlib.suppress(BrokenPipeError):
-            os.write(channel, json.dumps({"kind": "cannot", "why": str(error)}).encode() + b"\n")
+            os.write(channel, to_line(Cannot(str(error))))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Differences that are known: counted and not reported, as long as they are still there (corpus/known.toml)."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
@@ -62,10 +63,17 @@ def _entry(table: dict[str, Any], folder: Path) -> Known:
     )
 
 
-def split(
-    mismatches: list[dict[str, Any]], entries: list[Known], version: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+class Signed(Protocol):
+    """What has the signature of a difference."""
+
+    signature: str
+
+
+F = TypeVar("F", bound=Signed)
+
+
+def split(mismatches: Sequence[F], entries: Sequence[Known], version: str) -> tuple[list[F], list[F]]:
     """(new, known) findings of a run on a kernel of that version."""
     signatures = {entry.signature for entry in entries if entry.covers(version)}
-    new = [m for m in mismatches if m["signature"] not in signatures]
-    return new, [m for m in mismatches if m["signature"] in signatures]
+    new = [m for m in mismatches if m.signature not in signatures]
+    return new, [m for m in mismatches if m.signature in signatures]

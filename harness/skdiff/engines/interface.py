@@ -1,8 +1,8 @@
 """What an engine is, and the run that it feeds, as engines see it (`campaign/run.py` has the one that counts)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import Scenario
@@ -25,11 +25,6 @@ class Run(Protocol):
     alone: bool
     oracles: Sequence[Oracle]
     stopped: bool
-
-    @property
-    def tell(self) -> Callable[[Mapping[str, Any]], None]:
-        """Takes a message for the supervisor."""
-        ...
 
     def start(self) -> None:
         """Open the oracles, and start the clock."""
@@ -55,8 +50,8 @@ class Run(Protocol):
         """Keep another case of a mismatch that was counted, in the place of the one before."""
         ...
 
-    def counters(self, kind: str) -> dict[str, Any]:
-        """The run so far, as a message."""
+    def finish(self) -> None:
+        """Tell the supervisor what was done, where the process ends without a return."""
         ...
 
     def stop_on_signals(self) -> None:

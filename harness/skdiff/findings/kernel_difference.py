@@ -11,6 +11,7 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
+from skdiff.campaign.messages import Finding, Total
 from skdiff.cases.case_file import Case
 from skdiff.cases.outcome import ENDED_NAMES, RETURNED
 from skdiff.cases.steps import Step, parting
@@ -136,7 +137,7 @@ class Group:
     unlike: tuple[str, ...]
     function: str
     alike: bool
-    findings: list[dict[str, Any]]
+    findings: list[Finding]
 
     @property
     def title(self) -> str:
@@ -156,11 +157,11 @@ class Group:
         """The same for programs."""
         rules = [{"rule": word, "origin": origin_of(word)} for word in self.words]
         more = {"unlike": list(self.unlike), "alike": self.alike, "function": self.function}
-        return {"rules": rules, **more, "findings": self.findings}
+        return {"rules": rules, **more, "findings": [finding.data() for finding in self.findings]}
 
 
 def sorted_out(
-    mismatches: Sequence[dict[str, Any]],
+    mismatches: Sequence[Finding],
     make: Callable[[], tuple[Build, Build]],
     again: str,
     folder: Path,
@@ -192,14 +193,14 @@ def sorted_out(
     return grouped(left, known)
 
 
-def grouped(findings: Iterable[dict[str, Any]], known: dict[str, Difference]) -> list[Group]:
+def grouped(findings: Iterable[Finding], known: dict[str, Difference]) -> list[Group]:
     """The groups of findings whose names are known; a rule that explains all that is not explained is its cause."""
     findings = list(findings)
     odd = [d.verdict for d in known.values() if d.verdict.unlike and not d.verdict.alike]
     common = set(odd[0].words).intersection(*(v.words for v in odd)) if odd else set()
     groups: dict[str, Group] = {}
     for finding in findings:
-        found = known.get(finding["signature"])
+        found = known.get(finding.signature)
         verdict = found.verdict if found is not None else UNTOLD
         words, function = verdict.words, ""
         if verdict.unlike:
@@ -211,7 +212,7 @@ def grouped(findings: Iterable[dict[str, Any]], known: dict[str, Difference]) ->
 
 
 def summary(
-    builds: Sequence[Build], changed: Sequence[Change], total: Mapping[str, Any], seed: int, groups: Sequence[Group]
+    builds: Sequence[Build], changed: Sequence[Change], total: Total, seed: int, groups: Sequence[Group]
 ) -> dict[str, Any]:
     """A run of `diff` as data; `differ` tells whether the kernels do."""
     return {
@@ -229,12 +230,12 @@ def summary(
         },
         "text": [change._asdict() for change in changed],
         "seed": seed,
-        "cases": total["cases"],
-        "seconds": round(total["seconds"], 3),
+        "cases": total.cases,
+        "seconds": round(total.seconds, 3),
         "groups": [group.data() for group in groups],
         "differ": any(not group.alike for group in groups),
-        "unwritten": total["unwritten"],
-        "gave_up": total["gave_up"],
+        "unwritten": [finding.data() for finding in total.unwritten],
+        "gave_up": total.gave_up,
     }
 
 
@@ -262,7 +263,7 @@ def show(
         below = group.unlike and not group.words and not group.alike and group.function not in texts
         line(group.title + (f" (what changed: {', '.join(texts)})" if below and 0 < len(texts) <= CAUSES else ""))
         for finding in group.findings:
-            line(f"{finding['count']:8,} x {finding['signature']}: {finding['file']}")
+            line(f"{finding.count:8,} x {finding.signature}: {finding.file}")
     shown = {word for group in groups for word in group.words}
     for word in referee.differing:
         if word not in shown:

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
 from skdiff.base.signals import interruptible
 from skdiff.campaign.finding_files import SAID, report_of
+from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Judge, Mismatch, compare
@@ -67,16 +67,16 @@ def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], 
 
 
 def reduce_findings(
-    mismatches: Sequence[dict[str, Any]], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
+    findings: Sequence[Finding], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
 ) -> None:
     """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
     not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
 
-    `mismatches` are those of `supervise`: they get "reduced", and "merged", the number of their files that have gone.
+    The findings get `reduced`, and `merged`, the number of their files that have gone.
     """
     deadline = time.monotonic() + LIMIT_OF_ALL
-    todo = [(finding, finding["file"]) for finding in mismatches]
-    todo += [(finding, other) for finding in mismatches for other in finding.get("others", ())]
+    todo = [(finding, finding.file) for finding in findings]
+    todo += [(finding, other) for finding in findings for other in finding.others]
     kept: dict[Scenario, str] = {}
     with interruptible() as stopped, ExitStack() as stack:
         try:
@@ -92,18 +92,18 @@ def reduce_findings(
                 return
             try:
                 done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
-                if done is None or done[1].signature != finding["signature"]:
+                if done is None or done[1].signature != finding.signature:
                     say(f"{file}: does not show its difference again, left as it was found")
                 elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
                     path.unlink()
                     report_of(path).unlink(missing_ok=True)
-                    finding["others"].remove(file)
-                    finding["merged"] = finding.get("merged", 0) + 1
+                    finding.others.remove(file)
+                    finding.merged += 1
                 else:
                     _, _, said = report_of(path).read_text().partition(SAID)
                     text = report(path, done[0], done[1], builds, again)
                     write_whole(path, dump(done[0]))
                     write_whole(report_of(path), text + SAID * bool(said) + said)
-                    finding.setdefault("reduced", done[0].found["reduced"])
+                    finding.reduced = finding.reduced or str(done[0].found["reduced"])
             except (CannotRun, OSError) as error:
                 say(f"{file}: not reduced: {error}")

@@ -1,11 +1,12 @@
 """Triage: the findings of a run by their cause, one small case each, told as a story."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
@@ -13,6 +14,7 @@ from skdiff.base.files import write_whole
 from skdiff.base.paths import command
 from skdiff.base.signals import interruptible
 from skdiff.campaign.finding_files import SAID, report_of, steps_of
+from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
 from skdiff.comparison.compare import Mismatch
@@ -80,12 +82,12 @@ def report(told: Explanation, signature: str, build: Build, kernel: str, path: P
 
 
 def triage(
-    mismatches: Sequence[dict[str, Any]],
+    mismatches: Sequence[Finding],
     make: Callable[[], Build],
     kernel: str,
     folder: Path,
     say: Callable[[str], None],
-) -> list[dict[str, Any]]:
+) -> list[Finding]:
     """Sort a run's findings, kernel against model, by their cause. Never raises CannotRun."""
     try:
         with Guarded(make()) as reference:
@@ -107,43 +109,53 @@ def triage(
         return list(mismatches)
 
 
-def sort_out(
-    mismatches: Sequence[dict[str, Any]], tell: Callable[[Case], Told | None], folder: Path
-) -> list[dict[str, Any]]:
-    """Sort findings by what `tell` names them: the smallest case of each name moves to `folder`/name/case.toml, the
-    others go. What it has no name for stays where it is, as it is; so does what is left at Ctrl-C. Returns signature,
-    file and count of each.
+@dataclass
+class _Cause:
+    """What is known of a cause: how many cases, their files, and the smallest of them (`size` in bytes of its text)."""
+
+    count: int = 0
+    files: list[Path] = field(default_factory=list)
+    best: tuple[Case, Told] | None = None
+    size: int = 0
+
+
+def sort_out(mismatches: Sequence[Finding], describe: Callable[[Case], Told | None], folder: Path) -> list[Finding]:
+    """Sort findings by the name that `describe` gives them: the smallest case of each name moves to
+    `folder`/name/case.toml, the others go. What has no name stays where it is, as it is; so does what is left at
+    Ctrl-C. Returns signature, file and count of each.
     """
-    left: dict[str, dict[str, Any]] = {}
-    found: dict[str, dict[str, Any]] = {}
-    files = [(finding, file) for finding in mismatches for file in (finding["file"], *finding.get("others", ()))]
+    left: dict[str, Finding] = {}
+    found: dict[str, _Cause] = {}
+    files = [(finding, file) for finding in mismatches for file in (finding.file, *finding.others)]
     with interruptible() as stopped:
         for finding, file in files:
             case = load(Path(file))
-            told = None if stopped() else tell(case)
+            told = None if stopped() else describe(case)
+            count = finding.count if file == finding.file else 0
             if told is None:
-                count = finding["count"] if file == finding["file"] else 0
-                one = left.setdefault(finding["signature"], {**finding, "file": file, "others": [], "count": count})
-                one["others"] += [file] if file != one["file"] else []
+                fresh = msgspec.structs.replace(finding, file=file, others=[], count=count)
+                one = left.setdefault(finding.signature, fresh)
+                one.others += [file] if file != one.file else []
                 continue
-            known = found.setdefault(told.name, {"count": 0, "files": [], "best": None, "size": 0})
-            known["count"] += finding["count"] if file == finding["file"] else 0
-            known["files"].append(Path(file))
+            cause = found.setdefault(told.name, _Cause())
+            cause.count += count
+            cause.files.append(Path(file))
             size = len(dump(Case(case.scenario)))
-            if known["best"] is None or size < known["size"]:
-                known.update(best=(case, told), size=size)
-    sorted_out = [_settle(name, known, folder) for name, known in found.items()]
-    return sorted(sorted_out, key=lambda m: -m["count"]) + list(left.values())
+            if cause.best is None or size < cause.size:
+                cause.best, cause.size = (case, told), size
+    sorted_out = [_settle(name, cause, folder) for name, cause in found.items()]
+    return sorted(sorted_out, key=lambda finding: -finding.count) + list(left.values())
 
 
-def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _settle(name: str, cause: _Cause, folder: Path) -> Finding:
     """Write the best case of a cause to its place, then remove what it came from."""
-    case, told = known["best"]
+    assert cause.best is not None
+    case, told = cause.best
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
-    ours, number = set(known["files"]), 1
+    own, number = set(cause.files), 1
     path = place / "case.toml"
-    while path.exists() and path not in ours:  # another run's
+    while path.exists() and path not in own:  # another run's
         number += 1
         path = place / f"case-{number}.toml"
     said = ""
@@ -154,9 +166,9 @@ def _settle(name: str, known: dict[str, Any], folder: Path) -> dict[str, Any]:
     write_whole(path, dump(replace(case, found=found)))
     write_whole(report_of(path), told.report(path) + said)
     write_whole(steps_of(path), drawing.sides_text(told.sides))
-    for old in ours - {path}:
+    for old in own - {path}:
         for file in (old, report_of(old), steps_of(old)):
             file.unlink(missing_ok=True)
         if not any(old.parent.iterdir()):
             old.parent.rmdir()
-    return {"signature": name, "file": str(path), "count": known["count"]}
+    return Finding(signature=name, file=str(path), count=cause.count)

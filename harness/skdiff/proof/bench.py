@@ -163,9 +163,18 @@ def scaling(build: Build, engine: str, jobs: int) -> dict[str, Any]:
     for round_ in range(SCALING_ROUNDS):
         for workers, found in rates.items():
             with tempfile.TemporaryDirectory() as folder:
-                job = Job([Subject.of(build)], "", build.variant, engine, round_, 0, SCALING_SECONDS, folder)
+                job = Job(
+                    subjects=(Subject.of(build),),
+                    again="",
+                    variant=build.variant,
+                    engine=engine,
+                    seed=round_,
+                    cases=0,
+                    seconds=SCALING_SECONDS,
+                    findings=folder,
+                )
                 total = supervise(job, build.closure, lambda message: None, workers)
-            found.append(total["cases"] / total["seconds"])
+            found.append(total.cases / total.seconds)
     one, all_ = (statistics.median(found) for found in rates.values())
     return {"engine": engine, "jobs": jobs, "one_per_second": one, "all_per_second": all_, "times": all_ / one}
 

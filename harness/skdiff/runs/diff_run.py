@@ -127,7 +127,7 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
     changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     seed = random_seed() if request.seed is None else request.seed
     job = Job(
-        subjects=[Subject.of(build, epoch="text") for build in builds],
+        subjects=tuple(Subject.of(build, epoch="text") for build in builds),
         again=request.again,
         variant=builds[0].variant,
         engine="corpus",
@@ -138,7 +138,7 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
     )
     with supervised(job, closure_of(builds), errors) as (_, total):
         groups: list[kernel_difference.Group] = []
-        found = total["mismatches"]
+        found = total.mismatches
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
             reduce_findings.reduce_findings(found, sides, request.again, say)
@@ -147,7 +147,7 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
         summary = kernel_difference.summary(builds, changed, total, seed, groups)
         summary["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
         referee = Referee(*builds)
-        agreed = not (DiffResult(summary, groups, referee, None).differs or total["gave_up"])
+        agreed = not (DiffResult(summary, groups, referee, None).differs or total.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
         unseen = new_text.between(builds, changed, counted, seed, say)
         summary["unseen"] = unseen.data() if unseen is not None else None

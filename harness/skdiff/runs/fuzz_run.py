@@ -1,14 +1,16 @@
 """A fuzzing run of one kernel against the model: build, search, reduce, sort by cause, and look at what did not run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import inputs
+from skdiff.campaign.messages import Finding, WorkerTotal
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
 from skdiff.engines import GUIDED, atheris_engine
@@ -20,6 +22,8 @@ from skdiff.kernel.unseen import Unseen
 from skdiff.proof import new_text
 from skdiff.runs.supervised import Say, check_writable, random_seed, supervised
 from skdiff.variants import version_rules
+
+_FINDINGS = ("mismatches", "known", "unwritten")
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,10 @@ class FuzzSummary:
     lines: tuple[int, int]
     inputs: int
     processor: float
-    workers: Sequence[Mapping[str, Any]]
-    mismatches: Sequence[Mapping[str, Any]]
-    known: Sequence[Mapping[str, Any]]
-    unwritten: Sequence[Mapping[str, Any]]
+    workers: Sequence[WorkerTotal]
+    mismatches: Sequence[Finding]
+    known: Sequence[Finding]
+    unwritten: Sequence[Finding]
     gave_up: str
     missing_rules: Sequence[str]
     unseen: Unseen | None = None
@@ -79,7 +83,11 @@ class FuzzSummary:
 
     def data(self) -> dict[str, Any]:
         """For the --json file."""
-        return asdict(self) | {"unseen": self.unseen.data() if self.unseen is not None else None}
+        lists = {name: [finding.data() for finding in getattr(self, name)] for name in _FINDINGS}
+        workers = [msgspec.structs.asdict(worker) for worker in self.workers]
+        unseen = self.unseen.data() if self.unseen is not None else None
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, **lists, "workers": workers, "unseen": unseen}
 
 
 def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
@@ -100,7 +108,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     seed = budget.get("seed", request.seed)
     seed = random_seed() if seed is None else seed
     job = Job(
-        subjects=[Subject.of(made, request.options.epoch)],
+        subjects=(Subject.of(made, request.options.epoch),),
         again=f"replay --kernel {kernel}",
         variant=made.variant,
         engine=engine,
@@ -116,7 +124,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         say(line)
     say(f"engine {engine}, seed {seed}" + (f", {request.jobs} workers" if request.jobs > 1 else ""))
     with supervised(job, made.closure, errors, request.jobs) as (progress, total):
-        mismatches = total["mismatches"]
+        mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
             reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say)
@@ -126,20 +134,20 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             kernel=_kernel(made, notes),
             engine=engine,
             seed=seed,
-            cases=total["cases"],
-            seconds=round(total["seconds"], 3),
-            cases_per_second=round(total["cases"] / total["seconds"]) if total["seconds"] else 0,
+            cases=total.cases,
+            seconds=round(total.seconds, 3),
+            cases_per_second=round(total.cases / total.seconds) if total.seconds else 0,
             series=progress.series.samples,
-            classes=total["classes"],
-            edges=total["edges"],
-            lines=total["lines"],
-            inputs=total["inputs"],
-            processor=round(total["processor"], 3),
-            workers=total["workers"],
+            classes=total.classes,
+            edges=total.edges,
+            lines=total.lines,
+            inputs=total.inputs,
+            processor=round(total.processor, 3),
+            workers=total.workers,
             mismatches=new,
             known=old,
-            unwritten=total["unwritten"],
-            gave_up=total["gave_up"],
+            unwritten=total.unwritten,
+            gave_up=total.gave_up,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None

@@ -32,9 +32,9 @@ def show(console: Console, summary: FuzzSummary) -> None:
     if reached:
         console.print(", ".join(reached), soft_wrap=True)
     if len(summary.workers) > 1:
-        each = ", ".join(f"{worker['cases']:,}" for worker in summary.workers)
+        each = ", ".join(f"{worker.cases:,}" for worker in summary.workers)
         console.print(f"{len(summary.workers)} workers: {each} cases", soft_wrap=True)
-    deaths = sum(worker["deaths"] for worker in summary.workers)
+    deaths = sum(worker.deaths for worker in summary.workers)
     if deaths:
         console.print(f"workers that died: {deaths}; what each had in hand was looked at or kept")
     for note in kernel["notes"]:
@@ -42,10 +42,10 @@ def show(console: Console, summary: FuzzSummary) -> None:
     if summary.gave_up:
         console.print(f"ended early: {summary.gave_up}", markup=False, soft_wrap=True)
     for lost in summary.unwritten:
-        say = f"{lost['count']:6} x {lost['signature']}: not written ({lost['why']}); this is its case:"
-        console.print(f"{say}\n{lost['case']}", markup=False, soft_wrap=True)
+        say = f"{lost.count:6} x {lost.signature}: not written ({lost.why}); this is its case:"
+        console.print(f"{say}\n{lost.case}", markup=False, soft_wrap=True)
     for mismatch in summary.known:
-        console.print(f"{mismatch['count']:6} x {mismatch['signature']}: known, see corpus/known.toml", soft_wrap=True)
+        console.print(f"{mismatch.count:6} x {mismatch.signature}: known, see corpus/known.toml", soft_wrap=True)
     for text in summary.unseen.told() if summary.unseen is not None else ():
         console.print(text, markup=False, soft_wrap=True)
     if not summary.cases:
@@ -58,4 +58,4 @@ def show(console: Console, summary: FuzzSummary) -> None:
             agreed = summary.unseen.verdict(f"{agreed} in {summary.cases:,} cases")
         console.print(agreed, markup=False, soft_wrap=True)
     for mismatch in summary.mismatches:
-        console.print(f"{mismatch['count']:6} x {mismatch['signature']}: {mismatch['file']}", soft_wrap=True)
+        console.print(f"{mismatch.count:6} x {mismatch.signature}: {mismatch.file}", soft_wrap=True)

@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
-from skdiff.campaign.progress import Live
+from skdiff.campaign.messages import Total
+from skdiff.campaign.progress import RunView
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job
 
@@ -19,15 +19,15 @@ Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def supervised(job: Job, closure: str, errors: Console, jobs: int = 1) -> Iterator[tuple[Live, dict[str, Any]]]:
+def supervised(job: Job, closure: str, errors: Console, jobs: int = 1) -> Iterator[tuple[RunView, Total]]:
     """A job from its start to its end: how it was shown, and its counters. A signal that asks the program to end ends
     the job, but not what is made of it in the `with` block.
     """
-    with ExitStack() as until_told:
-        with Live(errors, job.seconds, job.cases) as live:
-            total = supervise(job, closure, live.message, jobs)
-            until_told.enter_context(signals.interruptible())
-        yield live, total
+    with ExitStack() as interrupts:
+        with RunView(errors, job.seconds, job.cases) as view:
+            total = supervise(job, closure, view.report, jobs)
+            interrupts.enter_context(signals.interruptible())
+        yield view, total
 
 
 def check_writable(folder: Path) -> None:

@@ -1,0 +1,151 @@
+"""What a worker tells its supervisor, a line of JSON each, and what is made of it: findings and counters."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Mismatches with one signature: `count` cases, of which `file` has one and `others` more, each from another
+    worker; what could not be written has the reason and the text of its case instead. `reduced` says what reduction
+    did, and `merged` how many of the files became the same as another.
+    """
+
+    signature: str
+    file: str = ""
+    count: int = 0
+    others: list[str] = []
+    why: str = ""
+    case: str = ""
+    reduced: str = ""
+    merged: int = 0
+
+    def data(self) -> dict[str, object]:
+        """For a --json file."""
+        head = {"signature": self.signature, "file": self.file, "count": self.count}
+        more = {name: value for name in self.__struct_fields__ if name not in head and (value := getattr(self, name))}
+        return head | more
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """Numbers of edges or lines that were `taken`, of so many `among` which they are; 0 where nobody counts."""
+
+    taken: frozenset[int] = frozenset()
+    among: int = 0
+
+    def __or__(self, other: "Covered") -> "Covered":
+        return Covered(self.taken | other.taken, max(self.among, other.among))
+
+    def __len__(self) -> int:
+        return len(self.taken)
+
+
+class Counters(msgspec.Struct, kw_only=True):
+    """What a worker has done: `seconds` since its start and of its `processor`, cases of each class, and the `memory`
+    that it has, in KiB.
+    """
+
+    cases: int = 0
+    seconds: float = 0.0
+    processor: float = 0.0
+    classes: dict[str, int] = {}
+    edges: Covered = Covered()
+    lines: Covered = Covered()
+    memory: int = 0
+    mismatches: list[Finding] = []
+
+
+class Found(msgspec.Struct, tag="finding"):
+    """A worker has a finding with a signature that it had not."""
+
+    finding: Finding
+
+
+class Progress(msgspec.Struct, tag="progress"):
+    """A worker goes on."""
+
+    counters: Counters
+
+
+class Done(msgspec.Struct, tag="done"):
+    """A worker has come to its end."""
+
+    counters: Counters
+
+
+class Cannot(msgspec.Struct, tag="cannot"):
+    """A worker cannot run, and why."""
+
+    why: str
+
+
+Message = Found | Progress | Done | Cannot
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Message)
+
+
+def to_line(message: Message) -> bytes:
+    """A message as a worker writes it."""
+    return _ENCODER.encode(message) + b"\n"
+
+
+def from_line(line: bytes) -> Message:
+    """A message as the supervisor reads it. Raises msgspec.DecodeError."""
+    message: Message = _DECODER.decode(line)
+    return message
+
+
+def summed(parts: Iterable[Counters]) -> Counters:
+    """The counters of several workers as one: cases, classes, processor seconds and findings add up, coverage is what
+    any of them has taken, time is that of the one that took longest, memory is left to those that run.
+    """
+    total = Counters()
+    found: dict[str, Finding] = {}
+    for part in parts:
+        total.cases += part.cases
+        total.processor += part.processor
+        total.seconds = max(total.seconds, part.seconds)
+        total.edges |= part.edges
+        total.lines |= part.lines
+        for name, count in part.classes.items():
+            total.classes[name] = total.classes.get(name, 0) + count
+        for finding in part.mismatches:
+            known = found.setdefault(finding.signature, Finding(signature=finding.signature))
+            known.count += finding.count
+            files = filter(None, [known.file, *known.others, finding.file, *finding.others])
+            known.file, *known.others = dict.fromkeys(files) or [""]
+    total.mismatches = list(found.values())
+    return total
+
+
+class WorkerTotal(msgspec.Struct, frozen=True):
+    """What became of one worker's part of a run: its cases, and how often it had to be started again."""
+
+    cases: int
+    deaths: int
+
+
+class Running(msgspec.Struct, kw_only=True):
+    """A run so far, all workers together: `edges` and `lines` are [reached, in all], `inputs` how many a guided engine
+    keeps, `memory` in KiB.
+    """
+
+    cases: int
+    seconds: float
+    processor: float
+    classes: dict[str, int]
+    edges: tuple[int, int]
+    lines: tuple[int, int]
+    mismatches: list[Finding]
+    inputs: int
+    memory: int
+    deaths: int
+
+
+class Total(Running, kw_only=True):
+    """A run that is over: what each worker did, why it ended early ("" if it did not), and findings for which there is
+    no room on any disk.
+    """
+
+    workers: list[WorkerTotal]
+    gave_up: str
+    unwritten: list[Finding]

@@ -299,7 +299,7 @@ def test_what_cannot_be_traced_is_kept(tmp_path):
         raise CannotRun("no compiler")
 
     said = []
-    findings = [{"signature": "x", "count": 1, "file": "case.toml"}]
+    findings = [Finding(signature="x", count=1, file="case.toml")]
     [group] = differing.sorted_out(findings, cannot, "diff a b", tmp_path, said.append)
     assert (group.title, group.findings) == ("not sorted by cause", findings)
     assert said == ["not sorted by cause: no compiler"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from skdiff import cli
+from skdiff.campaign.messages import Running
 from skdiff.campaign.progress import SAMPLES, Series
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
@@ -242,8 +243,8 @@ def test_real_summaries_fill_the_page(kernel_tree, tmp_path, capsys):
 def test_a_series_stays_short_and_even():
     series = Series()
     for i in range(1, 5001):
-        message = {"seconds": i / 2, "cases": i * 10, "edges": (i, 9999), "memory": 2048 * i, "processor": i / 3}
-        series.add(message)
+        numbers = {"cases": i * 10, "seconds": i / 2, "processor": i / 3, "memory": 2048 * i, "edges": (i, 9999)}
+        series.add(Running(**numbers, classes={}, lines=(0, 0), mismatches=[], inputs=0, deaths=0))
     assert SAMPLES / 2 - 1 <= len(series.samples) <= SAMPLES
     gaps = {round(b[0] - a[0], 1) for a, b in zip(series.samples, series.samples[1:], strict=False)}
     assert len(gaps) == 1

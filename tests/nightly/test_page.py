@@ -176,6 +176,7 @@ BROKEN = [
     ("series.json", fuzz(series=[["x"]]), "series.json: its series"),
     ("replay.json", {"command": "replay", "cases": [{"verdict": 1}]}, "replay.json: "),
     ("nightly.json", {"command": "nightly", "steps": [{}]}, "nightly.json: "),
+    ("newer.json", fuzz(schema=2), "newer.json: of another skdiff: schema 2, not 1"),
 ]
 
 

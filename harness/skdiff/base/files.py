@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+SCHEMA = 1  # of the --json files: more than 1 once a key means something else, or is gone
+
 
 def write_whole(path: Path, text: str, over: bool = True) -> bool:
     """Write a file whole or not at all; returns whether it did. Unless `over`, a file that is there already stays."""

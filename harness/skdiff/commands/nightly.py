@@ -1,7 +1,6 @@
 """skdiff nightly."""
 
 import argparse
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interruptible
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, say, show, write, write_json
+from skdiff.commands.output import AGREED, say, show, summary_text, write, write_json
 from skdiff.commands.report import write_page
 from skdiff.nightly import night
 from skdiff.variants import config
@@ -91,8 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     with interruptible():  # what is done has its page, whoever ends the night
         done = night.run(steps, out, arguments.commands, say, arguments.minutes, options.environment())
         summary = {"minutes": arguments.minutes, "steps": done}
-        head = {"command": NAME, "started": arguments.started}
-        write(out / f"night-{steps[0].name}.json", json.dumps({**head, **summary}, indent=1) + "\n")
+        write(out / f"night-{steps[0].name}.json", summary_text(arguments, summary))
         write_json(arguments, summary)
         write_page(arguments.folder, arguments.folder / "report.html", out / "issues")
     return night.verdict(done)

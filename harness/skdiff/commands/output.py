@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import write_whole
+from skdiff.base.files import SCHEMA, write_whole
 
 AGREED, DIFFERENCE, NO_VERDICT = 0, 1, 2
 
@@ -38,12 +38,17 @@ def say(text: str) -> None:
 
 
 def write_json(arguments: argparse.Namespace, value: dict[str, Any]) -> None:
-    """Write a command's summary where its --json wants one; it starts with the command and the time of its start (UTC,
-    ISO 8601). Raises CannotRun.
+    """Write a command's summary where its --json wants one; it starts with its schema, the command and the time of its
+    start (UTC, ISO 8601). Raises CannotRun.
     """
     if arguments.json is not None:
-        head = {"command": arguments.command, "started": arguments.started}
-        write(arguments.json, json.dumps({**head, **value}, indent=1) + "\n")
+        write(arguments.json, summary_text(arguments, value))
+
+
+def summary_text(arguments: argparse.Namespace, value: dict[str, Any]) -> str:
+    """The text of a summary, which names its schema, the command and the time of its start."""
+    head = {"schema": SCHEMA, "command": arguments.command, "started": arguments.started}
+    return json.dumps({**head, **value}, indent=1) + "\n"
 
 
 def write_last(arguments: argparse.Namespace, value: dict[str, Any], differs: bool) -> None:

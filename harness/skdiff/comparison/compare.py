@@ -1,10 +1,9 @@
 """Where two Outcomes differ, and the signature of that difference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
-from skdiff.cases.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,3 @@ def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | Non
         name for i, name in enumerate(Outcome._fields[:COMPARED]) if any(other[i] != first[i] for other in rest)
     )
     return Mismatch(tuple(names), tuple(outcomes), fields)
-
-
-# What a run makes of the outcomes of a case: a Mismatch, or None if they are as they should be.
-Judge = Callable[[Scenario, Sequence[Outcome]], Mismatch | None]

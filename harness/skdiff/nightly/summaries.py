@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import SCHEMA
 from skdiff.campaign.finding_files import report_of, steps_of
 from skdiff.cases.case_file import load
 from skdiff.findings import drawing
@@ -94,6 +95,9 @@ def collect(folder: Path) -> tuple[list[Summary], list[str]]:
             continue
         if not isinstance(data, dict):
             broken.append(f"{path.relative_to(folder)}: not a summary")
+            continue
+        if data.get("schema", SCHEMA) != SCHEMA:  # those before version 1 had no schema, and the same keys
+            broken.append(f"{path.relative_to(folder)}: of another skdiff: schema {data['schema']!r}, not {SCHEMA}")
             continue
         kind = data.get("command") or next((kind for key, kind in _KEYS.items() if key in data), path.stem)
         found.append(Summary(path, inside[0] if len(inside) > 1 else "", str(kind), str(data.get("started", "")), data))

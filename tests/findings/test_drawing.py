@@ -97,7 +97,7 @@ def test_names_are_text_and_no_markup():
 def test_sides_are_read_as_they_were_written():
     sides = [answer("kernel", 0, searched(0, 0)), answer("model", NONE)]
     assert read_sides(sides_text(sides)) == sides
-    for text in ("{}x", "[1]", '[{"name": "a"}]'):
+    for text in ("{}x", "[1]", '{"name": "a"}'):
         with pytest.raises((KeyError, TypeError, ValueError)):
             read_sides(text)
 

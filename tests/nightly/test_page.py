@@ -15,6 +15,7 @@ from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.nightly import plots, summaries
 from skdiff.nightly.page import page
+from skdiff.nightly.page_data import kernel_names
 from tests.helpers import listener
 
 
@@ -29,7 +30,7 @@ class Shape(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.seen.add(tag)
         self.links += [value for name, value in attributes if name in ("src", "href") and not value.startswith("#")]
-        if tag != "meta":
+        if tag not in ("meta", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
@@ -203,9 +204,9 @@ def test_a_finding_without_its_files_is_still_told(tmp_path):
 
 def test_a_summary_of_any_shape_is_shown(tmp_path):
     rows = [{"function": "compute_score", "change": "<gone>"}]
-    put(tmp_path, "drift.json", {"command": "drift", "against": "mainline", "functions": rows, "nested": {"a": [1, 2]}})
+    put(tmp_path, "sizes.json", {"command": "sizes", "against": "mainline", "functions": rows, "nested": {"a": [1, 2]}})
     shape = Shape(page(tmp_path)[0])
-    for word in ("drift", "mainline", "compute_score", "<gone>", "a: 1, 2"):
+    for word in ("sizes", "mainline", "compute_score", "<gone>", "nested", "1, 2"):
         assert word in shape.text
 
 
@@ -281,4 +282,139 @@ def test_what_was_not_looked_at_is_no_agreement(tmp_path):
     text, line = page(tmp_path)
     assert line.endswith("no difference, 1 without a verdict: not all of the new text was looked at")
     assert Shape(text).text.count("no verdict") == 1
-    assert 'class="none verdict"' in text
+    assert '<li class="none">1 without a verdict' in text
+
+
+def kernel(tree=""):
+    return {"version": "6.12.117", "origin": f"tree {tree}" if tree else "Debian", "config": "", "rules": {}}
+
+
+def step(name, status, why="", **more):
+    return {"name": name, "status": status, "seconds": 1.0, "why": why, "code": 0, "compares": True, **more}
+
+
+def test_steps_without_a_verdict_are_seen_at_once(tmp_path):
+    steps = [
+        step("replay-6.1", "ok"),
+        step("diff-6.1-6.12", "ok, they differ"),
+        step("fuzz-7.3", "skipped", "cannot be had here"),
+        step("drift-7.3", "skipped", "cannot be had here"),
+        step("mutants-6.1", "not begun", "the 3 minutes were over", code=2),
+        step("fuzz-6.12", "broke off", "KeyError: 5", code=2),
+    ]
+    put(tmp_path, "night.json", {"command": "nightly", "started": "2026-01-02", "steps": steps})
+    text, line = page(tmp_path)
+    assert line.endswith("no difference, 3 steps left out, not well: fuzz-6.12")
+    assert '<li class="none">3 steps left out</li>' in text
+    assert '<li class="bad">not well: fuzz-6.12</li>' in text
+    shown = text[text.index('id="steps"') : text.index("<details")]  # what needs no click
+    assert "fuzz-7.3, drift-7.3" in shown
+    for words in ("cannot be had here", "mutants-6.1", "the 3 minutes were over", "fuzz-6.12", "KeyError: 5"):
+        assert words in shown
+    assert "replay-6.1" not in shown
+    assert '<span class="bad">1 broke off</span>' in shown
+
+
+def test_what_strangers_wrote_is_text(tmp_path):
+    evil = "<script>alert(1)</script>\"'&"
+    entry = found(tmp_path, report=f"{evil}\nreplay: skdiff {evil}\n") | {"signature": evil}
+    put(tmp_path, "f.json", fuzz(mismatches=[entry], engine=evil, classes={evil: 1}, kernel=kernel(evil)))
+    put(tmp_path, "night.json", {"command": "nightly", "steps": [step(evil, evil, evil)]})
+    put(tmp_path, "replay.json", {"command": "replay", "cases": [{"file": evil, "verdict": evil, "why": [evil]}]})
+    change = {"what": evil, "kind": evil, "name": evil, "before": evil, "after": evil}
+    lists = {"definitions": [change], "replaced": [], "rules": [evil], "missing": [evil]}
+    put(tmp_path, "drift.json", {"command": "drift", "version": evil, "record": evil, **lists})
+    put(tmp_path, "diff.json", a_diff(evil))
+    put(tmp_path, "any.json", {"command": evil, evil: [{evil: evil}], "b": {evil: [evil]}})
+    line = [3, evil, 0, 0, 1, evil]
+    function = {"function": evil, "file": evil, "lines": [line]}
+    coverage = {"command": "coverage", "functions": [], "missing": [evil], "reached_after_all": [], "text": [function]}
+    put(tmp_path, "coverage.json", coverage)
+    text, line = page(tmp_path)
+    assert "not read" not in line
+    shape = Shape(text)
+    assert shape.open == []
+    assert shape.text.count(evil) > 25
+    assert "script" not in shape.seen
+    assert "&amp;lt;" not in text
+
+
+def a_diff(word="x"):
+    rule = {"rule": "reselect", "origin": "Linux 6.6"}
+    found = {"signature": word, "count": 3, "file": "gone/case.toml"}
+    group = {"rules": [rule], "unlike": [], "alike": False, "function": "", "findings": [found]}
+    side = {"version": "6.1.1", "origin": word, "config": "", "notes": [word]}
+    change = {"what": "changed", "kind": "function", "name": "compute_score", "before": "a.c:1", "after": "a.c:2"}
+    data = {"kernels": {"A": side, "B": {**side, "version": "6.12.2"}}, "text": [change], "groups": [group]}
+    more = {"seed": 4113445478, "cases": 1000, "seconds": 5.0, "differ": True, "gave_up": "", "missing_rules": []}
+    return {"command": "diff", **data, **more}
+
+
+def test_kernel_against_kernel_is_a_table_for_people(tmp_path):
+    put(tmp_path, "diff.json", a_diff("reselect-sk"))
+    shape = Shape(page(tmp_path)[0])
+    words = re.sub(r"\s+", " ", shape.text)
+    for part in (
+        "6.1.1 (A) and 6.12.2 (B)",
+        "reselect in B only (Linux 6.6)",
+        "they differ",
+        "1 definition with another",
+    ):
+        assert part in words
+    assert "1,000 cases in 5 s, seed 4113445478" in words
+    assert "{" not in shape.text.partition("Other runs")[2]
+
+
+def test_a_drift_says_what_changed(tmp_path):
+    change = {"what": "changed", "kind": "function", "name": "compute_score", "before": "a.c:1", "after": "a.c:9"}
+    lists = {"definitions": [change], "replaced": [], "rules": ["no-reselect"], "missing": ["gone_function"]}
+    put(tmp_path, "drift-x.json", {"command": "drift", "version": "6.1.2", "record": "6.1.1", **lists})
+    words = re.sub(r"\s+", " ", Shape(page(tmp_path)[0]).text)
+    for part in ("Linux 6.1.2 against the record of 6.1.1: 3 differences", "gone_function is not found", "a.c:9"):
+        assert part in words
+    assert "the rule differs: no-reselect now" in words
+
+
+def test_a_seed_is_a_name_and_not_a_number(tmp_path):
+    put(tmp_path, "f.json", fuzz(seed=4113445478))
+    text = page(tmp_path)[0]
+    assert "<code>4113445478</code>" in text
+    assert "4,113" not in text
+
+
+def test_two_trees_of_one_version_are_told_apart(tmp_path):
+    agreed = {"file": "a.toml", "verdict": "agreed", "why": []}
+    for number, tree in enumerate(("/src/a/linux", "/src/b/linux", "/src/b/other")):
+        put(tmp_path, f"fuzz-{number}.json", fuzz(kernel=kernel(tree)))
+        put(tmp_path, f"replay-{number}.json", {"command": "replay", "kernel": kernel(tree), "cases": [agreed]})
+    put(tmp_path, "fuzz-3.json", fuzz(kernel=kernel()))
+    names = set(kernel_names(summaries.collect(tmp_path)[0]).values())
+    assert names == {"6.12.117", "6.12.117 (a/linux)", "6.12.117 (b/linux)", "6.12.117 (other)"}
+    html = page(tmp_path)[0]
+    text = Shape(html).text
+    for name in ("6.12.117 (a/linux)", "6.12.117 (b/linux)"):
+        assert f"{name}, atheris" in text  # in the plots
+        assert f"<h3>Linux {name}</h3>" in html  # over the classes
+    assert "Linux 6.12.117 (/src/b/linux): 1 case, 1 agreed" in text  # replay
+
+
+def test_what_is_wide_scrolls_in_its_own_box(tmp_path):
+    put(tmp_path, "f.json", fuzz())
+    put(tmp_path, "diff.json", a_diff())
+    put(tmp_path, "any.json", {"command": "any", "rows": [{"a": 1}]})
+    text = page(tmp_path)[0]
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert re.search(r"\.wide\{overflow-x:auto;max-width:100%\}", style)
+    assert re.search(r"\npre\{[^}]*overflow-x:auto;max-width:100%", style)
+    tables = [text[: found.start()].rstrip() for found in re.finditer("<table", text)]
+    inner = [before for before in tables if before.rfind('<div class="wide">') <= before.rfind("</div>")]
+    assert len(tables) > 4
+    assert inner == []
+
+
+def test_edges_have_a_scale_that_shows_them(tmp_path):
+    series = [[0.0, 0, 0, 90.0, 0.1], [1.0, 10, 217, 90.0, 0.9], [2.0, 20, 219, 91.0, 1.8]]
+    put(tmp_path, "f.json", fuzz(series=series))
+    text = page(tmp_path)[0]
+    drawn = re.search(r"<figcaption>Edges of the C taken, in this run.*?</svg>", text, re.DOTALL)
+    assert re.findall(r'class="y"[^>]*>([^<]+)', drawn[0])[0] == "214"

@@ -88,5 +88,7 @@ def report_of(path: Path) -> Path:
 
 
 def steps_of(path: Path) -> Path:
-    """Where the steps of both sides are, as JSON, for a finding's case: the page draws it from these."""
-    return path.with_name(f"steps{path.stem.removeprefix('case')}.json")
+    """Where the steps of both sides are, for a finding's case: the page draws it from these. No .json file, since the
+    page reads each of these as a summary.
+    """
+    return path.with_name(f"steps{path.stem.removeprefix('case')}.jsonl")

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     found.show(console, before.version)
     versions = {
         "version": tree.version,
+        "origin": tree.origin,
         "record": before.version,
         "rules_now": version_rules.data(now.rules),
     }

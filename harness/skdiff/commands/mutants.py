@@ -59,6 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         for line in result.notes:
             show(line)
         results.append(result.summary)
-    kernel = next(({"kernel": r["kernel"], "closure": r["closure"]} for r in results if "kernel" in r), {})
+    kernel = next(({key: r[key] for key in ("kernel", "origin", "closure")} for r in results if "kernel" in r), {})
     write_json(arguments, {"mutants": results, **kernel})
     return AGREED if all(result["good"] for result in results) else DIFFERENCE

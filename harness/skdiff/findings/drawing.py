@@ -100,15 +100,15 @@ def svg(case: Case, sides: Sequence[Side]) -> str:
 
 
 def sides_text(sides: Sequence[Side]) -> str:
-    """The sides of a finding as JSON, to draw it later where there is no kernel: `read_sides` reads it."""
-    return json.dumps([{"name": side.name, "steps": side.steps} for side in sides]) + "\n"
+    """The sides of a finding, a line of JSON each, to draw them later without a kernel: `read_sides` reads it."""
+    return "".join(json.dumps({"name": side.name, "steps": side.steps}) + "\n" for side in sides)
 
 
 def read_sides(text: str) -> list[Side]:
     """What `sides_text` wrote. Raises KeyError, TypeError or ValueError for another text."""
     return [
         Side(str(side["name"]), [Step(str(f), tuple(map(int, values))) for f, values in side["steps"] if f in VALUES])
-        for side in json.loads(text)
+        for side in map(json.loads, text.splitlines())
     ]
 
 

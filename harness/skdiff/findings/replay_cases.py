@@ -50,7 +50,8 @@ def _still_known(
 
 def _kernel(build: Build) -> dict[str, Any]:
     rules = version_rules.data(build.rules)
-    return {"version": build.tree.version, "closure": build.closure, "config": str(build.config), "rules": rules}
+    tree = {"version": build.tree.version, "origin": build.tree.origin}
+    return {**tree, "closure": build.closure, "config": str(build.config), "rules": rules}
 
 
 def replay(

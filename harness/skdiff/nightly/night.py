@@ -27,7 +27,6 @@ from skdiff.base.signals import interruptible
 from skdiff.engines import atheris_engine
 from skdiff.kernel import source
 from skdiff.kernel.manifest import Manifest
-from skdiff.nightly.page import told
 from skdiff.variants.config import MATRIX
 
 NEWEST = "7.3"  # the newest that was run for real; not every machine can have it
@@ -44,7 +43,7 @@ EXAMPLES_A_MINUTE = 130  # of each Hypothesis test: what two busy cores do of al
 MUTANT_SEED = 72.0  # seconds that one seed of fuzzed mutants takes
 GRACE = 240.0  # seconds that a step may take more than its share: fetching a kernel, building, reducing, sorting out
 STOPPED, ASKED = "stopped", "the night was asked to end"
-LATE = "not begun"
+LATE, TOO_LONG = "not begun", "took too long"
 OK = "ok"
 TO_END, LOOK_EVERY = 30.0, 0.2  # seconds that a step has to sum up, and between two looks at it
 
@@ -332,11 +331,16 @@ def _one(
     if status in step.good and not broke_off:
         says, code = OK if status == 0 else f"{OK}, they differ", 0
     else:
-        says, code = ("broke off", 2) if broke_off else (told(status), status)
+        says, code = ("broke off", 2) if broke_off else (_exit_words(status), status)
     if not in_time:  # what it found stays found
-        says, code = STOPPED if stopped() else told(None), 1 if code == 1 else 2
+        says, code = STOPPED if stopped() else TOO_LONG, 1 if code == 1 else 2
         why = ASKED if stopped() else f"no end within its time, stopped after {time.monotonic() - start:.0f} s. {why}"
     return _became(step, says, why, code, time.monotonic() - start)
+
+
+def _exit_words(status: int) -> str:
+    """What an exit code of a step means."""
+    return {0: "agreed", 1: "difference", 2: "could not run"}.get(status, f"ended with {status}")
 
 
 def _ended(process: subprocess.Popen[bytes], deadline: float, stopped: Callable[[], bool]) -> bool:

@@ -42,18 +42,23 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     return [i * step for i in range(floor(low / step), ceil(high / step) + 1)]
 
 
-def plot(title: str, lines: Sequence[Line], x_name: str, x_text: Callable[[float], str] = short) -> str:
-    """A plot with its legend as HTML; "" if there is no line with two points. The y axis starts at 0."""
+def plot(
+    title: str, lines: Sequence[Line], x_name: str, x_text: Callable[[float], str] = short, from_zero: bool = True
+) -> str:
+    """A plot with its legend as HTML; "" if there is no line with two points. The y axis starts at 0, or, for what
+    hardly changes, around the lowest value.
+    """
     lines = [line for line in lines if len(line.points) > 1][:COLOURS]
     if not lines:
         return ""
     xs, ys = zip(*(point for line in lines for point in line.points), strict=True)
-    x_low, x_high, y_ticks = min(xs), max(xs), ticks(0, max(ys))
-    y_high = y_ticks[-1] or 1.0
+    x_low, x_high = min(xs), max(xs)
+    y_ticks = ticks(0, max(ys)) if from_zero else ticks(max(0, min(ys) - 2), max(ys) + 2)  # of whole numbers
+    y_low, y_high = y_ticks[0], y_ticks[-1]
 
     def at(x: float, y: float) -> str:
         across = _LEFT + (WIDTH - _LEFT - _RIGHT) * ((x - x_low) / ((x_high - x_low) or 1.0))
-        return f"{across:.1f},{HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (y / y_high):.1f}"
+        return f"{across:.1f},{HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * ((y - y_low) / (y_high - y_low)):.1f}"
 
     parts = []
     for value in y_ticks:
@@ -61,7 +66,7 @@ def plot(title: str, lines: Sequence[Line], x_name: str, x_text: Callable[[float
         parts.append(f'<path class="grid" d="M{left} {up}H{right}"/>')
         parts.append(f'<text class="y" x="{_LEFT - 5}" y="{float(up) + 4:.1f}">{escape(short(value))}</text>')
     for value, anchor in ((x_low, "start"), ((x_low + x_high) / 2, "middle"), (x_high, "end")):
-        left = at(value, 0).split(",")[0]
+        left = at(value, y_low).split(",")[0]
         text = escape(x_text(value)) + (f" {escape(x_name)}" if anchor == "end" else "")
         parts.append(f'<text x="{left}" y="{HEIGHT - 8}" text-anchor="{anchor}">{text}</text>')
     for number, line in enumerate(lines):

@@ -39,7 +39,7 @@ class Summary:
     @property
     def kernel(self) -> str:
         """The kernel's version, "" if the summary names none."""
-        kernel = self.data.get("kernel", "")
+        kernel = self.data.get("kernel", self.data.get("version", ""))
         return str(kernel.get("version", "") if isinstance(kernel, dict) else kernel)
 
     @property
@@ -52,7 +52,7 @@ class Summary:
     def tree(self) -> str:
         """The path of the tree that somebody gave, "" for a kernel that was fetched."""
         kernel = self.data.get("kernel", "")
-        origin = str(kernel.get("origin", "")) if isinstance(kernel, dict) else ""
+        origin = str((kernel if isinstance(kernel, dict) else self.data).get("origin", ""))
         return origin.removeprefix("tree ") if origin.startswith("tree ") else ""
 
     @property
@@ -115,14 +115,20 @@ def findings(summary: Summary, folder: Path) -> Iterator[Finding]:
     if not isinstance(listed, list):
         raise TypeError("its mismatches are no list")
     for entry in listed:
-        path = _beside(Path(str(entry["file"])), summary.path.parent, folder)
-        case, report = (_text(p) for p in ((path, report_of(path)) if path else (None, None)))
-        replay = next((line for line in report.splitlines() if line.startswith("replay: ")), "")
-        replay = replay.removeprefix("replay: ") or f"skdiff replay {entry['file']}"
-        yield Finding(str(entry["signature"]), int(entry["count"]), summary, path, case, report, replay)
+        yield finding_of(entry, summary, folder)
     for entry in summary.data.get("unwritten", []):  # no disk had room for it: the summary itself has the case
         replay = "skdiff replay case.toml"
         yield Finding(str(entry["signature"]), int(entry["count"]), summary, None, str(entry["case"]), "", replay)
+
+
+def finding_of(entry: Mapping[str, Any], summary: Summary, folder: Path) -> Finding:
+    """A difference that a summary lists, with its files. Raises KeyError, TypeError or ValueError for another entry."""
+    path = _beside(Path(str(entry["file"])), summary.path.parent, folder)
+    case, report = (_text(p) for p in ((path, report_of(path)) if path else (None, None)))
+    commands = ("replay: ", "again: ")  # of kernel against model, and of kernel against kernel
+    replay = next((line.partition(": ")[2] for line in report.splitlines() if line.startswith(commands)), "")
+    replay = replay or f"skdiff replay {entry['file']}"
+    return Finding(str(entry["signature"]), int(entry["count"]), summary, path, case, report, replay)
 
 
 def _beside(named: Path, near: Path, folder: Path) -> Path | None:

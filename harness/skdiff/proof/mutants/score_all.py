@@ -83,6 +83,7 @@ def _of_c(request: CMutants, entries: Sequence[Judgement], errors: Console, say:
     version, notes = made.tree.version, []
     summary = report.summary("c", made.mutants, fates, entries, bool(request.seeds), version)
     summary |= {"dropped": made.dropped, "absent": made.absent, "kernel": version, "closure": made.closure}
+    summary["origin"] = made.tree.origin
     if request.keep is not None and examples:
         say(f"reducing the cases of {len(examples)} mutants")
         count = hunting.keep(made, hunting.small(found, examples), request.keep)

@@ -198,7 +198,9 @@ def test_ctrl_c_while_modules_are_imported_gives_no_traceback(interrupt, tmp_pat
     package = tmp_path / "skdiff"
     package.mkdir()
     shutil.copy(PACKAGE / "__main__.py", package)
-    (package / "__init__.py").touch()
+    (package / "base").mkdir()
+    for name in ("__init__.py", "base/__init__.py", "base/errors.py"):
+        shutil.copy(PACKAGE / name, package / name)
     (package / "cli.py").write_text(f"{interrupt}\n")
     command = [sys.executable, "-m", "skdiff", "fuzz"]
     done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)

@@ -77,7 +77,7 @@ def test_a_table_that_one_side_searched_says_which():
     case = Case(Scenario(socks=(listener(),)))
     source = drawing(case, [answer("kernel", 0, searched(0x0A000002, NONE), searched(0, 0)), answer("model", NONE)])
     assert "lhash2 [label=<<b>lhash2</b><br/>by kernel only>" in source.source
-    assert 'skb -> lhash2 [label="10.0.0.2\n0.0.0.0"]' in source.source
+    assert 'skb -> lhash2 [label="for 10.0.0.2\nthen 0.0.0.0"]' in source.source
 
 
 def test_the_boxes_have_state_ends_and_device():

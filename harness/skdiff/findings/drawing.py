@@ -172,7 +172,7 @@ def _addresses(table: int, searchers: Sequence[Side]) -> str:
     if table != LHASH2:
         return ""
     found = [step.values[0] for side in searchers for step in side.steps if step.function == "inet_lhash2_lookup"]
-    return "\n".join(address(daddr) for daddr in dict.fromkeys(found))
+    return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
 
 
 def _draw_groups(graph: graphviz.Digraph, case: Case) -> None:

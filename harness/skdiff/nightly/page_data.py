@@ -137,7 +137,9 @@ def run_plots(runs: Sequence[Summary], names: Mapping[tuple[str, str], str], wro
             pairs = [(b[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in pairwise([(0.0, 0, 0), *series]) if b[0] > a[0]]
             rates.append(Line(name, pairs))
             edges.append(Line(name, [(s, e) for s, _, e in series if e]))  # before the first report there are none
-            memory.append(Line(name, [(float(s), float(m)) for s, _, _, m, *_ in (x for x in samples if len(x) > 3)]))
+            memory.append(
+                Line(name, [(float(s), float(m)) for s, _, _, m, *_ in (x for x in samples if len(x) > 3) if m])
+            )
         except WRONG as error:
             wrong.append(f"{run.path.name}: its series: {error}")
     return [

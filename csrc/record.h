@@ -137,7 +137,7 @@ struct outcome_record {
 };
 
 struct step_record {
-	uint32_t step;		/* enum step */
+	uint32_t step;		/* of steps.toml, from 1 on */
 	int64_t values[3];
 };
 
@@ -157,32 +157,6 @@ enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
-/* What a traced build notes: which function of the kernel returned (see probes.h). */
-enum step {
-	STEP_SK_IS_REFCOUNTED = 1,
-	STEP_SKB_STEAL_SOCK,
-	STEP_INET_STEAL_SOCK,
-	STEP_INET_IIF,
-	STEP_INET_BOUND_DEV_EQ,
-	STEP_REFCOUNT_INC_NOT_ZERO,
-	STEP_INET_LOOKUP_ESTABLISHED,
-	STEP_BPF_SK_LOOKUP_RUN_V4,
-	STEP_INET_LOOKUP_RUN_SK_LOOKUP,
-	STEP_COMPUTE_SCORE,
-	STEP_RECIPROCAL_SCALE,
-	STEP_REUSEPORT_SELECT_SOCK_BY_HASH,
-	STEP_RUN_BPF_FILTER,
-	STEP_BPF_RUN_SK_REUSEPORT,
-	STEP_REUSEPORT_SELECT_SOCK,
-	STEP_INET_LOOKUP_REUSEPORT,
-	STEP_INET_LHASH2_LOOKUP,
-	STEP_INET_LOOKUP_LISTENER,
-	STEP_INET_LOOKUP,
-	STEP_INET_LOOKUP_SKB,
-	STEP_INET_MATCH,
-	STEP_SOCK_GEN_PUT,
-	STEP_INET_LOOKUP_RUN_BPF,
-};
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);

@@ -52,18 +52,12 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(n for n in NAMES if n not in LIMITS and not n.startswith("STEP_")))
+@pytest.mark.parametrize("name", sorted(n for n in NAMES if n not in LIMITS))
 def test_constants_are_those_of_the_record(name: str) -> None:
     """DESTRUCTOR_PFREE is just PFREE in Python, and so on."""
     ours = {**vars(scenario), **vars(outcomes), "DROP": DROP}
     names = [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
-
-
-def test_steps_are_those_of_the_record() -> None:
-    numbered = {getattr(record.constants, name): name for name in NAMES if name.startswith("STEP_")}
-    told = {n: "STEP_" + function.lstrip("_").upper() for n, (function, _) in enumerate(FUNCTIONS) if function}
-    assert numbered == told
 
 
 def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:

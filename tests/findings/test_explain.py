@@ -10,15 +10,13 @@ from skdiff.campaign.finding_files import steps_of
 from skdiff.cases import find_cases, wire
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import RETURNED
-from skdiff.cases.record import RECORD_H
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
-from skdiff.cases.steps import CALLERS, FUNCTIONS, Step, culprit, parting
+from skdiff.cases.steps import CALLERS, FUNCTIONS, MAX_VALUES, Step, culprit, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.findings import keep_cases
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation, story
-from skdiff.kernel.index import definitions
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from tests.helpers import mostly_long
@@ -51,9 +49,11 @@ def test_tracing_changes_no_outcome(traced, reference):
         assert traced.run(case.scenario) == reference.run(case.scenario)
 
 
-def test_every_probed_function_is_a_step_with_a_caller():
-    probes = {d.name for d in definitions(RECORD_H.with_name("probes.h").read_bytes(), "") if "PROBE" not in d.name}
-    assert probes == {function for function, _ in FUNCTIONS if function} == set(CALLERS)
+def test_every_caller_is_a_step_and_no_step_is_there_twice():
+    functions = [function for function, _ in FUNCTIONS if function]
+    assert len(set(functions)) == len(functions)
+    assert {caller for callers in CALLERS.values() for caller in callers} <= set(functions)
+    assert all(len(names) <= MAX_VALUES for _, names in FUNCTIONS)
 
 
 @pytest.mark.parametrize(

@@ -591,21 +591,17 @@ def test_a_traced_closure_has_a_probe_behind_each_function_that_has_one(small) -
         """,
         driver="int steps(void) { return noted; }",
     )
-    (found.folder / "probes.h").write_text(
-        "/* What is watched. */\n"
-        "#define PROBE_NOTE(value) ({ noted++; value; })\n"
-        "#define watched(x) PROBE_NOTE(watched(x))\n"
-        "#define never_taken(x) nothing\n"
-    )
+    step = '[[step]]\nfunction = "{}"\nparameters = "x"\nreturns = "int"\nvalues = {{ sk = "x" }}\ncallers = []\n'
+    (found.folder / "steps.toml").write_text(step.format("watched") + step.format("never_taken"))
     plain, traced = found.extract(), extract(found.folder / "tree", found.manifest, traced=True)
-    assert "PROBE_NOTE" not in plain.text
+    assert "reference_step" not in plain.text
     assert "never_taken" not in traced.text
     assert (traced.sha256, traced.order) == (plain.sha256, plain.order)
-    probe = '#line 3 "csrc/probes.h"\n#define watched(x) PROBE_NOTE(watched(x))\n'
-    helper = '#line 2 "csrc/probes.h"\n#define PROBE_NOTE(value) ({ noted++; value; })\n'
-    assert traced.text.count(probe) == traced.text.count(helper) == 1
-    assert traced.text.replace(probe, "").replace(helper, "") == plain.text
-    traced_library = found.library(text="static int noted;\n" + traced.text)
+    probe = "#define watched(x) ({ int r__ = watched(x); reference_step(1, x, 0, 0); r__; })\n"
+    assert traced.text.count(probe) == 1
+    assert traced.text.replace(probe, "") == plain.text
+    notes = "static int noted;\n#define reference_step(number, one, two, three) (noted += number)\n"
+    traced_library = found.library(text=notes + traced.text)
     assert traced_library.root(3) == 3
     assert traced_library.steps() == 2  # not for its own recursion
 

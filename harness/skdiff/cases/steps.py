@@ -1,65 +1,43 @@
-"""The steps of a lookup, as every oracle that can tell them tells them: which kernel function returned what."""
+"""The steps of a lookup, as every oracle that can tell them tells them: which kernel function returned what.
 
+`csrc/steps.toml` is the list; its order gives the numbers in a trace record.
+"""
+
+import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
-# enum step of csrc/record.h, in its order: the kernel function, and the names of up to three values.
-FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("", ()),
-    ("sk_is_refcounted", ("sk", "counted")),
-    ("skb_steal_sock", ("sk", "refcounted")),
-    ("inet_steal_sock", ("sk",)),
-    ("inet_iif", ("dif",)),
-    ("inet_bound_dev_eq", ("bound", "fits")),
-    ("refcount_inc_not_zero", ("taken", "refcnt")),
-    ("__inet_lookup_established", ("sk",)),
-    ("bpf_sk_lookup_run_v4", ("sk", "no_reuseport")),
-    ("inet_lookup_run_sk_lookup", ("sk",)),
-    ("compute_score", ("sk", "score")),
-    ("reciprocal_scale", ("hash", "buckets", "start")),
-    ("reuseport_select_sock_by_hash", ("sk",)),
-    ("run_bpf_filter", ("sk",)),
-    ("bpf_run_sk_reuseport", ("sk",)),
-    ("reuseport_select_sock", ("asked", "hash", "sk")),
-    ("inet_lookup_reuseport", ("asked", "sk")),
-    ("inet_lhash2_lookup", ("daddr", "sk")),
-    ("__inet_lookup_listener", ("sk",)),
-    ("__inet_lookup", ("sk",)),
-    ("__inet_lookup_skb", ("sk",)),
-    ("inet_match", ("sk", "matches")),
-    ("sock_gen_put", ("sk", "refcnt")),
-    ("inet_lookup_run_bpf", ("sk",)),
-)
+import msgspec
+
+from skdiff.base.paths import CSRC
+
+MAX_VALUES = 3  # of a step, as many as struct step_record has
+
+
+class StepKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kernel function that is watched; `csrc/steps.toml` says what each of these is."""
+
+    function: str
+    parameters: str
+    returns: str
+    values: dict[str, str]
+    callers: tuple[str, ...]
+    only_if: str = ""
+
+
+def load_kinds(path: Path = CSRC / "steps.toml") -> tuple[StepKind, ...]:
+    """The list of a file, in its order. Raises msgspec.ValidationError or tomllib.TOMLDecodeError for another text."""
+    return msgspec.convert(tomllib.loads(path.read_text())["step"], tuple[StepKind, ...])
+
+
+KINDS = load_kinds()
+# By the number that a trace record has: the kernel function, and the names of up to three values.
+FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("", ()), *((k.function, tuple(k.values)) for k in KINDS))
 VALUES = dict(FUNCTIONS)
 # Who calls whom: a step's function returns to one of these.
-CALLERS: dict[str, tuple[str, ...]] = {
-    "sk_is_refcounted": ("skb_steal_sock",),
-    "skb_steal_sock": ("inet_steal_sock", "__inet_lookup_skb"),
-    "inet_steal_sock": ("__inet_lookup_skb",),
-    "inet_iif": ("__inet_lookup_skb",),
-    "inet_bound_dev_eq": ("inet_match", "compute_score"),
-    "inet_match": ("__inet_lookup_established",),
-    "refcount_inc_not_zero": ("__inet_lookup_established",),
-    "sock_gen_put": ("__inet_lookup_established",),
-    "__inet_lookup_established": ("__inet_lookup",),
-    "bpf_sk_lookup_run_v4": ("inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
-    "inet_lookup_run_sk_lookup": ("__inet_lookup_listener",),
-    "inet_lookup_run_bpf": ("__inet_lookup_listener",),
-    "compute_score": ("inet_lhash2_lookup",),
-    "reciprocal_scale": ("reuseport_select_sock_by_hash",),
-    "reuseport_select_sock_by_hash": ("reuseport_select_sock",),
-    "run_bpf_filter": ("reuseport_select_sock",),
-    "bpf_run_sk_reuseport": ("reuseport_select_sock",),
-    "reuseport_select_sock": ("inet_lookup_reuseport",),
-    "inet_lookup_reuseport": (
-        *("inet_steal_sock", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf", "inet_lhash2_lookup"),
-    ),
-    "inet_lhash2_lookup": ("__inet_lookup_listener",),
-    "__inet_lookup_listener": ("__inet_lookup",),
-    "__inet_lookup": ("__inet_lookup_skb",),
-    "__inet_lookup_skb": (),
-}
-# Noted for what has to do with the packet alone, or what they take all the same.
-CHOOSY = ("inet_match", "compute_score")
+CALLERS: dict[str, tuple[str, ...]] = {kind.function: kind.callers for kind in KINDS}
+# Noted only for what has to do with the packet, or what they take all the same.
+CHOOSY = tuple(kind.function for kind in KINDS if kind.only_if)
 
 
 class Step(NamedTuple):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases.steps import load_kinds
 from skdiff.kernel.detect import detect
 from skdiff.kernel.emit import emit
 from skdiff.kernel.following import Following
@@ -20,6 +21,7 @@ from skdiff.kernel.lookup_inputs import Unset, static_objects, unset_fields
 from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
 from skdiff.kernel.mentions import Mention, mentions_of
 from skdiff.kernel.missing_names import refusal
+from skdiff.kernel.probes import probe
 from skdiff.kernel.syntax import parse
 from skdiff.kernel.tree_index import TreeIndex
 from skdiff.kernel.walk import Walk
@@ -195,18 +197,11 @@ def _unset(
 
 
 def _probes(manifest: Manifest, roles: Mapping[str, str]) -> dict[str, str]:
-    """What comes behind the last definition of each name; the probes' own helpers come first of all, as "". Functions
-    have the names that they have in this tree.
-    """
-    path = manifest.csrc / "probes.h"
-    found: dict[str, str] = {"": ""}
-    for d in definitions(path.read_bytes(), f"{STAND_IN_PREFIX}{path.name}"):
-        name = "" if d.name.startswith("PROBE_") else roles.get(d.name, d.name)
-        body = d.text.decode()
-        if name and name != d.name:
-            body = re.sub(rf"\b{d.name}\b", name, body)
-        text = f'#line {d.line} "{d.file}"\n{body}\n'
-        found[name] = found.get(name, "") + text
+    """What comes behind the last definition of each name. Functions have the names that they have in this tree."""
+    found: dict[str, str] = {}
+    for number, kind in enumerate(load_kinds(manifest.csrc / "steps.toml"), 1):
+        name = roles.get(kind.function, kind.function)
+        found[name] = found.get(name, "") + f"{probe(number, kind, name)}\n"
     return found
 
 

@@ -224,12 +224,8 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config, stubs: tuple[P
 
 def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
     """The SHA-256 of all that goes into a build."""
-    ours = (
-        CSRC / "closure.toml",
-        CSRC / "steps.toml",
-        *sorted(Path(__file__).parent.glob("*.py")),
-        Path(version_rules.__file__),
-    )
+    lists = (CSRC / "closure.toml", CSRC / "steps.toml")
+    own = (*lists, *sorted(Path(__file__).parent.glob("*.py")), Path(version_rules.__file__))
     theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
     return digest_of_build((*own, *manifest.outside, *theirs), cc, config.defines(), extra, KERNEL_FLAGS)
 

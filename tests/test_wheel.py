@@ -67,6 +67,20 @@ def test_it_explains_a_case_of_the_corpus(installed):
     assert done.returncode == 0 and "gets the packet" in done.stdout, done.stderr
 
 
+def test_it_has_the_templates_of_the_page(installed):
+    (installed.away / "nights").mkdir()
+    summary = {
+        "command": "nightly",
+        "steps": [{"name": "replay-6.12", "status": "skipped", "seconds": 0, "why": "a test"}],
+    }
+    (installed.away / "nights/night.json").write_text(json.dumps(summary))
+    done = installed.run("report", "nights")
+    assert done.returncode == 0, done.stderr
+    text = (installed.away / "nights/report.html").read_text()
+    assert "a test" in text
+    assert ".verdict{" in text
+
+
 def test_printed_commands_are_those_that_work_where_the_user_stands(installed):
     wrong_rules = ("fuzz", "--cases", 2000, "--engine", "random", "--seed", 1, "--epoch", "6.1")
     found = installed.run(*wrong_rules)

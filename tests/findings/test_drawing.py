@@ -41,8 +41,8 @@ def test_both_winners_are_shown_and_labelled():
     source = drawing(case, sides).source
     assert re.search(rf"sock0 \[label=.*fillcolor=\"{FIRST}\"", source)
     assert re.search(rf"sock1 \[label=.*fillcolor=\"{SECOND}\"", source)
-    assert re.search(r"end0 \[label=<<b>Linux 6.12</b><br/>gets the packet>", source)
-    assert re.search(r"end1 \[label=<<b>model</b><br/>gets the packet>", source)
+    assert re.search(rf"end0 \[label=<<b>Linux 6.12</b><br/>gets the packet> fillcolor=\"{FIRST}\"", source)
+    assert re.search(rf"end1 \[label=<<b>model</b><br/>gets the packet> fillcolor=\"{SECOND}\"", source)
     assert {("sock0", "end0"), ("sock1", "end1")} <= set(edges(case, *sides))
 
 

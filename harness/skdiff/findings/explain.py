@@ -147,7 +147,7 @@ def side_by_side(parted: Parting, case: Case) -> Table:
 
 def story(case: Case, steps: Sequence[Step], config: Config | None = None) -> list[str]:
     """The steps as sentences, for somebody who follows the kernel's source for the first time."""
-    return list(_Story(case, config or Config()).tell(steps))
+    return list(_Story(case, config or Config()).sentences(steps))
 
 
 class _Story:
@@ -161,8 +161,9 @@ class _Story:
         self.dif = 0
         self.goes_on = False  # whether the next step looks at one more listener: a patched kernel may
 
-    def tell(self, steps: Sequence[Step]) -> Iterator[str]:
-        told: dict[str, Callable[..., Iterator[str]]] = {
+    def sentences(self, steps: Sequence[Step]) -> Iterator[str]:
+        """What each step did, one or several sentences for those that a reader wants to know of."""
+        describe: dict[str, Callable[..., Iterator[str]]] = {
             "skb_steal_sock": self.steal,
             "inet_steal_sock": self.stolen,
             "inet_iif": self.iif,
@@ -183,9 +184,8 @@ class _Story:
         following = [step.function for step in steps[1:]]
         for step, after in zip_longest(steps, following):
             self.goes_on = after in ("compute_score", "inet_bound_dev_eq")
-            tell = told.get(step.function)
-            if tell is not None:
-                yield from tell(*step.values)
+            if step.function in describe:
+                yield from describe[step.function](*step.values)
 
     def name(self, index: int) -> str:
         """A socket's name in a sentence."""
@@ -299,7 +299,7 @@ class _Story:
         yield f"reuseport_select_sock_by_hash(): {self.name(sk)} is chosen by the hash."
 
     def filter(self, sk: int) -> Iterator[str]:
-        end = "has no say" if sk == NONE else f"chooses {self.name(sk)}"
+        end = "decides nothing" if sk == NONE else f"chooses {self.name(sk)}"
         yield f"run_bpf_filter(): the group's filter {end}."
 
     def sk_reuseport(self, sk: int) -> Iterator[str]:
@@ -315,7 +315,7 @@ class _Story:
             end = "" if self.goes_on else ": that is final too"
             yield f"inet_lookup_reuseport(): the group of {self.name(asked)} answers with an error{end}."
         elif s.reuseport:
-            yield f"inet_lookup_reuseport(): {self.name(asked)} has SO_REUSEPORT, but no group that has a say."
+            yield f"inet_lookup_reuseport(): {self.name(asked)} has SO_REUSEPORT, but no group that decides."
 
     def lhash2(self, daddr: int, sk: int) -> Iterator[str]:
         where = address(daddr) if daddr else "the wildcard 0.0.0.0"

@@ -34,7 +34,7 @@ void reference_prepare(const struct scenario_record *scenario, struct outcome_re
 
 	in = scenario;
 	out = outcome;
-	fill();
+	fill_case();
 	for (uint32_t i = 0; i < count && i < MAX_CROWD; i++) {
 		struct sock_record from = {
 			.rcv_saddr = 0x0b000000 + i, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET, .refcnt = 1,
@@ -70,7 +70,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
 	reference_mutant = 0;
-	fill();
+	fill_case();
 	sk = call_root(&refcounted.value);
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);

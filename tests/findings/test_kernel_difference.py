@@ -23,7 +23,7 @@ from skdiff.findings.kernel_difference import Difference, grouped
 from skdiff.kernel.build import Line, build
 from skdiff.kernel.source import Tree
 from skdiff.kernel.text_changes import CHANGED, GONE, NEW, Change, changes
-from skdiff.proof.mutants import score
+from skdiff.proof.mutants import mutation_score
 from skdiff.proof.mutants.schemata import schemata
 from skdiff.variants.config import Config
 from tests.helpers import cookie, listener, mostly_long, scenario
@@ -99,7 +99,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
         made = schemata(*arguments)
         return replace(made, mutants=dict(list(made.mutants.items())[::2]))
 
-    monkeypatch.setattr(score, "schemata", some)
+    monkeypatch.setattr(mutation_score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
     tree = edited_tree(kernel_tree.path, tmp_path / "tree", [remark])
     status, summary = diff(tmp_path, "6.12", tree, cases=1000)

@@ -15,7 +15,7 @@ from skdiff.campaign.model_lines import LINES, Watch
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.judge import Judge
+from skdiff.comparison.interface import Judge
 from skdiff.oracles.interface import Oracle
 
 # The classes of cases; one that stays empty means that the engine does not reach it.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.judge import Judge
+from skdiff.comparison.interface import Judge
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
 from skdiff.variants import config, version_rules

@@ -14,7 +14,7 @@ from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.judge import Judge
+from skdiff.comparison.interface import Judge
 from skdiff.comparison.mismatch_text import render, shell_path
 from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
 from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, Reduction, never_stopped, reduce

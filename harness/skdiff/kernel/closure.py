@@ -156,8 +156,8 @@ def extract(
         if one.kind == "object":
             text = (
                 f"{one.file}:{one.line}: {one.name} keeps its value from lookup to lookup, and nothing sets it: set it"
-                " in fill() of csrc/driver/fill.c, or say in [inputs] of csrc/closure.toml why that is not needed, a"
-                f' line "{one.name}" = "the reason"'
+                " in fill_case() of csrc/driver/case.c, or say in [inputs] of csrc/closure.toml why that is not needed,"
+                f' with a line "{one.name}" = "the reason"'
             )
             if not lenient:
                 raise CannotRun(text)

@@ -24,7 +24,7 @@ from skdiff.kernel.source import Tree
 from skdiff.kernel.unseen import Unseen
 from skdiff.oracles.guarded import Guarded
 from skdiff.proof import new_text
-from skdiff.proof.mutants.score import scores
+from skdiff.proof.mutants.mutation_score import scores
 from skdiff.runs.supervised import Say, random_seed, supervised
 
 Sides = Callable[[str], tuple[Build, Build]]

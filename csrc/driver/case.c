@@ -1,6 +1,6 @@
 /* A case is made of its record: knobs of stubs, tables, namespaces, groups, sockets, the packet. */
 
-static void fill(void)
+static void fill_case(void)
 {
 	reference_fuel = FUEL;
 	reference_cpu = in->cpu;

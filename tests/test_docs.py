@@ -1,5 +1,6 @@
 """The documentation: what it names exists, its links lead somewhere, and its tables are those of the code."""
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from skdiff import cli
 from skdiff.campaign.run import CLASSES
-from skdiff.cases import case_values
+from skdiff.cases import case_file, case_values
 from skdiff.cases.fields import FIELDS, Kind
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
@@ -154,6 +155,25 @@ def test_kernels_has_each_rule_and_option() -> None:
     assert all(f"`{name.upper()}`" in text for name in config.NAMES)
     rules = {name for row in rows("docs/kernels.md", "Rules of versions") for name in words(row[1])}
     assert rules == set(version_rules.NAMES)
+
+
+def test_surprises_name_each_case() -> None:
+    names = {path.stem for path in (ROOT / "corpus/surprises").glob("*.toml")}
+    patterns = re.findall(r"\(`([\w*]+)`\)", (ROOT / "docs/surprises.md").read_text())
+    named = [{name for name in names if fnmatch.fnmatchcase(name, pattern)} for pattern in patterns]
+    assert all(named), patterns
+    assert set().union(*named) == names
+
+
+def test_the_example_of_cases_is_the_case_of_the_corpus() -> None:
+    [text] = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/cases.md").read_text(), re.M | re.S)
+    example, kept = case_file.parse(text), case_file.load(ROOT / "corpus/surprises/wildcard_group.toml")
+    assert (example.scenario, example.needs, example.expect) == (kept.scenario, kept.needs, kept.expect)
+
+
+def test_the_number_of_conformance_cases() -> None:
+    count = len(list((ROOT / "corpus/conformance").rglob("*.toml")))
+    assert f"{count} cases of `corpus/conformance/`" in (ROOT / "docs/why-not-in-kernel.md").read_text()
 
 
 def test_long_files_have_their_reason() -> None:

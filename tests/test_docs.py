@@ -1,12 +1,15 @@
 """The documentation: what it names exists, its links lead somewhere, and its tables are those of the code."""
 
 import fnmatch
+import io
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from rich.console import Console
 
 from skdiff import cli
 from skdiff.campaign.run import CLASSES
@@ -15,6 +18,8 @@ from skdiff.cases.fields import FIELDS, Kind
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
+from skdiff.runs import fuzz_text
+from skdiff.runs.fuzz_run import FuzzSummary
 from skdiff.variants import config, version_rules
 
 ROOT = Path(__file__).parent.parent
@@ -174,6 +179,18 @@ def test_the_example_of_cases_is_the_case_of_the_corpus() -> None:
 def test_the_number_of_conformance_cases() -> None:
     count = len(list((ROOT / "corpus/conformance").rglob("*.toml")))
     assert f"{count} cases of `corpus/conformance/`" in (ROOT / "docs/why-not-in-kernel.md").read_text()
+
+
+def test_the_readme_shows_the_end_of_a_run_that_was_made() -> None:
+    """`make fuzz SEED=1 ARGS="--json docs/figures/fuzz.json"` writes the file, and prints the end of README's block."""
+    summary = msgspec.json.decode((ROOT / "docs/figures/fuzz.json").read_bytes(), type=FuzzSummary)
+    out = io.StringIO()
+    fuzz_text.show(Console(file=out, width=120), summary)
+    printed = [line.rstrip() for line in out.getvalue().splitlines()]
+    [block] = re.findall(r"^```\n(class of case.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    quoted = block.splitlines()
+    quoted.remove("...")
+    assert [line for line in printed if line in quoted] == quoted
 
 
 def test_long_files_have_their_reason() -> None:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -191,6 +192,24 @@ def test_the_readme_shows_the_end_of_a_run_that_was_made() -> None:
     quoted = block.splitlines()
     quoted.remove("...")
     assert [line for line in printed if line in quoted] == quoted
+
+
+def test_findings_shows_the_end_of_a_run_that_was_made() -> None:
+    """`skdiff diff 6.1 6.12 --seconds 20 --seed 1 --json docs/figures/diff.json` writes it, and prints the block."""
+    summary = json.loads((ROOT / "docs/figures/diff.json").read_text())
+    [block] = re.findall(r"^```\n(A and B: .*?)^```", (ROOT / "docs/findings.md").read_text(), re.M | re.S)
+    head, *quoted = block.splitlines()
+    assert head == f"A and B: {summary['cases']:,} cases in {summary['seconds']:.1f} s, seed {summary['seed']}"
+    printed = {"..."}
+    for group in summary["groups"]:
+        names = [rule["rule"] for rule in group["rules"]]
+        one = len(names) == 1
+        printed.add(
+            f"{names[0]} in B only ({group['rules'][0]['origin']})" if one else f"{' and '.join(names)} at once"
+        )
+        for found in group["findings"]:
+            printed.add(f"{found['count']:8} x {found['signature']}: {found['file']}")
+    assert set(quoted) <= printed
 
 
 def test_long_files_have_their_reason() -> None:

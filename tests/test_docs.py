@@ -108,6 +108,13 @@ def test_files_that_are_named_exist(page: Path) -> None:
                 assert (ROOT / "harness/skdiff" / name).exists(), name
 
 
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_files_that_are_named_without_a_folder_exist(page: Path) -> None:
+    names = {path.name for top in ("harness", "csrc", "tests") for path in (ROOT / top).rglob("*.*")}
+    named = {word for word in code(page) if re.fullmatch(r"\w+\.(py|c)", word)}
+    assert named <= names
+
+
 def test_the_readme_has_the_table_of_commands() -> None:
     """`python -m skdiff.commands.markdown_table` prints it."""
     assert markdown_table() in (ROOT / "README.md").read_text()

@@ -50,7 +50,7 @@ def test_every_step_of_a_night_is_in_one_part(monkeypatch):
     monkeypatch.setattr(night.atheris_engine, "available", lambda: True)  # as it is there
     parts = WORKFLOWS["nightly"]["jobs"]["part"]["strategy"]["matrix"]["include"]
     steps = list(night.plan(1440, Path("out"), Path("inputs"), 2))
-    named = [step.name for part in parts for step in night.chosen(steps, part["steps"].split())]
+    named = [step.name for part in parts for step in night.choose_steps(steps, part["steps"].split())]
     several = [name for name in named if name != "merge"]  # which is in each part that keeps inputs
     assert "merge" in named
     assert sorted([*several, "merge"]) == sorted(step.name for step in steps)

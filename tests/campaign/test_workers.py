@@ -268,7 +268,7 @@ def test_a_parent_that_is_asked_to_end_sums_up(kernel_tree, tmp_path):
 
 def test_a_run_behind_nohup_does_not_mind_the_terminal():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    handlers = signals.handle(lambda number, frame: None)
+    handlers = signals.install_handlers(lambda number, frame: None)
     try:
         assert set(handlers) == {signal.SIGINT, signal.SIGTERM}
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

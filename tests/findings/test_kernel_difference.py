@@ -300,6 +300,6 @@ def test_what_cannot_be_traced_is_kept(tmp_path):
 
     said = []
     findings = [Finding(signature="x", count=1, file="case.toml")]
-    [group] = differing.sorted_out(findings, cannot, "diff a b", tmp_path, said.append)
+    [group] = differing.group_by_cause(findings, cannot, "diff a b", tmp_path, said.append)
     assert (group.title, group.findings) == ("not sorted by cause", findings)
     assert said == ["not sorted by cause: no compiler"]

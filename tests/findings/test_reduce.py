@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.campaign.finding_files import SAID, Origin, write_finding
 from skdiff.campaign.messages import Finding
 from skdiff.cases import wire
@@ -306,7 +306,7 @@ def test_it_stops_in_time():
 
 def test_ctrl_c_is_only_told():
     before = signal.getsignal(signal.SIGINT)
-    with interruptible() as stopped:
+    with interrupts_noted() as stopped:
         assert not stopped()
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped()

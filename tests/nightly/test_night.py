@@ -117,9 +117,9 @@ def test_every_step_is_a_command_that_the_parser_takes():
 
 
 def test_steps_are_chosen_by_name_and_pattern():
-    assert [s.name for s in night.chosen(steps(), ["fuzz-6.1", "mutants-m*"])] == ["fuzz-6.1", "mutants-model"]
+    assert [s.name for s in night.choose_steps(steps(), ["fuzz-6.1", "mutants-m*"])] == ["fuzz-6.1", "mutants-model"]
     with pytest.raises(CannotRun, match="no step 'nonsense'"):
-        night.chosen(steps(), ["nonsense"])
+        night.choose_steps(steps(), ["nonsense"])
 
 
 def python(name, code, summary=False, **more):

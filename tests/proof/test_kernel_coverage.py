@@ -22,10 +22,10 @@ def build(kernel_tree):
 
 
 def test_the_corpus_reaches_all_that_can_be_reached(build):
-    found = kernel_coverage.spots(build, kernel_coverage.counts(build, str(CORPUS)))
-    if note := kernel_coverage.doubt(build.compiler):
+    found = kernel_coverage.spots(build, kernel_coverage.count_runs(build, str(CORPUS)))
+    if note := kernel_coverage.note_on_compiler(build.compiler):
         pytest.skip(note)
-    result = kernel_coverage.summary(found, kernel_coverage.excused("6.12.117"))
+    result = kernel_coverage.summary(found, kernel_coverage.judged_unreachable("6.12.117"))
     assert (result["missing"], result["reached_after_all"], result["gone"]) == ([], [], [])
     assert result["good"]
     assert len(found) > 500
@@ -33,8 +33,8 @@ def test_the_corpus_reaches_all_that_can_be_reached(build):
 
 def test_one_case_reaches_little(build, tmp_path):
     (tmp_path / "case.toml").write_text(dump(Case(Scenario())))
-    found = kernel_coverage.spots(build, kernel_coverage.counts(build, str(tmp_path / "case.toml")))
-    result = kernel_coverage.summary(found, kernel_coverage.excused("6.12.117"))
+    found = kernel_coverage.spots(build, kernel_coverage.count_runs(build, str(tmp_path / "case.toml")))
+    result = kernel_coverage.summary(found, kernel_coverage.judged_unreachable("6.12.117"))
     rows = {row["function"]: row for row in result["functions"]}
     assert rows["inet_iif"]["lines"][0] > 0
     assert rows["reuseport_select_sock"]["lines"][0] == 0
@@ -69,13 +69,13 @@ def test_a_broken_list_is_one_line(tmp_path, text):
     path = tmp_path / "list.toml"
     path.write_text(text)
     with pytest.raises(CannotRun, match="not a list of what is unreached"):
-        kernel_coverage.excused("6.12.117", path)
+        kernel_coverage.judged_unreachable("6.12.117", path)
 
 
 def test_a_reason_is_for_the_kernels_that_it_names(tmp_path):
     path = tmp_path / "list.toml"
     path.write_text('[[unreached]]\nfunction = "f"\nkernels = ["6.1"]\nids = ["0123456789ab"]\nwhy = "x"\n')
-    assert [len(kernel_coverage.excused(v, path)) for v in ("6.1.192", "6.12.117", "7.2.13")] == [1, 0, 1]
+    assert [len(kernel_coverage.judged_unreachable(v, path)) for v in ("6.1.192", "6.12.117", "7.2.13")] == [1, 0, 1]
     assert kernel_coverage.summary([], {"0123456789ab": "x"}, listed=False)["gone"] == []
 
 
@@ -84,4 +84,4 @@ def test_another_compiler_numbers_branches_otherwise(version, noted, tmp_path):
     compiler = tmp_path / "gcc"
     compiler.write_text(f"#!/bin/sh\necho {version}\n")
     compiler.chmod(0o755)
-    assert ("this is gcc 14" in kernel_coverage.doubt(str(compiler))) == noted
+    assert ("this is gcc 14" in kernel_coverage.note_on_compiler(str(compiler))) == noted

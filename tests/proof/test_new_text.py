@@ -153,10 +153,10 @@ def test_recorded_text_has_nothing_unseen(tmp_path, capsys):
 def test_without_gcov_nobody_can_tell(kernel_tree, tmp_path, capsys, monkeypatch):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS["remark"])
     monkeypatch.setattr(shutil, "which", lambda name, **_: None if "cov" in name else f"/usr/bin/{name}")
-    found = new_text.of_tree(made(str(tree)), lambda: made(str(tree), "coverage"), 1, lambda _: None)
+    found = new_text.unseen_of_tree(made(str(tree)), lambda: made(str(tree), "coverage"), 1, lambda _: None)
     assert found
     assert found.why.startswith("no gcov")
-    assert found.told() == [f"cannot tell which lines ran: {found.why}"]
+    assert found.lines_for_people() == [f"cannot tell which lines ran: {found.why}"]
 
 
 def test_what_did_not_run_before_either_is_no_news():
@@ -170,7 +170,7 @@ def test_what_did_not_run_before_either_is_no_news():
 
 def test_words_of_what_is_left():
     lines = tuple(Place("a.c", n, "f", "x();") for n in range(12))
-    told = Unseen(new=20, lines=lines, names=(("sk_fast", "a.c:1"),)).told()
+    told = Unseen(new=20, lines=lines, names=(("sk_fast", "a.c:1"),)).lines_for_people()
     assert told[0] == "new or changed lines that no case ran: 12"
     assert told[11] == "  and 2 more"
     assert told[12:] == ["read by the new text, and set by no case: 1", "  a.c:1: sk_fast"]
@@ -181,4 +181,4 @@ def test_words_of_what_is_left():
 
 def test_changes_of_a_build_are_found_by_their_place():
     build = made("6.12")
-    assert new_text.between((build, build), changes(build.kernel, build.kernel), lambda: (), 1, print) is None
+    assert new_text.unseen_between((build, build), changes(build.kernel, build.kernel), lambda: (), 1, print) is None

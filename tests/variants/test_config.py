@@ -17,7 +17,7 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import config
 from skdiff.variants.config import MATRIX, Config, parse
-from skdiff.variants.requirements import missing
+from skdiff.variants.requirements import unmet_needs
 from tests.helpers import connection, cookie, listener, mostly_long, scenario
 from tests.patched import Edit, edited_tree
 from tests.running import made
@@ -56,7 +56,7 @@ def test_an_expectation_that_falls_in_another_configuration_says_what_it_needs()
         case = load(path)
         for options in MATRIX:
             model = Model(config=options)
-            assert not unmet(case, model.run(case.scenario)) or missing(case.needs, model.rules, options), path
+            assert not unmet(case, model.run(case.scenario)) or unmet_needs(case.needs, model.rules, options), path
 
 
 # --- what both sides do with an option ---
@@ -191,6 +191,6 @@ def test_needs_that_are_none(needs, says):
 def test_needs():
     case = read_case('version = 1\nneeds = ["reselect", "no-SMP"]\n')
     rules = Model().rules
-    assert missing(case.needs, rules, Config()) == ("no-SMP",)
-    assert missing(case.needs, replace(rules, reselect=False), Config(smp=False)) == ("reselect",)
-    assert missing(case.needs, rules, Config(smp=False)) == ()
+    assert unmet_needs(case.needs, rules, Config()) == ("no-SMP",)
+    assert unmet_needs(case.needs, replace(rules, reselect=False), Config(smp=False)) == ("reselect",)
+    assert unmet_needs(case.needs, rules, Config(smp=False)) == ()

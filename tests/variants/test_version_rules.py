@@ -28,8 +28,18 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import version_rules
 from skdiff.variants.config import Config
-from skdiff.variants.requirements import missing
-from skdiff.variants.version_rules import EPOCHAL, EPOCHS, NAMES, Rules, by_hand, doubts, nearest, of_version, told
+from skdiff.variants.requirements import unmet_needs
+from skdiff.variants.version_rules import (
+    EPOCHAL,
+    EPOCHS,
+    NAMES,
+    Rules,
+    changed_by_hand,
+    describe,
+    describe_doubts,
+    epoch_of_version,
+    nearest_epoch,
+)
 from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
 from tests.patched import Edit, copied_tree, edited_tree
 from tests.running import made
@@ -123,9 +133,9 @@ def test_each_rule_has_a_change():
 def test_a_tree_over_a_boundary_is_known_and_clean_and_wrong_by_hand(name, changed):
     words = TREES[name]
     found = build(changed(words))
-    assert found.rules == by_hand(Rules(), " ".join(words))
+    assert found.rules == changed_by_hand(Rules(), " ".join(words))
     if name in EPOCHS:
-        assert told(found.rules).startswith(f"epoch {name} ")
+        assert describe(found.rules).startswith(f"epoch {name} ")
     reference = Reference(found)
     assert differ(reference, Model(found.rules), 8000) is None
     for word in set(words) - {f"no-{name}" for name in SILENT}:
@@ -149,7 +159,7 @@ def test_a_kernel_without_a_hashinfo_argument_never_searches_foreign_tables(chan
 
 def test_linux_6_1_has_the_rules_of_6_1_and_is_clean():
     found = made("6.1")
-    assert nearest(found.rules) == "6.1"
+    assert nearest_epoch(found.rules) == "6.1"
     assert found.missing_rules == found.unknown_rules == ()
     assert differ(Reference(found), Model(found.rules), 20000) is None
     assert differ(Reference(found), Model(), 20000) is not None
@@ -160,7 +170,7 @@ def test_the_corpus_on_linux_6_1():
     reference, model = Reference(found), Model(found.rules)
     for path in files([]):
         assert verdict(load(path), reference, model)[:2] == ("agreed", []), path
-    assert any(missing(load(path).needs, found.rules, Config()) for path in files([]))
+    assert any(unmet_needs(load(path).needs, found.rules, Config()) for path in files([]))
 
 
 def test_both_sides_take_the_same_steps_on_linux_6_1():
@@ -180,7 +190,7 @@ def test_an_expectation_that_falls_in_another_epoch_says_what_it_needs():
     for path in files([]):
         case = load(path)
         for rules in EPOCHS.values():
-            assert not unmet(case, Model(rules).run(case.scenario)) or missing(case.needs, rules, Config()), path
+            assert not unmet(case, Model(rules).run(case.scenario)) or unmet_needs(case.needs, rules, Config()), path
 
 
 def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
@@ -253,53 +263,55 @@ def test_unhashed_check():
     ],
 )
 def test_the_epoch_of_a_version(version, epoch):
-    assert of_version(version) == epoch
+    assert epoch_of_version(version) == epoch
 
 
 def test_epochs_are_what_they_are_named_after():
     assert list(EPOCHS) == ["6.1", "6.6", "6.9", "6.15", "6.18"]
     for epoch, rules in EPOCHS.items():
-        assert nearest(rules) == epoch
-        assert told(rules) == f"epoch {epoch}"
-        assert doubts(rules, (), f"{epoch}.1") == []
-    assert nearest(Rules()) == "6.9"
+        assert nearest_epoch(rules) == epoch
+        assert describe(rules) == f"epoch {epoch}"
+        assert describe_doubts(rules, (), f"{epoch}.1") == []
+    assert nearest_epoch(Rules()) == "6.9"
 
 
 def test_rules_of_no_epoch_are_said():
-    odd = by_hand(Rules(), "6.9 no-reselect")
-    assert told(odd) == "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace"
-    [missing_one, early] = doubts(odd, (), "6.12.1")
+    odd = changed_by_hand(Rules(), "6.9 no-reselect")
+    assert describe(odd) == "no known epoch: 6.9 but no-reselect with unhashed_check, ehash_replace"
+    [missing_one, early] = describe_doubts(odd, (), "6.12.1")
     assert missing_one.startswith("missing rule reselect (Linux 6.6, 9c02bec95954, ")
     assert early.startswith("its text has unhashed_check, ehash_replace besides")
-    [line] = doubts(EPOCHS["6.6"], (), "6.12.1")
+    [line] = describe_doubts(EPOCHS["6.6"], (), "6.12.1")
     assert line.startswith("missing rule syncookie")
-    assert version_rules.data(odd)["but"] == ["no-reselect"]
+    assert version_rules.as_data(odd)["but"] == ["no-reselect"]
 
 
 def test_rules_by_hand():
-    assert by_hand(Rules(), "") == Rules()
-    old = by_hand(Rules(), "6.1")
+    assert changed_by_hand(Rules(), "") == Rules()
+    old = changed_by_hand(Rules(), "6.1")
     assert [getattr(old, name) for name in EPOCHAL] == [False] * len(EPOCHAL)
     assert old.unhashed_check
-    assert by_hand(Rules(), "6.1, reselect no-unhashed_check") == replace(old, reselect=True, unhashed_check=False)
+    assert changed_by_hand(Rules(), "6.1, reselect no-unhashed_check") == replace(
+        old, reselect=True, unhashed_check=False
+    )
     for words in ("x", "6", "6.x", "no-", "no-no-reselect", "re-select"):
         with pytest.raises(CannotRun, match="no epoch or rule"):
-            by_hand(Rules(), words)
+            changed_by_hand(Rules(), words)
 
 
 def test_a_version_whose_rules_nobody_knows_is_no_epoch():
     recorded = [path.name.removesuffix(drift.SUFFIX) for path in drift.RECORDS.glob(f"*{drift.SUFFIX}")]
     known = [*recorded, *(rule.metadata["since"] for rule in fields(Rules))]
     for version in known:
-        assert by_hand(Rules(), version).syncookie == (version_rules.numbers(version) >= (6, 9))
+        assert changed_by_hand(Rules(), version).syncookie == (version_rules.numbers(version) >= (6, 9))
     assert max(version_rules.numbers(version)[:2] for version in known) == max(version_rules.LAST_KNOWN.items())
     for version in ("9.9", "7.5", "6.20", "6.20.3", "8.0"):
         with pytest.raises(CannotRun) as refused:
-            by_hand(Rules(), version)
+            changed_by_hand(Rules(), version)
         text = f"the rules of Linux {version} are not known; known are 6.1 to 6.19, 7.0 to 7.4"
         assert str(refused.value) == text
     with pytest.raises(CannotRun, match="is older than 6"):
-        by_hand(Rules(), "5.15")
+        changed_by_hand(Rules(), "5.15")
 
 
 TABLES = "net->ipv4.tcp_death_row.hashinfo"
@@ -346,10 +358,10 @@ def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tm
     command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", tree]
     command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
     assert main(command) == 1
-    told = capsys.readouterr()
-    assert f"missing rule {rule} (Linux " in told.err
-    assert version_rules.origin(rule) in told.err
-    assert f"missing rules, each a difference: {rule}" in told.out
+    describe = capsys.readouterr()
+    assert f"missing rule {rule} (Linux " in describe.err
+    assert version_rules.origin(rule) in describe.err
+    assert f"missing rules, each a difference: {rule}" in describe.out
     summary = json.loads((tmp_path / "run.json").read_text())
     assert summary["missing_rules"] == [rule]
     causes = {finding["signature"] for finding in summary["mismatches"]}
@@ -381,9 +393,9 @@ def test_the_rules_are_listed_and_a_kernel_is_held_against_them(changed, tmp_pat
     assert re.search(r"unhashed_check +7.4 +CVE-2026-99288 +6.12.117 7.3.4", capsys.readouterr().out)
     tree = str(changed(["no-unhashed_check"]).path)
     assert main(["rules", "--kernel", tree, "--json", str(tmp_path / "rules.json")]) == 1
-    told = capsys.readouterr().out
-    assert re.search(r"unhashed_check .* yes +no", told)
-    assert "missing rule unhashed_check" in told
+    describe = capsys.readouterr().out
+    assert re.search(r"unhashed_check .* yes +no", describe)
+    assert "missing rule unhashed_check" in describe
     assert json.loads((tmp_path / "rules.json").read_text())["missing"] == ["unhashed_check"]
 
 
@@ -423,12 +435,12 @@ def test_a_renamed_function_changes_nothing(name, kernel_tree, tmp_path, capsys)
 
 def test_a_rule_whose_function_is_gone_cannot_be_told_and_the_version_decides():
     everything = definitions(b"int other(void) { return 0; }", "x.c")
-    told = detect(everything)
-    assert set(told.unknown) == set(NAMES)
-    assert version_rules.missing(told.rules, told.unknown, "6.12.117") == ()
-    assert version_rules.held(told.rules, told.unknown, "6.12.117") == Rules()
-    assert version_rules.held(told.rules, told.unknown, "6.12.8") == EPOCHS["6.9"]
-    lines = doubts(told.rules, told.unknown, "6.12.117")
+    describe = detect(everything)
+    assert set(describe.unknown) == set(NAMES)
+    assert version_rules.missing(describe.rules, describe.unknown, "6.12.117") == ()
+    assert version_rules.rules_to_follow(describe.rules, describe.unknown, "6.12.117") == Rules()
+    assert version_rules.rules_to_follow(describe.rules, describe.unknown, "6.12.8") == EPOCHS["6.9"]
+    lines = describe_doubts(describe.rules, describe.unknown, "6.12.117")
     assert len(lines) == len(NAMES)
     assert all(line.startswith("cannot tell rule ") for line in lines)
 
@@ -452,8 +464,8 @@ def test_what_a_version_should_have():
 
 def test_a_rule_that_came_early_is_followed():
     early = replace(EPOCHS["6.9"], lport_added=True)
-    assert version_rules.held(early, (), "6.12.8") == early
-    [line] = doubts(early, (), "6.12.8")
+    assert version_rules.rules_to_follow(early, (), "6.12.8") == early
+    [line] = describe_doubts(early, (), "6.12.8")
     assert "lport_added besides" in line
 
 

@@ -12,7 +12,7 @@ from typing import Any
 Handler = Callable[[int, FrameType | None], None]
 
 
-def handle(handler: Handler) -> dict[int, Any]:
+def install_handlers(handler: Handler) -> dict[int, Any]:
     """Let `handler` hear what asks to end; nohup is respected, and a terminal is lost only once. Returns the handlers
     that were there before; nothing is changed in a thread that gets no signals.
     """
@@ -31,9 +31,9 @@ def handle(handler: Handler) -> dict[int, Any]:
 
 
 @contextmanager
-def handled(handler: Handler) -> Iterator[None]:
+def handlers_installed(handler: Handler) -> Iterator[None]:
     """Let `handler` hear what asks to end, for a while. Who has lost the terminal then does not mind it any more."""
-    before = handle(handler)
+    before = install_handlers(handler)
     try:
         yield
     finally:
@@ -43,10 +43,10 @@ def handled(handler: Handler) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def interrupts_noted() -> Iterator[Callable[[], bool]]:
     """What asks to end ends nothing here, but is what the yielded function tells of."""
     asked: list[int] = []
-    with handled(lambda number, _: asked.append(number)):
+    with handlers_installed(lambda number, _: asked.append(number)):
         yield lambda: bool(asked)
 
 

@@ -171,7 +171,7 @@ class Run:
         def stop(_number: int, _frame: FrameType | None) -> None:
             self.stopped = True
 
-        signals.handle(stop)
+        signals.install_handlers(stop)
 
 
 def resident() -> int:

@@ -47,7 +47,7 @@ def supervise(job: Job, closure: str, report: Report, jobs: int = 1) -> Total:
     """
     jobs = min(jobs, job.cases) if job.cases else jobs
     workers = _Workers(closure, report)
-    with signals.handled(workers.stop), ExitStack() as stack:
+    with signals.handlers_installed(workers.stop), ExitStack() as stack:
         try:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="skdiff-", ignore_cleanup_errors=True))
             inputs = Path(job.inputs or scratch)

@@ -61,7 +61,7 @@ class Subject(msgspec.Struct, frozen=True):
         tree = Tree(Path(self.tree), self.version, self.origin)
         config = parse(self.config, lambda name: True)
         made = build(tree, variant, guided=guided, config=config, stubs=tuple(map(Path, self.stubs)))
-        return made.held(self.epoch)
+        return made.with_rules(self.epoch)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def _patch_files(arguments: argparse.Namespace) -> list[Path]:
 def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
     builds = request.sides(say=say)
     for name, build in zip(SIDES, builds, strict=True):
-        show(f"{name}: {kernel_difference.told(build)}")
+        show(f"{name}: {kernel_difference.describe_side(build)}")
     if request.patch is not None:
         for file in request.patch.files_not_read(builds):
             show(f"not read by the lookup: {file}")

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     tree, now = recorded.record_of(arguments.kernel, say, common.build_options(arguments).stubs)
     if before is None and not arguments.record:
         before = recorded.load(recorded.nearest(tree.version))
-    show(f"Linux {tree.version} ({tree.origin}), {version_rules.told(now.rules)}")
-    for line in version_rules.doubts(now.rules, now.unknown_rules, tree.version):
+    show(f"Linux {tree.version} ({tree.origin}), {version_rules.describe(now.rules)}")
+    for line in version_rules.describe_doubts(now.rules, now.unknown_rules, tree.version):
         show(f"note: {line}")
     if before is None:
         path = arguments.against or recorded.RECORDS / f"{tree.version}{recorded.SUFFIX}"
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         "version": tree.version,
         "origin": tree.origin,
         "record": before.version,
-        "rules_now": version_rules.data(now.rules),
+        "rules_now": version_rules.as_data(now.rules),
     }
     write_json(arguments, {**versions, **found.data()})
     return DIFFERENCE if found else AGREED

@@ -28,6 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(arguments, report)
     extract_report.show(console, report)
     _, *notes = describe_build(build, options.epoch)
-    for line in (f"rules: {version_rules.told(build.rules)}", *notes):
+    for line in (f"rules: {version_rules.describe(build.rules)}", *notes):
         show(line)
     return AGREED

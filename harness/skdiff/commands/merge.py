@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             "merging needs libFuzzer, which comes with atheris; install atheris, if there is one for this Python"
         )
     build = common.build_options(arguments).build(arguments.kernel, guided=True, say=say)
-    signals.handle(signal.default_int_handler)  # what it has started ends with it
+    signals.install_handlers(signal.default_int_handler)  # what it has started ends with it
     merged = merge_inputs.merge(build, arguments.into, arguments.sources, say)
     show(f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}")
     write_json(arguments, {"kernel": build.tree.version, "folder": str(arguments.into), **asdict(merged)})

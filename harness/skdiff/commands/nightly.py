@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, summary_text, write, write_json
 from skdiff.commands.report import write_page
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     config.parse(options.config, lambda name: True)  # what cannot be read is said now, not by each step
     kernels: Sequence[str] = arguments.kernel or ()
     planned = night.plan(arguments.minutes, out, arguments.inputs, jobs, kernels, options.config, options.epoch)
-    steps = night.chosen(planned, arguments.steps)
+    steps = night.choose_steps(planned, arguments.steps)
     if arguments.list:
         for step in steps:
             show(f"{step.name:40} {step.seconds:6.0f} s")
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=bool(arguments.name))
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
-    with interruptible():  # what is done has its page, whoever ends the night
+    with interrupts_noted():  # what is done has its page, whoever ends the night
         done = night.run(steps, out, arguments.commands, say, arguments.minutes, options.environment())
         summary = {"minutes": arguments.minutes, "steps": done}
         write(out / f"night-{steps[0].name}.json", summary_text(arguments, summary))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.cases.case_file import dump, load
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, write, write_json
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.output or path.with_name(f"{path.stem}-reduced.toml")
     case = load(path)
     build = options.build(arguments.kernel, say=say)
-    with Guarded(build) as oracle, interruptible() as stopped:
+    with Guarded(build) as oracle, interrupts_noted() as stopped:
         done = reduce_findings.reduced(case, [oracle, Model(build.rules, build.config)], reducer.LIMIT_OF_ALL, stopped)
     if done is None:
         raise CannotRun(f"{path}: Linux {build.tree.version} and the model agree about it, there is nothing to reduce")

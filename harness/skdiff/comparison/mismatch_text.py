@@ -35,7 +35,7 @@ def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return case.socks or socks, case.groups or groups
 
 
-def words(case: Case) -> list[str]:
+def describe_case(case: Case) -> list[str]:
     """The scenario, a line for each thing in it, in a reader's words."""
     scenario = case.scenario
     socks, groups = names_of(case)
@@ -191,7 +191,7 @@ def render(mismatch: Mismatch, case: Case, kernel: str, closure: str, replay: st
     console.print(f"MISMATCH {mismatch.signature}", markup=False, soft_wrap=True)
     console.print(f"kernel {kernel}, closure {closure[:16]}", markup=False)
     console.print()
-    for line in words(case):
+    for line in describe_case(case):
         console.print("  " + line, markup=False, soft_wrap=True)
     console.print()
     console.print(outcomes_table(mismatch, case))

@@ -10,7 +10,7 @@ from skdiff.comparison.interface import Judge
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
 from skdiff.variants import config, version_rules
-from skdiff.variants.requirements import WORDS, without
+from skdiff.variants.requirements import WORDS, with_one_changed
 
 SIDES = ("A", "B")
 
@@ -45,7 +45,7 @@ class Referee:
             *(f"{side}: Linux {build.label}" for side, build in zip(SIDES, self.builds, strict=True)),
             *(("model",) if len(models) == 1 else (f"model of {side}" for side in SIDES)),
         )
-        needs = [[without(word, build.rules, build.config)[0] for word in WORDS] for build in self.builds]
+        needs = [[with_one_changed(word, build.rules, build.config)[0] for word in WORDS] for build in self.builds]
         # The rules and options that are not the same on both sides, each as B has it.
         self.differing = tuple(theirs for ours, theirs in zip(*needs, strict=True) if ours != theirs)
         self._turned: dict[tuple[str, ...], Model] = {}
@@ -76,7 +76,7 @@ class Referee:
         if key not in self._turned:
             rules, options = self.builds[side].rules, self.builds[side].config
             for word in words:
-                need, other_rules, other_options = without(word.removeprefix("no-"), rules, options)
+                need, other_rules, other_options = with_one_changed(word.removeprefix("no-"), rules, options)
                 if need != word:
                     rules, options = other_rules, other_options
             self._turned[key] = Model(rules, options)
@@ -102,7 +102,7 @@ class Referee:
     def _hints(self, scenario: Scenario, side: int, wanted: Outcome) -> tuple[str, ...]:
         """The words of which each alone would make a side's model do as the side does."""
         build = self.builds[side]
-        words = [opposite(without(word, build.rules, build.config)[0]) for word in WORDS]
+        words = [opposite(with_one_changed(word, build.rules, build.config)[0]) for word in WORDS]
         return tuple(w for w in words if self.turned(side, w).run(scenario)[:COMPARED] == wanted[:COMPARED])
 
 
@@ -134,7 +134,7 @@ def closure_of(builds: Sequence[Build]) -> str:
     return " ".join(build.closure for build in builds)
 
 
-def origin_of(word: str) -> str:
+def describe_origin(word: str) -> str:
     """Where a rule comes from, as `epochs.origin` says it; for an option, its name in the kernel."""
     name = word.removeprefix("no-")
     if name in version_rules.NAMES:

@@ -24,7 +24,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.steps import VALUES, Step, culprit, parting
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.mismatch_text import names_of, outcomes_table, words
+from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
@@ -72,7 +72,7 @@ class Explanation:
 
     def show(self, console: Console) -> None:
         """Print it: the case, the story, and for a mismatch where the sides part."""
-        for line in words(self.case):
+        for line in describe_case(self.case):
             console.print("  " + line, markup=False, soft_wrap=True)
         console.print()
         _, model = self.parted.names
@@ -90,7 +90,7 @@ class Explanation:
         """The same for programs."""
         socks, _ = names_of(self.case)
         return {
-            "words": words(self.case),
+            "words": describe_case(self.case),
             "story": story(self.case, self.parted.traces[1], self.config),
             "steps": {
                 name: [{"function": s.function, "text": step_text(s, socks)} for s in trace]

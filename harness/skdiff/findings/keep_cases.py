@@ -24,7 +24,7 @@ from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.reduce import reduce
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-from skdiff.variants.requirements import WORDS, without
+from skdiff.variants.requirements import WORDS, with_one_changed
 
 REGRESSIONS = CORPUS / "regressions"
 SEEDS = CORPUS / "seeds"
@@ -76,7 +76,7 @@ def needed(case: Case, model: Model) -> tuple[str, ...]:
     """
     found = []
     for word in WORDS:
-        need, rules, config = without(word, model.rules, model.config)
+        need, rules, config = with_one_changed(word, model.rules, model.config)
         if unmet(case, Model(rules, config).run(case.scenario)):
             found.append(need)
     return tuple(found)

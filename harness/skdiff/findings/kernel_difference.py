@@ -16,11 +16,11 @@ from skdiff.cases.case_file import Case
 from skdiff.cases.outcome import ENDED_NAMES, RETURNED
 from skdiff.cases.steps import Step, parting
 from skdiff.comparison.compare import Mismatch
-from skdiff.comparison.mismatch_text import outcomes_table, shell_path, words
-from skdiff.comparison.referee import SIDES, Referee, Verdict, origin_of
+from skdiff.comparison.mismatch_text import describe_case, outcomes_table, shell_path
+from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.explain import Parting, Tracing, side_by_side, story
-from skdiff.findings.triage import WIDTH, Told, sort_out
+from skdiff.findings.triage import WIDTH, Described, sort_by_cause
 from skdiff.kernel.build import Build
 from skdiff.kernel.text_changes import Change
 from skdiff.kernel.unseen import SHOWN, Unseen
@@ -62,12 +62,12 @@ class Difference:
         wrong = " and ".join(v.unlike)
         both = "both kernels do the same, but " if v.alike else ""
         text = f"no known rule: {both}{wrong} {'do' if len(v.unlike) > 1 else 'does'} not as the model of its rules."
-        hint = " or ".join(f"{word} ({origin_of(word)})" for word in v.words)
+        hint = " or ".join(f"{word} ({describe_origin(word)})" for word in v.words)
         return text + (f" {v.unlike[-1]} does as with {hint}." if hint else "")
 
     def show(self, console: Console) -> None:
         """Print it: the case, why it differs, both stories, the parting, and the outcomes."""
-        for line in words(self.case):
+        for line in describe_case(self.case):
             console.print("  " + line, markup=False, soft_wrap=True)
         console.print(f"\nwhy: {self.why()}", markup=False, soft_wrap=True)
         for side, steps, build in zip(SIDES, self.steps, self.builds, strict=True):
@@ -86,22 +86,24 @@ class Difference:
         console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
         console.print(f"DIFFERENCE {self.name}", markup=False, soft_wrap=True)
         for side, build in zip(SIDES, self.builds, strict=True):
-            console.print(f"{side}: {told(build)}", markup=False, soft_wrap=True)
+            console.print(f"{side}: {describe_side(build)}", markup=False, soft_wrap=True)
         console.print()
         self.show(console)
         console.print(f"\nagain: {command()} {again} {shell_path(path)}", markup=False, soft_wrap=True)
         return out.getvalue()
 
 
-def told(build: Build) -> str:
+def describe_side(build: Build) -> str:
     """One side in a line."""
     tree = build.tree
-    return f"Linux {build.label} ({tree.origin}), {version_rules.told(build.rules)}, closure {build.closure[:16]}"
+    return f"Linux {build.label} ({tree.origin}), {version_rules.describe(build.rules)}, closure {build.closure[:16]}"
 
 
 def titles(found: Sequence[str]) -> list[str]:
     """Rules and options as they are in B, for people: "reselect in B only (Linux 6.6, 9c02bec95954)"."""
-    return [f"{w.removeprefix('no-')} in {'A' if w.startswith('no-') else 'B'} only ({origin_of(w)})" for w in found]
+    return [
+        f"{w.removeprefix('no-')} in {'A' if w.startswith('no-') else 'B'} only ({describe_origin(w)})" for w in found
+    ]
 
 
 def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Difference | None:
@@ -147,7 +149,8 @@ class Group:
         if not self.unlike:
             return titles(self.words)[0] if len(self.words) == 1 else f"{' and '.join(self.words)} at once"
         if self.words:
-            return f"as if {', '.join(self.words)} ({origin_of(self.words[0])}) in {self.unlike[-1]}, not by its text"
+            origin = describe_origin(self.words[0])
+            return f"as if {', '.join(self.words)} ({origin}) in {self.unlike[-1]}, not by its text"
         where = f"in {self.function}()" if self.function else "in no step that shows"
         if self.alike:
             return f"not a difference, but neither as a model says, {where}"
@@ -155,12 +158,12 @@ class Group:
 
     def data(self) -> dict[str, Any]:
         """The same for programs."""
-        rules = [{"rule": word, "origin": origin_of(word)} for word in self.words]
+        rules = [{"rule": word, "origin": describe_origin(word)} for word in self.words]
         more = {"unlike": list(self.unlike), "alike": self.alike, "function": self.function}
         return {"rules": rules, **more, "findings": [finding.data() for finding in self.findings]}
 
 
-def sorted_out(
+def group_by_cause(
     mismatches: Sequence[Finding],
     make: Callable[[], tuple[Build, Build]],
     again: str,
@@ -178,15 +181,15 @@ def sorted_out(
             referee = Referee(*builds)
             kernels = [stack.enter_context(Guarded(build)) for build in builds]
 
-            def tell(case: Case) -> Told | None:
+            def tell(case: Case) -> Described | None:
                 found = difference(case, kernels, referee)
                 if found is None:
                     return None
                 known.setdefault(found.name, found)
                 both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
-                return Told(found.name, lambda path: found.report(again, path), both)
+                return Described(found.name, lambda path: found.report(again, path), both)
 
-            left = sort_out(mismatches, tell, folder)
+            left = sort_by_cause(mismatches, tell, folder)
     except (CannotRun, OSError) as error:
         say(f"not sorted by cause: {error}")
         left, known = list(mismatches), {}
@@ -222,9 +225,9 @@ def summary(
                 "origin": build.tree.origin,
                 "closure": build.closure,
                 "config": str(build.config),
-                "rules": version_rules.data(build.rules),
+                "rules": version_rules.as_data(build.rules),
                 "notes": build.stubbed
-                + version_rules.doubts(build.text_rules, build.unknown_rules, build.tree.version),
+                + version_rules.describe_doubts(build.text_rules, build.unknown_rules, build.tree.version),
             }
             for side, build in zip(SIDES, builds, strict=True)
         },
@@ -275,7 +278,7 @@ def show(
             line(f"note on {side}: {note}")
     for rule in result["missing_rules"]:  # some are never seen by an outcome
         line(f"B lacks the rule {rule} of A ({version_rules.origin(rule)}), which a kernel of its version should have")
-    for text in left.told() if left is not None else ():
+    for text in left.lines_for_people() if left is not None else ():
         line(text)
     if result["differ"] or result["missing_rules"]:
         return

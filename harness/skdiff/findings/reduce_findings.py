@@ -8,7 +8,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.campaign.finding_files import SAID, report_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
@@ -79,7 +79,7 @@ def reduce_findings(
     todo = [(finding, finding.file) for finding in findings]
     todo += [(finding, other) for finding in findings for other in finding.others]
     kept: dict[Scenario, str] = {}
-    with interruptible() as stopped, ExitStack() as stack:
+    with interrupts_noted() as stopped, ExitStack() as stack:
         try:
             builds = make()
             oracles: list[Oracle] = [*(stack.enter_context(Guarded(build)) for build in builds), *models_of(builds)]

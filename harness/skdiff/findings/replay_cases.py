@@ -19,7 +19,7 @@ from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from skdiff.variants import version_rules
-from skdiff.variants.requirements import missing
+from skdiff.variants.requirements import unmet_needs
 
 WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
@@ -32,7 +32,7 @@ def verdict(case: Case, reference: Any, model: Any) -> tuple[str, list[str], Mis
     mismatch = compare([reference.name, model.name], outcomes)
     if mismatch is not None:
         return "mismatch", list(mismatch.fields), mismatch
-    wrong = [] if missing(case.needs, model.rules, model.config) else unmet(case, outcomes[0])
+    wrong = [] if unmet_needs(case.needs, model.rules, model.config) else unmet(case, outcomes[0])
     return ("unexpected" if wrong else "agreed"), wrong, None
 
 
@@ -49,7 +49,7 @@ def _still_known(
 
 
 def _kernel(build: Build) -> dict[str, Any]:
-    rules = version_rules.data(build.rules)
+    rules = version_rules.as_data(build.rules)
     tree = {"version": build.tree.version, "origin": build.tree.origin}
     return {**tree, "closure": build.closure, "config": str(build.config), "rules": rules}
 
@@ -77,7 +77,7 @@ def replay(
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
-            needs = missing(case.needs, reference.rules, reference.config)
+            needs = unmet_needs(case.needs, reference.rules, reference.config)
             results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
             if mismatch is not None:
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"

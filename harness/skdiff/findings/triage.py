@@ -12,7 +12,7 @@ from rich.console import Console
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.campaign.finding_files import SAID, report_of, steps_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
@@ -51,7 +51,7 @@ def without_rule(case: Case, mismatch: Mismatch, build: Build) -> str:
     return ""
 
 
-class Told(NamedTuple):
+class Described(NamedTuple):
     """What a case shows: the name of its cause, the report for the file that it comes to lie in, and the sides of its
     drawing.
     """
@@ -93,17 +93,17 @@ def triage(
         with Guarded(make()) as reference:
             build = reference.build
 
-            def tell(case: Case) -> Told | None:
+            def tell(case: Case) -> Described | None:
                 told = explanation(case, reference, Model(build.rules, build.config))
                 if told.mismatch is None:
                     return None
                 rule = without_rule(case, told.mismatch, build)
                 name = (f"without-{rule}-" if rule else "") + cause(told, told.mismatch)
-                return Told(
+                return Described(
                     name, lambda path: report(told, name, build, kernel, path, rule), drawing.sides(told.parted)
                 )
 
-            return sort_out(mismatches, tell, folder)
+            return sort_by_cause(mismatches, tell, folder)
     except (CannotRun, OSError) as error:
         say(f"not sorted by cause: {error}")
         return list(mismatches)
@@ -115,11 +115,13 @@ class _Cause:
 
     count: int = 0
     files: list[Path] = field(default_factory=list)
-    best: tuple[Case, Told] | None = None
+    best: tuple[Case, Described] | None = None
     size: int = 0
 
 
-def sort_out(mismatches: Sequence[Finding], describe: Callable[[Case], Told | None], folder: Path) -> list[Finding]:
+def sort_by_cause(
+    mismatches: Sequence[Finding], describe: Callable[[Case], Described | None], folder: Path
+) -> list[Finding]:
     """Sort findings by the name that `describe` gives them: the smallest case of each name moves to
     `folder`/name/case.toml, the others go. What has no name stays where it is, as it is; so does what is left at
     Ctrl-C. Returns signature, file and count of each.
@@ -127,7 +129,7 @@ def sort_out(mismatches: Sequence[Finding], describe: Callable[[Case], Told | No
     left: dict[str, Finding] = {}
     found: dict[str, _Cause] = {}
     files = [(finding, file) for finding in mismatches for file in (finding.file, *finding.others)]
-    with interruptible() as stopped:
+    with interrupts_noted() as stopped:
         for finding, file in files:
             case = load(Path(file))
             told = None if stopped() else describe(case)

@@ -108,9 +108,11 @@ class Build:
         """The rules that a kernel of its version should have and that its text has not."""
         return version_rules.missing(self.text_rules, self.unknown_rules, self.tree.version)
 
-    def held(self, words: str = "") -> "Build":
+    def with_rules(self, words: str = "") -> "Build":
         """The same build, held to the rules of its version and its text, or to what `words` say (see `epochs.held`)."""
-        return replace(self, rules=version_rules.held(self.text_rules, self.unknown_rules, self.tree.version, words))
+        return replace(
+            self, rules=version_rules.rules_to_follow(self.text_rules, self.unknown_rules, self.tree.version, words)
+        )
 
     @property
     def label(self) -> str:

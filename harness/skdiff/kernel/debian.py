@@ -242,7 +242,7 @@ def _unpack(archive: Path, package: Package, wanted: set[str], tree: Path) -> di
                 for member in members:
                     # The archive has one folder, linux-6.12.8/ or linux-source-6.12/.
                     file = posixpath.normpath(member.name).partition("/")[2]
-                    if not member.isreg() or not (kernel_cache.kept(file) or file in wanted) or file.startswith("/"):
+                    if not member.isreg() or not (kernel_cache.is_kept(file) or file in wanted) or file.startswith("/"):
                         continue
                     if body := members.extractfile(member):
                         files[file] = kernel_cache.write(tree, file, body.read())

@@ -54,7 +54,7 @@ class Manifest:
     absent: list[str]  # files that this kernel does not have, of those that were looked for
 
 
-def kept(file: str) -> bool:
+def is_kept(file: str) -> bool:
     """Whether a file of a package is kept without being asked for."""
     return _KEPT.fullmatch(file) is not None
 
@@ -133,7 +133,7 @@ def sorted_out(tree: Path, known: Manifest, files: tuple[str, ...]) -> tuple[lis
                     return None
             except OSError:
                 return None
-        elif file in known.absent or (not known.web and kept(file)):
+        elif file in known.absent or (not known.web and is_kept(file)):
             absent.append(file)
         else:
             unknown.append(file)
@@ -163,7 +163,7 @@ def work(cache: Path) -> Iterator[Path]:
     KeyboardInterrupt meanwhile; that of a killed process is what `sweep` removes.
     """
     with (
-        signals.handled(_interrupt),
+        signals.handlers_installed(_interrupt),
         tempfile.TemporaryDirectory(prefix=WORK, dir=cache, ignore_cleanup_errors=True) as name,
     ):
         yield Path(name)

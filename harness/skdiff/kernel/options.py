@@ -58,7 +58,7 @@ class BuildOptions:
             sanitizer,
             paths,
         )
-        version_rules.held(version_rules.Rules(), words=read.epoch)
+        version_rules.rules_to_follow(version_rules.Rules(), words=read.epoch)
         return read
 
     def words(self) -> list[str]:
@@ -83,7 +83,7 @@ class BuildOptions:
         tree = self._tree(kernel, say)
         variant = variant or self.sanitizer or "plain"
         made = build(tree, variant, say, guided, self.configuration(tree), stubs=self.stubs)
-        return made.held(self.epoch)
+        return made.with_rules(self.epoch)
 
     def build_side(
         self, words: str, variant: str = "", patch: Callable[[Tree], Tree] | None = None, say: Say | None = None
@@ -112,5 +112,5 @@ class BuildOptions:
     def _tree(self, kernel: str, say: Say | None) -> Tree:
         manifest = Manifest.load()
         tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
-        version_rules.supported(tree.version)
+        version_rules.check_supported(tree.version)
         return tree

@@ -59,5 +59,5 @@ def of_kernel(kernel: str, stubs: tuple[Path, ...], say: Callable[[str], None]) 
         return None if name in record.unknown_rules else bool(getattr(record.rules, name))
 
     rows = [{**row, "version": row["rule"] in should, "text": in_text(row["rule"])} for row in of_all().rows]
-    label = f"Linux {tree.version} ({tree.origin}), {version_rules.told(record.rules)}"
+    label = f"Linux {tree.version} ({tree.origin}), {version_rules.describe(record.rules)}"
     return RuleTable(rows, tree.version, label, version_rules.missing(record.rules, record.unknown_rules, tree.version))

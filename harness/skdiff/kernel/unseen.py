@@ -48,7 +48,7 @@ class Unseen:
             return f"no verdict: {agreed}, but {worth + ': ' if worth else ''}not all of the new text was looked at"
         return f"{agreed}: {worth}" if worth else agreed
 
-    def told(self) -> list[str]:
+    def lines_for_people(self) -> list[str]:
         """What was not looked at, for people: a heading for each kind, and a line for each place."""
         told = [f"cannot tell which lines ran: {self.why}"] if self.why else []
         read = [f"{place}: {name}" for name, place in self.names]

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.signals import interruptible
+from skdiff.base.signals import interrupts_noted
 from skdiff.engines import atheris_engine
 from skdiff.kernel import source
 from skdiff.kernel.manifest import Manifest
@@ -230,7 +230,7 @@ def _seconds(seconds: float) -> tuple[str, str]:
     return "--seconds", f"{max(1.0, seconds):.0f}"
 
 
-def chosen(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
+def choose_steps(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
     """The steps whose names are among `wanted` (with * and ?), all for none. Raises CannotRun for what names none."""
     for pattern in wanted:
         if not any(fnmatchcase(step.name, pattern) for step in steps):
@@ -254,16 +254,16 @@ def run(
     """
     done: list[dict[str, Any]] = []
     end = time.monotonic() + 60 * minutes
-    with interruptible() as stopped:
+    with interrupts_noted() as stopped:
         for number, step in enumerate(steps, 1):
             if not step.whole and step.command[0] not in commands:
-                done.append(_became(step, "skipped", f"this skdiff has no command {step.command[0]!r}", 0))
+                done.append(_result_of(step, "skipped", f"this skdiff has no command {step.command[0]!r}", 0))
                 continue
             if stopped():
-                done.append(_became(step, STOPPED, ASKED, 2))
+                done.append(_result_of(step, STOPPED, ASKED, 2))
                 continue
             if time.monotonic() > end:
-                done.append(_became(step, LATE, f"the {minutes:g} minutes were over", 2))
+                done.append(_result_of(step, LATE, f"the {minutes:g} minutes were over", 2))
                 continue
             say(f"{number} of {len(steps)}: {step.name}")
             done.append(_left_out(step) or _one(step, out, stopped, end, environment))
@@ -271,7 +271,7 @@ def run(
     return done
 
 
-def _became(step: Step, status: str, why: str, code: int, seconds: float = 0.0) -> dict[str, Any]:
+def _result_of(step: Step, status: str, why: str, code: int, seconds: float = 0.0) -> dict[str, Any]:
     done = {"name": step.name, "status": status, "seconds": round(seconds, 1), "why": why, "code": code}
     return done | {"compares": step.compares}
 
@@ -291,7 +291,7 @@ def _left_out(step: Step) -> dict[str, Any]:
         if step.first is not None:
             step.first()
     except CannotRun as error:
-        return _became(step, "skipped", str(error), 0)
+        return _result_of(step, "skipped", str(error), 0)
     return {}
 
 
@@ -320,7 +320,7 @@ def _one(
             in_time = _ended(process, min(start + GRACE + 2 * step.seconds, end + GRACE), stopped)
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError as error:
-        return _became(step, "could not run", str(error), 2)
+        return _result_of(step, "could not run", str(error), 2)
     status = process.returncode
     why = (
         ""
@@ -335,7 +335,7 @@ def _one(
     if not in_time:  # what it found stays found
         says, code = STOPPED if stopped() else TOO_LONG, 1 if code == 1 else 2
         why = ASKED if stopped() else f"no end within its time, stopped after {time.monotonic() - start:.0f} s. {why}"
-    return _became(step, says, why, code, time.monotonic() - start)
+    return _result_of(step, says, why, code, time.monotonic() - start)
 
 
 def _exit_words(status: int) -> str:

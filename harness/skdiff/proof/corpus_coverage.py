@@ -16,21 +16,21 @@ def measure(build: Build, cases: int, say: Callable[[str], None]) -> dict[str, A
     """
     version = build.tree.version
     say("the corpus")
-    counted = kernel_coverage.counts(build, str(CORPUS))
-    spots, reasons = kernel_coverage.spots(build, counted), kernel_coverage.excused(version)
+    counted = kernel_coverage.count_runs(build, str(CORPUS))
+    spots, reasons = kernel_coverage.spots(build, counted), kernel_coverage.judged_unreachable(version)
     listed = series(version) in LISTED
     result = kernel_coverage.summary(spots, reasons, listed)
     result |= {"kernel": {"version": version, "config": str(build.config)}}
     result["text"] = kernel_coverage.listing(build, spots, reasons)
     result["page"] = kernel_coverage.write_html(build, counted, build.folder.with_name(f"{build.folder.name}-corpus"))
-    if note := kernel_coverage.doubt(build.compiler):
+    if note := kernel_coverage.note_on_compiler(build.compiler):
         say(note)
     say("the model")
     kept = model_mutants.cases()
     result["model"] = model_coverage.measure((case.scenario, case.rules, case.config) for case in kept)
     if cases:
         say(f"{cases:,} random cases")
-        by_chance = kernel_coverage.counts(build, "random", str(cases))
+        by_chance = kernel_coverage.count_runs(build, "random", str(cases))
         found = kernel_coverage.summary(kernel_coverage.spots(build, by_chance), reasons, listed)
         kernel_coverage.write_html(build, by_chance, build.folder.with_name(f"{build.folder.name}-random"))
         result["random"] = {"cases": cases, "missing": found["missing"]}

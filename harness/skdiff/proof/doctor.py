@@ -56,7 +56,7 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
         yield Check("kernel and compiler", False, str(error))
         return
     yield Check(
-        "kernel source", True, f"Linux {plain.tree.version}, {plain.tree.origin}; {version_rules.told(plain.rules)}"
+        "kernel source", True, f"Linux {plain.tree.version}, {plain.tree.origin}; {version_rules.describe(plain.rules)}"
     )
     reference = Reference(plain)
     outcomes = [reference.run(LISTENER), Model(plain.rules, plain.config).run(LISTENER)]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skdiff.kernel.build import Build
-from skdiff.proof.kernel_coverage import counts
+from skdiff.proof.kernel_coverage import count_runs
 from skdiff.variants import version_rules
 
 CASES = 20_000
@@ -25,7 +25,7 @@ def report(build: Build, coverage: Build) -> dict[str, Any]:
             "origin": build.tree.origin,
             "closure": build.closure,
             "config": str(build.config),
-            "rules": version_rules.data(build.rules),
+            "rules": version_rules.as_data(build.rules),
         },
         "build": str(build.folder),
         "definitions": [asdict(line) for line in build.kernel],
@@ -71,7 +71,7 @@ def line_counts(build: Build, cases: int) -> list[tuple[str, int, int, str]]:
     """
     return [
         (file["file"], line["line_number"], line["count"], line.get("function_name", ""))
-        for file in counts(build, "random", str(cases))["files"]
+        for file in count_runs(build, "random", str(cases))["files"]
         for line in file["lines"]
     ]
 

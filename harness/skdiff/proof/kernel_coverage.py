@@ -62,7 +62,7 @@ class Spot:
         return sha256(what.encode()).hexdigest()[:12]
 
 
-def counts(build: Build, *what: str) -> dict[str, Any]:
+def count_runs(build: Build, *what: str) -> dict[str, Any]:
     """What gcov says, as its JSON does, after a run of case files or folders; of "random" and a number of cases; or of
     "both", the corpus and a number of cases of a seed, which is the third word.
 
@@ -112,7 +112,7 @@ def spots(build: Build, told: Mapping[str, Any]) -> list[Spot]:
     return found
 
 
-def excused(version: str, path: Path = UNREACHED) -> dict[str, str]:
+def judged_unreachable(version: str, path: Path = UNREACHED) -> dict[str, str]:
     """The ids of what no scenario can reach in a kernel of this version, each with the reason: what is listed for its
     series, and all that is listed where nobody has looked at it. Raises CannotRun for a list that cannot be read.
     """
@@ -128,7 +128,7 @@ def excused(version: str, path: Path = UNREACHED) -> dict[str, str]:
         raise CannotRun(f"{path}: not a list of what is unreached: {error}") from error
 
 
-def doubt(compiler: str) -> str:
+def note_on_compiler(compiler: str) -> str:
     """What is to be said where another compiler has numbered the branches of the list, "" for nothing."""
     done = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True, check=False)
     version = "clang" if is_clang(compiler) else f"gcc {done.stdout.strip().partition('.')[0]}"

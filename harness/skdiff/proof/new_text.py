@@ -43,7 +43,7 @@ def base_of(build: Build, kept: Sequence[Record]) -> tuple[Record | None, list[L
     return best
 
 
-def of_tree(build: Build, counted: Callable[[], Build] | None, seed: int, say: Say) -> Unseen | None:
+def unseen_of_tree(build: Build, counted: Callable[[], Build] | None, seed: int, say: Say) -> Unseen | None:
     """What was not looked at of a tree; None if its text is the recorded one of a kernel. `counted` makes the same
     build in the variant "coverage"; without it no lines are counted. Never raises CannotRun.
     """
@@ -66,7 +66,7 @@ def of_tree(build: Build, counted: Callable[[], Build] | None, seed: int, say: S
     return replace(found, new=len(lines), lines=tuple(missed))
 
 
-def between(
+def unseen_between(
     builds: Sequence[Build],
     changed: Sequence[Change],
     counted: Callable[[], Sequence[Build]] | None,
@@ -186,9 +186,9 @@ class _Count:
 
     def __init__(self, build: Build, seed: int) -> None:
         self.build = build
-        told = kernel_coverage.counts(build, "both", str(CASES), str(seed))
+        told = kernel_coverage.count_runs(build, "both", str(CASES), str(seed))
         self.spots = [spot for spot in kernel_coverage.spots(build, told) if spot.branch < 0]
-        self.excused = kernel_coverage.excused(build.tree.version)
+        self.excused = kernel_coverage.judged_unreachable(build.tree.version)
 
     def of(self, functions: Iterable[Line], configured: bool, judged: bool = True) -> tuple[list[Place], list[Place]]:
         """The lines of functions that could run, and those of them that did not; without those that are judged to be

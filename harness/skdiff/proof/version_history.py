@@ -20,7 +20,7 @@ from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import Outcome
 from skdiff.comparison.compare import compare
-from skdiff.comparison.mismatch_text import words
+from skdiff.comparison.mismatch_text import describe_case
 from skdiff.findings.explain import story
 from skdiff.findings.kernel_difference import titles
 from skdiff.oracles.model import Model
@@ -59,7 +59,7 @@ def _smallest(group: Mapping[str, Any], kernels: Mapping[str, Any]) -> list[str]
     """The case of a group that says most: one in which another socket gets the packet, reachable, and small."""
     cases = sorted((load(Path(finding["file"])) for finding in group["findings"]), key=lambda case: len(dump(case)))
     if group["unlike"]:
-        return words(cases[0])
+        return describe_case(cases[0])
     models = [Model(Rules(**{rule: kernel["rules"][rule] for rule in NAMES})) for kernel in kernels.values()]
 
     def outcomes(case: Case) -> list[Outcome]:  # each kernel does what the model of its rules does
@@ -73,7 +73,11 @@ def _smallest(group: Mapping[str, Any], kernels: Mapping[str, Any]) -> list[str]
     ends = [story(case, model.trace(case.scenario))[-1] for model in models]
     differ = compare(tuple(kernels), outcomes(case))
     also = f"They differ in: {', '.join(differ.fields)}." if differ is not None and ends[0] == ends[1] else ""
-    return [*words(case), *(f"{side}: {end}" for side, end in zip(kernels, ends, strict=True)), *filter(None, [also])]
+    return [
+        *describe_case(case),
+        *(f"{side}: {end}" for side, end in zip(kernels, ends, strict=True)),
+        *filter(None, [also]),
+    ]
 
 
 def step(result: Mapping[str, Any]) -> str:

@@ -143,13 +143,13 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
             say("reducing what was found (Ctrl-C to leave it as it is)")
             reduce_findings.reduce_findings(found, sides, request.again, say)
             traced = lambda: sides("traced")  # noqa: E731
-            groups = kernel_difference.sorted_out(found, traced, request.again, request.findings, say)
+            groups = kernel_difference.group_by_cause(found, traced, request.again, request.findings, say)
         summary = kernel_difference.summary(builds, changed, total, seed, groups)
         summary["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
         referee = Referee(*builds)
         agreed = not (DiffResult(summary, groups, referee, None).differs or total.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
-        unseen = new_text.between(builds, changed, counted, seed, say)
+        unseen = new_text.unseen_between(builds, changed, counted, seed, say)
         summary["unseen"] = unseen.data() if unseen is not None else None
     if agreed:
         summary |= _worth(builds, changed, say)

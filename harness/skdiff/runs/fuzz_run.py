@@ -151,7 +151,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
-        unseen = new_text.of_tree(made, counted, seed, say)
+        unseen = new_text.unseen_of_tree(made, counted, seed, say)
         return replace(summary, unseen=unseen)
 
 
@@ -160,8 +160,8 @@ def describe_build(build: Build, epoch: str) -> list[str]:
     `epoch` are the rules by hand, "" for none.
     """
     tree, rules = build.tree, build.rules
-    held = f"{version_rules.told(rules)}, against the model, closure {build.closure[:16]}"
-    doubts = version_rules.doubts(build.text_rules, build.unknown_rules, tree.version)
+    held = f"{version_rules.describe(rules)}, against the model, closure {build.closure[:16]}"
+    doubts = version_rules.describe_doubts(build.text_rules, build.unknown_rules, tree.version)
     notes = [f"rules by hand: {epoch}"] if epoch else doubts
     return [f"Linux {build.label} ({tree.origin}), {held}", *build.stubbed, *notes]
 
@@ -187,6 +187,6 @@ def _kernel(made: Build, notes: Sequence[str]) -> dict[str, Any]:
         "compiler": made.compiler,
         "variant": made.variant,
         "config": str(made.config),
-        "rules": version_rules.data(made.rules),
+        "rules": version_rules.as_data(made.rules),
         "notes": list(notes),
     }

@@ -46,7 +46,7 @@ def show(console: Console, summary: FuzzSummary) -> None:
         console.print(f"{say}\n{lost.case}", markup=False, soft_wrap=True)
     for mismatch in summary.known:
         console.print(f"{mismatch.count:6} x {mismatch.signature}: known, see corpus/known.toml", soft_wrap=True)
-    for text in summary.unseen.told() if summary.unseen is not None else ():
+    for text in summary.unseen.lines_for_people() if summary.unseen is not None else ():
         console.print(text, markup=False, soft_wrap=True)
     if not summary.cases:
         console.print("no case was run")

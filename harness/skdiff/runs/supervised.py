@@ -26,7 +26,7 @@ def supervised(job: Job, closure: str, errors: Console, jobs: int = 1) -> Iterat
     with ExitStack() as interrupts:
         with RunView(errors, job.seconds, job.cases) as view:
             total = supervise(job, closure, view.report, jobs)
-            interrupts.enter_context(signals.interruptible())
+            interrupts.enter_context(signals.interrupts_noted())
         yield view, total
 
 

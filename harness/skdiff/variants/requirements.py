@@ -11,7 +11,7 @@ from skdiff.variants.version_rules import Rules
 WORDS = (*version_rules.NAMES, *(name.upper() for name in config.NAMES))
 
 
-def missing(needs: Iterable[str], rules: Rules, options: Config) -> tuple[str, ...]:
+def unmet_needs(needs: Iterable[str], rules: Rules, options: Config) -> tuple[str, ...]:
     """The needs that a kernel does not meet; "no-" before a word wants it off."""
     return tuple(need for need in needs if _has(need.removeprefix("no-"), rules, options) == need.startswith("no-"))
 
@@ -20,7 +20,7 @@ def _has(word: str, rules: Rules, options: Config) -> bool:
     return bool(getattr(rules, word) if word in version_rules.NAMES else getattr(options, word.lower()))
 
 
-def without(word: str, rules: Rules, options: Config) -> tuple[str, Rules, Config]:
+def with_one_changed(word: str, rules: Rules, options: Config) -> tuple[str, Rules, Config]:
     """The need that says how a kernel stands to a word, and the same kernel with just that turned over."""
     has = _has(word, rules, options)
     need = word if has else f"no-{word}"

@@ -112,7 +112,7 @@ EPOCHS: Mapping[str, Rules] = {
 }
 
 
-def of_version(version: str) -> str:
+def epoch_of_version(version: str) -> str:
     """The epoch that a mainline version is in; the first one for what is older, or no version at all."""
     return [_FIRST, *(name for name in EPOCHS if numbers(name) <= numbers(version))][-1]
 
@@ -123,14 +123,14 @@ def differences(rules: Rules, epoch: str) -> tuple[str, ...]:
     return tuple(rules.word(name) for name in EPOCHAL if getattr(rules, name) != getattr(theirs, name))
 
 
-def nearest(rules: Rules) -> str:
+def nearest_epoch(rules: Rules) -> str:
     """The epoch whose rules these are; if none has them, the one with the fewest that differ, the older of equals."""
     return min(EPOCHS, key=lambda epoch: len(differences(rules, epoch)))
 
 
-def told(rules: Rules) -> str:
+def describe(rules: Rules) -> str:
     """The rules for people: "epoch 6.9 with unhashed_check", or "no known epoch: 6.9 but no-syncookie ..."."""
-    epoch = nearest(rules)
+    epoch = nearest_epoch(rules)
     differ = differences(rules, epoch)
     text = f"no known epoch: {epoch} but {', '.join(differ)}" if differ else f"epoch {epoch}"
     more = [name for name in NAMES if name not in EPOCHAL and getattr(rules, name)]
@@ -168,7 +168,7 @@ def origin(name: str) -> str:
     return ", ".join(filter(None, (" and ".join(since), meta["commit"], title, meta["cve"])))
 
 
-def doubts(text: Rules, unknown: Sequence[str], version: str) -> list[str]:
+def describe_doubts(text: Rules, unknown: Sequence[str], version: str) -> list[str]:
     """Where the text of a kernel and its version disagree about rules, and what cannot be told, a line each."""
     if not numbers(version):
         return []
@@ -186,42 +186,42 @@ def doubts(text: Rules, unknown: Sequence[str], version: str) -> list[str]:
     return lines
 
 
-def data(rules: Rules) -> dict[str, Any]:
+def as_data(rules: Rules) -> dict[str, Any]:
     """The rules for programs: the nearest epoch, what is not as that one has it, and each rule."""
-    epoch = nearest(rules)
+    epoch = nearest_epoch(rules)
     return {"epoch": epoch, "but": list(differences(rules, epoch)), **{name: getattr(rules, name) for name in NAMES}}
 
 
-def held(text: Rules, unknown: Sequence[str] = (), version: str = "", words: str = "") -> Rules:
+def rules_to_follow(text: Rules, unknown: Sequence[str] = (), version: str = "", words: str = "") -> Rules:
     """The rules that a tree is held to, whose text has the rules `text` and does not tell of `unknown`: those that its
     version should have, and those that its text has besides, as a fix may come early but does not go missing. What
     `words` say, if there are any ("text": those of the text alone).
     """
     if words:
-        return by_hand(text, words.replace("text", " "))
+        return changed_by_hand(text, words.replace("text", " "))
     return replace(text, **dict.fromkeys(expected(version), True))
 
 
-def supported(version: str) -> None:
+def check_supported(version: str) -> None:
     """Raises CannotRun for a version that is older than the first epoch: its rules are not modelled."""
     if len(numbers(version)) > 1 and numbers(version)[:2] < numbers(_FIRST):
         raise CannotRun(f"Linux {version} is older than {_FIRST}, and the rules of such kernels are not modelled")
 
 
-def by_hand(rules: Rules, words: str) -> Rules:
+def changed_by_hand(rules: Rules, words: str) -> Rules:
     """The rules changed as a user wants them: words apart by commas or blanks, a version (the rules of its epoch, those
     of stable levels as they are), a rule's name to switch it on, no-NAME for off. Raises CannotRun, also for a version
     that is newer than all whose rules are known: the last epoch's rules would be a guess.
     """
     for word in words.replace(",", " ").split():
         if len(numbers(word)) > 1:
-            supported(word)
+            check_supported(word)
             major, minor = numbers(word)[:2]
             if minor > LAST_KNOWN.get(major, -1):
                 known = [(_FIRST if numbers(_FIRST)[0] == a else f"{a}.0", f"{a}.{b}") for a, b in LAST_KNOWN.items()]
                 spans = ", ".join(f"{first} to {last}" for first, last in known)
                 raise CannotRun(f"the rules of Linux {word} are not known; known are {spans}")
-            epoch = EPOCHS[of_version(word)]
+            epoch = EPOCHS[epoch_of_version(word)]
             rules = replace(rules, **{name: getattr(epoch, name) for name in EPOCHAL})
         elif word.removeprefix("no-") in NAMES:
             rules = replace(rules, **{word.removeprefix("no-"): not word.startswith("no-")})

@@ -17,7 +17,7 @@ from skdiff.kernel.manifest import Manifest
 from skdiff.oracles.reference import Reference
 from skdiff.proof.mutants import hunt, report
 from skdiff.proof.mutants.c_types import Types, types
-from skdiff.proof.mutants.common import Judgement, Mutant, held, judge, judgements
+from skdiff.proof.mutants.common import Judgement, Mutant, judge, judgements, judgements_for
 from skdiff.proof.mutants.isolated import Died, each
 from skdiff.proof.mutants.schemata import Schemata, schemata
 from skdiff.proof.mutants.sites import OWNED, mutated
@@ -214,7 +214,7 @@ def test_the_bars() -> None:
 
 def test_the_list_of_judged_mutants_is_read(tmp_path, made) -> None:
     entries = judgements()
-    ours = [entry for entry in held(entries, made.tree.version) if entry.of == "c"]
+    ours = [entry for entry in judgements_for(entries, made.tree.version) if entry.of == "c"]
     assert sum(len(entry.ids) for entry in ours) == len(judge(made.mutants.values(), ours))
     assert all(len(entry.why) > 20 for entry in entries)
     path = tmp_path / "list.toml"

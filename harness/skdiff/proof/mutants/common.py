@@ -85,7 +85,7 @@ def series(version: str) -> str:
     return ".".join(version.split(".")[:2]).partition("-")[0]
 
 
-def held(entries: Iterable[Judgement], version: str) -> list[Judgement]:
+def judgements_for(entries: Iterable[Judgement], version: str) -> list[Judgement]:
     """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it."""
     of = series(version)
     return [entry for entry in entries if entry.of != "c" or of not in LISTED or of in entry.kernels]

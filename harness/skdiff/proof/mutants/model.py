@@ -22,7 +22,7 @@ from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import Died, each
 from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
-from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, told
+from skdiff.variants.version_rules import EPOCHS, NAMES, Rules
 
 MODEL = Path(skdiff.oracles.model.__file__).parent
 CPU_SECONDS = 2.0
@@ -62,7 +62,7 @@ def cases(paths: Sequence[Path] = ()) -> list[Expected]:
         for what, scenario in _neighbours(plain):
             found.append(_expected(name + what, scenario, Rules(), Config()))
         for rules, config in KERNELS:
-            found.append(_expected(f"{name}, {told(rules)} {config}", plain, rules, config))
+            found.append(_expected(f"{name}, {describe(rules)} {config}", plain, rules, config))
     return found
 
 

@@ -7,7 +7,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
-from skdiff.proof.mutants.common import held, judge, judgements
+from skdiff.proof.mutants.common import judge, judgements, judgements_for
 from skdiff.proof.mutants.hunt import Hunt
 from skdiff.proof.mutants.schemata import schemata
 
@@ -35,7 +35,7 @@ def scores(
     corpus.
     """
     made = schemata(build.tree, say, build.stubs)
-    judged = judge(made.mutants.values(), held(judgements(), build.tree.version))
+    judged = judge(made.mutants.values(), judgements_for(judgements(), build.tree.version))
     numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
     if not all_too:
         numbers = [n for n in numbers if made.mutants[n].function in functions]

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.proof.mutants.common import LISTED, Judgement, Mutant, held, judge, series
+from skdiff.proof.mutants.common import LISTED, Judgement, Mutant, judge, judgements_for, series
 from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
@@ -41,7 +41,7 @@ def summary(
     """What became of the mutants of one kind, as data; `good` is whether the bars are met. `version` is that of the
     kernel, for those of the C: what is judged for its series holds, and all that is judged where that is not in LISTED.
     """
-    entries = held([entry for entry in entries if entry.of == of], version)
+    entries = judgements_for([entry for entry in entries if entry.of == of], version)
     judged = judge(mutants.values(), entries)
     listed = of != "c" or series(version) in LISTED  # nobody has judged those of another series
     wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged and listed]

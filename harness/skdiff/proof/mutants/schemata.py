@@ -22,7 +22,7 @@ from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.sites import OWNED, mutated
 from skdiff.variants.config import Config
-from skdiff.variants.version_rules import Rules, held
+from skdiff.variants.version_rules import Rules, rules_to_follow
 
 # A pointer where another one belongs is no mutant that a compiler would let pass unseen.
 _STRICT = ("-O1", "-Werror=int-conversion", "-Werror=incompatible-pointer-types")
@@ -66,20 +66,20 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[
             say(f"mutating the lookup of Linux {tree.version} ({cc})")
         with filled(folder) as work:
             closure = extract(tree.path, manifest, wanted=frozenset(plain.wanted))
-            (work / report.name).write_text(json.dumps(_made(closure, work, cc)))
+            (work / report.name).write_text(json.dumps(_mutate(closure, work, cc)))
     try:
         read = json.loads(report.read_text())
         mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}
-        rules = held(Rules(**read["rules"]), version=tree.version)
+        rules = rules_to_follow(Rules(**read["rules"]), version=tree.version)
         counts = (read["dropped"], read["absent"])
         return Schemata(folder, tree, read["closure"], rules, mutants, *counts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
 
 
-def _made(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
+def _mutate(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
     known = types(closure.order, closure.keeps)
-    asked = _asked(closure)
+    asked = _configured_names(closure)
     kernels = [
         d
         for d, lookup in closure.definitions(stand_ins=False)
@@ -112,7 +112,7 @@ def _made(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
     }
 
 
-def _asked(closure: Closure) -> set[str]:
+def _configured_names(closure: Closure) -> set[str]:
     """Words of `#if` lines, and what the macros among them are made of: a mutant is nothing for the preprocessor."""
     names = set(re.findall(r"\w+", "\n".join(re.findall(r"(?m)^[ \t]*#[ \t]*(?:el)?if.*", closure.text))))
     macros = [d for d in closure.order if d.kind == "macro"]

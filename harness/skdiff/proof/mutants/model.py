@@ -22,7 +22,7 @@ from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import Died, each
 from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
-from skdiff.variants.version_rules import EPOCHS, NAMES, Rules
+from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, describe
 
 MODEL = Path(skdiff.oracles.model.__file__).parent
 CPU_SECONDS = 2.0

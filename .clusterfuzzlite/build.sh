@@ -10,4 +10,5 @@ env -u CFLAGS -u CXXFLAGS python3 .clusterfuzzlite/prepare.py "$work" "$OUT"
 compile_python_fuzzer .clusterfuzzlite/lookup_fuzzer.py \
 	--paths "$PWD/harness" \
 	--add-data "$PWD/csrc/record.h:skdiff/csrc" \
+	--add-data "$PWD/csrc/steps.toml:skdiff/csrc" \
 	--add-data "$work/reference:reference"

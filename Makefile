@@ -51,7 +51,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help kernels fuzz distill endurance diff drift records history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help kernels fuzz distill endurance diff drift records figures history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## List targets and variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
 	@echo
@@ -79,6 +79,14 @@ drift: $(VENV)/ready ## Compare a kernel's text with the one recorded in corpus/
 
 records: $(VENV)/ready ## Record the text of KERNELS= in corpus/closures/
 	for kernel in $(KERNELS); do $(BIN)/skdiff drift --kernel "$$kernel" --record || exit; done
+
+figures: $(VENV)/ready ## Measure what README and docs/ quote, and write it to docs/figures/ (some ten minutes)
+	mkdir -p build/figures
+	$(BIN)/skdiff coverage --cases 0 --json build/figures/coverage.json
+	$(BIN)/skdiff mutants c model harness --seeds 0 --json build/figures/mutants.json
+	-$(BIN)/skdiff fuzz --seconds 60 --seed 1 --json docs/figures/fuzz.json
+	-$(BIN)/skdiff diff 6.1 6.12 --seconds 20 --seed 1 --json docs/figures/diff.json
+	$(BIN)/python -m skdiff.proof.figures docs/figures/proof.json build/figures/coverage.json build/figures/mutants.json
 
 history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= to docs/history.md
 	$(BIN)/python -m skdiff.proof.version_history docs/history.md $(KERNELS)

@@ -1,6 +1,6 @@
 """The figures that the documentation quotes, taken from --json files of the commands that print them.
 
-`python -m skdiff.proof.figures OUT FILE...` writes OUT from files of `coverage` and `mutants`; `make figures` makes both.
+`python -m skdiff.proof.figures OUT FILE...` writes OUT from files of `coverage` and `mutants`. `make figures` does all.
 """
 
 import json

@@ -219,7 +219,7 @@ def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_pa
 
 
 def test_an_engine_that_breaks_is_one_line(kernel_tree, tmp_path):
-    with pytest.raises(CannotRun, match=r"ended with status 1: .*ModuleNotFoundError"):
+    with pytest.raises(CannotRun, match=r"ended with status 1: .*KeyError"):
         supervise(job(build(kernel_tree), tmp_path, 100, engine="no-such"), "", lambda message: None, jobs=2)
 
 

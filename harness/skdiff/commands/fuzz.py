@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_build(parser)
     common.add_json(parser)
     parser.add_argument(
-        "--engine", choices=ENGINES, help="where scenarios come from (default: atheris if installed, else random)"
+        "--engine",
+        choices=ENGINES,
+        help="where scenarios come from: "
+        + "; ".join(f"{name}, {entry.help}" for name, entry in ENGINES.items())
+        + " (default: atheris if installed, else random)",
     )
     common.add_budget(parser, SECONDS)
     parser.add_argument(

@@ -1,16 +1,34 @@
-"""Engines: where scenarios come from. Each is a module NAME_engine, whose `drive` starts a Run and feeds it until it is
-over.
-"""
+"""Engines: where scenarios come from. Each is a module of this package with a `drive` (see `interface.py`)."""
 
+from dataclasses import dataclass
 from importlib import import_module
 
-from skdiff.engines.interface import Run
+from skdiff.engines.interface import Engine, Run
 
-ENGINES = ("atheris", "random", "hypothesis", "corpus")
-# Engines that want coverage of the extracted C.
-GUIDED = frozenset({"atheris"})
+
+@dataclass(frozen=True)
+class Entry:
+    """An engine in the list: its `module` here, what it does in a line, and whether it wants coverage of the C."""
+
+    module: str
+    help: str
+    guided: bool = False
+
+    def load(self) -> Engine:
+        """Its module. No other is loaded: Hypothesis is a third of what a worker's start would take."""
+        engine: Engine = import_module(f"{__name__}.{self.module}")
+        return engine
+
+
+ENGINES = {
+    "atheris": Entry("atheris_engine", "guided by the coverage of the kernel's C", guided=True),
+    "random": Entry("random_engine", "blind and fast"),
+    "hypothesis": Entry("hypothesis_engine", "strategies of Hypothesis, with its shrinking"),
+    "corpus": Entry("corpus_engine", "the kept cases, then random ones and mutations of the kept ones"),
+}
+GUIDED = frozenset(name for name, entry in ENGINES.items() if entry.guided)
 
 
 def drive(engine: str, run: Run) -> None:
-    """Feed a run by one of ENGINES. No other is loaded: Hypothesis is a third of what a worker's start would take."""
-    import_module(f"{__name__}.{engine}_engine").drive(run)
+    """Feed a run by one of ENGINES. Raises KeyError for another name."""
+    ENGINES[engine].load().drive(run)

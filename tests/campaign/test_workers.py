@@ -12,7 +12,19 @@ import pytest
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import supervisor as supervising
-from skdiff.campaign.messages import Counters, Covered, Finding, Running, summed
+from skdiff.campaign.messages import (
+    Cannot,
+    Counters,
+    Covered,
+    Done,
+    Finding,
+    Found,
+    Progress,
+    Running,
+    from_line,
+    summed,
+    to_line,
+)
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.campaign.worker_process import WorkerProcess
@@ -166,6 +178,48 @@ def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
         assert load(Path(file)).found["signature"] == Path(file).parent.name
         assert (Path(file).with_name("report" + Path(file).stem[4:] + ".txt")).exists()
     assert list(tmp_path.rglob("*.new")) == []
+
+
+def test_a_folder_whose_name_is_not_utf8_gets_its_findings(patched, seen, tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    told = job(patched, folder, 800)
+    assert Job.parse(told.text()) == told
+    total = supervise(told, "", lambda message: None)
+    assert (total.gave_up, total.deaths, total.unwritten) == ("", 0, [])
+    assert [(m.signature, m.count) for m in total.mismatches] == [(m.signature, m.count) for m in seen.mismatches]
+    for finding in total.mismatches:
+        assert load(Path(finding.file)).found["signature"] == finding.signature
+        assert f"/?/{finding.signature}/case.toml" in Path(finding.file).with_name("report.txt").read_text()
+
+
+MESSAGES = [
+    Found(Finding(signature="s", file=os.fsdecode(b"\xff"), count=3, others=["x"])),
+    Progress(Counters(cases=1, seconds=0.5, classes={"a": 2}, edges=Covered(frozenset({4, 5}), 9))),
+    Done(Counters(mismatches=[Finding(signature="s", why="no room", case="text", reduced="r", merged=1)])),
+    Cannot("no \u00e4 here\n"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_is_one_line_that_is_read_back(message):
+    line = to_line(message)
+    assert (line[-1:], line.count(b"\n")) == (b"\n", 1)
+    assert from_line(line) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"", "Expecting value"),
+        (b"{", "Expecting property name"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b'{"type": "news"}', "Invalid value 'news'"),
+        (b'{"type": "cannot"}', "missing required field `why`"),
+    ],
+)
+def test_another_line_is_no_message(line, why):
+    with pytest.raises(ValueError, match=why):
+        from_line(line)
 
 
 def test_the_first_finding_ends_all_workers(patched, tmp_path):

@@ -11,7 +11,7 @@ def write_whole(path: Path, text: str, over: bool = True) -> bool:
     """Write a file whole or not at all; returns whether it did. Unless `over`, a file that is there already stays."""
     fresh = path.with_suffix(f"{path.suffix}.{os.getpid()}.new")
     try:
-        with fresh.open("w") as file:
+        with fresh.open("w", errors="replace") as file:  # a path that is quoted need not be UTF-8
             file.write(text)
             file.flush()
             with contextlib.suppress(OSError):  # not every file system can

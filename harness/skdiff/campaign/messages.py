@@ -1,8 +1,22 @@
 """What a worker tells its supervisor, a line of JSON each, and what is made of it: findings and counters."""
 
+import json
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+
+
+def to_json(value: msgspec.Struct) -> str:
+    """A Struct as JSON in ASCII. Not by msgspec.json, which refuses the name of a file that is not UTF-8."""
+    return json.dumps(msgspec.to_builtins(value))
+
+
+def from_json(text: str | bytes, kind: type[T]) -> T:
+    """What `to_json` wrote. Raises ValueError for text that is no JSON, or not of this kind."""
+    return msgspec.convert(json.loads(text), kind)
 
 
 class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -80,17 +94,16 @@ class Cannot(msgspec.Struct, tag="cannot"):
 
 
 Message = Found | Progress | Done | Cannot
-_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Message)
 
 
 def to_line(message: Message) -> bytes:
     """A message as a worker writes it."""
-    return _ENCODER.encode(message) + b"\n"
+    return to_json(message).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Message:
-    """A message as the supervisor reads it. Raises msgspec.DecodeError."""
-    message: Message = _DECODER.decode(line)
+    """A message as the supervisor reads it. Raises ValueError for another line."""
+    message: Message = msgspec.convert(json.loads(line), Message)
     return message
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin
-from skdiff.campaign.messages import Cannot, Message, to_line
+from skdiff.campaign.messages import Cannot, Message, from_json, to_json, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
 from skdiff.cases.record import SCENARIO_SIZE
@@ -92,11 +92,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def parse(text: str) -> "Job":
         """A job from its JSON."""
-        return msgspec.json.decode(text, type=Job)
+        return from_json(text, Job)
 
     def text(self) -> str:
         """A job as JSON."""
-        return msgspec.json.encode(self).decode()
+        return to_json(self)
 
     def clear_up(self) -> None:
         """Remove what the parent would have removed after the run, if it were still there."""

@@ -27,7 +27,8 @@ U32 = st.integers(0, (1 << 32) - 1)
 I32 = st.integers(-(1 << 31), (1 << 31) - 1)
 FLAG = st.integers(0, 1)
 SIZE = st.sampled_from([1 << n for n in range(18)])
-_FULL_STATES = sorted({*range(1, 13)} - {*MINI_STATE.values()})
+_LEAST_STATE, _MOST_STATE = valid_range(Sock, "state")
+_FULL_STATES = sorted({*range(_LEAST_STATE, _MOST_STATE + 1)} - {*MINI_STATE.values()})
 
 any_bytes = st.binary(max_size=wire.SIZE + 8) | st.binary(min_size=wire.SIZE, max_size=wire.SIZE)
 
@@ -57,19 +58,18 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
     n_netns, n_groups, n_socks = draw(st.integers(1, 2)), draw(st.integers(0, 4)), draw(st.integers(0, 16))
     socks = tuple(draw(_sock(n_netns, n_groups, n_socks)) for _ in range(n_socks))
     full = [i for i, sock in enumerate(socks) if sock.kind == KIND_FULL]
-    return Scenario(
-        hash_secret=draw(U32),
-        ehash_size=draw(SIZE),
-        lhash2_size=draw(SIZE),
-        ehash_nulls_xor=draw(U32),
-        cpu=draw(I32),
-        hostile=1,
-        foreign_hashinfo=draw(FLAG),
-        sk_lookup_enabled=draw(FLAG),
-        packet=draw(_packet(n_netns, n_socks)),
-        netns=tuple(draw(_netns(full)) for _ in range(n_netns)),
-        groups=tuple(draw(_group(n_socks)) for _ in range(n_groups)),
-        socks=socks,
+    return _draw(
+        draw,
+        Scenario,
+        {
+            "ehash_size": SIZE,
+            "lhash2_size": SIZE,
+            "hostile": st.just(1),
+            "packet": _packet(n_netns, n_socks),
+            "netns": st.tuples(*[_netns(full)] * n_netns),
+            "groups": st.tuples(*[_group(n_socks)] * n_groups),
+            "socks": st.just(socks),
+        },
     )
 
 
@@ -100,9 +100,7 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
         Sock,
         {
             "kind": st.just(kind),
-            "state": st.sampled_from(sorted({*range(1, 13)} - {*MINI_STATE.values()}))
-            if full
-            else st.just(MINI_STATE[kind]),
+            "state": st.sampled_from(_FULL_STATES) if full else st.just(MINI_STATE[kind]),
             "netns": _index(n_netns),
             "rcu_free": FLAG if full else nothing,
             "hashed": st.just(hashed),

@@ -4,7 +4,9 @@ A list of sockets to keep (`order`) says by `order[new] = old` who stands where 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from skdiff.cases.fields import Kind, of_kind
 from skdiff.cases.outcome import RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -15,7 +17,6 @@ from skdiff.cases.scenario import (
     PROG_NONE,
     Group,
     Netns,
-    Packet,
     Program,
     Scenario,
     Sock,
@@ -93,18 +94,21 @@ def _named(scenario: Scenario, name: Rename) -> Scenario:
     def renamed(index: int) -> int:
         return name(index) if index >= 0 else index
 
-    packet = scenario.packet
-    return scenario._replace(
-        packet=packet._replace(sk=renamed(packet.sk)),
-        netns=tuple(
-            net._replace(progs=tuple(prog._replace(assign=renamed(prog.assign)) for prog in net.progs))
-            for net in scenario.netns
-        ),
-        groups=tuple(
-            group._replace(select=renamed(group.select), slots=tuple(map(renamed, group.slots)))
-            for group in scenario.groups
-        ),
-        socks=tuple(sock._replace(listener=renamed(sock.listener)) for sock in scenario.socks),
+    s = _renamed(scenario, Kind.SOCKET, renamed)
+    return s._replace(groups=tuple(group._replace(slots=tuple(map(renamed, group.slots))) for group in s.groups))
+
+
+def _renamed(scenario: Scenario, kind: Kind, name: Rename) -> Scenario:
+    """The scenario with another value in each field of a kind."""
+
+    def fields(thing: Any) -> Any:
+        return thing._replace(**{field: name(getattr(thing, field)) for field in of_kind(type(thing), kind)})
+
+    return fields(scenario)._replace(
+        packet=fields(scenario.packet),
+        netns=tuple(fields(net)._replace(progs=tuple(map(fields, net.progs))) for net in scenario.netns),
+        groups=tuple(map(fields, scenario.groups)),
+        socks=tuple(map(fields, scenario.socks)),
     )
 
 
@@ -194,21 +198,9 @@ def groups_renumbered(scenario: Scenario, order: Sequence[int]) -> Scenario:
 def devices_renamed(scenario: Scenario, names: Mapping[int, int]) -> Scenario:
     """Other ifindexes for the same devices; 0 is no device and stays."""
 
-    def name(device: int) -> int:
-        return names.get(device, device)
-
-    packet: Packet = scenario.packet
-    return scenario._replace(
-        packet=packet._replace(rt_iif=name(packet.rt_iif), skb_iif=name(packet.skb_iif), sdif=name(packet.sdif)),
-        socks=tuple(sock._replace(bound_dev_if=name(sock.bound_dev_if)) for sock in scenario.socks),
-    )
+    return _renamed(scenario, Kind.DEVICE, lambda device: names.get(device, device))
 
 
 def cpus_renamed(scenario: Scenario, names: Mapping[int, int]) -> Scenario:
     """Other numbers for the same CPUs; -1 is none and stays."""
-    return scenario._replace(
-        cpu=names.get(scenario.cpu, scenario.cpu),
-        socks=tuple(
-            sock._replace(incoming_cpu=names.get(sock.incoming_cpu, sock.incoming_cpu)) for sock in scenario.socks
-        ),
-    )
+    return _renamed(scenario, Kind.CPU, lambda cpu: names.get(cpu, cpu))

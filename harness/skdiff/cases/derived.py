@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 from skdiff.cases.scenario import Scenario
 
+# net/ipv4/inet_hashtables.c inet_reuseport_add_sock(): what the members of a group have in common. The device is not in
+# it: SO_BINDTODEVICE may move a listener later.
+GROUP_KEY = ("netns", "protocol", "family", "ipv6only", "rcv_saddr", "num")
+
 
 class GroupFacts(NamedTuple):
     """Fields of a group that its members decide."""

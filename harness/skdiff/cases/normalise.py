@@ -3,7 +3,7 @@
 It changes as little as it can, so that a small change of the drawn fields stays a small change of the Scenario.
 """
 
-from skdiff.cases.derived import group_facts, run_array, sk_lookup_enabled
+from skdiff.cases.derived import GROUP_KEY, group_facts, run_array, sk_lookup_enabled
 from skdiff.cases.fields import positions
 from skdiff.cases.pools import BAD_VERDICT, HERE, PEER, PEER_PORT, Raw
 from skdiff.cases.record import constants
@@ -40,19 +40,8 @@ from skdiff.cases.validity import MINI_STATE
 (DADDR, RCV_SADDR, REFCNT, BOUND, CPU, DPORT, NUM, PROTOCOL, HASH_KIND, KIND, FAMILY, IPV6ONLY, STATE, NETNS) = (
     positions(
         Sock,
-        *(
-            "daddr",
-            "rcv_saddr",
-            "refcnt",
-            "bound_dev_if",
-            "incoming_cpu",
-            "dport",
-            "num",
-            "protocol",
-            "hash_kind",
-            "kind",
-        ),
-        *("family", "ipv6only", "state", "netns"),
+        *("daddr", "rcv_saddr", "refcnt", "bound_dev_if", "incoming_cpu", "dport", "num", "protocol", "hash_kind"),
+        *("kind", "family", "ipv6only", "state", "netns"),
     )
 )
 (RCU_FREE, REUSEPORT, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = positions(
@@ -72,8 +61,7 @@ _NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED = positions(
     Scenario, "ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled"
 )
 MAX_SLOTS: int = constants.MAX_SLOTS
-# inet_reuseport_add_sock(): what the members of a group have in common.
-_GROUP_KEY = (NETNS, PROTOCOL, FAMILY, IPV6ONLY, RCV_SADDR, NUM)
+_GROUP_KEY = positions(Sock, *GROUP_KEY)
 _MOST_REFERENCES = 3
 
 

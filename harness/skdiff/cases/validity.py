@@ -4,8 +4,10 @@
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
+from skdiff.cases.derived import GROUP_KEY
 from skdiff.cases.fields import FIELDS, Kind, valid_range
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -36,6 +38,7 @@ from skdiff.cases.scenario import (
     Sock,
 )
 
+_key = attrgetter(*GROUP_KEY)
 MINI_STATE = {KIND_REQUEST: TCP_NEW_SYN_RECV, KIND_TIMEWAIT: TCP_TIME_WAIT}
 
 
@@ -251,8 +254,3 @@ def _group(s: Scenario, i: int) -> Iterator[str]:
         yield "sk_select_reuseport() selects members, and the verdict is 0 or 1"
     if members and group.bind_inany != (s.socks[members[0]].rcv_saddr == 0):
         yield "bind_inany tells whether its members are bound to the wildcard"
-
-
-def _key(sock: Sock) -> tuple[int, ...]:
-    """inet_reuseport_add_sock(): who joins whom. The device is not in it: SO_BINDTODEVICE may move a listener later."""
-    return (sock.netns, sock.protocol, sock.family, sock.ipv6only, sock.rcv_saddr, sock.num)

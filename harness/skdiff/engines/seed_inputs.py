@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
 from skdiff.cases.case_file import load
+from skdiff.cases.fields import Kind, of_kind
 from skdiff.cases.pools import ANY, HERE, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import Scenario
 
@@ -25,17 +27,10 @@ def translated(scenario: Scenario) -> Scenario:
     p = scenario.packet
     addresses = {ANY: ANY, p.daddr: HERE, p.saddr: PEER}
     ports = {0: 0, p.dport: PORT, p.sport: PEER_PORT}
-    return scenario._replace(
-        packet=p._replace(
-            saddr=addresses[p.saddr], daddr=addresses[p.daddr], sport=ports[p.sport], dport=ports[p.dport]
-        ),
-        socks=tuple(
-            sock._replace(
-                daddr=addresses.get(sock.daddr, OTHER_HERE),
-                rcv_saddr=addresses.get(sock.rcv_saddr, OTHER_HERE),
-                dport=ports.get(sock.dport, OTHER_PORT),
-                num=ports.get(sock.num, OTHER_PORT),
-            )
-            for sock in scenario.socks
-        ),
-    )
+
+    def renamed(thing: Any) -> Any:
+        new = {name: addresses.get(getattr(thing, name), OTHER_HERE) for name in of_kind(type(thing), Kind.ADDRESS)}
+        new |= {name: ports.get(getattr(thing, name), OTHER_PORT) for name in of_kind(type(thing), Kind.PORT)}
+        return thing._replace(**new)
+
+    return scenario._replace(packet=renamed(p), socks=tuple(map(renamed, scenario.socks)))

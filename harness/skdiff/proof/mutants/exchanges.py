@@ -1,25 +1,29 @@
 """Which names of fields are exchanged for each other: those of the same record that hold the same kind of thing."""
 
+from skdiff.cases.fields import FIELDS, STRUCTS, Kind, of_kind
 from skdiff.cases.record import ranges
 
-# What is taken for another in a hurry, though the layout has it as another type, or it is no field of a record.
+
+def _of_kind(kind: Kind) -> tuple[str, ...]:
+    """The names that fields of a kind have in any record."""
+    return tuple(dict.fromkeys(name for record in FIELDS for name in of_kind(record, kind)))
+
+
+# What is taken for another in a hurry, though it stands in another record, has another type, or is no field.
 _ALIKE = (
-    ("saddr", "daddr", "rcv_saddr"),
-    ("sport", "dport", "num"),
-    ("rt_iif", "skb_iif", "sdif", "dif", "bound_dev_if"),
+    _of_kind(Kind.ADDRESS),
+    _of_kind(Kind.PORT),
+    (*_of_kind(Kind.DEVICE), "dif"),
     ("doff", "len", "data_len"),
     ("num_socks", "num_closed_socks", "incoming_cpu", "returns"),
     ("group", "listener", "sk", "skb_sk"),
 )
 
 
-_RECORDS = ("scenario_record", "packet_record", "netns_record", "program_record", "group_record", "sock_record")
-
-
 def _exchanges() -> dict[str, tuple[str, ...]]:
     """For each field of a record: the others of that record that hold as many bits, and those that are alike."""
     found: dict[str, dict[str, None]] = {}
-    for record in _RECORDS:
+    for record in STRUCTS.values():
         fields = ranges(record)
         for name, limits in fields.items():
             others = (other for other, theirs in fields.items() if theirs == limits and not other.startswith("n_"))

@@ -33,7 +33,7 @@ def another_layout(seed):
         draw.shuffle(kind[2])
     sock = next(kind for kind in kinds if kind[0] == "sock")
     sock[1] = 9
-    sock[2] = [field for field in sock[2] if field[0] != "priority"] + [["mark", [[7, 256]]]]
+    sock[2].append(["gone", [[7, 256]]])
     draw.shuffle(kinds)
     return kinds
 

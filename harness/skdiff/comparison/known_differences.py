@@ -3,12 +3,12 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
+from skdiff.variants.version_rules import numbers
 
 KNOWN = CORPUS / "known.toml"
 _KEYS = {"signature", "kernels", "reason", "link", "case"}
@@ -28,19 +28,9 @@ class Known:
 
     def covers(self, version: str) -> bool:
         """Whether a kernel's version is in the entry's range; 6.1 covers all of 6.1.x."""
-        first, last = (_numbers(end) for end in self.kernels)
-        ours = _numbers(version)
+        first, last = (numbers(end) for end in self.kernels)
+        ours = numbers(version)
         return first <= ours and ours[: len(last)] <= last
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = []
-    for part in version.split("."):
-        digits = "".join(takewhile(str.isdigit, part))
-        if not digits:
-            break
-        found.append(int(digits))
-    return tuple(found)
 
 
 def load(path: Path = KNOWN) -> list[Known]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import debian, git_web, kernel_cache
+from skdiff.variants.version_rules import numbers
 
 # Where Debian's catalogue has a kernel, in the order in which `find` looks.
 _PLACES = {"own": "this machine's Debian suites", "binary": "other Debian suites", "source": "a source package"}
@@ -66,7 +67,7 @@ def offered(say: Callable[[str], None]) -> list[OfferedSeries]:
         return [_series(series, kinds) for series, kinds in catalogue.items()]
     base = git_web.address("")
     say(f"asking {git_web.place(base)} for its tags")
-    releases = sorted(git_web.newest_releases(base).items(), key=lambda item: _numbers(item[0]), reverse=True)
+    releases = sorted(git_web.newest_releases(base).items(), key=lambda item: numbers(item[0]), reverse=True)
     if not releases:
         raise CannotRun(f"{git_web.place(base)} has no list of its tags")
     return [OfferedSeries(series, release, git_web.place(base)) for series, release in releases]
@@ -77,7 +78,3 @@ def _series(series: str, kinds: dict[str, list[str]]) -> OfferedSeries:
     final = [kernel for kind in _PLACES for kernel in kinds[kind] if "-rc" not in kernel]
     newest = final[0] if final else kinds[first][0]
     return OfferedSeries(series, newest, _PLACES[first], tuple(kinds["source"]))
-
-
-def _numbers(series: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in series.split("."))

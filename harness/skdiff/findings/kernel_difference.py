@@ -95,8 +95,7 @@ class Difference:
 
 def describe_side(build: Build) -> str:
     """One side in a line."""
-    tree = build.tree
-    return f"Linux {build.label} ({tree.origin}), {version_rules.describe(build.rules)}, closure {build.closure[:16]}"
+    return f"{build.title}, closure {build.closure[:16]}"
 
 
 def titles(found: Sequence[str]) -> list[str]:
@@ -219,18 +218,7 @@ def summary(
 ) -> dict[str, Any]:
     """A run of `diff` as data; `differ` tells whether the kernels do."""
     return {
-        "kernels": {
-            side: {
-                "version": build.tree.version,
-                "origin": build.tree.origin,
-                "closure": build.closure,
-                "config": str(build.config),
-                "rules": version_rules.as_data(build.rules),
-                "notes": build.stubbed
-                + version_rules.describe_doubts(build.text_rules, build.unknown_rules, build.tree.version),
-            }
-            for side, build in zip(SIDES, builds, strict=True)
-        },
+        "kernels": {side: {**build.data(), "notes": build.notes} for side, build in zip(SIDES, builds, strict=True)},
         "text": [change._asdict() for change in changed],
         "seed": seed,
         "cases": total.cases,

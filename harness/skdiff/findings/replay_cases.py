@@ -18,7 +18,6 @@ from skdiff.findings.triage import cause
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
-from skdiff.variants import version_rules
 from skdiff.variants.requirements import unmet_needs
 
 WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
@@ -46,12 +45,6 @@ def _still_known(
     if now == entry.signature:
         return "known", [entry.reason], None
     return "gone", [f"listed in {known_differences.KNOWN.name} as {entry.signature}, but shows {now}"], None
-
-
-def _kernel(build: Build) -> dict[str, Any]:
-    rules = version_rules.as_data(build.rules)
-    tree = {"version": build.tree.version, "origin": build.tree.origin}
-    return {**tree, "closure": build.closure, "config": str(build.config), "rules": rules}
 
 
 def replay(
@@ -93,4 +86,4 @@ def replay(
         + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
         soft_wrap=True,
     )
-    return {"kernel": _kernel(reference), "cases": results}
+    return {"kernel": reference.data(), "cases": results}

@@ -109,7 +109,7 @@ class Build:
         return version_rules.missing(self.text_rules, self.unknown_rules, self.tree.version)
 
     def with_rules(self, words: str = "") -> "Build":
-        """The same build, held to the rules of its version and its text, or to what `words` say (see `epochs.held`)."""
+        """The same build, held to the rules of its version and its text, or to `words` (see `rules_to_follow`)."""
         return replace(
             self, rules=version_rules.rules_to_follow(self.text_rules, self.unknown_rules, self.tree.version, words)
         )
@@ -118,6 +118,27 @@ class Build:
     def label(self) -> str:
         """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)"."""
         return self.tree.version + (f" ({self.config})" if str(self.config) else "")
+
+    @property
+    def title(self) -> str:
+        """The kernel, where it is from, and its rules, for people."""
+        return f"Linux {self.label} ({self.tree.origin}), {version_rules.describe(self.rules)}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about it, a line each: a user's own stubs, and where its text and its version disagree."""
+        doubts = version_rules.describe_doubts(self.text_rules, self.unknown_rules, self.tree.version)
+        return [*self.stubbed, *doubts]
+
+    def data(self) -> dict[str, Any]:
+        """What names it in a --json file."""
+        return {
+            "version": self.tree.version,
+            "origin": self.tree.origin,
+            "closure": self.closure,
+            "config": str(self.config),
+            "rules": version_rules.as_data(self.rules),
+        }
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from skdiff.kernel.build import Build
 from skdiff.proof.kernel_coverage import count_runs
-from skdiff.variants import version_rules
 
 CASES = 20_000
 # Functions of the driver that stand-ins call while a lookup runs; the rest of it builds and reads the case.
@@ -20,13 +19,7 @@ _NOT_AT_WORK = ("reference_lookup", "reference_race")  # the latter is another C
 def report(build: Build, coverage: Build) -> dict[str, Any]:
     """The report as data; `coverage` is the same tree built to count the lines that run."""
     return {
-        "kernel": {
-            "version": build.tree.version,
-            "origin": build.tree.origin,
-            "closure": build.closure,
-            "config": str(build.config),
-            "rules": version_rules.as_data(build.rules),
-        },
+        "kernel": build.data(),
         "build": str(build.folder),
         "definitions": [asdict(line) for line in build.kernel],
         "stand_ins": [asdict(line) for line in build.stand_ins],

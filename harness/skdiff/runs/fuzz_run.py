@@ -21,7 +21,6 @@ from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.unseen import Unseen
 from skdiff.proof import new_text
 from skdiff.runs.supervised import Say, check_writable, random_seed, supervised
-from skdiff.variants import version_rules
 
 _FINDINGS = ("mismatches", "known", "unwritten")
 
@@ -131,7 +130,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(
-            kernel=_kernel(made, notes),
+            kernel={**made.data(), "compiler": made.compiler, "variant": made.variant, "notes": notes},
             engine=engine,
             seed=seed,
             cases=total.cases,
@@ -159,11 +158,8 @@ def describe_build(build: Build, epoch: str) -> list[str]:
     """What a build is, for people: the first line names it and its rules, the others say what is odd about these.
     `epoch` are the rules by hand, "" for none.
     """
-    tree, rules = build.tree, build.rules
-    held = f"{version_rules.describe(rules)}, against the model, closure {build.closure[:16]}"
-    doubts = version_rules.describe_doubts(build.text_rules, build.unknown_rules, tree.version)
-    notes = [f"rules by hand: {epoch}"] if epoch else doubts
-    return [f"Linux {build.label} ({tree.origin}), {held}", *build.stubbed, *notes]
+    notes = [*build.stubbed, f"rules by hand: {epoch}"] if epoch else build.notes
+    return [f"{build.title}, against the model, closure {build.closure[:16]}", *notes]
 
 
 def _engine(request: FuzzRequest, say: Say) -> str:
@@ -177,16 +173,3 @@ def _engine(request: FuzzRequest, say: Say) -> str:
     if request.inputs and request.engine and engine not in GUIDED:
         raise CannotRun(f"--inputs is for the atheris engine, this is {engine}")
     return engine
-
-
-def _kernel(made: Build, notes: Sequence[str]) -> dict[str, Any]:
-    return {
-        "version": made.tree.version,
-        "origin": made.tree.origin,
-        "closure": made.closure,
-        "compiler": made.compiler,
-        "variant": made.variant,
-        "config": str(made.config),
-        "rules": version_rules.as_data(made.rules),
-        "notes": list(notes),
-    }

@@ -104,8 +104,9 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Pa
             return _nothing_to_run(arguments, request.patch)
     if paths:
         return _compare_files(arguments, request, paths)
-    text_changes.show_changes(console, text_changes.changes(builds[0].kernel, builds[1].kernel))
-    result = diff(request, builds, errors, say)
+    changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
+    text_changes.show_changes(console, changed)
+    result = diff(request, builds, changed, errors, say)
     show_reports([group.findings[0] for group in result.groups if not group.alike])
     kernel_difference.show(console, result.summary, result.groups, result.referee, result.unseen)
     write_last(arguments, result.summary, result.differs)

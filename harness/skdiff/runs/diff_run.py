@@ -2,9 +2,9 @@
 
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.proof import new_text
 from skdiff.proof.mutants.mutation_score import scores
 from skdiff.runs.supervised import Say, random_seed, supervised
-
-Sides = Callable[[str], tuple[Build, Build]]
 
 
 class PatchedSide:
@@ -118,13 +116,20 @@ def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
         yield PatchedSide(paths, Path(folder))
 
 
-def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say: Say) -> DiffResult:
-    """Compare on the corpus, then on random cases and mutations of the corpus. Raises CannotRun."""
+def diff(
+    request: DiffRequest,
+    builds: tuple[Build, Build],
+    changed: Sequence[text_changes.Change],
+    errors: Console,
+    say: Say,
+) -> DiffResult:
+    """Compare on the corpus, then on random cases and mutations of the corpus. `builds` are the sides of the request,
+    `changed` is what differs in their text. Raises CannotRun.
+    """
 
     def sides(variant: str = "") -> tuple[Build, Build]:
         return request.sides(variant, say)
 
-    changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     seed = random_seed() if request.seed is None else request.seed
     job = Job(
         subjects=tuple(Subject.of(build, epoch="text") for build in builds),
@@ -142,19 +147,20 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
             reduce_findings.reduce_findings(found, sides, request.again, say)
-            traced = lambda: sides("traced")  # noqa: E731
-            groups = kernel_difference.group_by_cause(found, traced, request.again, request.findings, say)
+            groups = kernel_difference.group_by_cause(
+                found, lambda: sides("traced"), request.again, request.findings, say
+            )
         summary = kernel_difference.summary(builds, changed, total, seed, groups)
         summary["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
-        referee = Referee(*builds)
-        agreed = not (DiffResult(summary, groups, referee, None).differs or total.gave_up)
+        result = DiffResult(summary, groups, Referee(*builds), None)
+        agreed = not (result.differs or total.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
         unseen = new_text.unseen_between(builds, changed, counted, seed, say)
         summary["unseen"] = unseen.data() if unseen is not None else None
     if agreed:
         summary |= _worth(builds, changed, say)
-    summary["differing"] = list(referee.differing)
-    return DiffResult(summary, groups, referee, unseen)
+    summary["differing"] = list(result.referee.differing)
+    return replace(result, unseen=unseen)
 
 
 def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> dict[str, Any]:

@@ -358,10 +358,10 @@ def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tm
     command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", tree]
     command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
     assert main(command) == 1
-    describe = capsys.readouterr()
-    assert f"missing rule {rule} (Linux " in describe.err
-    assert version_rules.origin(rule) in describe.err
-    assert f"missing rules, each a difference: {rule}" in describe.out
+    shown = capsys.readouterr()
+    assert f"missing rule {rule} (Linux " in shown.err
+    assert version_rules.origin(rule) in shown.err
+    assert f"missing rules, each a difference: {rule}" in shown.out
     summary = json.loads((tmp_path / "run.json").read_text())
     assert summary["missing_rules"] == [rule]
     causes = {finding["signature"] for finding in summary["mismatches"]}
@@ -393,9 +393,9 @@ def test_the_rules_are_listed_and_a_kernel_is_held_against_them(changed, tmp_pat
     assert re.search(r"unhashed_check +7.4 +CVE-2026-99288 +6.12.117 7.3.4", capsys.readouterr().out)
     tree = str(changed(["no-unhashed_check"]).path)
     assert main(["rules", "--kernel", tree, "--json", str(tmp_path / "rules.json")]) == 1
-    describe = capsys.readouterr().out
-    assert re.search(r"unhashed_check .* yes +no", describe)
-    assert "missing rule unhashed_check" in describe
+    shown = capsys.readouterr().out
+    assert re.search(r"unhashed_check .* yes +no", shown)
+    assert "missing rule unhashed_check" in shown
     assert json.loads((tmp_path / "rules.json").read_text())["missing"] == ["unhashed_check"]
 
 
@@ -435,12 +435,12 @@ def test_a_renamed_function_changes_nothing(name, kernel_tree, tmp_path, capsys)
 
 def test_a_rule_whose_function_is_gone_cannot_be_told_and_the_version_decides():
     everything = definitions(b"int other(void) { return 0; }", "x.c")
-    describe = detect(everything)
-    assert set(describe.unknown) == set(NAMES)
-    assert version_rules.missing(describe.rules, describe.unknown, "6.12.117") == ()
-    assert version_rules.rules_to_follow(describe.rules, describe.unknown, "6.12.117") == Rules()
-    assert version_rules.rules_to_follow(describe.rules, describe.unknown, "6.12.8") == EPOCHS["6.9"]
-    lines = describe_doubts(describe.rules, describe.unknown, "6.12.117")
+    detected = detect(everything)
+    assert set(detected.unknown) == set(NAMES)
+    assert version_rules.missing(detected.rules, detected.unknown, "6.12.117") == ()
+    assert version_rules.rules_to_follow(detected.rules, detected.unknown, "6.12.117") == Rules()
+    assert version_rules.rules_to_follow(detected.rules, detected.unknown, "6.12.8") == EPOCHS["6.9"]
+    lines = describe_doubts(detected.rules, detected.unknown, "6.12.117")
     assert len(lines) == len(NAMES)
     assert all(line.startswith("cannot tell rule ") for line in lines)
 

@@ -167,7 +167,7 @@ class _Workers:
             case _End.STOPPED:  # it may not have come so far as to sum up
                 pass
 
-    def _how(self, process: WorkerProcess, status: int) -> "_End":
+    def _how(self, process: WorkerProcess, status: int) -> _End:
         """How a worker came to its end; `status` is that of its process."""
         if isinstance(process.ending, Cannot):
             return _End.COULD_NOT

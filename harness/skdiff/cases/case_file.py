@@ -167,7 +167,7 @@ def _table(
     fields = FIELDS[type(thing)]
     for name in sorted(fields, key=lambda name: name not in always):
         field, value = fields[name], getattr(thing, name)
-        if name in ("progs",) or (plain is not None and value == getattr(plain, name) and name not in always):
+        if name == "progs" or (plain is not None and value == getattr(plain, name) and name not in always):
             continue
         if field.kind is Kind.LIST:
             table[name] = [socks[i] for i in value]

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, Outcome
 from skdiff.cases.pools import (
     ANY,
     DEVICE,
@@ -291,7 +291,6 @@ _SHOWN: dict[str, Field] = {
 SHOWN_FIELDS: dict[int, dict[str, Field]] = {
     kind: {name: _SHOWN.get(name, _NUMBER) for name in names} for kind, names in SHOWN_NAMES.items()
 }
-assert SHOWN_SK_LOOKUP in SHOWN_FIELDS
 
 
 def pools(record: Any) -> dict[str, Pool]:

@@ -135,7 +135,7 @@ def closure_of(builds: Sequence[Build]) -> str:
 
 
 def describe_origin(word: str) -> str:
-    """Where a rule comes from, as `epochs.origin` says it; for an option, its name in the kernel."""
+    """Where a rule comes from, as `version_rules.origin` says it; for an option, its name in the kernel."""
     name = word.removeprefix("no-")
     if name in version_rules.NAMES:
         return version_rules.origin(name)

@@ -11,14 +11,12 @@ import graphviz
 from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
-from skdiff.cases.fields import FAMILIES, PROTOCOLS, STATES
+from skdiff.cases.fields import FAMILIES, KINDS, PROTOCOLS, STATES
 from skdiff.cases.scenario import (
     AF_INET,
     EHASH,
     IPPROTO_TCP,
     KIND_FULL,
-    KIND_REQUEST,
-    KIND_TIMEWAIT,
     LHASH2,
     NONE,
     Packet,
@@ -38,7 +36,6 @@ SEARCHES = {
     LHASH2: frozenset({"inet_lhash2_lookup", "compute_score"}),
 }
 PROGRAMS = "bpf_sk_lookup_run_v4"
-KINDS = {KIND_FULL: "", KIND_REQUEST: "request", KIND_TIMEWAIT: "timewait"}
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
 QUIET, GREEN = "#757575", "#1b6e2f"
 
@@ -240,7 +237,7 @@ def _socket(s: Sock) -> Iterator[str]:
     """What the lookup looks at of a socket, a line each."""
     family = "" if s.family == AF_INET else f" {FAMILIES.get(s.family, s.family)}"
     protocol = "" if s.protocol == IPPROTO_TCP else f" {PROTOCOLS.get(s.protocol, s.protocol)}"
-    kind = f" ({KINDS[s.kind]})" if KINDS.get(s.kind) else ""
+    kind = f" ({KINDS[s.kind]})" if s.kind != KIND_FULL else ""
     yield f"{STATES[s.state]}{family}{protocol}{kind}"
     yield f"at {address(s.rcv_saddr) if s.rcv_saddr else '*'}:{s.num or '*'}"
     if s.daddr or s.dport:

@@ -11,7 +11,7 @@ def own_text(definition: Definition) -> str:
     return definition.text.decode("utf-8", "replace")
 
 
-def emit(walk: "Walk", probes: dict[str, str], text_of: Callable[[Definition], str] = own_text) -> Iterator[str]:
+def emit(walk: Walk, probes: dict[str, str], text_of: Callable[[Definition], str] = own_text) -> Iterator[str]:
     """The pieces of a closure's text. `probes` come behind the functions that they watch;
     `text_of` may put another text in the place of a definition's own.
     """

@@ -143,8 +143,8 @@ class Scenario(NamedTuple):
     """One case. `socks` are in the order of insertion, table sizes are powers of two.
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `validity.py`); 1, that the C at
-    least accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash chains,
-    `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
+    least accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash
+    chains, `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
     """
 
     hash_secret: int = 0

@@ -18,7 +18,7 @@ void reference_stop(int why) __attribute__((noreturn));
 static int index_of(const struct sock *sk);
 static int sock_or_drop(const struct sock *sk);
 static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three);
-static void reference_warn(const char *function);
+static void reference_warn(const char *function, const char *text);
 static int reference_race(const void *counter);
 static void reference_freed(const struct sock *sk, int kind);
 static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

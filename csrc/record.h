@@ -51,6 +51,7 @@ struct sock_record {
 	uint8_t netns;
 	uint8_t rcu_free;
 	uint8_t reuseport;
+	uint8_t reuseport_changed;	/* since listen(), which puts AF_INET6 listeners with it to the end of their chain */
 	uint8_t hashed;		/* enum hashed */
 	uint8_t no_pprev;	/* in its chain, but already marked as unhashed */
 	uint8_t race;		/* enum race */
@@ -132,8 +133,9 @@ struct outcome_record {
 	uint32_t n_shown;
 	uint32_t refcnt[MAX_SOCKS];
 	int32_t listener[MAX_SOCKS];
+	int32_t written[3];	/* enum written, which one, and the first byte in it that is not what it was */
 	struct shown_record shown[MAX_SHOWN];
-	char warns[MAX_WARNS][32];	/* the functions that warned */
+	char warns[MAX_WARNS][96];	/* the functions that warned, with their texts */
 };
 
 struct step_record {
@@ -157,6 +159,13 @@ enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
+/* What the lookup changed and has no name of its own here; WRITTEN_EHASH and WRITTEN_LHASH2: the shared tables, and one
+ * more for a namespace's own.
+ */
+enum written {
+	WRITTEN_NOTHING, WRITTEN_SOCK, WRITTEN_GROUP, WRITTEN_PROGRAM, WRITTEN_NETNS, WRITTEN_DEVICE, WRITTEN_ROUTE, WRITTEN_PACKET,
+	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL
+};
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);

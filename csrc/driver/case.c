@@ -9,6 +9,7 @@ static void fill_case(void)
 	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
 	inet_ehash_secret = in->hash_secret;
 #endif
+	arena.prot.h.hashinfo = NULL;
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
@@ -17,10 +18,11 @@ static void fill_case(void)
 	for (int i = 0; i < in->n_netns; i++)
 		if (IS_ENABLED(CONFIG_NET_NS) || i == in->packet.netns)
 			fill_netns(i);
-	for (int i = 0; i < in->n_groups; i++)
-		fill_group(i);
+	allow(&arena, sizeof(arena));
 	for (int i = 0; i < in->n_socks; i++)
 		fill_sock(&arena.socks[i], &in->socks[i]);
+	for (int i = 0; i < in->n_groups; i++)
+		fill_group(i);
 	spoil_nodes();
 	fill_packet();
 }

@@ -1,5 +1,26 @@
 /* Reuseport groups, and the program that each may have. */
 
+/* What no kernel would have made of it. */
+static void fill_members_as_said(struct sock_reuseport *reuse, const struct group_record *from)
+{
+	reuse->num_socks = from->num_socks;
+	reuse->num_closed_socks = from->num_closed_socks;
+	reuse->incoming_cpu = from->incoming_cpu;
+	for (int j = 0; j < from->n_slots; j++)
+		reuse->socks[j] = sock_at(from->slots[j]);
+}
+
+/* The kernel's own way into a group: it counts the members, and those that asked for a CPU. */
+static void add_members(struct sock_reuseport *reuse, const struct group_record *from)
+{
+	for (int j = 0; j < from->num_socks; j++)
+		__reuseport_add_sock(sock_at(from->slots[j]), reuse);
+	for (int j = 0; j < from->num_closed_socks; j++)
+		__reuseport_add_closed_sock(sock_at(from->slots[from->num_socks + j]), reuse);
+	for (int j = from->num_socks + from->num_closed_socks; j < from->n_slots && j < MAX_SLOTS - from->num_closed_socks; j++)
+		reuse->socks[j] = sock_at(from->slots[j]);	/* who left, and nobody came to that slot */
+}
+
 static void fill_group(int i)
 {
 	const struct group_record *from = &in->groups[i];
@@ -7,13 +28,12 @@ static void fill_group(int i)
 
 	__builtin_memset(reuse, 0, sizeof(arena.groups[i]));
 	reuse->max_socks = MAX_SLOTS;
-	reuse->num_socks = from->num_socks;
-	reuse->num_closed_socks = from->num_closed_socks;
-	reuse->incoming_cpu = from->incoming_cpu;
 	reuse->reuseport_id = from->reuseport_id;
 	reuse->bind_inany = from->bind_inany;
-	for (int j = 0; j < from->n_slots; j++)
-		reuse->socks[j] = sock_at(from->slots[j]);
+	if (in->hostile)
+		fill_members_as_said(reuse, from);
+	else
+		add_members(reuse, from);
 	if (from->prog != PROG_NONE) {
 		bool filter = from->prog == PROG_FILTER;
 

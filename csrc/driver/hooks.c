@@ -33,18 +33,32 @@ static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t 
 /* What functions are called in this tree and what they are known as, from harness/skdiff/kernel/build.py. */
 static const char *const renamed[][2] = { RENAMED { NULL, NULL } };
 
-static void reference_warn(const char *function)
+static unsigned int append(char *to, unsigned int at, const char *text, unsigned int n_bytes)
 {
-	unsigned int i;
+	for (unsigned int i = 0; i < n_bytes && at < sizeof(out->warns[0]) - 1; i++)
+		to[at++] = text[i];
+	return at;
+}
+
+/* A warning: its function, and its text if it has one, without the full stop and the end of the line. */
+static void reference_warn(const char *function, const char *text)
+{
+	unsigned int i, at, length = __builtin_strlen(text);
+	char name[sizeof(out->warns[0])] = {};
 
 	for (i = 0; renamed[i][0]; i++)
 		if (!__builtin_strcmp(function, renamed[i][0]))
 			function = renamed[i][1];
+	while (length && (text[length - 1] == '\n' || text[length - 1] == '.'))
+		length--;
+	at = append(name, 0, function, __builtin_strlen(function));
+	if (length)
+		append(name, append(name, at, ": ", 2), text, length);
 	for (i = 0; i < out->n_warns && i < MAX_WARNS; i++)
-		if (!__builtin_strncmp(out->warns[i], function, sizeof(out->warns[i]) - 1))
+		if (!__builtin_memcmp(out->warns[i], name, sizeof(name)))
 			return;
 	if (i < MAX_WARNS)
-		__builtin_strncpy(out->warns[i], function, sizeof(out->warns[i]) - 1);
+		__builtin_memcpy(out->warns[i], name, sizeof(name));
 	out->n_warns++;
 }
 
@@ -52,6 +66,8 @@ static void reference_freed(const struct sock *sk, int kind)
 {
 	int i = index_of(sk);
 
-	if (i >= 0)
-		out->freed |= 1u << i | (in->socks[i].kind != kind ? 1u << (MAX_SOCKS + i) : 0);
+	if (i < 0)
+		return;
+	out->freed |= 1u << i | (in->socks[i].kind != kind || out->freed & 1u << i ? 1u << (MAX_SOCKS + i) : 0);
+	poison_freed(&arena.socks[i]);
 }

@@ -12,7 +12,7 @@ static void fill_netns(int i)
 	net->ipv4.sysctl_tcp_l3mdev_accept = from->tcp_l3mdev_accept;
 	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
 #endif
-	net->ipv4.tcp_death_row.hashinfo = &tables[from->own_hashinfo];
+	net->ipv4.tcp_death_row.hashinfo = &arena.tables[from->own_hashinfo];
 	for (int j = 0; j < from->n_progs; j++) {
 		const struct program_record *prog = &from->progs[j];
 

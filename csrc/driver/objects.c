@@ -7,12 +7,17 @@
 #define FUEL 20000
 #define POISON 0x6b
 #define HEADROOM 512
+#define REDZONE 64
 
-/* A socket of any kind. What lies behind a mini socket is poison, as it would be somebody else's memory. */
+/* A socket of any kind. Own members of the three never overlap: harness/skdiff/kernel/emit.py keeps them apart, as in the
+ * kernel, where what lies behind a mini socket is somebody else's. Here it is POISON, and a redzone follows.
+ */
 union any_sock {
 	struct sock sk;
+	struct inet_sock inet;
 	struct request_sock req;
 	struct inet_timewait_sock tw;
+	unsigned char room[sizeof(struct inet_sock) + REDZONE];
 };
 
 struct any_prog_array {
@@ -46,22 +51,28 @@ struct any_reuseport {
 	struct sock *room[MAX_SLOTS];
 };
 
-static struct {
-	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
+/* What a lookup may touch, the sockets last: outcome.c compares it with what it was before, up to the last socket of the
+ * case. What programs were shown stands apart.
+ */
+struct arena {
 	struct any_reuseport groups[MAX_GROUPS];
 	struct any_prog group_progs[MAX_GROUPS];
 	struct net nets[MAX_NETNS];
 	struct any_prog_array arrays[MAX_NETNS];
 	struct any_prog progs[MAX_NETNS][MAX_PROGS];
-	struct glimpse seen[MAX_SHOWN + 1];
 	struct net_device devices[MAX_NETNS];
+	struct proto prot;
 	struct rtable route;
 	struct sk_buff skb;
 	unsigned char data[HEADROOM + 64];
-} arena;
+	struct inet_hashinfo tables[2];	/* the one that all namespaces share, and a namespace's own */
+	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
+};
 
-/* Two sets of tables: the one that all namespaces share, and a namespace's own. */
-static struct inet_hashinfo tables[2];
+static struct arena arena;
+static struct glimpse seen[MAX_SHOWN + 1];
+
+/* The buckets of the two tables. */
 static struct inet_ehash_bucket ehash[2][MAX_TABLE];
 static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
 

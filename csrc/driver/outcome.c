@@ -59,6 +59,7 @@ static void read_outcome(const struct sock *sk)
 {
 	const struct sk_buff *skb = &arena.skb;
 
+	note_written();
 	out->sk = index_of(sk);
 	out->skb_sk = index_of(skb->sk);
 	out->destructor = destructor_of(skb);
@@ -72,10 +73,10 @@ static void read_outcome(const struct sock *sk)
 	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
 		out->skb_cb += skb->cb[i] != POISON;
 	for (unsigned int i = 0; i < out->n_shown; i++)
-		read_seen(&arena.seen[i], &out->shown[i]);
+		read_seen(&seen[i], &out->shown[i]);
 	for (int i = 0; i < in->n_socks; i++) {
 		out->refcnt[i] = refcount_read(&arena.socks[i].sk.sk_refcnt);
-		out->listener[i] = in->socks[i].kind == KIND_REQUEST ?
+		out->listener[i] = in->socks[i].kind == KIND_REQUEST && !(out->freed & 1u << i) ?
 			index_of(arena.socks[i].req.rsk_listener) : NONE;
 	}
 }

@@ -14,6 +14,7 @@ static int reference_race(const void *counter)
 		if (counter != &sk->sk_refcnt || next.race == RACE_STAYS || raced & 1u << i)
 			continue;
 		raced |= 1u << i;
+		note_written();
 		hlist_nulls_del_init_rcu(&sk->sk_nulls_node);
 		if (next.race == RACE_LEAVES && count > 0)
 			refcount_set(&sk->sk_refcnt, count - 1);
@@ -24,6 +25,7 @@ static int reference_race(const void *counter)
 			hash_sock(sk, &next);
 		}
 		spoil_nodes();
+		keep_all();
 	}
 	reference_mutant = on;
 	return 1;

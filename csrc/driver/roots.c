@@ -4,7 +4,7 @@ static struct inet_hashinfo *hashinfo_of_caller(void)
 {
 	struct inet_hashinfo *own = net_at(in->packet.netns)->ipv4.tcp_death_row.hashinfo;
 
-	return !in->foreign_hashinfo ? own : own == &tables[0] ? &tables[1] : &tables[0];
+	return !in->foreign_hashinfo ? own : own == &arena.tables[0] ? &arena.tables[1] : &arena.tables[0];
 }
 
 /* Room for an answer of the root that nobody here asks for, such as a drop reason. */
@@ -69,8 +69,10 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	if (trace)
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
+	__builtin_memset(out->written, 0, sizeof(out->written));
 	reference_mutant = 0;
 	fill_case();
+	keep_all();
 	sk = call_root(&refcounted.value);
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);

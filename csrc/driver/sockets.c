@@ -1,9 +1,46 @@
 /* Sockets of all kinds: full, request and timewait. A new field of a socket is set here. */
 
+/* What is not a socket's own: between the head that all kinds share and its own members, and behind those. */
+#define OWN_AT(type) (offsetof(type, apart__) + sizeof(((type *)0)->apart__))
+_Static_assert(sizeof(struct inet_timewait_sock) <= OWN_AT(struct request_sock), "own members overlap: _APART of emit.py");
+_Static_assert(sizeof(struct request_sock) <= OWN_AT(struct sock), "own members overlap: _APART of emit.py");
+
+static const struct {
+	size_t own, end;
+} extents[] = {
+	[KIND_FULL] = { OWN_AT(struct sock), sizeof(struct sock) },
+	[KIND_REQUEST] = { OWN_AT(struct request_sock), sizeof(struct request_sock) },
+	[KIND_TIMEWAIT] = { OWN_AT(struct inet_timewait_sock), sizeof(struct inet_timewait_sock) },
+};
+
+/* With AddressSanitizer: nobody may touch what is not the socket's own, while the kernel's functions run. */
+static void forbid_strange_memory(union any_sock *any, int kind)
+{
+	size_t head = sizeof(struct sock_common);
+
+	forbid((char *)any + head, extents[kind].own - head);
+	forbid((char *)any + extents[kind].end, sizeof(*any) - extents[kind].end);
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+/* An IPv4 address of an AF_INET6 socket: mapped; no address is :: where the socket is bound. */
+static struct in6_addr mapped(u32 address, bool any)
+{
+	struct in6_addr found = {};
+
+	if (address || !any) {
+		found.s6_addr32[2] = htonl(0xffff);
+		found.s6_addr32[3] = htonl(address);
+	}
+	return found;
+}
+#endif
+
 static void fill_sock(union any_sock *any, const struct sock_record *from)
 {
 	struct sock *sk = &any->sk;
 
+	allow(any, sizeof(*any));
 	__builtin_memset(any, POISON, sizeof(*any));
 	__builtin_memset(&sk->__sk_common, 0, sizeof(sk->__sk_common));
 	sk->sk_daddr = htonl(from->daddr);
@@ -11,15 +48,23 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	sk->sk_dport = htons(from->dport);
 	sk->sk_num = from->num;
 	sk->sk_family = from->family;
-	sk->sk_state = from->state;
-	sk->sk_reuseport = from->reuseport;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (from->family == AF_INET6) {
+		sk->sk_v6_daddr = mapped(from->daddr, false);
+		sk->sk_v6_rcv_saddr = mapped(from->rcv_saddr, true);
+	}
+#endif
 	sk->sk_ipv6only = from->ipv6only;
 	sk->sk_bound_dev_if = from->bound_dev_if;
+	sk->sk_prot = &arena.prot;
 #ifdef CONFIG_NET_NS
 	sk->sk_net.net = net_at(from->netns);
 #endif
 	sk->sk_incoming_cpu = from->incoming_cpu;
 	refcount_set(&sk->sk_refcnt, from->refcnt);
+	hash_sock(sk, from);
+	sk->sk_state = from->state;
+	sk->sk_reuseport = from->reuseport;
 	if (from->kind == KIND_REQUEST) {
 		any->req.rsk_listener = sock_at(from->listener);
 		any->req.syncookie = from->syncookie;
@@ -28,9 +73,12 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		any->tw.tw_substate = from->state;
 		any->tw.tw_family = from->family;
 	} else {
-		sk->sk_flags = from->rcu_free ? 1UL << SOCK_RCU_FREE : 0;
+		if (from->hashed != HASHED_LHASH2)
+			sk->sk_flags = from->rcu_free ? 1UL << SOCK_RCU_FREE : 0;
+		else if (!from->rcu_free)
+			sk->sk_flags = 0;	/* inet_hash() has set it, which it does to each listener */
 		sk->sk_protocol = from->protocol;
 		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
 	}
-	hash_sock(sk, from);
+	forbid_strange_memory(any, from->kind);
 }

@@ -3,10 +3,10 @@
 static void fill_tables(void)
 {
 	for (int t = 0; t < 2; t++) {
-		tables[t].ehash = ehash[t];
-		tables[t].ehash_mask = in->ehash_size - 1;
-		tables[t].lhash2 = lhash2[t];
-		tables[t].lhash2_mask = in->lhash2_size - 1;
+		arena.tables[t].ehash = ehash[t];
+		arena.tables[t].ehash_mask = in->ehash_size - 1;
+		arena.tables[t].lhash2 = lhash2[t];
+		arena.tables[t].lhash2_mask = in->lhash2_size - 1;
 		for (u32 i = 0; i < in->ehash_size; i++)
 			INIT_HLIST_NULLS_HEAD(&ehash[t][i].chain, (i ^ in->ehash_nulls_xor));
 		for (u32 i = 0; i < in->lhash2_size; i++)
@@ -21,28 +21,23 @@ static u32 hash_of_packet(void)
 	return inet_ehashfn(net_at(p->netns), htonl(p->daddr), p->dport, htonl(p->saddr), htons(p->sport));
 }
 
-/* The mark that the end of a chain carries belongs to the slot: insertion is the kernel's own. */
+/* Into its chain, as the kernel does it: inet_ehash_insert() for what has a connection, inet_hash() for who listens. In the
+ * chain of the packet whatever its addresses are: as another socket with the same hash would be.
+ */
 static void hash_sock(struct sock *sk, const struct sock_record *from)
 {
-	struct net *net = net_at(from->netns);
-	struct inet_hashinfo *table = net->ipv4.tcp_death_row.hashinfo;
-	u32 hash;
+	struct inet_hashinfo *table = net_at(from->netns)->ipv4.tcp_death_row.hashinfo;
 
-	if (from->hashed == HASHED_EHASH) {
-		hash = from->hash_kind == HASH_PACKET ? hash_of_packet() :
-			inet_ehashfn(net, sk->sk_rcv_saddr, sk->sk_num, sk->sk_daddr, sk->sk_dport);
-		sk->sk_hash = hash ^ (from->hash_kind == HASH_WRONG);
-		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, hash)->chain);
+	if (from->hashed == HASHED_EHASH && from->hash_kind == HASH_PACKET) {
+		sk->sk_hash = hash_of_packet();
+		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, sk->sk_hash)->chain);
+	} else if (from->hashed == HASHED_EHASH) {
+		inet_ehash_insert(sk, NULL, NULL);
+		sk->sk_hash ^= from->hash_kind == HASH_WRONG;
 	} else if (from->hashed == HASHED_LHASH2) {
-		struct hlist_nulls_head *head;
-
-		/* An AF_INET6 socket is bound to :: or to a mapped address: ipv6_portaddr_hash() then gives this too. */
-		hash = ipv4_portaddr_hash(net, sk->sk_rcv_saddr, sk->sk_num);
-		head = &inet_lhash2_bucket(table, hash)->nulls_head;
-		if (IS_ENABLED(CONFIG_IPV6) && sk->sk_reuseport && sk->sk_family == AF_INET6)
-			__sk_nulls_add_node_tail_rcu(sk, head);
-		else
-			__sk_nulls_add_node_rcu(sk, head);
+		sk->sk_state = TCP_LISTEN;
+		sk->sk_reuseport = from->reuseport != from->reuseport_changed;
+		inet_hash(sk);
 	}
 }
 

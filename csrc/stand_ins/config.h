@@ -8,5 +8,7 @@
 #define __UAPI_DEF_IN_IPPROTO 1
 /* Kernel: libc-compat.h again. Here: the same. */
 #define __UAPI_DEF_IN6_ADDR 1
+/* Kernel: libc-compat.h again: an IPv6 address as numbers of 16 and 32 bits, too. Here: the same. */
+#define __UAPI_DEF_IN6_ADDR_ALT 1
 /* Kernel: libc-compat.h again. Here: the same. */
 #define __UAPI_DEF_IN_CLASS 1

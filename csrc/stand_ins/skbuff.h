@@ -6,9 +6,9 @@ typedef unsigned int gfp_t;
 #define GFP_ATOMIC 0
 /* Kernel: a copy of the head that shares the data, or NULL without memory. Here: the one clone, or NULL as the Scenario says. */
 #define skb_clone(skb, priority) ((void)(priority), reference_clone_fails ? NULL : (reference_clones++, reference_clone = *(skb), &reference_clone))
-/* Kernel: drops a user of a packet that was lost; NULL is fine. Here: counts a clone back. */
-#define kfree_skb(skb) ((void)(reference_clones -= (skb) == &reference_clone))
-/* Kernel: drops a user of a packet that was used; NULL is fine. Here: counts a clone back. */
+/* Kernel: drops a user of a packet that was lost; NULL is fine. Here: counts a clone back, or a user of the packet. */
+#define kfree_skb(skb) reference_put_skb(skb)
+/* Kernel: drops a user of a packet that was used; NULL is fine. Here: the same as for one that was lost. */
 #define consume_skb(skb) kfree_skb(skb)
 /* Kernel: moves bytes from the pages to the linear part, NULL without memory. Here: moves the numbers. */
 #define __pskb_pull_tail(skb, delta) (reference_pull_fails ? NULL : ((skb)->data_len -= (delta), (skb)->data))
@@ -16,6 +16,14 @@ typedef unsigned int gfp_t;
 static struct sk_buff reference_clone;
 /* Kernel: no such thing. Here: how many clones are out. */
 static int reference_clones;
+/* Kernel: no such thing. Here: one user less, of the clone or of the packet, which the Outcome tells of. */
+static void reference_put_skb(struct sk_buff *skb)
+{
+	if (skb == &reference_clone)
+		reference_clones--;
+	else if (skb)
+		skb->users.refs.counter--;
+}
 /* Kernel: finds memory or not. Here: as the Scenario says. */
 static int reference_pull_fails;
 /* Kernel: finds memory or not. Here: as the Scenario says. */

@@ -207,6 +207,7 @@ SOCK_FIELDS: dict[str, Field] = {
     "netns": Field(Kind.NETNS, ((0, 5), (1, 1))),
     "rcu_free": Field(Kind.FLAG, FLAG),
     "reuseport": Field(Kind.FLAG, FLAG),
+    "reuseport_changed": Field(Kind.FLAG, SOME),
     "hashed": Field(
         Kind.WORD,
         ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),

@@ -3,6 +3,8 @@
 It changes as little as it can, so that a small change of the drawn fields stays a small change of the Scenario.
 """
 
+from collections.abc import Iterable
+
 from skdiff.cases.derived import GROUP_KEY, group_facts, run_array, sk_lookup_enabled
 from skdiff.cases.fields import positions
 from skdiff.cases.pools import BAD_VERDICT, HERE, PEER, PEER_PORT, Raw
@@ -18,6 +20,7 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
+    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
@@ -44,8 +47,8 @@ from skdiff.cases.validity import MINI_STATE
         *("kind", "family", "ipv6only", "state", "netns"),
     )
 )
-(RCU_FREE, REUSEPORT, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = positions(
-    Sock, "rcu_free", "reuseport", "hashed", "no_pprev", "race", "syncookie", "group", "listener"
+(RCU_FREE, REUSEPORT, CHANGED, HASHED, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = positions(
+    Sock, "rcu_free", "reuseport", "reuseport_changed", "hashed", "no_pprev", "race", "syncookie", "group", "listener"
 )
 _P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS, _P_CLONE_FAILS, _P_PULL_FAILS = positions(
     Packet, "daddr", "doff", "len", "data_len", "users", "clone_fails", "pull_fails"
@@ -100,17 +103,37 @@ def normalise(raw: Raw) -> Scenario:
         _reachable_packet(packet)
         _reachable_socks(socks)
         made_groups = [_reachable_group(i, fields, slots, socks) for i, (fields, slots) in enumerate(groups)]
+        _reachable_in_listen(socks)
         _reachable_requests(socks, packet[_P_SK])
         _reachable_attached(packet, socks)
         made_netns = [_reachable_netns(fields, progs, socks) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
         head[_ENABLED] = sk_lookup_enabled(net.progs for net in made_netns)
-    for sock in socks:
+    freed = []
+    for number, sock in enumerate(socks):
         if sock[RACE] and (sock[HASHED] != EHASH or sock[NO_PPREV]):
             sock[RACE] = 0
+        if sock[CHANGED] and sock[HASHED] != LHASH2:
+            sock[CHANGED] = 0
+        if sock[RACE] == LEAVES and sock[REFCNT] == 1:
+            freed.append(number)
+    if freed:
+        _keep_named(freed, packet, made_groups, made_netns, socks)
     return Scenario._make(
         (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)))
     )
+
+
+def _keep_named(
+    freed: Iterable[int], packet: list[int], groups: list[Group], netns: list[Netns], socks: list[list[int]]
+) -> None:
+    """A socket that the lookup frees, and that something else still names, has one reference more."""
+    named = {packet[_P_SK], *(sock[LISTENER] for sock in socks)}
+    named.update(index for group in groups for index in (group.select, *group.slots))
+    named.update(program.assign for net in netns for program in net.progs)
+    for number in freed:
+        if number in named:
+            socks[number][REFCNT] = 2
 
 
 def _in_range(index: int, count: int) -> int:
@@ -189,6 +212,13 @@ def _reachable_socks(socks: list[list[int]]) -> None:
         if sock[IPV6ONLY]:
             sock[IPV6ONLY] = int(sock[FAMILY] != AF_INET)
             sock[RCV_SADDR] = sock[RCV_SADDR] * (1 - sock[IPV6ONLY])
+
+
+def _reachable_in_listen(socks: list[list[int]]) -> None:
+    """Who has SO_REUSEPORT in listen() comes into a group there; who is in none has set it later."""
+    for sock in socks:
+        if sock[HASHED] == LHASH2 and sock[GROUP] == NONE and sock[REUSEPORT] != sock[CHANGED]:
+            sock[CHANGED] = sock[REUSEPORT]
 
 
 def _close(sock: list[int]) -> None:

@@ -19,6 +19,12 @@ SHOWN_NAMES: dict[int, tuple[str, ...]] = {
         *("group", "sk", "hash", "reuseport_id", "bind_inany", "selected_sk", "migrating_sk", "own_skb", "headlen"),
     ),
 }
+# What a lookup may change that has no name of its own: the objects of csrc/record.h's enum written, in its order.
+WRITTEN_NAMES = (
+    *("nothing", "socket", "group", "program", "namespace", "device", "route", "packet", "data", "table"),
+    *("ehash bucket", "own ehash bucket", "lhash2 bucket", "own lhash2 bucket", "kernel object"),
+)
+WRITTEN_SOCK = WRITTEN_NAMES.index("socket")
 MAX_SHOWN = 16
 MAX_WARNS = 4
 
@@ -30,7 +36,8 @@ class Outcome(NamedTuple):
     it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
     `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
     counts RCU and migration sections that were opened and not closed; `listener` is each request's rsk_listener, NONE
-    for other sockets; `warns` are the functions that warned; each of `shown` is (kind, arguments named by SHOWN_NAMES).
+    for other sockets; `written` is what else was changed, () for nothing: which object of WRITTEN_NAMES, which of them,
+    and the first byte in it; `warns` are the functions that warned, each with its text if it has one, in their order; each of `shown` is (kind, arguments named by SHOWN_NAMES).
     `via` says how the socket was found, where the oracle can tell; `signal` what a crash came with. A case that did not
     return has no other field.
     """
@@ -50,6 +57,7 @@ class Outcome(NamedTuple):
     sections: int = 0
     refcnt: tuple[int, ...] = ()
     listener: tuple[int, ...] = ()
+    written: tuple[int, ...] = ()
     warns: tuple[str, ...] = ()
     shown: tuple[tuple[int, ...], ...] = ()
     via: tuple[str, ...] = ()

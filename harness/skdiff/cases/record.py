@@ -132,11 +132,12 @@ def decode(buffer: Any) -> Scenario:
 _OUTCOME, _OUTCOME_FIELDS = layout("outcome_record")
 _SIGNAL = _OUTCOME_FIELDS.index("signal")
 _REFCNT, _LISTENER = _SIGNAL + 3, _SIGNAL + 3 + constants.MAX_SOCKS
+_WRITTEN = _LISTENER + constants.MAX_SOCKS
 _SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
 _SHOWN_ARGS = _offset("shown_record", "args")
 _SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
 _WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
-_WARN = Struct("=32s")
+_WARN = Struct("=96s")
 _KIND = Struct("=I")
 
 
@@ -151,6 +152,7 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
             *values[:_SIGNAL],
             values[_REFCNT : _REFCNT + n_socks],
             values[_LISTENER : _LISTENER + n_socks],
+            values[_WRITTEN:] if values[_WRITTEN] else (),
             _warns(buffer, n_warns) if n_warns else (),
             _shown(buffer, n_shown) if n_shown else (),
             (),
@@ -164,7 +166,7 @@ def _warns(buffer: Any, count: int) -> tuple[str, ...]:
     for at in _WARNS_AT[:count]:
         (text,) = _WARN.unpack_from(buffer, at)
         found.append(text.partition(b"\0")[0].decode())
-    return tuple(sorted(found))
+    return tuple(found)
 
 
 def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:

@@ -69,7 +69,8 @@ class Sock(NamedTuple):
     """A full socket, a request or a timewait socket; `rcv_saddr`:`num` is its own end, `daddr`:`dport` the other's.
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
-    of the flag `reuseport`, nor of the slots of that group. `race` is what another CPU does to a socket of ehash right
+    of the flag `reuseport`, nor of the slots of that group. `reuseport_changed` tells that the flag is not what it was
+    in listen(), which decides where an AF_INET6 listener stands in its chain. `race` is what another CPU does to a socket of ehash right
     after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone; REUSED, its memory
     is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or collides with the
     packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as unhashed.
@@ -91,6 +92,7 @@ class Sock(NamedTuple):
     netns: int = 0
     rcu_free: int = 0
     reuseport: int = 0
+    reuseport_changed: int = 0
     hashed: int = NOWHERE
     no_pprev: int = 0
     race: int = STAYS

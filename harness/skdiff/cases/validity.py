@@ -22,6 +22,7 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
+    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
@@ -105,6 +106,10 @@ def _structure(s: Scenario) -> Iterator[str]:
             yield f"socket {i}: what is not in ehash, or is marked as unhashed, cannot leave it"
         if sock.syncookie and sock.kind != KIND_REQUEST:
             yield f"socket {i}: only a request has a SYN cookie"
+        if sock.reuseport_changed and sock.hashed != LHASH2:
+            yield f"socket {i}: only a listener has SO_REUSEPORT changed since listen()"
+        if sock.race == LEAVES and sock.refcnt == 1 and i in _named(s):
+            yield f"socket {i}: the lookup frees it, and something else still names it"
     for i, group in enumerate(s.groups):
         if len(group.slots) > constants.MAX_SLOTS:
             yield f"group {i}: {len(group.slots)} slots, there is room for {constants.MAX_SLOTS}"
@@ -122,6 +127,14 @@ def _structure(s: Scenario) -> Iterator[str]:
                 program.assign not in socks or s.socks[program.assign].kind != KIND_FULL
             ):
                 yield f"namespace {i}: a program assigns {program.assign}, which is no full socket"
+
+
+def _named(s: Scenario) -> set[int]:
+    """The sockets that something of the scenario points to."""
+    named = {s.packet.sk, *(sock.listener for sock in s.socks)}
+    named.update(index for group in s.groups for index in (group.select, *group.slots))
+    named.update(program.assign for net in s.netns for program in net.progs)
+    return named
 
 
 def _unreachable(s: Scenario) -> Iterator[str]:
@@ -223,6 +236,8 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
     elif sock.protocol == IPPROTO_TCP:
         if sock.hashed == LHASH2 and not (sock.state == TCP_LISTEN and sock.rcu_free):
             yield "__inet_hash() hashes listeners, and marks them SOCK_RCU_FREE"
+        if sock.hashed == LHASH2 and sock.group == NONE and sock.reuseport != sock.reuseport_changed:
+            yield "net/ipv4/inet_hashtables.c inet_hash(): who has SO_REUSEPORT in listen() comes into a group"
         if sock.hashed == NOWHERE and sock.state != TCP_CLOSE:
             yield "an unhashed TCP socket is closed"
         if sock.state in (TCP_LISTEN, TCP_CLOSE) and (sock.daddr or sock.dport):

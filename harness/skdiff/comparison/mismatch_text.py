@@ -11,7 +11,7 @@ from rich.table import Table
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import address, show
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, OUTCOME_FIELDS, PROTOCOLS, SHOWN_FIELDS, STATES, VERDICTS, Kind
-from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_SK_LOOKUP, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.scenario import (
     EHASH,
     FILTER,
@@ -92,6 +92,8 @@ def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> st
         parts.append(f"{'SO_INCOMING_CPU' if s.kind == KIND_FULL else 'rcv_wnd'} {s.incoming_cpu}")
     if s.reuseport:
         parts.append("SO_REUSEPORT")
+    if s.reuseport_changed:
+        parts.append(f"{'no ' if s.reuseport else ''}SO_REUSEPORT in listen()")
     if s.group != NONE:
         parts.append(f"in {groups[s.group]}")
     if s.rcu_free:
@@ -152,8 +154,18 @@ def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
                 yield f"program run {i}", _event(event, socks)
         elif name == "warns":
             yield name, ", ".join(value) or "none"
+        elif name == "written":
+            yield name, _written(value, socks)
         else:
             yield name, str(show(OUTCOME_FIELDS[name], value, socks))
+
+
+def _written(value: tuple[int, ...], socks: Sequence[str]) -> str:
+    if not value:
+        return "nothing else"
+    kind, number, at = value
+    which = socks[number] if kind == WRITTEN_SOCK and number < len(socks) else f"{WRITTEN_NAMES[kind]} {number}"
+    return f"{which}, byte {at}"
 
 
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:

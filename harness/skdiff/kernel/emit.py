@@ -1,9 +1,16 @@
 """A closure as text: each definition with its line, structs cut to what is used."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from skdiff.kernel.index import Definition, Member
 from skdiff.kernel.walk import Walk
+
+
+# Structs that begin with one of this type share it as a union does; what each has behind it is its own in the kernel,
+# where the structs are large. A slice is small: so many bytes stand between the own members of one struct and the next.
+_SHARED_HEAD = re.compile(rb"struct sock_common\b[^*]*")
+_APART = 128
 
 
 def own_text(definition: Definition) -> str:
@@ -22,13 +29,18 @@ def emit(walk: Walk, probes: dict[str, str], text_of: Callable[[Definition], str
         if not any(d.kind == "enum" for d in definitions_of):
             union = any(d.text.startswith(b"union") for d in definitions_of)
             yield f"{'union' if union else 'struct'} {tag};\n"
+    apart = {name: number * _APART for number, name in enumerate(_with_shared_head(walk))}
     for definition in walk.order:
         members = definition.members
         if members is None or definition.name in walk.whole:
             body = text_of(definition) + "\n"
         elif any(walk.keeps(m) for m in members):
             head = definition.text.split(b"{", 1)[0].decode("utf-8", "replace")
-            body = f"{head.rstrip()} {{\n" + "".join(_emit_members(members, walk.keeps, definition.file)) + "};\n"
+            slices = list(_emit_members(members, walk.keeps, definition.file))
+            if definition.name in apart:
+                first = len(list(_emit_members(members[:1], walk.keeps, definition.file)))
+                slices.insert(first, f"unsigned char apart__[{apart[definition.name]}] __attribute__((aligned(8)));\n")
+            body = f"{head.rstrip()} {{\n" + "".join(slices) + "};\n"
         else:
             continue
         yield "\n"
@@ -38,6 +50,13 @@ def emit(walk: Walk, probes: dict[str, str], text_of: Callable[[Definition], str
         yield "#endif\n" * len(definition.conditions)
         if definition.kind == "function" and last[definition.name] is definition:
             yield probes.get(definition.name, "")
+
+
+def _with_shared_head(walk: Walk) -> list[str]:
+    """The structs of a walk that begin with the head that all kinds of sockets share, sorted."""
+    return sorted(
+        {d.name for d in walk.order if d.kind == "tag" and d.members and _SHARED_HEAD.fullmatch(d.members[0].text)}
+    )
 
 
 def _open(conditions: tuple[tuple[str, ...], ...]) -> Iterator[str]:

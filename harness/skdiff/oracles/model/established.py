@@ -64,15 +64,21 @@ def refcount_inc_not_zero(state: State, index: int) -> bool:
         return False
     if count >= INT_MAX:
         state.refcnt[index] = REFCOUNT_SATURATED
-        state.warn("refcount_warn_saturate")
+        state.warn("refcount_warn_saturate", "refcount_t: saturated; leaking memory")
     else:
         state.refcnt[index] = count + 1
     return True
 
 
 def sock_gen_put(state: State, index: int) -> None:
-    """sock_gen_put(): gives a reference back; whose last one it was is freed. A pinned count stays pinned."""
-    if state.refcnt[index] != REFCOUNT_SATURATED:
+    """sock_gen_put(): gives a reference back; whose last one it was is freed, and a request's listener is not known any
+    more. A pinned count stays pinned, with a warning.
+    """
+    if state.refcnt[index] == REFCOUNT_SATURATED:
+        state.warn("refcount_warn_saturate", "refcount_t: underflow; use-after-free")
+    else:
         state.refcnt[index] -= 1
-        state.freed |= (not state.refcnt[index]) << index
+        if not state.refcnt[index]:
+            state.freed |= 1 << index
+            state.listener[index] = NONE
     state.note("sock_gen_put", index, state.refcnt[index])

@@ -1,4 +1,4 @@
-"""The hash tables, filled: who is met in which order (net/ipv4/inet_hashtables.c __inet_hash())."""
+"""The hash tables, filled: who is met in which order (net/ipv4/inet_hashtables.c inet_hash())."""
 
 from skdiff.cases.scenario import AF_INET6, EHASH, HASH_WRONG, LHASH2, Sock
 from skdiff.variants.config import Config
@@ -28,9 +28,11 @@ class Tables:
                     connection = (netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
                     connections.setdefault(connection, []).append(index)
             elif sock.hashed == LHASH2:
-                # __inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
-                # all others, so that AF_INET is met before them; this side is only there with CONFIG_IPV6.
-                side = tails if config.ipv6 and sock.family == AF_INET6 and sock.reuseport else heads
+                # inet_hash(): at the head as well, but for AF_INET6 listeners with SO_REUSEPORT: at the tail, behind
+                # all others, so that AF_INET is met before them; this side is only there with CONFIG_IPV6. What
+                # setsockopt() does to the flag later moves nobody.
+                in_listen = sock.reuseport != sock.reuseport_changed
+                side = tails if config.ipv6 and sock.family == AF_INET6 and in_listen else heads
                 side.setdefault((netns, sock.rcv_saddr, sock.num), []).append(index)
         self.connections = {key: indices[::-1] for key, indices in connections.items()}
         self.listeners = {key: indices[::-1] for key, indices in heads.items()}

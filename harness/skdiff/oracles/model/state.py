@@ -77,7 +77,8 @@ class State:
         if self.steps is not None:
             self.steps.append(Step(function, values))
 
-    def warn(self, function: str) -> None:
-        """A WARN_ON_ONCE() of `function`: it is noted once."""
-        if function not in self.warns:
-            self.warns.append(function)
+    def warn(self, function: str, text: str = "") -> None:
+        """A WARN_ON_ONCE() of `function`, or a WARN_ONCE() with a text: it is noted once."""
+        name = f"{function}: {text}" if text else function
+        if name not in self.warns:
+            self.warns.append(name)

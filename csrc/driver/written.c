@@ -1,0 +1,116 @@
+/* What a lookup wrote: all that it may touch is kept before it runs, and compared when it is over.
+ *
+ * What the Outcome says by name is left out: counts, listeners, and what happens to the packet.
+ */
+
+static struct arena kept;
+static struct inet_ehash_bucket kept_ehash[2][MAX_TABLE];
+static struct inet_listen_hashbucket kept_lhash2[2][MAX_TABLE];
+static struct net kept_init_net;
+static int kept_key;
+
+static size_t arena_bytes(void)
+{
+	return offsetof(struct arena, socks) + in->n_socks * sizeof(arena.socks[0]);
+}
+
+/* The one set of tables that a case uses, or both. */
+static int tables_used(void)
+{
+	for (int i = 0; i < in->n_netns; i++)
+		if (in->netns[i].own_hashinfo)
+			return 2;
+	return 1 + (in->foreign_hashinfo != 0);
+}
+
+static void keep_all(void)
+{
+	allow(&arena, sizeof(arena));
+	__builtin_memcpy(&kept, &arena, arena_bytes());
+	for (int t = 0; t < tables_used(); t++) {
+		__builtin_memcpy(kept_ehash[t], ehash[t], in->ehash_size * sizeof(ehash[t][0]));
+		__builtin_memcpy(kept_lhash2[t], lhash2[t], in->lhash2_size * sizeof(lhash2[t][0]));
+	}
+	kept_init_net = init_net;
+	kept_key = bpf_sk_lookup_enabled.enabled;
+	for (int i = 0; i < in->n_socks; i++)
+		forbid_strange_memory(&arena.socks[i], in->socks[i].kind);
+}
+
+/* What the Outcome tells by name is no news. */
+static void leave_out_told(void)
+{
+	struct sk_buff *skb = &kept.skb;
+
+	for (int i = 0; i < in->n_socks; i++) {
+		kept.socks[i].sk.sk_refcnt = arena.socks[i].sk.sk_refcnt;
+		if (in->socks[i].kind == KIND_REQUEST)
+			kept.socks[i].req.rsk_listener = arena.socks[i].req.rsk_listener;
+	}
+	skb->sk = arena.skb.sk;
+	skb->destructor = arena.skb.destructor;
+	skb->data = arena.skb.data;
+	skb->len = arena.skb.len;
+	skb->data_len = arena.skb.data_len;
+	skb->users = arena.skb.users;
+	__builtin_memcpy(skb->cb, arena.skb.cb, sizeof(skb->cb));
+}
+
+/* Notes the first byte that differs: which of the objects of that kind, and where in it. */
+static void note_difference(int object, const void *now, const void *before, size_t n_bytes, size_t each)
+{
+	const unsigned char *one = now, *other = before;
+
+	if (out->written[0] || !__builtin_memcmp(now, before, n_bytes))
+		return;
+	for (size_t i = 0; i < n_bytes; i++) {
+		if (one[i] != other[i]) {
+			out->written[0] = object;
+			out->written[1] = i / each;
+			out->written[2] = i % each;
+			return;
+		}
+	}
+}
+
+#define NOTE(object, member) \
+	note_difference(object, &arena.member, &kept.member, sizeof(arena.member), sizeof(arena.member[0]))
+#define NOTE_ONE(object, member) \
+	note_difference(object, &arena.member, &kept.member, sizeof(arena.member), sizeof(arena.member))
+
+static void note_written(void)
+{
+	allow(&arena, sizeof(arena));
+	leave_out_told();
+	for (int t = 0; t < tables_used(); t++) {
+		note_difference(WRITTEN_EHASH + t, ehash[t], kept_ehash[t], in->ehash_size * sizeof(ehash[t][0]),
+				sizeof(ehash[t][0]));
+		note_difference(WRITTEN_LHASH2 + t, lhash2[t], kept_lhash2[t], in->lhash2_size * sizeof(lhash2[t][0]),
+				sizeof(lhash2[t][0]));
+	}
+	note_difference(WRITTEN_NETNS, &init_net, &kept_init_net, sizeof(init_net), sizeof(init_net));
+	note_difference(WRITTEN_KERNEL, &bpf_sk_lookup_enabled.enabled, &kept_key, sizeof(kept_key), sizeof(kept_key));
+	if (!__builtin_memcmp(&arena, &kept, arena_bytes()))
+		return;
+	note_difference(WRITTEN_SOCK, arena.socks, kept.socks, in->n_socks * sizeof(arena.socks[0]), sizeof(arena.socks[0]));
+	NOTE(WRITTEN_GROUP, groups);
+	NOTE(WRITTEN_PROGRAM, group_progs);
+	NOTE(WRITTEN_NETNS, nets);
+	NOTE(WRITTEN_PROGRAM, arrays);
+	NOTE(WRITTEN_PROGRAM, progs);
+	NOTE(WRITTEN_DEVICE, devices);
+	NOTE_ONE(WRITTEN_KERNEL, prot);
+	NOTE_ONE(WRITTEN_ROUTE, route);
+	NOTE_ONE(WRITTEN_PACKET, skb);
+	NOTE_ONE(WRITTEN_DATA, data);
+	NOTE(WRITTEN_TABLE, tables);
+}
+
+/* A socket was freed: who reads it then finds POISON, and no reference; who writes it is seen. */
+static void poison_freed(union any_sock *any)
+{
+	note_written();
+	__builtin_memset(any, POISON, sizeof(*any));
+	refcount_set(&any->sk.sk_refcnt, 0);
+	keep_all();
+}

@@ -57,16 +57,16 @@ SECONDS = 30
 _BUILDING = Lock()  # build() keeps cffi from talking by turning stdout away, and stdout is all threads'
 
 
-def one(tree: Tree, engine: str, seed: int, budget: float = SECONDS) -> tuple[float, int, bool]:
+def one(tree: Tree, engine: str, seed: int, budget: float = SECONDS, variant: str = "plain") -> tuple[float, int, bool]:
     """Seconds and cases to the first finding, and whether there was one within `budget` seconds."""
     with _BUILDING:
-        made = build(tree, guided=engine == "atheris")
+        made = build(tree, variant, guided=engine == "atheris")
     with tempfile.TemporaryDirectory() as findings:
         subjects, again = [Subject.of(made)], f"replay --kernel {tree.path}"
         job = Job(
             subjects=tuple(subjects),
             again=again,
-            variant="plain",
+            variant=variant,
             engine=engine,
             seed=seed,
             cases=0,

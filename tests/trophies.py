@@ -43,6 +43,7 @@ class Trophy:
     kind: str
     story: str
     patch: Patch
+    variant: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def hunts(wanted: Sequence[Trophy], seeds: int, seconds: float, kernel: Tree, er
         }
         task = progress.add_task("hunting", total=len(jobs))
         waiting = [
-            [pool.submit(one, trees[trophy], engine, seed, seconds) for seed in range(1, seeds + 1)]
+            [pool.submit(one, trees[trophy], engine, seed, seconds, trophy.variant) for seed in range(1, seeds + 1)]
             for trophy, engine in jobs
         ]
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from skdiff.cases.scenario import INT_MAX, LEAVES, NONE, REFCOUNT_SATURATED, STAYS
+from skdiff.cases.scenario import INT_MAX, LEAVES, NONE, REFCOUNT_SATURATED, REUSED
 from skdiff.oracles.model.device import inet_sk_bound_dev_eq
 from skdiff.oracles.model.state import State, Stuck
 
@@ -20,16 +20,13 @@ def inet_lookup_established(state: State) -> int:
     connection = (state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
     chain = state.tables.connections.get(connection, ())
     while (index := _first_match(state, chain)) != NONE:
-        sock = state.socks[index]
-        taken = refcount_inc_not_zero(state, index)
-        if taken and sock.race == LEAVES and state.refcnt[index] != REFCOUNT_SATURATED:
-            state.refcnt[index] -= 1  # the table's own reference
-        state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
-        if not taken:
+        if not _take_reference(state, index):
             return NONE
+        sock = state.socks[index]
         if sock.no_pprev and checked:
             raise Stuck
-        if sock.race == STAYS or (sock.race == LEAVES and not checked):
+        left = sock.race == REUSED or (sock.race == LEAVES and checked)
+        if not left:
             _look_again(state, index)
             state.via.append("established")
             return index
@@ -38,6 +35,17 @@ def inet_lookup_established(state: State) -> int:
     if state.scenario.ehash_nulls_xor:
         raise Stuck
     return NONE
+
+
+def _take_reference(state: State, index: int) -> bool:
+    """A reference to a match, if it has one left. Meanwhile another CPU may take it out of the table, whose own
+    reference goes with it.
+    """
+    taken = refcount_inc_not_zero(state, index)
+    if taken and state.socks[index].race == LEAVES and state.refcnt[index] != REFCOUNT_SATURATED:
+        state.refcnt[index] -= 1
+    state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
+    return taken
 
 
 def _look_again(state: State, index: int) -> None:

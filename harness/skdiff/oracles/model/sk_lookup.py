@@ -1,7 +1,9 @@
 """BPF sk_lookup programs: a namespace's say over who gets a new connection (include/linux/filter.h)."""
 
+from collections.abc import Sequence
+
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
-from skdiff.cases.scenario import AF_INET, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS
+from skdiff.cases.scenario import AF_INET, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS, Program
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.state import DROP, State
 
@@ -27,28 +29,28 @@ def inet_lookup_run_sk_lookup(state: State) -> int:
 def bpf_sk_lookup_run_v4(state: State) -> tuple[int, int]:
     """bpf_sk_lookup_run_v4() and BPF_PROG_SK_LOOKUP_RUN_ARRAY(): what all programs say together.
 
-    All of them run, in order. Each starts from the last remembered choice and may replace it; it is remembered if the
-    program passes and leaves a socket chosen. A choice wins over any drop; without one, a single drop drops.
+    All of them run, in order, and each is shown what those before it chose. The last one that passes with a socket of
+    its own decides. If there is none, one drop is enough to drop.
     """
-    packet, number = state.packet, state.packet.netns
-    chosen, no_reuseport = NONE, 0
-    dropped = False
     if not state.netns.run_array:
         return NONE, 0
-    for i, program in enumerate(state.netns.progs):
+    packet, progs = state.packet, state.netns.progs
+    for i in range(len(progs)):
         state.shown.append(
             (
-                *(SHOWN_SK_LOOKUP, number, i, AF_INET, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
-                *(packet.dport, state.dif, chosen, no_reuseport),
+                *(SHOWN_SK_LOOKUP, packet.netns, i, AF_INET, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
+                *(packet.dport, state.dif, *_choice(progs[:i])),
             )
         )
-        mine, mine_no_reuseport = chosen, no_reuseport
-        if program.assign != LEAVE:
-            mine, mine_no_reuseport = program.assign, program.no_reuseport
-        if program.verdict == SK_PASS and mine != NONE:
-            chosen, no_reuseport = mine, mine_no_reuseport
-        elif program.verdict == SK_DROP:
-            dropped = True
-    if dropped and chosen == NONE:
-        return DROP, 0
+    chosen, no_reuseport = _choice(progs)
+    if chosen == NONE and any(program.verdict == SK_DROP for program in progs):
+        chosen = DROP
     return chosen, no_reuseport
+
+
+def _choice(progs: Sequence[Program]) -> tuple[int, int]:
+    """The socket of the last program that assigned one and passed, and whether its group is left out."""
+    for program in reversed(progs):
+        if program.verdict == SK_PASS and program.assign not in (NONE, LEAVE):
+            return program.assign, program.no_reuseport
+    return NONE, 0

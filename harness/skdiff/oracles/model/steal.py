@@ -40,28 +40,22 @@ def skb_steal_sock(state: State) -> int:
       the caller gets the request's listener, without a reference. The request loses its listener and stays on the
       sk_buff, which is the caller's to free.
     """
-    index = _take(state)
-    state.note("skb_steal_sock", index, state.refcounted)
-    if index != NONE:
-        state.via.append("stolen")
-    return index
-
-
-def _take(state: State) -> int:
     index = state.skb_sk
     state.refcounted = 0
     if index == NONE:
+        state.note("skb_steal_sock", NONE, 0)
         return NONE
     sock = state.socks[index]
-    if state.destructor != PFREE:
-        state.refcounted = 1
-    elif state.rules.syncookie and state.config.syn_cookies and sock.syncookie:
-        listener = state.listener[index]
-        state.listener[index] = NONE
-        return listener
+    assigned = state.destructor == PFREE
+    if assigned and sock.syncookie and state.rules.syncookie and state.config.syn_cookies:
+        owner, state.listener[index] = state.listener[index], NONE
     else:
-        state.refcounted = int(not sock.rcu_free)
-        state.note("sk_is_refcounted", index, state.refcounted)
-    state.skb_sk = NONE
-    state.destructor = DESTRUCTOR_NONE
-    return index
+        owner = index
+        state.skb_sk, state.destructor = NONE, DESTRUCTOR_NONE
+        state.refcounted = int(not (assigned and sock.rcu_free))
+        if assigned:
+            state.note("sk_is_refcounted", index, state.refcounted)
+    state.note("skb_steal_sock", owner, state.refcounted)
+    if owner != NONE:
+        state.via.append("stolen")
+    return owner

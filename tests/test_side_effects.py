@@ -1,0 +1,125 @@
+"""A kernel tree whose lookup writes what it should not, or puts sockets where they do not belong, is reported: nothing
+that the lookup touches, and nothing of how the tables were filled, is taken on trust.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from skdiff.campaign.finding_files import Origin
+from skdiff.campaign.messages import Found
+from skdiff.campaign.run import Run
+from skdiff.cases.case_file import load
+from skdiff.engines import random_engine
+from skdiff.findings.replay_cases import verdict
+from skdiff.kernel.build import build
+from skdiff.kernel.source import Tree
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from tests.helpers import mostly_long
+from tests.patched import Edit, edited_tree
+
+INET_HASHTABLES_C = "net/ipv4/inet_hashtables.c"
+REUSEPORT = "net/core/sock_reuseport.c"
+SOCK_H = "include/net/sock.h"
+
+# What a lookup must not do, each in one function, with the field of the Outcome that tells of it.
+WRITES = {
+    "frees the packet": (Edit(REUSEPORT, "run_bpf_filter", r"consume_skb\(nskb\)", "consume_skb(skb)"), "skb_users"),
+    "writes to the socket that it found": (
+        Edit(INET_HASHTABLES_C, "inet_lhash2_lookup", r"(score = compute_score)", r"sk->sk_incoming_cpu ^= 4; \1"),
+        "written",
+    ),
+    "writes to the group": (
+        Edit(REUSEPORT, "reuseport_select_sock", r"(rcu_read_unlock\(\);)", r"if (reuse) reuse->num_closed_socks++; \1"),
+        "written",
+    ),
+    "writes to the group's time": (
+        Edit(REUSEPORT, "reuseport_select_sock", r"(rcu_read_unlock\(\);)", r"if (reuse) reuse->synq_overflow_ts++; \1"),
+        "written",
+    ),
+    "moves a bucket's chain": (
+        Edit(
+            INET_HASHTABLES_C,
+            "__inet_lookup_established",
+            r"(sk = NULL;)",
+            r"if (!hlist_nulls_empty(&head->chain)) head->chain.first = head->chain.first->next; \1",
+        ),
+        "written",
+    ),
+    "marks the socket": (
+        Edit(INET_HASHTABLES_C, "__inet_lookup_established", r"(goto found;)", r"{ sk->sk_state ^= 16; \1 }"),
+        "written",
+    ),
+    "writes to a socket that was freed": (
+        Edit(INET_HASHTABLES_C, "__inet_lookup_established", r"(sock_gen_put\(sk\);)", r"\1 sk->sk_bound_dev_if = 0;"),
+        "written",
+    ),
+    "warns where nothing is wrong": (
+        Edit(INET_HASHTABLES_C, "inet_lookup_reuseport", r"(return reuse_sk;)", r"WARN_ON_ONCE(reuse_sk); \1"),
+        "warns",
+    ),
+    "warns with another text": (
+        Edit("lib/refcount.c", "refcount_warn_saturate", r"saturated; leaking memory", "underflow; use-after-free"),
+        "warns",
+    ),
+}
+# How the tables and groups are filled: what both sides must not take on trust.
+INSERTIONS = {
+    "the ends of a chain exchanged": Edit(
+        INET_HASHTABLES_C, "__inet_hash", r"sk->sk_family == AF_INET6", "sk->sk_family != AF_INET6"
+    ),
+    "addresses of a connection's hash exchanged": Edit(
+        INET_HASHTABLES_C,
+        "sk_ehashfn",
+        r"sk->sk_rcv_saddr, sk->sk_num,\s*sk->sk_daddr, sk->sk_dport\);\s*}$",
+        "sk->sk_daddr, sk->sk_num, sk->sk_rcv_saddr, sk->sk_dport); }",
+    ),
+    "a connection at the end of its chain": Edit(
+        INET_HASHTABLES_C, "inet_ehash_insert", r"__sk_nulls_add_node_rcu", "__sk_nulls_add_node_tail_rcu"
+    ),
+    "AF_INET6 listeners in another bucket": Edit(
+        INET_HASHTABLES_C, "inet_lhash2_bucket_sk", r"sk->sk_family == AF_INET6", "sk->sk_family == AF_INET"
+    ),
+    "a listener that RCU does not free": Edit(
+        INET_HASHTABLES_C, "__inet_hash", r"sock_set_flag\(sk, SOCK_RCU_FREE\);", ""
+    ),
+    "members of a group in the other order": Edit(
+        REUSEPORT,
+        "__reuseport_add_sock",
+        r"reuse->socks\[reuse->num_socks\] = sk;",
+        "memmove(reuse->socks + 1, reuse->socks, reuse->num_socks * sizeof(sk)); reuse->socks[0] = sk;",
+    ),
+    "a member's CPU not counted": Edit(REUSEPORT, "reuseport_get_incoming_cpu", r">= 0", "> 100"),
+    "a mapped address of another hash": Edit(
+        "include/net/ipv6.h", "ipv6_portaddr_hash", r"s6_addr32\[3\]", "s6_addr32[2]"
+    ),
+}
+
+
+def first_finding(kernel_tree, tmp_path, edit, cases=40_000):
+    """What a run over a patched tree finds first: the finding's case and its oracles, or None."""
+    tree = Tree(edited_tree(kernel_tree.path, tmp_path / "tree", [edit]), kernel_tree.version, edit.function)
+    told: list[object] = []
+    oracles = [Reference(build(tree)), Model()]
+    origin = Origin(tree.version, "", "random", 1)
+    run = Run(lambda: oracles, origin, tmp_path / "findings", told.append, cases=cases, first=True)
+    random_engine.drive(run)
+    finding = next((message.finding for message in told if isinstance(message, Found)), None)
+    return finding and (load(Path(finding.file)), oracles)
+
+
+@pytest.mark.parametrize("what", mostly_long(sorted(WRITES)))
+def test_a_side_effect_is_reported(what, kernel_tree, reference, tmp_path):
+    edit, field = WRITES[what]
+    case, oracles = first_finding(kernel_tree, tmp_path, edit)
+    outcomes = [oracle.run(case.scenario) for oracle in oracles]
+    assert getattr(outcomes[0], field) != getattr(outcomes[1], field)
+    assert verdict(case, reference, Model())[0] == "agreed"
+
+
+@pytest.mark.parametrize("what", mostly_long(sorted(INSERTIONS)))
+def test_a_broken_insertion_is_reported(what, kernel_tree, reference, tmp_path):
+    case, oracles = first_finding(kernel_tree, tmp_path, INSERTIONS[what])
+    assert verdict(case, *oracles)[0] == "mismatch"
+    assert verdict(case, reference, Model())[0] == "agreed"

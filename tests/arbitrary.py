@@ -13,6 +13,8 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     KIND_REQUEST,
     LEAVE,
+    LEAVES,
+    LHASH2,
     NONE,
     Group,
     Netns,
@@ -94,6 +96,7 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
     kind = draw(st.integers(0, 2))
     full, request = kind == KIND_FULL, kind == KIND_REQUEST
     hashed, no_pprev = draw(st.integers(0, 2 if full else 1)), draw(FLAG)
+    race = draw(st.integers(0, 2)) if hashed == EHASH and not no_pprev else 0
     nothing = st.just(0)
     return _draw(
         draw,
@@ -105,7 +108,9 @@ def _sock(draw: DrawFn, n_netns: int, n_groups: int, n_socks: int) -> Sock:
             "rcu_free": FLAG if full else nothing,
             "hashed": st.just(hashed),
             "no_pprev": st.just(no_pprev),
-            "race": st.integers(0, 2) if hashed == EHASH and not no_pprev else st.just(0),
+            "race": st.just(race),
+            "refcnt": U32.filter(lambda count: count != 1) if race == LEAVES else U32,  # else it may be freed in use
+            "reuseport_changed": FLAG if hashed == LHASH2 else nothing,
             "syncookie": FLAG if request else nothing,
             "group": _index(n_groups, NONE) if full else st.just(NONE),
             "listener": _index(n_socks, NONE) if request else st.just(NONE),

@@ -41,10 +41,10 @@ def test_outcome_begins_with_the_fields_of_its_record() -> None:
     names = [name for name, _ in ffi.typeof("struct outcome_record").fields]
     plain = names[: names.index("signal")]
     assert tuple(plain) == Outcome._fields[: len(plain)]
-    assert Outcome._fields[len(plain) :][:4] == ("refcnt", "listener", "warns", "shown")
+    assert Outcome._fields[len(plain) :][:4] == ("refcnt", "listener", "written", "warns")
 
 
-NAMES = [name for name in dir(record.constants) if name.isupper()]
+NAMES = [name for name in dir(record.constants) if name.isupper() and not name.startswith("WRITTEN_")]
 PREFIXES = ("", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_")
 LIMITS = {
     *("MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS"),
@@ -60,6 +60,16 @@ def test_constants_are_those_of_the_record(name: str) -> None:
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
 
 
+def test_what_is_written_to_has_the_names_of_the_record() -> None:
+    there = {name: getattr(record.constants, name) for name in dir(record.constants) if name.startswith("WRITTEN_")}
+    assert sorted(there.values()) == list(range(len(outcomes.WRITTEN_NAMES)))
+    words = {"sock": "socket", "netns": "namespace", "kernel": "kernel object"}
+    for name, number in there.items():
+        word = name.removeprefix("WRITTEN_").lower().replace("_", " ")
+        bucket = " bucket" if word.endswith("hash") or word.endswith("hash2") else ""
+        assert outcomes.WRITTEN_NAMES[number] == words.get(word, word) + bucket
+
+
 def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
     room = len(ffi.new("struct shown_record *").args)
     assert {len(names) <= room for names in outcomes.SHOWN_NAMES.values()} == {True}
@@ -71,12 +81,12 @@ def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
 # How each struct lies in memory: types, in the words of the module struct, and gaps.
 FORMATS = {
     "packet_record": "=IIHHiiiIIIIBBBBb",
-    "sock_record": "=IIIiiHHHHBBBBBBBBBBBbb",
+    "sock_record": "=IIIiiHHHHBBBBBBBBBBBBbb",
     "program_record": "=BbB",
     "netns_record": "=IBBBBB",
     "group_record": "=IIHHHBBBBbB8b",
     "scenario_record": "=IIIIiBBBBBB",
-    "outcome_record": "=IiiIIiIIIIiIiiII16I16i",
+    "outcome_record": "=IiiIIiIIIIiIiiII16I16i3i",
 }
 
 
@@ -271,6 +281,7 @@ def written(**fields: Any) -> bytes:
     for name, _ in ffi.typeof("struct outcome_record").fields:
         if isinstance(getattr(view, name), int):
             setattr(view, name, 0)
+    view.written = [0, 0, 0]
     for name, value in fields.items():
         if name == "shown":
             for at, (kind, args) in enumerate(value):
@@ -305,6 +316,7 @@ def test_an_outcome_is_read_field_by_field() -> None:
     }
     data = written(**plain, refcnt=[1, 0xC0000000, 3], listener=[-1, 0, -3])
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))
+    assert record.outcome(written(written=[1, 2, 40], refcnt=[7]), 1).written == (1, 2, 40)
     assert record.outcome(data, 1).refcnt == (1,)
     assert record.outcome(data, 0).listener == ()
     counts, listeners = tuple(range(100, 116)), tuple(range(-20, -4))
@@ -325,11 +337,11 @@ def test_what_programs_saw_is_read_in_order_with_as_many_numbers_as_their_kind_h
         assert record.outcome(written(n_shown=n_shown, shown=many), 0).shown == tuple((2, *args) for _, args in many)
 
 
-def test_warnings_are_sorted_and_cut_to_the_room() -> None:
+def test_warnings_stay_in_their_order_and_are_cut_to_the_room() -> None:
     data = written(n_warns=2, warns=["inet_steal_sock", "a_function"])
-    assert record.outcome(data, 0).warns == ("a_function", "inet_steal_sock")
-    data = written(n_warns=9, warns=["d", "c", "b", "a" * 31])
-    assert record.outcome(data, 0).warns == ("a" * 31, "b", "c", "d")
+    assert record.outcome(data, 0).warns == ("inet_steal_sock", "a_function")
+    data = written(n_warns=9, warns=["d", "c", "b", "a" * 95])
+    assert record.outcome(data, 0).warns == ("d", "c", "b", "a" * 95)
 
 
 def test_a_case_that_did_not_return_has_nothing_but_its_end_and_signal() -> None:

@@ -87,6 +87,14 @@ STRUCTURE: list[tuple[str, Scenario]] = [
         ("socket 0: what is not in ehash, or is marked as unhashed, cannot leave it", scenario(sock))
         for sock in (listener(race=LEAVES), Sock(race=REUSED), connection(race=LEAVES, no_pprev=1))
     ),
+    (
+        "socket 0: the lookup frees it, and something else still names it",
+        scenario(connection(race=LEAVES), groups=(Group(num_socks=0, slots=(0,)),)),
+    ),
+    (
+        "socket 0: only a listener has SO_REUSEPORT changed since listen()",
+        scenario(connection(reuseport=1, reuseport_changed=1)),
+    ),
     ("socket 1: group 0 is not there, or the socket is a mini socket", scenario(Sock(), listener(group=0))),
     (
         "socket 0: group 0 is not there, or the socket is a mini socket",
@@ -249,6 +257,10 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
         "socket 0: __inet_hash() hashes listeners, and marks them SOCK_RCU_FREE",
         scenario(listener(state=TCP_CLOSE)),
     ),
+    *(
+        ("socket 0: net/ipv4/inet_hashtables.c inet_hash(): who has SO_REUSEPORT in listen() comes into a group", each)
+        for each in (scenario(listener(reuseport=1)), scenario(listener(reuseport_changed=1)))
+    ),
     ("socket 0: an unhashed TCP socket is closed", scenario(Sock(state=TCP_SYN_SENT))),
     ("socket 0: a listening or closed socket has no peer", scenario(listener(daddr=ELSEWHERE))),
     ("socket 0: a listening or closed socket has no peer", scenario(Sock(dport=7))),
@@ -265,7 +277,7 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     ("socket 0: groups are TCP's and UDP's", grouped(Sock(protocol=IPPROTO_SCTP, group=0))),
     (LIVE_SLOTS, grouped(MEMBER, MEMBER, num_socks=1)),
     (LIVE_SLOTS, grouped(MEMBER, MEMBER, slots=(0, 0))),
-    (LIVE_SLOTS, grouped(MEMBER, listener(reuseport=1))),
+    (LIVE_SLOTS, grouped(MEMBER, listener(reuseport=1, reuseport_changed=1))),
     (LIVE_SLOTS, grouped(MEMBER, num_closed_socks=1, slots=(0, 0))),
     *(
         (MEMBERS_SHARE, grouped(MEMBER, MEMBER._replace(**other))._replace(netns=TWO_NETNS))

@@ -10,11 +10,12 @@ PLAIN = Outcome(
     *(RETURNED, 1, 2, 1, 3, -4, 60, 40, 2, 5, 6, 7, 8),
     refcnt=(1, 2),
     listener=(-1, 0),
+    written=(1, 2, 3),
     warns=("a", "b"),
     shown=((2, 0, 1, 2, 3, 4, 5), (1, *range(11))),
 )
 FIELDS = ("ended", "sk", "skb_sk", "refcounted", "destructor", "skb_data", "skb_len", "skb_data_len", "skb_users")
-FIELDS = (*FIELDS, "skb_cb", "clones", "freed", "sections", "refcnt", "listener", "warns", "shown")
+FIELDS = (*FIELDS, "skb_cb", "clones", "freed", "sections", "refcnt", "listener", "written", "warns", "shown")
 
 
 def others(value):
@@ -106,7 +107,7 @@ def test_ends_have_names():
 
 
 def test_a_plain_outcome_is_that_nothing_happened():
-    assert Outcome() == (RETURNED, -1, -1, 0, 0, *(0,) * 8, (), (), (), (), (), 0)
+    assert Outcome() == (RETURNED, -1, -1, 0, 0, *(0,) * 8, (), (), (), (), (), (), 0)
 
 
 # How the C says what a program was shown, where it has another name for it.

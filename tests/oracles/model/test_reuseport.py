@@ -95,7 +95,7 @@ def test_without_so_reuseport_the_group_is_not_asked(reference: Reference) -> No
 
 
 def test_so_reuseport_without_a_group_means_nothing(reference: Reference) -> None:
-    agree(reference, scenario(listener(reuseport=1), listener(reuseport=1)), sk=1, shown=(), via=ALONE)
+    agree(reference, scenario(*[listener(reuseport=1, reuseport_changed=1)] * 2), sk=1, shown=(), via=ALONE)
 
 
 @pytest.mark.parametrize("prog", [FILTER, SK_REUSEPORT])

@@ -89,7 +89,7 @@ CHANGES = {
     "no-unhashed_check": [
         Edit(HASHTABLES_C, "__inet_lookup_established", r"hlist_nulls_unhashed_lockless\([^|]*\|\|", "")
     ],
-    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*", "swap_one_node")],
+    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*\(osk, sk\)", "sk_unhashed(osk)")],
 }
 TREES = {
     **{word: (word,) for word in CHANGES},

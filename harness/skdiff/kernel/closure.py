@@ -35,7 +35,7 @@ class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
     `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text,
     which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
-    `replaced` are the kernel's definitions that the stand-ins in it take the place of; `unset` is what it reads and
+    `replaced` are the kernel's definitions that the stand-ins in it, or the driver, take the place of; `unset` is what it reads and
     nothing sets, fields and static keys. `missing` says what a lenient
     extraction did not find, a line each. `followed` are the tree's files that were looked into for names that the
     manifest's files lack.
@@ -98,9 +98,13 @@ def extract(
     """
     missing: list[str] = []
     kernel: list[Definition] = []
+    assumed: list[Definition] = []
     for name in (*manifest.files, *manifest.optional):
         try:
-            kernel += definitions((tree / name).read_bytes(), name)
+            found = definitions((tree / name).read_bytes(), name)
+            assumed += [d for d in found if d.kind == "function" and d.name in manifest.assumed.get(name, ())]
+            if name in manifest.files or name not in manifest.assumed:
+                kernel += found
         except FileNotFoundError as error:
             if name in manifest.files and lenient:
                 missing.append(f"{name}: no such file")
@@ -168,7 +172,7 @@ def extract(
     if traced:
         text = "".join(emit(walk, _probes(manifest, told.roles)))
     ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
-    replaced = tuple(d for d in kernel if not ours.isdisjoint(d.names))
+    replaced = (*(d for d in kernel if not ours.isdisjoint(d.names)), *assumed)
     return Closure(
         *(walk.order, lookup, text, sha256, told.rules, told.unknown, told.roles, walk, replaced, tuple(missing)),
         unset=unset,

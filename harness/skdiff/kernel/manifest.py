@@ -1,7 +1,8 @@
 """The manifest: what closure.toml says, and the stubs and the driver beside it."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
@@ -25,7 +26,8 @@ class Pattern:
 @dataclass(frozen=True)
 class Manifest:
     """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole; `inputs` are fields
-    and objects that are set though the driver does not name them; `outside` are the user's own stubs, which win.
+    and objects that are set though the driver does not name them; `assumed` are functions of files whose work the
+    driver does itself; `outside` are the user's own stubs, which win.
     """
 
     roots: tuple[str, ...]
@@ -37,6 +39,7 @@ class Manifest:
     driver: tuple[Path, ...]
     csrc: Path
     inputs: frozenset[str] = frozenset()
+    assumed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
 
@@ -46,10 +49,11 @@ class Manifest:
         path = csrc / "closure.toml"
         try:
             data = tomllib.loads(path.read_text())
+            assumed = {file: frozenset(names) for file, names in data.get("assumed", {}).items()}
             return Manifest(
                 roots=tuple(data["roots"]),
                 files=tuple(data["files"]),
-                optional=tuple(data.get("optional", ())),
+                optional=(*data.get("optional", ()), *(name for name in assumed if name not in data["files"])),
                 whole=frozenset(data["whole"]),
                 given=frozenset(data["given"])
                 | declared((csrc / "record.h").read_bytes())
@@ -58,6 +62,7 @@ class Manifest:
                 driver=tuple(csrc / "driver" / name for name in data["driver"]),
                 csrc=csrc,
                 inputs=frozenset(data.get("inputs", ())),
+                assumed=assumed,
                 patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
                 outside=stubs,
             )

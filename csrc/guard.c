@@ -20,6 +20,7 @@ void reference_again(void);
 void reference_stop(int why);
 
 static sigjmp_buf way_out;
+volatile int reference_in_kernel;
 static volatile sig_atomic_t running;
 static volatile uint64_t cases, cases_at_tick;
 static volatile int caught;
@@ -32,7 +33,7 @@ static struct sigaction before[N_CRASHES], tick_before;
 
 void reference_stop(int why)
 {
-	running = 0;
+	running = reference_in_kernel = 0;
 	siglongjmp(way_out, why);
 }
 
@@ -45,7 +46,7 @@ static void on_crash(int number)
 {
 	if (running && pthread_equal(pthread_self(), runner)) {
 		caught = number;
-		reference_stop(ENDED_CRASHED);
+		reference_stop(reference_in_kernel ? ENDED_CRASHED : ENDED_BROKEN);
 	}
 	for (unsigned int i = 0; i < N_CRASHES; i++) {
 		if (crashes[i] != number)
@@ -149,7 +150,7 @@ int reference_call(const struct scenario_record *scenario, struct outcome_record
 	}
 	remember_edges();
 	outcome->ended = ended;
-	outcome->signal = ended == ENDED_CRASHED ? caught : 0;
+	outcome->signal = ended == ENDED_CRASHED || ended == ENDED_BROKEN ? caught : 0;
 	return ended;
 }
 

@@ -14,6 +14,8 @@ void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 int memcmp(const void *one, const void *two, size_t bytes);
 
+/* Whether the kernel's text runs: a crash is its own then. */
+extern volatile int reference_in_kernel;
 void reference_stop(int why) __attribute__((noreturn));
 static int index_of(const struct sock *sk);
 static int sock_or_drop(const struct sock *sk);

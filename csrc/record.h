@@ -166,7 +166,8 @@ enum written {
 	WRITTEN_NOTHING, WRITTEN_SOCK, WRITTEN_GROUP, WRITTEN_PROGRAM, WRITTEN_NETNS, WRITTEN_DEVICE, WRITTEN_ROUTE, WRITTEN_PACKET,
 	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL
 };
-enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED };
+/* ENDED_BROKEN: the driver crashed, not the kernel's text. */
+enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);

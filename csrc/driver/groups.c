@@ -13,10 +13,12 @@ static void fill_members_as_said(struct sock_reuseport *reuse, const struct grou
 /* The kernel's own way into a group: it counts the members, and those that asked for a CPU. */
 static void add_members(struct sock_reuseport *reuse, const struct group_record *from)
 {
+	reference_in_kernel++;
 	for (int j = 0; j < from->num_socks; j++)
 		__reuseport_add_sock(sock_at(from->slots[j]), reuse);
 	for (int j = 0; j < from->num_closed_socks; j++)
 		__reuseport_add_closed_sock(sock_at(from->slots[from->num_socks + j]), reuse);
+	reference_in_kernel--;
 	for (int j = from->num_socks + from->num_closed_socks; j < from->n_slots && j < MAX_SLOTS - from->num_closed_socks; j++)
 		reuse->socks[j] = sock_at(from->slots[j]);	/* who left, and nobody came to that slot */
 }

@@ -23,7 +23,9 @@ static struct sock *call_root(bool *refcounted)
 
 	expect_no_report();
 	reference_mutant = mutant;
+	reference_in_kernel = 1;
 	sk = ROOT_CALL;
+	reference_in_kernel = 0;
 	reference_mutant = 0;
 	end_if_reported();
 	return sk;

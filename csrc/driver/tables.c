@@ -32,12 +32,16 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 		sk->sk_hash = hash_of_packet();
 		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, sk->sk_hash)->chain);
 	} else if (from->hashed == HASHED_EHASH) {
+		reference_in_kernel++;
 		inet_ehash_insert(sk, NULL, NULL);
+		reference_in_kernel--;
 		sk->sk_hash ^= from->hash_kind == HASH_WRONG;
 	} else if (from->hashed == HASHED_LHASH2) {
 		sk->sk_state = TCP_LISTEN;
 		sk->sk_reuseport = from->reuseport != from->reuseport_changed;
+		reference_in_kernel++;
 		inet_hash(sk);
+		reference_in_kernel--;
 	}
 }
 

@@ -5,14 +5,16 @@ import re
 
 import pytest
 
+from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import load
 from skdiff.cases.outcome import CRASHED, RETURNED, STUCK
+from skdiff.cases.record import OUTCOME_SIZE, outcome
 from skdiff.cases.scenario import LHASH2, PFREE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
 from skdiff.cli import main
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.reference import Reference
-from tests.helpers import mostly_long
+from tests.helpers import mostly_long, scenario
 from tests.patched import Patch, patched_tree
 
 REUSEPORT = "net/core/sock_reuseport.c"
@@ -71,3 +73,14 @@ def test_how_a_case_ends_is_an_outcome(patch, ended, cases, kernel_tree, tmp_pat
     assert load(case).found["kernel"] == kernel_tree.version
     assert main(["replay", "--kernel", str(tree), str(case)]) == 1
     assert re.search(rf"> +ended +{ended} +returned", capfd.readouterr().out)
+
+
+def test_a_crash_of_the_driver_is_no_outcome_of_the_kernel(reference: Reference) -> None:
+    """Without a record to read it crashes before the kernel's function is called."""
+    module = reference.build.load()
+    written = bytearray(OUTCOME_SIZE)
+    pointer = module.ffi.cast("struct outcome_record *", module.ffi.from_buffer(written))
+    module.lib.reference_call(module.ffi.NULL, pointer)
+    with pytest.raises(CannotRun, match=r"csrc/driver crashed \(signal 11\) outside the kernel's text"):
+        outcome(written, 0)
+    assert reference.run(scenario()).ended == RETURNED

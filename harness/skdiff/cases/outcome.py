@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from skdiff.cases.scenario import DESTRUCTOR_NONE, NONE
 
-RETURNED, STUCK, CRASHED = range(3)
+RETURNED, STUCK, CRASHED, BROKEN = range(4)  # BROKEN is no outcome: see record.outcome()
 ENDED_NAMES = ("returned", "stuck", "crashed")
 
 SHOWN_SK_LOOKUP, SHOWN_FILTER, SHOWN_SK_REUSEPORT = 1, 2, 3

@@ -5,8 +5,9 @@ from typing import Any
 
 from cffi import FFI
 
+from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
-from skdiff.cases.outcome import MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
+from skdiff.cases.outcome import BROKEN, MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 
@@ -142,8 +143,12 @@ _KIND = Struct("=I")
 
 
 def outcome(buffer: Any, n_socks: int) -> Outcome:
-    """The outcome that the reference wrote for a scenario of `n_socks` sockets."""
+    """The outcome that the reference wrote for a scenario of `n_socks` sockets. Raises CannotRun where it was not the
+    kernel's text that crashed: that says nothing of the kernel.
+    """
     values = _OUTCOME.unpack_from(buffer)
+    if values[0] == BROKEN:
+        raise CannotRun(f"csrc/driver crashed (signal {values[_SIGNAL]}) outside the kernel's text: a fault of skdiff")
     if values[0] != RETURNED:
         return Outcome(ended=values[0], signal=values[_SIGNAL])
     n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]

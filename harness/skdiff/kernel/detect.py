@@ -1,14 +1,12 @@
 """Which rules a kernel's text has: each is a small question about a function's syntax tree."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from tree_sitter import Node
 
 from skdiff.kernel.index import Definition
 from skdiff.kernel.roles import roles
-from skdiff.kernel.syntax import parse
+from skdiff.kernel.syntax import captures, parse, text_of
 from skdiff.variants.version_rules import Rules
 
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
@@ -84,38 +82,35 @@ _REUSEPORT = "inet_lookup_reuseport"
 _ASKS_PROGRAMS = ("inet_lookup_run_sk_lookup", "inet_lookup_run_bpf")
 
 
-def _nodes(definition: Definition, kind: str) -> Iterator[Node]:
-    """All nodes of a kind in a definition's text, in its order."""
+# The parameters of a function, and those of what it points to; the names of all of them; what is hashed with all ports;
+# and where tables of sockets are compared with one another.
+_PARAMETERS = "(parameter_list) @parameters"
+_NAMES = "(parameter_declaration declarator: (_) @name)"
+_HASHED = """
+    (call_expression
+      function: (identifier) @function
+      arguments: (argument_list) @arguments
+      (#match? @function "^__inet_ehashfn"))
+"""
+_COMPARED = '((binary_expression operator: ["==" "!="]) @tables (#match? @tables "hashinfo"))'
 
-    def walk(node: Node) -> Iterator[Node]:
-        if node.type == kind:
-            yield node
-        for child in node.children:
-            yield from walk(child)
 
-    return walk(parse(definition.text))
-
-
-def _text(node: Node | None) -> str:
-    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+def _texts(definition: Definition, query: str, name: str) -> list[str]:
+    """The texts that a query captures by a name in a definition."""
+    return [text_of(node) for capture, node in captures(query, parse(definition.text)) if capture == name]
 
 
 def _parameters(definition: Definition) -> str:
     """A function's parameters, as they stand."""
-    return next((_text(node) for node in _nodes(definition, "parameter_list")), "")
+    return next(iter(_texts(definition, _PARAMETERS, "parameters")), "")
 
 
 def _leaves_the_port_out(definition: Definition) -> bool:
     """Whether inet_ehashfn() hashes without its third parameter, the local port."""
-    parameters = [_text(n.child_by_field_name("declarator")) for n in _nodes(definition, "parameter_declaration")]
-    calls = [n for n in _nodes(definition, "call_expression") if _text(n).startswith("__inet_ehashfn")]
-    hashed = [_text(n.child_by_field_name("arguments")) for n in calls]
+    parameters, hashed = _texts(definition, _NAMES, "name"), _texts(definition, _HASHED, "arguments")
     return bool(hashed) and not any(re.search(rf"\b{port}\b", text) for port in parameters[2:3] for text in hashed)
 
 
 def _compares_tables(definition: Definition) -> bool:
     """Whether a function compares tables of sockets with one another."""
-    return any(
-        _text(node.child_by_field_name("operator")) in ("==", "!=") and "hashinfo" in _text(node)
-        for node in _nodes(definition, "binary_expression")
-    )
+    return bool(_texts(definition, _COMPARED, "tables"))

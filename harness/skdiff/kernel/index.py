@@ -14,17 +14,17 @@ from typing import Any
 from tree_sitter import Node
 
 from skdiff.kernel.mentions import (
-    _KEYWORDS,
-    _LITERALS,
-    _MACRO_HEAD,
+    KEYWORDS,
+    LITERALS,
+    MACRO_HEAD,
     MEMBER_PATH,
     Mention,
-    _macro_text,
+    macro_text,
     mentions_of,
     mentions_of_annotations,
     mentions_of_macro,
 )
-from skdiff.kernel.syntax import declared_name, descend, line_of, parse, tail_of, text_of
+from skdiff.kernel.syntax import captures, declared_name, line_of, parse, tail_of, text_of
 
 _DIRECTIVE = re.compile(rb"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
 
@@ -115,7 +115,7 @@ def definitions(source: bytes, file: str) -> list[Definition]:
     for node, kind, name, names in _walk(parse(source)):
         start, end = node.start_byte, node.end_byte
         if kind == "macro":
-            end = start + len(_macro_text(source, start))
+            end = start + len(macro_text(source, start))
         line = line_of(node)
         last = line + source[start:end].count(b"\n")
         comment = lines[line - 2].decode("utf-8", "replace").strip() if line >= 2 else ""
@@ -169,7 +169,7 @@ def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, 
             words += [
                 Mention("name", word, line)
                 for word in re.findall(r"[A-Za-z_]\w*", places)
-                if word not in _KEYWORDS and word not in (name, "_T")
+                if word not in KEYWORDS and word not in (name, "_T")
             ]
         if macro == "DEFINE_FREE":
             name = f"__free_{name}"
@@ -188,7 +188,7 @@ def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, 
 
 def argument_spans(text: str) -> list[tuple[int, int, str, int]]:
     """Each argument of each call in a text: where it begins and ends, the name that is called, its place from 0."""
-    clean = _LITERALS.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    clean = LITERALS.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
     found: list[tuple[int, int, str, int]] = []
     stack: list[list[Any]] = []
     for match in _PARENTHESES.finditer(clean):
@@ -212,7 +212,7 @@ _PARENTHESES = re.compile(r"(?:(?P<called>[A-Za-z_]\w*)\s*)?(?P<open>[(\[{])|[)\
 def parameters_of(macro: Definition) -> tuple[list[str], str] | None:
     """The parameters of a macro, a variadic one as "...NAME", and its body; None for one that is no function."""
     text = macro.text.decode("utf-8", "replace")
-    head = _MACRO_HEAD.match(text)
+    head = MACRO_HEAD.match(text)
     if head is None or head["parameters"] is None:
         return None
     names = [name.strip() for name in head["parameters"].split(",") if name.strip()]
@@ -265,8 +265,7 @@ def _walk(node: Node) -> Iterator[tuple[Node, str, str, tuple[str, ...]]]:
         elif kind == "type_definition":
             names = tuple(n for d in child.children_by_field_name("declarator") if (n := declared_name(d)))
             if names:
-                enumerators = tuple(_enumerators(child))
-                yield child, "typedef", names[0], names + enumerators
+                yield child, "typedef", names[0], names + _enumerators(child)
         elif kind == "declaration":
             typ = child.child_by_field_name("type")
             if typ is not None and typ.child_by_field_name("body") is not None:
@@ -288,21 +287,18 @@ def _specifier(node: Node) -> Iterator[tuple[Node, str, str, tuple[str, ...]]]:
         return
     tag = node.child_by_field_name("name")
     if node.type == "enum_specifier":
-        names = tuple(_enumerators(node))
+        names = _enumerators(node)
         if tag is not None or names:
             yield node, "enum", text_of(tag) if tag is not None else names[0], names
     elif tag is not None:
         yield node, "tag", text_of(tag), ()
-    for inner in descend(body):
-        if inner.type == "preproc_def":  # sk_refcnt and its kin stand inside struct sock
-            name = text_of(inner.child_by_field_name("name") or inner)
-            yield inner, "macro", name, (name,)
+    for _, inner in captures("(preproc_def) @macro", body):  # sk_refcnt and its kin stand inside struct sock
+        name = text_of(inner.child_by_field_name("name") or inner)
+        yield inner, "macro", name, (name,)
 
 
-def _enumerators(node: Node) -> Iterator[str]:
-    for inner in descend(node):
-        if inner.type == "enumerator":
-            yield text_of(inner.child_by_field_name("name") or inner)
+def _enumerators(node: Node) -> tuple[str, ...]:
+    return tuple(text_of(name) for _, name in captures("(enumerator name: (_) @name)", node))
 
 
 def _members(node: Node, source: bytes, conditions: list[tuple[tuple[str, ...], ...]]) -> tuple[Member, ...]:

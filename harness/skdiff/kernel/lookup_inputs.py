@@ -13,7 +13,7 @@ from tree_sitter import Node
 
 from skdiff.kernel.index import Definition, Member, is_member_path
 from skdiff.kernel.mentions import Mention
-from skdiff.kernel.syntax import parse
+from skdiff.kernel.syntax import captures, declared_name, line_of, parse
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ _WRITES = re.compile(
 )
 _STATIC = re.compile(rb"\bstatic\b(?!\s+(?:const|inline|__always_inline)\b)")
 _KEY = re.compile(rb"\bstatic_key|DEFINE_STATIC_KEY")
+_STATIC_OBJECTS = '(declaration (storage_class_specifier) @static (#eq? @static "static")) @object'
 
 
 def unset_fields(lookup: Iterable[Definition], all_of_it: Iterable[Definition], ours: Iterable[Mention]) -> list[Unset]:
@@ -99,7 +100,8 @@ def static_objects(definitions: Iterable[Definition]) -> list[Unset]:
             if not any(_is_constant(node) for node in text.children if node.type == "declaration"):
                 found.append(Unset(d.name, "key" if _KEY.search(d.text) else "object", d.file, d.line))
         elif d.kind == "function":
-            found += [_local(d, node) for node in _nodes(parse(d.text)) if _is_static(node) and not _is_constant(node)]
+            objects = [node for what, node in captures(_STATIC_OBJECTS, parse(d.text)) if what == "object"]
+            found += [_local(d, node) for node in objects if not _is_constant(node)]
         elif d.kind == "macro" and (static := _STATIC.search(d.text)):
             line = d.line + d.text.count(b"\n", 0, static.start())
             found.append(Unset(f"{d.name}.static", "object", d.file, line))
@@ -107,31 +109,14 @@ def static_objects(definitions: Iterable[Definition]) -> list[Unset]:
 
 
 def _local(function: Definition, node: Node) -> Unset:
-    names = [_name(n) for n in node.children_by_field_name("declarator")]
+    declarator = node.child_by_field_name("declarator")
     kind = "key" if _KEY.search(node.text or b"") else "object"
-    return Unset(
-        f"{function.name}.{names[0] if names else '?'}", kind, function.file, function.line + node.start_point[0]
-    )
-
-
-def _name(node: Node) -> str:
-    inner = node.child_by_field_name("declarator")
-    return _name(inner) if inner is not None else (node.text or b"").decode("utf-8", "replace")
-
-
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
-
-
-def _is_static(node: Node) -> bool:
-    words = [child.text for child in node.children if child.type == "storage_class_specifier"]
-    return node.type == "declaration" and b"static" in words
+    line = function.line + line_of(node) - 1
+    return Unset(f"{function.name}.{declared_name(declarator) or '?'}", kind, function.file, line)
 
 
 def _is_constant(node: Node) -> bool:
     """Whether a declaration is of what cannot change: const, and not a pointer to something const."""
     const = any(child.type == "type_qualifier" and child.text == b"const" for child in node.children)
-    pointer = any(n.type == "pointer_declarator" for d in node.children_by_field_name("declarator") for n in _nodes(d))
-    return const and not pointer
+    declarators = node.children_by_field_name("declarator")
+    return const and not any(captures("(pointer_declarator) @pointer", each) for each in declarators)

@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from tree_sitter import Node
-
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.index import Definition
-from skdiff.kernel.syntax import parse
+from skdiff.kernel.syntax import captures, parse, text_of
 
 ROOT = "__inet_lookup_skb"
 # What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.
@@ -51,13 +49,12 @@ def parameters(function: Definition) -> list[tuple[str, str]]:
     """Type and name of each parameter of a function, as the text declares them. Only what a pointer points to keeps its
     const.
     """
-    declarator = _first(parse(function.text), "function_declarator")
-    listed = declarator.child_by_field_name("parameters") if declarator is not None else None
+    lists = captures("(function_declarator parameters: (_) @list)", parse(function.text))
     found = []
-    for node in listed.named_children if listed is not None else ():
+    for node in lists[0].node.named_children if lists else ():
         if node.type != "parameter_declaration":
             continue
-        text = (node.text or b"").decode("utf-8", "replace")
+        text = text_of(node)
         words = re.findall(r"\w+|\*", re.sub(r"\bconst\b", " ", text))
         stars = words.count("*")
         names = [word for word in words if word != "*"]
@@ -65,12 +62,6 @@ def parameters(function: Definition) -> list[tuple[str, str]]:
         kind = ["const", *kind] if stars and re.search(r"\bconst\b", text.partition("*")[0]) else kind
         found.append((" ".join([*kind, *("*" * stars and ["*" * stars])]), names[-1] if len(names) > 1 else ""))
     return found
-
-
-def _first(node: Node, kind: str) -> Node | None:
-    if node.type == kind:
-        return node
-    return next((found for child in node.children if (found := _first(child, kind)) is not None), None)
 
 
 def _value(root: Definition, kind: str, name: str) -> str:

@@ -1,11 +1,11 @@
 """C as tree-sitter sees it, without preprocessing: the syntax tree of a file, and small things about its nodes."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import tree_sitter_c
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 # Words that stand where the C grammar has no place for them. Only the parser's copy loses them.
 _BARE_ANNOTATIONS = (
@@ -41,8 +41,13 @@ _STRUCT_GROUP = re.compile(rb"\bstruct_group\(\w+,|\b__struct_group\([^,;]*,[^,;
 
 
 @cache
-def _parser() -> Parser:
-    return Parser(Language(tree_sitter_c.language()))
+def _language() -> Language:
+    return Language(tree_sitter_c.language())
+
+
+@cache
+def _query(pattern: str) -> Query:
+    return Query(_language(), pattern)
 
 
 def _blank(match: re.Match[bytes]) -> bytes:
@@ -64,7 +69,7 @@ def parse(source: bytes) -> Node:
             end += 1
         for start, stop in ((match.start(), match.end()), (end - 1, end + 1)):
             clean[start:stop] = re.sub(rb"[^\n]", b" ", clean[start:stop])
-    return _parser().parse(bytes(clean)).root_node
+    return Parser(_language()).parse(bytes(clean)).root_node
 
 
 def text_of(node: Node) -> str:
@@ -83,11 +88,18 @@ def tail_of(source: bytes, end: int) -> bytes:
     return (tail if tail.strip() and not _ANNOTATIONS.sub(b"", tail).strip() else b"") + b";"
 
 
-def descend(node: Node) -> Iterator[Node]:
-    """The nodes below a node, in the order of the text."""
-    for child in node.children:
-        yield child
-        yield from descend(child)
+class Capture(NamedTuple):
+    """A node that a query captures, and the capture's name (without @)."""
+
+    name: str
+    node: Node
+
+
+def captures(query: str, node: Node) -> list[Capture]:
+    """What a query, in tree-sitter's notation, captures of a node and what is below it, in the order of the text."""
+    found = QueryCursor(_query(query)).captures(node)
+    every = [Capture(name, captured) for name, nodes in found.items() for captured in nodes]
+    return sorted(every, key=lambda capture: capture.node.start_byte)
 
 
 def declared_name(node: Node | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tree_sitter import Node
 
+from skdiff.kernel.kernel_words import kernel_words
 from skdiff.kernel.mentions import (
     KEYWORDS,
     LITERALS,
@@ -145,32 +146,20 @@ def definitions(source: bytes, file: str) -> list[Definition]:
     return found + [d for d in _made_by_macros(source, file, conditions) if d.name not in known]
 
 
-_MAKERS = re.compile(
-    rb"^(?:static\s+)?(?P<macro>DEFINE_(?:STATIC_KEY_(?:TRUE|FALSE)(?:_RO)?|PER_CPU\w*|SPINLOCK|RAW_SPINLOCK|RWLOCK|MUTEX"
-    rb"|RATELIMIT_STATE|FREE))\s*\((?P<arguments>(?:[^()]|\([^()]*\))*)\)[^;\n]*;?",
-    re.MULTILINE,
-)
-
-
 def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, ...], ...]]) -> Iterator[Definition]:
     """Objects that a macro of the kernel makes at file level (DEFINE_STATIC_KEY_FALSE(name) and its kin), where the
     grammar sees none; DEFINE_FREE(name, ...) makes the function __free_name.
     """
-    for match in _MAKERS.finditer(source):
-        macro, arguments = match["macro"].decode(), match["arguments"].decode("utf-8", "replace").split(",")
-        name = arguments[-1 if macro.startswith("DEFINE_PER_CPU") else 0].strip()
+    kernel = kernel_words()
+    for match in kernel.objects.finditer(source):
+        macro, text = match["macro"].decode(), match["arguments"].decode("utf-8", "replace")[1:-1]
+        others = text.split(",")
+        name = others.pop(-1 if kernel.named_last.fullmatch(macro) else 0).strip()
         if not re.fullmatch(r"[A-Za-z_]\w*", name):
             continue
         line = source.count(b"\n", 0, match.start()) + 1
-        words = [Mention("name", macro, line)]
-        if macro.startswith("DEFINE_PER_CPU") or macro == "DEFINE_FREE":
-            kind = "tag" if arguments[0].split()[0] in ("struct", "union", "enum") else "name"
-            places = ",".join(arguments[:-1] if kind == "tag" or macro != "DEFINE_FREE" else arguments[1:])
-            words += [
-                Mention("name", word, line)
-                for word in re.findall(r"[A-Za-z_]\w*", places)
-                if word not in KEYWORDS and word not in (name, "_T")
-            ]
+        words = re.findall(r"[A-Za-z_]\w*", ",".join(others))
+        mentions = [Mention("name", word, line) for word in words if word not in KEYWORDS and word != name]
         if macro == "DEFINE_FREE":
             name = f"__free_{name}"
         yield Definition(
@@ -182,7 +171,7 @@ def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, 
             text=match.group(),
             conditions=conditions[line - 1],
             names=(name,),
-            references=tuple(words),
+            references=(Mention("name", macro, line), *mentions),
         )
 
 

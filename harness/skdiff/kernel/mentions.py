@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
-from skdiff.kernel.syntax import _ANNOTATIONS, captures, declared_name, is_pointer, line_of, parse, text_of
+from skdiff.kernel.kernel_words import kernel_words
+from skdiff.kernel.syntax import captures, declared_name, is_pointer, line_of, parse, text_of
 
 _WORD = re.compile(r"(?P<before>->|\.)?\s*\b(?P<word>[A-Za-z_]\w*)")
 
@@ -100,14 +101,13 @@ class Mention:
     at: int = field(default=-1, compare=False)
 
 
-# A macro of such a name declares a local object, which its first argument names.
-_LOCALS = r"""
+_LOCALS = """
     (parameter_declaration declarator: (_) @declarator)
     (declaration declarator: (_) @declarator)
     (call_expression
       function: (identifier) @macro
       arguments: (argument_list . (_) @object)
-      (#match? @macro "^((DECLARE|DEFINE)_[A-Z_]+|XA_STATE\\w*|H?LIST_HEAD|LLIST_HEAD)$"))
+      (#match? @macro "^(?:MACROS)$"))
     (enumerator name: (_) @enumerator)
 """
 # @whole is what a struct is called that is initialised by position; it is not where the list is {} or { 0 }.
@@ -129,7 +129,8 @@ _MENTIONS = """
 
 
 def _locals(node: Node) -> Iterator[str]:
-    for what, inner in captures(_LOCALS, node):
+    macros = kernel_words().locals.replace("\\", "\\\\")
+    for what, inner in captures(_LOCALS.replace("MACROS", macros), node):
         if what == "declarator":
             yield declared_name(inner)
         elif what == "object" or (what == "enumerator" and node.type == "function_definition"):
@@ -159,7 +160,7 @@ def mentions_of(node: Node, kind: str) -> Iterator[Mention]:
 
 def mentions_of_annotations(text: bytes, line: int) -> Iterator[Mention]:
     """The annotations that the parser does not see, all the same somebody has to define them."""
-    for match in _ANNOTATIONS.finditer(text):
+    for match in kernel_words().annotations.finditer(text):
         word, _, argument = (part.strip() for part in match.group().decode("utf-8", "replace").partition("("))
         here = line + text.count(b"\n", 0, match.start())
         if word not in KEYWORDS:

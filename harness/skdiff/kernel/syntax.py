@@ -7,37 +7,12 @@ from typing import NamedTuple
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-# Words that stand where the C grammar has no place for them. Only the parser's copy loses them.
-_BARE_ANNOTATIONS = (
-    "__rcu __force __bitwise __must_check __always_inline __signed_wrap __percpu __user __iomem __init __read_mostly"
-    " __ro_after_init __bpf_kfunc __pure __cold __noreturn noinline asmlinkage ____cacheline_aligned_in_smp"
-    " ____cacheline_aligned __randomize_layout __packed __visible __weak __fix_address INDIRECT_CALLABLE_SCOPE"
-    " __maybe_unused __always_unused __used __hot __latent_entropy"
-)
-
-
-_CALLED_ANNOTATIONS = (
-    "__aligned __counted_by __printf __attribute__ __acquires __releases __cond_acquires __no_sanitize __cleanup __free"
-)
-
-
-_ANNOTATIONS = re.compile(
-    (
-        rf"(?<!#define )\b(?:{'|'.join(_BARE_ANNOTATIONS.split())})\b"
-        rf"|(?<!#define )\b(?:{'|'.join(_CALLED_ANNOTATIONS.split())})\s*\((?:[^()]|\([^()]*\))*\)"
-        r"|\bINDIRECT_CALLABLE_DECLARE\([^;]*\);"
-        r"|(?<!#define )__cacheline_group_(?:begin|end)\w*\(\w+\);"
-    ).encode()
-)
-
+from skdiff.kernel.kernel_words import kernel_words
 
 _DEFINE = re.compile(rb"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*\\\n(?:\\\n|[^\n])*", re.MULTILINE)
 
 
 COMMENT = re.compile(rb"/\*.*?\*/", re.DOTALL)
-
-
-_STRUCT_GROUP = re.compile(rb"\bstruct_group\(\w+,|\b__struct_group\([^,;]*,[^,;]*,[^,;]*,")
 
 
 @cache
@@ -61,8 +36,9 @@ def _without_comments(macro: re.Match[bytes]) -> bytes:
 
 def parse(source: bytes) -> Node:
     """The syntax tree of a C file; positions are those of `source`."""
-    clean = bytearray(_DEFINE.sub(_without_comments, _ANNOTATIONS.sub(_blank, source)))
-    for match in _STRUCT_GROUP.finditer(source):  # its members are members of the struct around it
+    words = kernel_words()
+    clean = bytearray(_DEFINE.sub(_without_comments, words.annotations.sub(_blank, source)))
+    for match in words.struct_groups.finditer(source):  # its members are members of the struct around it
         depth, end = 1, match.end()
         while depth and end < len(source):
             depth += {40: 1, 41: -1}.get(source[end], 0)
@@ -85,7 +61,7 @@ def line_of(node: Node) -> int:
 def tail_of(source: bytes, end: int) -> bytes:
     """What stands behind the `}` of a struct: its attributes, where nothing but these is there, and a semicolon."""
     tail = source[end : source.find(b";", end)]
-    return (tail if tail.strip() and not _ANNOTATIONS.sub(b"", tail).strip() else b"") + b";"
+    return (tail if tail.strip() and not kernel_words().annotations.sub(b"", tail).strip() else b"") + b";"
 
 
 class Capture(NamedTuple):

@@ -233,7 +233,7 @@ def test_a_side_that_does_as_with_another_rule_gets_a_hint():
 
 def test_a_hint_that_holds_for_all_names_the_group():
     def found(verdict):
-        parted = differing.Parting(("", ""), ([], []), None)
+        parted = differing.Parting(("", ""), ([], []), None, {})
         return Difference(None, (), verdict, None, parted, ([], []))
 
     findings = [Finding(signature=name, count=1) for name in ("x", "y")]

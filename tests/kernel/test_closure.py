@@ -591,7 +591,7 @@ def test_a_traced_closure_has_a_probe_behind_each_function_that_has_one(small) -
         """,
         driver="int steps(void) { return noted; }",
     )
-    step = '[[step]]\nfunction = "{}"\nparameters = "x"\nreturns = "int"\nvalues = {{ sk = "x" }}\ncallers = []\n'
+    step = '[[step]]\nfunction = "{}"\nparameters = "x"\nreturns = "int"\nvalues = {{ sk = "x" }}\n'
     (found.folder / "steps.toml").write_text(step.format("watched") + step.format("never_taken"))
     plain, traced = found.extract(), extract(found.folder / "tree", found.manifest, traced=True)
     assert "reference_step" not in plain.text

@@ -4,6 +4,7 @@
 """
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,6 @@ class StepKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: str
     returns: str
     values: dict[str, str]
-    callers: tuple[str, ...]
     only_if: str = ""
 
 
@@ -34,8 +34,6 @@ KINDS = load_kinds()
 # By the number that a trace record has: the kernel function, and the names of up to three values.
 FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("", ()), *((k.function, tuple(k.values)) for k in KINDS))
 VALUES = dict(FUNCTIONS)
-# Who calls whom: a step's function returns to one of these.
-CALLERS: dict[str, tuple[str, ...]] = {kind.function: kind.callers for kind in KINDS}
 # Noted only for what has to do with the packet, or what they take all the same.
 CHOOSY = tuple(kind.function for kind in KINDS if kind.only_if)
 
@@ -55,16 +53,19 @@ def parting(ours: list[Step], theirs: list[Step]) -> int | None:
     return None if len(ours) == len(theirs) else min(len(ours), len(theirs))
 
 
-def above(function: str) -> list[str]:
-    """All functions that a step's function may return to, at whatever distance, the nearest first."""
-    found = list(CALLERS[function])
+def above(function: str, callers: Mapping[str, Sequence[str]]) -> list[str]:
+    """All functions that a step's function may return to, at whatever distance, the nearest first; `callers` has those
+    that it returns to at once.
+    """
+    found = list(callers[function])
     for caller in found:
-        found += [f for f in CALLERS[caller] if f not in found]
+        found += [f for f in callers[caller] if f not in found]
     return found
 
 
-def culprit(ours: list[Step], theirs: list[Step]) -> str:
-    """The kernel function in which two traces part, "" if they do not; `ours` is the kernel's.
+def culprit(ours: list[Step], theirs: list[Step], callers: Mapping[str, Sequence[str]]) -> str:
+    """The kernel function in which two traces part, "" if they do not; `ours` is the kernel's. `callers` are the
+    functions that each step's function returns to.
 
     The function whose values differ; or, where one side returns from a function in which the other goes on to call
     something, that function; or the nearest one above both.
@@ -79,10 +80,10 @@ def culprit(ours: list[Step], theirs: list[Step]) -> str:
         return one
     # One side is through with a function in which the other goes on: it is that function that chose to, unless what
     # the kernel called there took something that it should not even have looked at.
-    if one in above(other):
+    if one in above(other, callers):
         return one
-    if other in above(one):
+    if other in above(one, callers):
         rest = [step.function for step in ours[at:]]
         extra = rest[: rest.index(other)] if other in rest else rest
-        return next((f for f in extra if f in CHOOSY and other in above(f)), other)
-    return next((f for f in above(one) if f in above(other)), one)
+        return next((f for f in extra if f in CHOOSY and other in above(f, callers)), other)
+    return next((f for f in above(one, callers) if f in above(other, callers)), one)

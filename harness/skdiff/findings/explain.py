@@ -25,6 +25,8 @@ from skdiff.cases.scenario import (
 from skdiff.cases.steps import VALUES, Step, culprit, parting
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
+from skdiff.kernel.build import Build
+from skdiff.kernel.call_graph import Callers
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
@@ -37,6 +39,7 @@ class Tracing(Protocol):
     """An oracle that can tell its steps."""
 
     name: str
+    build: Build
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome for a valid scenario."""
@@ -49,16 +52,19 @@ class Tracing(Protocol):
 
 @dataclass(frozen=True)
 class Parting:
-    """Two traces of one case: `at` is the first step at which they part, None if they do not."""
+    """Two traces of one case: `at` is the first step at which they part, None if they do not; `callers` are the
+    functions that each function returns to.
+    """
 
     names: tuple[str, str]
     traces: tuple[list[Step], list[Step]]
     at: int | None
+    callers: Callers
 
     @property
     def function(self) -> str:
         """The kernel function of the first differing step: where the kernel's text and the rules part."""
-        return culprit(*self.traces)
+        return culprit(*self.traces, self.callers)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     names = (reference.name, model.name)
     outcomes = [reference.run(case.scenario), model.run(case.scenario)]
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    return Explanation(case, Parting(names, traces, parting(*traces)), compare(names, outcomes), model.config)
+    parted = Parting(names, traces, parting(*traces), reference.build.callers)
+    return Explanation(case, parted, compare(names, outcomes), model.config)
 
 
 def value_text(name: str, value: int, socks: Sequence[str]) -> str:

@@ -22,9 +22,11 @@ from skdiff.findings import drawing
 from skdiff.findings.explain import Parting, Tracing, side_by_side, story
 from skdiff.findings.triage import WIDTH, Described, sort_by_cause
 from skdiff.kernel.build import Build
+from skdiff.kernel.call_graph import merged
 from skdiff.kernel.text_changes import Change
 from skdiff.kernel.unseen import SHOWN, Unseen
 from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.interface import Oracle
 from skdiff.variants import version_rules
 
 
@@ -109,7 +111,8 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     """Ask two kernels, builds of the variant "traced", about a case; None if there is nothing to tell."""
     scenario = case.scenario
     models = [referee.turned(side) for side in range(len(SIDES))][-(len(referee.names) - 2) :]
-    outcomes = [oracle.run(scenario) for oracle in (*kernels, *models)]
+    oracles: list[Oracle] = [*kernels, *models]
+    outcomes = [oracle.run(scenario) for oracle in oracles]
     verdict, mismatch = referee.verdict(scenario, outcomes), referee(scenario, outcomes)
     if verdict is None or mismatch is None:
         return None
@@ -121,7 +124,9 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     else:
         names = ("the model of A", f"the same with {', '.join(verdict.words)}")
         traces = (referee.turned(0).trace(scenario), referee.turned(0, *verdict.words).trace(scenario))
-    return Difference(case, referee.builds, verdict, mismatch, Parting(names, traces, parting(*traces)), steps)
+    callers = merged(build.callers for build in referee.builds)
+    parted = Parting(names, traces, parting(*traces), callers)
+    return Difference(case, referee.builds, verdict, mismatch, parted, steps)
 
 
 CAUSES = 5  # changed functions are named beside one that did not change, if there are no more

@@ -8,13 +8,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC, builds
+from skdiff.cases.steps import KINDS
 from skdiff.kernel.build_folder import filled, is_whole
+from skdiff.kernel.call_graph import Callers, callers
 from skdiff.kernel.closure import Closure, extract
 from skdiff.kernel.compilation import (
     GUIDED_FLAGS,
@@ -67,7 +69,7 @@ class Build:
     `unknown_rules`; `config` is what it was built with,
     `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
     `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stand-ins take
-    the place of.
+    the place of; `callers` are the functions that each step's function returns to.
     """
 
     folder: Path
@@ -86,6 +88,7 @@ class Build:
     wanted: tuple[str, ...] = ()
     replaced: tuple[Line, ...] = ()
     stubs: tuple[Path, ...] = ()
+    callers: Callers = field(default_factory=dict)
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -195,6 +198,7 @@ def build(
                     "unset": [asdict(one) for one in closure.unset],
                     "wanted": sorted(wanted),
                     "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
+                    "callers": callers(closure.order[: closure.lookup], [k.function for k in KINDS], closure.roles),
                     "followed": {"files": closure.followed, "sha256": followed},
                     "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
                     "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
@@ -240,6 +244,7 @@ def _read(report: Path, folder: Path, tree: Tree, config: Config, stubs: tuple[P
             tuple(info["wanted"]),
             tuple(Line(**line) for line in info["replaced"]),
             stubs,
+            {function: tuple(names) for function, names in info["callers"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error

@@ -64,7 +64,7 @@ def load(path: Path) -> KernelWords:
                 re.MULTILINE,
             ),
             named_last=re.compile(_any(name for name, place in words.objects.items() if place == "last")),
-            locals=_any(words.locals),
+            locals=re.compile(_any(words.locals)).pattern,
         )
     except (OSError, ValueError, msgspec.MsgspecError, re.error) as error:
         raise CannotRun(f"{path}: the kernel's words cannot be read: {error}") from error

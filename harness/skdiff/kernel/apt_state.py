@@ -73,12 +73,12 @@ def suites_of(text: str) -> list[Suites]:
 def _debians(uri: str, suites: str, components: str, key: str) -> list[Suites]:
     names = tuple(name for name in suites.split() if _SUITE.fullmatch(name))
     # A key that stands in the file itself is not looked at: what comes is checked with Debian's keyring anyway.
-    theirs = (
+    of_another = (
         key
         and "-----BEGIN" not in key
         and not all(Path(path).name.startswith("debian-archive") for path in key.replace(",", " ").split())
     )
-    if not names or theirs or "main" not in components.split() or uri.startswith("cdrom:"):
+    if not names or of_another or "main" not in components.split() or uri.startswith("cdrom:"):
         return []
     return [Suites(uri.rstrip("/"), names)]
 

@@ -99,11 +99,11 @@ class Build:
     def stubbed(self) -> list[str]:
         """What a user's own stubs (--stub) take the place of, a line each: it is not looked at."""
         outside = f"{STAND_IN_PREFIX}outside/"
-        ours = {line.name: line.file.removeprefix(outside) for line in self.stand_ins if line.file.startswith(outside)}
+        files = {line.name: line.file.removeprefix(outside) for line in self.stand_ins if line.file.startswith(outside)}
         return [
-            f"{ours[line.name]} takes the place of {line.name}, {line.file}:{line.line}, which is not looked at"
+            f"{files[line.name]} takes the place of {line.name}, {line.file}:{line.line}, which is not looked at"
             for line in self.replaced
-            if line.name in ours
+            if line.name in files
         ]
 
     @property
@@ -172,9 +172,9 @@ def build(
     key = key_of(tree, manifest, cc, extra, config)
     options = "".join(f"-{word.lower()}" for word in str(config).split())
     folder = builds() / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
-    for made in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
-        if is_whole(made) and _reads_the_same(made, tree):
-            return _read(made / _REPORT, made, tree, config, stubs)
+    for there in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
+        if is_whole(there) and _reads_the_same(there, tree):
+            return _read(there / _REPORT, there, tree, config, stubs)
     if say is not None:
         how = ", ".join(word for word in (variant, str(config), cc) if word)
         say(f"extracting and building the lookup of Linux {tree.version} ({how})")
@@ -254,8 +254,8 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     """The SHA-256 of all that goes into a build."""
     lists = (CSRC / "closure.toml", CSRC / "steps.toml")
     own = (*lists, *sorted(Path(__file__).parent.glob("*.py")), Path(version_rules.__file__))
-    theirs = (tree.path / name for name in (*manifest.files, *manifest.optional))
-    return digest_of_build((*own, *manifest.outside, *theirs), cc, config.defines(), extra, KERNEL_FLAGS)
+    of_tree = (tree.path / name for name in (*manifest.files, *manifest.optional))
+    return digest_of_build((*own, *manifest.outside, *of_tree), cc, config.defines(), extra, KERNEL_FLAGS)
 
 
 def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> list[Line]:

@@ -166,15 +166,24 @@ def extract(
             if not lenient:
                 raise CannotRun(text)
             missing.append(text)
-    told = detect([*kernel, *index.followed])
+    text_rules = detect([*kernel, *index.followed])
     text = "".join(emit(walk, {}))
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
-        text = "".join(emit(walk, _probes(manifest, told.roles)))
-    ours = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
-    replaced = (*(d for d in kernel if not ours.isdisjoint(d.names)), *assumed)
+        text = "".join(emit(walk, _probes(manifest, text_rules.roles)))
+    stubbed = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
+    replaced = (*(d for d in kernel if not stubbed.isdisjoint(d.names)), *assumed)
     return Closure(
-        *(walk.order, lookup, text, sha256, told.rules, told.unknown, told.roles, walk, replaced, tuple(missing)),
+        order=walk.order,
+        lookup=lookup,
+        text=text,
+        sha256=sha256,
+        rules=text_rules.rules,
+        unknown_rules=text_rules.unknown,
+        roles=text_rules.roles,
+        walk=walk,
+        replaced=replaced,
+        missing=tuple(missing),
         unset=unset,
         followed=tuple(following.read),
     )
@@ -192,12 +201,12 @@ def _unset(
     order: Sequence[Definition], lookup: int, driver: Iterable[Mention], known: frozenset[str]
 ) -> tuple[Unset, ...]:
     """What of a closure's kernel text has no value of its own in each case."""
-    ours = [*driver, *(r for d in order if d.file.startswith(STAND_IN_PREFIX) for r in d.references)]
-    theirs = [d for d in order if not d.file.startswith(STAND_IN_PREFIX)]
-    mentioned = {reference.name for reference in ours}
-    objects = [one for one in static_objects(theirs) if one.name not in mentioned]
+    own_mentions = [*driver, *(r for d in order if d.file.startswith(STAND_IN_PREFIX) for r in d.references)]
+    kernel_text = [d for d in order if not d.file.startswith(STAND_IN_PREFIX)]
+    mentioned = {reference.name for reference in own_mentions}
+    objects = [one for one in static_objects(kernel_text) if one.name not in mentioned]
     reached = [d for d in order[:lookup] if not d.file.startswith(STAND_IN_PREFIX)]
-    return tuple(one for one in (*objects, *unset_fields(reached, order, ours)) if one.name not in known)
+    return tuple(one for one in (*objects, *unset_fields(reached, order, own_mentions)) if one.name not in known)
 
 
 def _probes(manifest: Manifest, roles: Mapping[str, str]) -> dict[str, str]:

@@ -139,8 +139,8 @@ def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, .
         command = [*(flag for flag in command if flag != "-w"), _DECLARED]
     _run([*command, "-c", "closure.c", "-o", "closure.o"], work)
     glue = _glue(cc)
-    ours = ["wrapper.o", "guard.o", *(["trace.o"] if GUIDED_FLAGS["gcc"][-1] in extra else [])]
-    objects = ["closure.o", *(str(glue / name) for name in ours)]
+    own = ["wrapper.o", "guard.o", *(["trace.o"] if GUIDED_FLAGS["gcc"][-1] in extra else [])]
+    objects = ["closure.o", *(str(glue / name) for name in own)]
     _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
 
 

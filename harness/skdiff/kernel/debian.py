@@ -90,8 +90,8 @@ def offers(kernel: str, cache: Path, say: Say, why: list[str], force: bool = Fal
         return
 
     def fits(version: str) -> bool:
-        theirs, exact = release(version)
-        return exact == kernel or (kernel == series == theirs and "-rc" not in exact)
+        of_series, exact = release(version)
+        return exact == kernel or (kernel == series == of_series and "-rc" not in exact)
 
     for state in found:
         if trouble := apt_state.refresh(state, say, force):

@@ -12,7 +12,7 @@ from skdiff.variants.version_rules import Rules
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
 _STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
 # The functions whose text tells of a rule: without any of them it cannot be told.
-_TOLD_BY = {
+_SHOWN_BY = {
     "reselect": (_ROOT,),
     "shared_sk_lookup": (_LISTENERS,),
     "syncookie": (_STEAL,),
@@ -72,7 +72,7 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         unhashed_check=mentions(_ESTABLISHED, "unhashed"),
         ehash_replace=mentions(_INSERT, "replace"),
     )
-    unknown = [rule for rule, needed in _TOLD_BY.items() if not all(map(texts, needed))]
+    unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]
     if not asks:  # the programs may be asked anywhere
         unknown += [rule for rule in ("shared_sk_lookup", "sk_lookup_always") if rule not in unknown]
     return TextRules(rules, tuple(unknown), played)

@@ -123,8 +123,8 @@ class Following:
             places = {posixpath.normpath(folder + name.removeprefix("asm/" if folder in _GENERIC else "")): name
                       for name in names for folder in folders
                       if folder not in _GENERIC or name.startswith("asm/")}  # fmt: skip
-            asked = {place: name for place, name in places.items() if not place.startswith(("..", "/"))}
-            names -= {asked[place] for place in fetch_missing(self._tree, asked)}
+            by_place = {place: name for place, name in places.items() if not place.startswith(("..", "/"))}
+            names -= {by_place[place] for place in fetch_missing(self._tree, by_place)}
 
     def _included(self, path: str, source: bytes) -> Iterator[str]:
         self._fetch(path, source)

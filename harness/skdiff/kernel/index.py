@@ -143,10 +143,10 @@ def definitions(source: bytes, file: str) -> list[Definition]:
             )
         )
     known = {name for d in found for name in d.names}
-    return found + [d for d in _made_by_macros(source, file, conditions) if d.name not in known]
+    return found + [d for d in _objects_of_macros(source, file, conditions) if d.name not in known]
 
 
-def _made_by_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, ...], ...]]) -> Iterator[Definition]:
+def _objects_of_macros(source: bytes, file: str, conditions: list[tuple[tuple[str, ...], ...]]) -> Iterator[Definition]:
     """Objects that a macro of the kernel makes at file level (DEFINE_STATIC_KEY_FALSE(name) and its kin), where the
     grammar sees none; DEFINE_FREE(name, ...) makes the function __free_name.
     """

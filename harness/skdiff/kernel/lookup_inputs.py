@@ -44,13 +44,13 @@ _KEY = re.compile(rb"\bstatic_key|DEFINE_STATIC_KEY")
 _STATIC_OBJECTS = '(declaration (storage_class_specifier) @static (#eq? @static "static")) @object'
 
 
-def unset_fields(lookup: Iterable[Definition], all_of_it: Iterable[Definition], ours: Iterable[Mention]) -> list[Unset]:
-    """The fields that the definitions of a `lookup` read and nothing sets, in the order of their names: neither `ours`
+def unset_fields(lookup: Iterable[Definition], all_of_it: Iterable[Definition], own: Iterable[Mention]) -> list[Unset]:
+    """The fields that the definitions of a `lookup` read and nothing sets, in the order of their names: neither `own`
     (what the driver and the stubs mention) nor, by an assignment or by its address, any definition of the closure.
     """
     definitions = list(all_of_it)
     aliases = {d.name: _fields(d) for d in definitions if is_member_path(d)}
-    written = {r.name for r in ours}
+    written = {r.name for r in own}
     for definition in definitions:
         if definition.kind in ("function", "macro"):
             for match in _WRITES.finditer(_COMMENT.sub(b" ", definition.text)):

@@ -82,8 +82,8 @@ class BuildOptions:
         """
         tree = self._tree(kernel, say)
         variant = variant or self.sanitizer or "plain"
-        made = build(tree, variant, say, guided, self.configuration(tree), stubs=self.stubs)
-        return made.with_rules(self.epoch)
+        reference = build(tree, variant, say, guided, self.configuration(tree), stubs=self.stubs)
+        return reference.with_rules(self.epoch)
 
     def build_side(
         self, words: str, variant: str = "", patch: Callable[[Tree], Tree] | None = None, say: Say | None = None

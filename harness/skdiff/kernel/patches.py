@@ -131,17 +131,17 @@ def patched(tree: Tree, patches: Sequence[Patch], folder: Path) -> Patched:
     everything = dict.fromkeys(file for patch in patches for file in patch.files)
     # A new header is needed wherever it comes to: what the series changes may include it.
     new = {file for patch in patches for file in patch.new if file.endswith(".h")}
-    ours = tuple(file for file in everything if file in new or _is_here(tree.path, file))
-    if not ours:
+    present = tuple(file for file in everything if file in new or _is_here(tree.path, file))
+    if not present:
         raise CannotRun(f"the tree has none of the files of the patch ({', '.join(list(everything)[:3])}, ...)")
-    for file in ours:
+    for file in present:
         _make_own(tree.path, folder, Path(file))
     for patch in patches:
-        mine = [file for file in patch.files if file in ours]
-        if mine:
-            _apply(tool, folder, patch, mine)
-    left_out = tuple(file for file in everything if file not in ours)
-    return Patched(replace(tree, path=folder, origin=f"{tree.origin} + {label(patches)}"), ours, left_out)
+        files = [file for file in patch.files if file in present]
+        if files:
+            _apply(tool, folder, patch, files)
+    left_out = tuple(file for file in everything if file not in present)
+    return Patched(replace(tree, path=folder, origin=f"{tree.origin} + {label(patches)}"), present, left_out)
 
 
 def _is_here(tree: Path, file: str) -> bool:
@@ -179,8 +179,8 @@ def _apply(tool: str, folder: Path, patch: Patch, files: Sequence[str]) -> None:
     }
     done = subprocess.run(command, cwd=folder, env=environment, input=patch.text, capture_output=True, check=False)
     if done.returncode:
-        said = (done.stderr + done.stdout).decode("utf-8", "replace").splitlines()
+        output = (done.stderr + done.stdout).decode("utf-8", "replace").splitlines()
         why = next(
-            (line for line in said if re.search("error|FAILED|malformed|can't find", line)), "no reason was given"
+            (line for line in output if re.search("error|FAILED|malformed|can't find", line)), "no reason was given"
         )
         raise CannotRun(f"{patch.subject}: does not apply: {why.removeprefix('error: ')}")

@@ -74,20 +74,20 @@ def fetch_missing(tree: Path, files: Iterable[str]) -> set[str]:
     those that were not asked for before are fetched now. Raises CannotRun, for a cached file too that was changed
     since it came: then the next run fetches the tree again.
     """
-    asked = tuple(dict.fromkeys(files))
-    for file in asked:
+    names = tuple(dict.fromkeys(files))
+    for file in names:
         _plain(file)
     known = kernel_cache.manifest_of(tree)
     if known is None or tree.parent != kernel_cache.folder():
-        return {file for file in asked if (tree / file).is_file()}
-    missing = kernel_cache.sorted_out(tree, known, asked)
+        return {file for file in names if (tree / file).is_file()}
+    missing = kernel_cache.sorted_out(tree, known, names)
     if missing is None:
         (tree / kernel_cache.MANIFEST).unlink(missing_ok=True)
         raise CannotRun(f"a file in {tree} was changed since it was fetched: try again, which fetches it anew")
     if missing[1] and known.web:
         with kernel_cache.locked(tree.parent, lambda line: None):
             known = _more(tree, missing[1])
-    return {file for file in asked if file in known.files}
+    return {file for file in names if file in known.files}
 
 
 def _plain(file: str) -> None:

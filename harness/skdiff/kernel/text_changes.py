@@ -27,10 +27,11 @@ def changes(before: Iterable[Line], after: Iterable[Line]) -> list[Change]:
     """What differs between two closures, by kind and name. A text that only moved, to another line or file, is the
     same. Names may have several definitions, under other conditions: those of the same text are taken as the same.
     """
-    ours, theirs = _by_name(before), _by_name(after)
+    lines_before, lines_after = _by_name(before), _by_name(after)
     found: list[Change] = []
-    for key in sorted({*ours, *theirs}):
-        old, new = _without(ours.get(key, []), theirs.get(key, [])), _without(theirs.get(key, []), ours.get(key, []))
+    for key in sorted({*lines_before, *lines_after}):
+        one_side, other_side = lines_before.get(key, []), lines_after.get(key, [])
+        old, new = _without(one_side, other_side), _without(other_side, one_side)
         for one, other in zip_longest(old, new):
             what = NEW if one is None else GONE if other is None else CHANGED
             found.append(Change(what, *key, _place(one), _place(other)))
@@ -66,8 +67,8 @@ def show_changes(
 ) -> None:
     """Print how many there are, and a line for each: what it is, and where it stands on both sides."""
     counts = [(sum(change.what == word for change in found), word) for word in (CHANGED, NEW, GONE)]
-    told = ", ".join(f"{count} {word}" for count, word in counts if count)
-    console.print(f"{what}: {told or 'none'}", soft_wrap=True)
+    in_words = ", ".join(f"{count} {word}" for count, word in counts if count)
+    console.print(f"{what}: {in_words or 'none'}", soft_wrap=True)
     for change in found:
         same = change.after.startswith(f"{change.before}:")  # a record has no lines
         where = change.after if same else " -> ".join(dict.fromkeys(filter(None, (change.before, change.after))))

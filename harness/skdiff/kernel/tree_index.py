@@ -27,7 +27,7 @@ class TreeIndex:
         self.following = following
         self.followed: list[Definition] = []
         self._patterns = [(re.compile(p.names), p) for p in manifest.patterns]
-        self._asked: set[str] = set()
+        self._tried: set[str] = set()
         self._discards: dict[str, list[tuple[int, bool]]] = {}
         self._nowhere: set[tuple[str, bool]] = set()
         self.names: dict[str, list[Definition]] = {}
@@ -94,9 +94,9 @@ class TreeIndex:
         """Of a name of a form that closure.toml lists the stub takes the place of the kernel's macro, if there is one;
         a function of the listed files stays.
         """
-        if name in self._asked:
+        if name in self._tried:
             return
-        self._asked.add(name)
+        self._tried.add(name)
         there = self.names.get(name, [])
         if any(d.kind == "function" or d.file.startswith(STAND_IN_PREFIX) for d in there):
             return

@@ -50,7 +50,7 @@ class Unseen:
 
     def lines_for_people(self) -> list[str]:
         """What was not looked at, for people: a heading for each kind, and a line for each place."""
-        told = [f"cannot tell which lines ran: {self.why}"] if self.why else []
+        lines = [f"cannot tell which lines ran: {self.why}"] if self.why else []
         read = [f"{place}: {name}" for name, place in self.names]
         options = [f'{place}: {name} (CONFIG="{name}=y" takes it as on)' for name, place in self.options]
         for what, places in (
@@ -60,9 +60,9 @@ class Unseen:
             ("new or changed, but a stand-in takes its place", [f"{place}: {name}" for name, place in self.stand_ins]),
         ):
             if places:
-                told += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]
-                told += [f"  and {len(places) - SHOWN} more"] if len(places) > SHOWN else []
-        return told
+                lines += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]
+                lines += [f"  and {len(places) - SHOWN} more"] if len(places) > SHOWN else []
+        return lines
 
     def data(self) -> dict[str, Any]:
         """The same for programs."""

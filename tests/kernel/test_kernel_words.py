@@ -50,6 +50,23 @@ def test_a_new_group_of_members_needs_a_line(with_line):
     assert [member.names for member in found.members] == [("a",), ("b",), ("c",)]
 
 
+def test_a_group_that_a_comment_names_is_left_alone():
+    text = """
+    struct s {
+    \t/* New members go into the struct_group() macro below. */
+    \t__struct_group(tag, inner, /* none */,
+    \t\tint a;
+    \t\tint b;
+    \t);
+    \tstruct_group_tagged(tag2, inner2, int c;);
+    };
+    #define struct_group(NAME, MEMBERS...) MEMBERS
+    """
+    found, macro = definitions(text.encode(), "a.h")
+    assert [member.names for member in found.members or ()] == [("a",), ("b",), ("c",)]
+    assert macro.name == "struct_group"
+
+
 def test_a_new_macro_for_local_objects_needs_a_line(with_line):
     text = "int f(void)\n{\n\tNEW_LAMP(lamp, 3);\n\treturn use(lamp);\n}"
     [found] = with_line("locals", "'NEW_\\w+' = \"a test\"", text)

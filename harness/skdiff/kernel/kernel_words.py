@@ -53,9 +53,13 @@ def load(path: Path) -> KernelWords:
         forms = (
             rf"\b(?:{_any(words.annotations)})\b",
             rf"\b(?:{_any(words.annotations_with_arguments)})\s*{_ARGUMENTS}",
-            rf"\b(?:{_any(words.statements)})\([^;]*\);",
+            rf"\b(?:{_any(words.statements)})\s*{_ARGUMENTS}[^;\n]*;",
         )
-        groups = (rf"\b(?:{name})\((?:[^,;]*,){{{count}}}" for name, count in words.struct_groups.items())
+        # The first argument has no parentheses: a comment may say "struct_group()" before the group.
+        groups = (
+            rf"(?<!#define )\b(?:{name})\([^,;()]*,(?:[^,;]*,){{{count - 1}}}"
+            for name, count in words.struct_groups.items()
+        )
         return KernelWords(
             annotations=re.compile(_any(rf"(?<!#define ){form}" for form in forms).encode()),
             struct_groups=re.compile(_any(groups).encode()),

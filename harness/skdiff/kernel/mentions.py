@@ -110,7 +110,8 @@ _LOCALS = """
       (#match? @macro "^(?:MACROS)$"))
     (enumerator name: (_) @enumerator)
 """
-# @whole is what a struct is called that is initialised by position; it is not where the list is {} or { 0 }.
+# @own is the name in `struct name`, which is an identifier too. @whole is the name of a struct that is initialised by
+# position: a list that is empty, or has only zeros, is not.
 _MENTIONS = """
     [(struct_specifier !body) (union_specifier !body) (enum_specifier !body)] @tag
     [(struct_specifier name: (_) @own) (union_specifier name: (_) @own) (enum_specifier name: (_) @own)]

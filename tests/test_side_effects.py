@@ -21,7 +21,7 @@ from tests.patched import Edit, edited_tree
 
 INET_HASHTABLES_C = "net/ipv4/inet_hashtables.c"
 REUSEPORT = "net/core/sock_reuseport.c"
-SOCK_H = "include/net/sock.h"
+UNLOCK = r"(rcu_read_unlock\(\);)"
 
 # What a lookup must not do, each in one function, with the field of the Outcome that tells of it.
 WRITES = {
@@ -31,11 +31,11 @@ WRITES = {
         "written",
     ),
     "writes to the group": (
-        Edit(REUSEPORT, "reuseport_select_sock", r"(rcu_read_unlock\(\);)", r"if (reuse) reuse->num_closed_socks++; \1"),
+        Edit(REUSEPORT, "reuseport_select_sock", UNLOCK, r"if (reuse) reuse->num_closed_socks++; \1"),
         "written",
     ),
     "writes to the group's time": (
-        Edit(REUSEPORT, "reuseport_select_sock", r"(rcu_read_unlock\(\);)", r"if (reuse) reuse->synq_overflow_ts++; \1"),
+        Edit(REUSEPORT, "reuseport_select_sock", UNLOCK, r"if (reuse) reuse->synq_overflow_ts++; \1"),
         "written",
     ),
     "moves a bucket's chain": (

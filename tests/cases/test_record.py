@@ -66,7 +66,7 @@ def test_what_is_written_to_has_the_names_of_the_record() -> None:
     words = {"sock": "socket", "netns": "namespace", "kernel": "kernel object"}
     for name, number in there.items():
         word = name.removeprefix("WRITTEN_").lower().replace("_", " ")
-        bucket = " bucket" if word.endswith("hash") or word.endswith("hash2") else ""
+        bucket = " bucket" if word.endswith(("hash", "hash2")) else ""
         assert outcomes.WRITTEN_NAMES[number] == words.get(word, word) + bucket
 
 

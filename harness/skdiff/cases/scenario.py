@@ -70,10 +70,11 @@ class Sock(NamedTuple):
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
     of the flag `reuseport`, nor of the slots of that group. `reuseport_changed` tells that the flag is not what it was
-    in listen(), which decides where an AF_INET6 listener stands in its chain. `race` is what another CPU does to a socket of ehash right
-    after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone; REUSED, its memory
-    is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or collides with the
-    packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as unhashed.
+    in listen(), which decides where an AF_INET6 listener stands in its chain. `race` is what another CPU does to a
+    socket of ehash right after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone;
+    REUSED, its memory is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or
+    collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as
+    unhashed.
     """
 
     daddr: int = 0

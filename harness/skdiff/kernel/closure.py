@@ -35,10 +35,9 @@ class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
     `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text,
     which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
-    `replaced` are the kernel's definitions that the stand-ins in it, or the driver, take the place of; `unset` is what it reads and
-    nothing sets, fields and static keys. `missing` says what a lenient
-    extraction did not find, a line each. `followed` are the tree's files that were looked into for names that the
-    manifest's files lack.
+    `replaced` are the kernel's definitions that the stand-ins in it, or the driver, take the place of; `unset` is what
+    it reads and nothing sets, fields and static keys. `missing` says what a lenient extraction did not find, a line
+    each. `followed` are the tree's files that were looked into for names that the manifest's files lack.
     """
 
     order: list[Definition]

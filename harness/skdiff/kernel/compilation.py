@@ -44,7 +44,10 @@ _DECLARED = "-Werror=implicit-function-declaration"
 # What each kind of build adds for the closure (not for the driver's glue), and for the linker.
 VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plain": ((), ()),
-    "asan": (("-O1", "-fsanitize=address", "-fsanitize-recover=address", "-fno-omit-frame-pointer"), ("-fsanitize=address",)),
+    "asan": (
+        ("-O1", "-fsanitize=address", "-fsanitize-recover=address", "-fno-omit-frame-pointer"),
+        ("-fsanitize=address",),
+    ),
     "ubsan": (
         ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=undefined", "-fsanitize-undefined-trap-on-error"),
         (),
@@ -213,7 +216,8 @@ def preload(variant: str) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(_asan_runtime(compiler())),
         # A case with a report ends as crashed (csrc/driver/redzones.c): the process goes on.
-        "ASAN_OPTIONS": "halt_on_error=0:suppress_equal_pcs=0:detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
+        "ASAN_OPTIONS": "halt_on_error=0:suppress_equal_pcs=0:detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0"
+        ":handle_sigfpe=0:handle_sigill=0",
     }
 
 

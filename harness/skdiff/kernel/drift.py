@@ -150,7 +150,8 @@ class Drift:
         """Print it; `version` is that of the record."""
         show_changes(console, self.definitions)
         if self.replaced:
-            show_changes(console, self.replaced, "definitions that stubs or the driver take the place of, whose text differs")
+            title = "definitions that stubs or the driver take the place of, whose text differs"
+            show_changes(console, self.replaced, title)
         if self.missing:
             console.print("not found in the files of closure.toml, nor among the stand-ins:")
         for text in (*self.missing, *(f"the rule differs: {word} now" for word in self.rules)):

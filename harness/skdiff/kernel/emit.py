@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from skdiff.kernel.index import Definition, Member
 from skdiff.kernel.walk import Walk
 
-
 # Structs that begin with one of this type share it as a union does; what each has behind it is its own in the kernel,
 # where the structs are large. A slice is small: so many bytes stand between the own members of one struct and the next.
 _SHARED_HEAD = re.compile(rb"struct sock_common\b[^*]*")

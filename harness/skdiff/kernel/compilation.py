@@ -216,8 +216,8 @@ def preload(variant: str) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(_asan_runtime(compiler())),
         # A case with a report ends as crashed (csrc/driver/redzones.c): the process goes on.
-        "ASAN_OPTIONS": "halt_on_error=0:suppress_equal_pcs=0:detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0"
-        ":handle_sigfpe=0:handle_sigill=0",
+        "ASAN_OPTIONS": "halt_on_error=0:suppress_equal_pcs=0:detect_leaks=0:abort_on_error=1:handle_segv=0"
+        ":handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
     }
 
 

@@ -135,6 +135,7 @@ struct outcome_record {
 	int32_t listener[MAX_SOCKS];
 	int32_t written[3];	/* enum written, which one, and the first byte in it that is not what it was */
 	struct shown_record shown[MAX_SHOWN];
+	char written_member[32];	/* the name of what stands there, if it has one */
 	char warns[MAX_WARNS][96];	/* the functions that warned, with their texts */
 };
 

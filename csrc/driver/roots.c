@@ -74,6 +74,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));
 	__builtin_memset(out->written, 0, sizeof(out->written));
+	__builtin_memset(out->written_member, 0, sizeof(out->written_member));
 	reference_mutant = 0;
 	fill_case();
 	keep_all();

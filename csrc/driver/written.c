@@ -56,6 +56,20 @@ static void leave_out_told(void)
 	__builtin_memcpy(skb->cb, arena.skb.cb, sizeof(skb->cb));
 }
 
+/* The name of the smallest member that has this byte. */
+static void note_member(int object, size_t at)
+{
+	size_t least = -1;
+
+	for (unsigned int i = 0; member_names[i].object != WRITTEN_NOTHING; i++) {
+		if (member_names[i].object != object || at < member_names[i].at ||
+		    at >= member_names[i].at + member_names[i].size || member_names[i].size >= least)
+			continue;
+		least = member_names[i].size;
+		__builtin_strncpy(out->written_member, member_names[i].name, sizeof(out->written_member) - 1);
+	}
+}
+
 /* Notes the first byte that differs: which of the objects of that kind, and where in it. */
 static void note_difference(int object, const void *now, const void *before, size_t n_bytes, size_t each)
 {
@@ -68,6 +82,7 @@ static void note_difference(int object, const void *now, const void *before, siz
 			out->written[0] = object;
 			out->written[1] = i / each;
 			out->written[2] = i % each;
+			note_member(object, i % each);
 			return;
 		}
 	}

@@ -288,6 +288,8 @@ def written(**fields: Any) -> bytes:
                 view.shown[at].program = kind
                 for i, arg in enumerate(args):
                     view.shown[at].args[i] = arg
+        elif name == "written_member":
+            ffi.memmove(view.written_member, value.encode() + b"\0", len(value) + 1)
         elif name == "warns":
             for at, text in enumerate(value):
                 ffi.memmove(view.warns[at], text.encode() + b"\0", len(text) + 1)
@@ -316,7 +318,8 @@ def test_an_outcome_is_read_field_by_field() -> None:
     }
     data = written(**plain, refcnt=[1, 0xC0000000, 3], listener=[-1, 0, -3])
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))
-    assert record.outcome(written(written=[1, 2, 40], refcnt=[7]), 1).written == (1, 2, 40)
+    data_written = written(written=[1, 2, 40], refcnt=[7], written_member="sk_state")
+    assert record.outcome(data_written, 1).written == (1, 2, 40, "sk_state")
     assert record.outcome(data, 1).refcnt == (1,)
     assert record.outcome(data, 0).listener == ()
     counts, listeners = tuple(range(100, 116)), tuple(range(-20, -4))

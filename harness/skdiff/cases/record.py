@@ -139,6 +139,7 @@ _SHOWN_ARGS = _offset("shown_record", "args")
 _SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
 _WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
 _WARN = Struct("=96s")
+_MEMBER, _MEMBER_AT = Struct("=32s"), _offset("outcome_record", "written_member")
 _KIND = Struct("=I")
 
 
@@ -157,13 +158,18 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
             *values[:_SIGNAL],
             values[_REFCNT : _REFCNT + n_socks],
             values[_LISTENER : _LISTENER + n_socks],
-            values[_WRITTEN:] if values[_WRITTEN] else (),
+            _written(buffer, values[_WRITTEN : _WRITTEN + 3]) if values[_WRITTEN] else (),
             _warns(buffer, n_warns) if n_warns else (),
             _shown(buffer, n_shown) if n_shown else (),
             (),
             0,
         )
     )
+
+
+def _written(buffer: Any, place: tuple[int, ...]) -> tuple[int | str, ...]:
+    (name,) = _MEMBER.unpack_from(buffer, _MEMBER_AT)
+    return (*place, name.partition(b"\0")[0].decode())
 
 
 def _warns(buffer: Any, count: int) -> tuple[str, ...]:

@@ -160,12 +160,12 @@ def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, str(show(OUTCOME_FIELDS[name], value, socks))
 
 
-def _written(value: tuple[int, ...], socks: Sequence[str]) -> str:
+def _written(value: tuple[Any, ...], socks: Sequence[str]) -> str:
     if not value:
         return "nothing else"
-    kind, number, at = value
+    kind, number, at, member = value
     which = socks[number] if kind == WRITTEN_SOCK and number < len(socks) else f"{WRITTEN_NAMES[kind]} {number}"
-    return f"{which}, byte {at}"
+    return f"{member or f'byte {at}'} of {which}"
 
 
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:

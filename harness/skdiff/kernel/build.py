@@ -29,6 +29,7 @@ from skdiff.kernel.compilation import (
     is_clang,
     load,
 )
+from skdiff.kernel.emit import member_names
 from skdiff.kernel.following import digest
 from skdiff.kernel.index import Definition
 from skdiff.kernel.lookup_inputs import Unset
@@ -285,6 +286,7 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
             '#line 1 "csrc/stand_ins/config.h"',
             (CSRC / "stand_ins" / "config.h").read_text(),
             text or closure.text,
+            member_names(closure.walk),
             *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),
             _UNGUIDED if inline else "",
             *(f'#line 1 "csrc/driver/{path.name}"\n{path.read_text()}' for path in Manifest.load().driver),

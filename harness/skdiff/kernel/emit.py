@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from skdiff.kernel.index import Definition, Member
 from skdiff.kernel.walk import Walk
 
+_BIT_FIELD = re.compile(rb":\s*\w+\s*[;,]")
+_FLEXIBLE = re.compile(rb"\[\s*\]")
+
 # Structs that begin with one of this type share it as a union does; what each has behind it is its own in the kernel,
 # where the structs are large. A slice is small: so many bytes stand between the own members of one struct and the next.
 _SHARED_HEAD = re.compile(rb"struct sock_common\b[^*]*")
@@ -49,6 +52,45 @@ def emit(walk: Walk, probes: dict[str, str], text_of: Callable[[Definition], str
         yield "#endif\n" * len(definition.conditions)
         if definition.kind == "function" and last[definition.name] is definition:
             yield probes.get(definition.name, "")
+
+
+# The objects of csrc/driver/written.c, and the structs whose members they have.
+_WRITTEN = {
+    "WRITTEN_SOCK": ("sock_common", "sock", "request_sock", "inet_timewait_sock"),
+    "WRITTEN_GROUP": ("sock_reuseport",),
+    "WRITTEN_NETNS": ("net",),
+    "WRITTEN_DEVICE": ("net_device",),
+    "WRITTEN_PACKET": ("sk_buff",),
+    "WRITTEN_TABLE": ("inet_hashinfo",),
+}
+
+
+def member_names(walk: Walk) -> str:
+    """A table in C of what stands where in the objects that a lookup may write to, for who reads of it; bit fields have
+    no place.
+    """
+    lines = ["static const struct {\n\tint object;\n\tconst char *name;\n\tsize_t at, size;\n} member_names[] = {\n"]
+    for kind, structs in _WRITTEN.items():
+        for definition in walk.order:
+            if definition.kind == "tag" and definition.name in structs and definition.members:
+                whole = definition.name in walk.whole
+                for member in _named(definition.members, (lambda m: True) if whole else walk.keeps):
+                    struct = f"struct {definition.name}"
+                    for name in member.names:
+                        line = f'\t{{ {kind}, "{name}", offsetof({struct}, {name}), sizeof((({struct} *)0)->{name}) }},\n'
+                        lines += [*_open(member.conditions), line, "#endif\n" * len(member.conditions)]
+    return "".join([*lines, "\t{ WRITTEN_NOTHING }\n};\n"])
+
+
+def _named(members: Iterable[Member], keeps: Callable[[Member], bool]) -> Iterator[Member]:
+    """The members that have a name of their own and a place."""
+    for member in members:
+        if not keeps(member):
+            continue
+        if member.nested is not None and not member.names:
+            yield from _named(member.nested, keeps)
+        elif not _BIT_FIELD.search(member.text) and not _FLEXIBLE.search(member.text):
+            yield member
 
 
 def _with_shared_head(walk: Walk) -> list[str]:

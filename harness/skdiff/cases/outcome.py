@@ -37,8 +37,8 @@ class Outcome(NamedTuple):
     `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
     counts RCU and migration sections that were opened and not closed; `listener` is each request's rsk_listener, NONE
     for other sockets; `written` is what else was changed, () for nothing: which object of WRITTEN_NAMES, which of them,
-    the first byte in it, and the name of the member there, "" for none; `warns` are the functions that warned, each with its text if it has one, in their order;
-    each of `shown` is (kind, arguments named by SHOWN_NAMES).
+    the first byte in it, and the name of the member there, "" for none; `warns` are the functions that warned, each
+    with its text if it has one, in their order; each of `shown` is (kind, arguments named by SHOWN_NAMES).
     `via` says how the socket was found, where the oracle can tell; `signal` what a crash came with. A case that did not
     return has no other field.
     """

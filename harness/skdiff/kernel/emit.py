@@ -77,7 +77,8 @@ def member_names(walk: Walk) -> str:
                 for member in _named(definition.members, (lambda m: True) if whole else walk.keeps):
                     struct = f"struct {definition.name}"
                     for name in member.names:
-                        line = f'\t{{ {kind}, "{name}", offsetof({struct}, {name}), sizeof((({struct} *)0)->{name}) }},\n'
+                        place = f"offsetof({struct}, {name}), sizeof((({struct} *)0)->{name})"
+                        line = f'\t{{ {kind}, "{name}", {place} }},\n'
                         lines += [*_open(member.conditions), line, "#endif\n" * len(member.conditions)]
     return "".join([*lines, "\t{ WRITTEN_NOTHING }\n};\n"])
 

@@ -3,22 +3,22 @@
 libFuzzer keeps the bytes; the error's text has the case as TOML, for `skdiff replay` and `skdiff explain`.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import atheris
 
+from skdiff.base.files import read_json
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import render
 from skdiff.engines.atheris_engine import make_libfuzzer_global
+from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants.config import Config
-from skdiff.variants.version_rules import Rules
 
 # Beside this file, or where a packed one is unpacked: the compiled lookup, and what it was made from (prepare.py).
 FOLDER = Path(getattr(sys, "_MEIPASS", Path(__file__).parent)) / "reference"
@@ -43,17 +43,17 @@ class Target:
         if mismatch is not None:
             case = Case(scenario)
             again = "skdiff replay case.toml"
-            text = render(mismatch, case, self.made["version"], self.made["closure"], again)
+            text = render(mismatch, case, self.kernel.version, self.kernel.closure, again)
             raise Differs(f"{mismatch.signature}\n{text}\ncase.toml:\n{dump(case)}")
 
     def open(self) -> None:
         """Load the reference, and the model with its rules."""
         if "atheris.core_with_libfuzzer" in sys.modules:  # else the sanitizer's library has brought libFuzzer
             make_libfuzzer_global()
-        self.made = json.loads((FOLDER / "reference.json").read_text())
+        self.kernel = read_json(FOLDER / "reference.json", Kernel, "what a reference was made of")
         reference = Reference.of(FOLDER)
-        reference.name = f"Linux {self.made['version']}"
-        self.oracles = reference, Model(Rules(**self.made["rules"]), Config())
+        reference.name = f"Linux {self.kernel.version}"
+        self.oracles = reference, Model(self.kernel.rules.plain, Config())
 
 
 if __name__ == "__main__":

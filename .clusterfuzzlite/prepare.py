@@ -4,16 +4,15 @@
 dictionary and the options to OUT. KERNEL and SANITIZER are read from the environment.
 """
 
-import json
 import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import write_json
 from skdiff.cases import wire
 from skdiff.engines.seed_inputs import seeds
 from skdiff.kernel.build import build
@@ -47,8 +46,7 @@ def reference(folder: Path) -> None:
     made = build(tree(), VARIANTS[sanitizer], guided=True)
     folder.mkdir(parents=True)
     shutil.copy(made.folder / f"{MODULE}.so", folder)
-    told = {"version": made.label, "closure": made.closure, "rules": asdict(made.rules)}
-    (folder / "reference.json").write_text(json.dumps(told))
+    write_json(folder / "reference.json", made.told())
 
 
 def entries(inputs: Iterable[bytes]) -> list[bytes]:

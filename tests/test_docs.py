@@ -8,19 +8,19 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from rich.console import Console
 
 from skdiff import cli
+from skdiff.base.summary import read_summary
 from skdiff.campaign.run import CLASSES
 from skdiff.cases import case_file, case_values
 from skdiff.cases.fields import FIELDS, Kind
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
+from skdiff.nightly.summaries import KINDS
 from skdiff.runs import fuzz_text
-from skdiff.runs.fuzz_run import FuzzSummary
 from skdiff.variants import config, version_rules
 
 ROOT = Path(__file__).parent.parent
@@ -191,7 +191,7 @@ def test_the_number_of_conformance_cases() -> None:
 
 def test_the_readme_shows_the_end_of_a_run_that_was_made() -> None:
     """`make fuzz SEED=1 ARGS="--json docs/figures/fuzz.json"` writes the file, and prints the end of README's block."""
-    summary = msgspec.json.decode((ROOT / "docs/figures/fuzz.json").read_bytes(), type=FuzzSummary)
+    summary = read_summary(ROOT / "docs/figures/fuzz.json", KINDS)
     out = io.StringIO()
     fuzz_text.show(Console(file=out, width=120), summary)
     printed = [line.rstrip() for line in out.getvalue().splitlines()]
@@ -203,19 +203,15 @@ def test_the_readme_shows_the_end_of_a_run_that_was_made() -> None:
 
 def test_findings_shows_the_end_of_a_run_that_was_made() -> None:
     """`skdiff diff 6.1 6.12 --seconds 20 --seed 1 --json docs/figures/diff.json` writes it, and prints the block."""
-    summary = json.loads((ROOT / "docs/figures/diff.json").read_text())
+    summary = read_summary(ROOT / "docs/figures/diff.json", KINDS)
     [block] = re.findall(r"^```\n(A and B: .*?)^```", (ROOT / "docs/findings.md").read_text(), re.M | re.S)
     head, *quoted = block.splitlines()
-    assert head == f"A and B: {summary['cases']:,} cases in {summary['seconds']:.1f} s, seed {summary['seed']}"
+    assert head == f"A and B: {summary.cases:,} cases in {summary.seconds:.1f} s, seed {summary.seed}"
     printed = {"..."}
-    for group in summary["groups"]:
-        names = [rule["rule"] for rule in group["rules"]]
-        one = len(names) == 1
-        printed.add(
-            f"{names[0]} in B only ({group['rules'][0]['origin']})" if one else f"{' and '.join(names)} at once"
-        )
-        for found in group["findings"]:
-            printed.add(f"{found['count']:8} x {found['signature']}: {found['file']}")
+    for group in summary.groups:
+        printed.add(group.title)
+        for found in group.findings:
+            printed.add(f"{found.count:8} x {found.signature}: {found.file}")
     assert set(quoted) <= printed
 
 

@@ -40,7 +40,7 @@ def another_layout(seed):
 
 def written(scenario_bytes, layout):
     """The bytes in a layout that mean what bytes in ours mean."""
-    ours, data = inputs._places(wire.layout()), []
+    ours, data = inputs.places_of(wire.layout()), []
     for kind, count, fields in layout:
         for index in range(count):
             for name, values in fields:
@@ -57,13 +57,13 @@ def test_inputs_of_another_layout_mean_the_same_in_ours(seed):
     draw, layout = Random(seed), another_layout(seed)
     data = bytearray(draw.randbytes(wire.SIZE))
     data[2] = wire.byte(2, draw.randrange(10))  # no more sockets than the other layout has
-    fresh = converted(written(data, layout), inputs._places(layout))
+    fresh = converted(written(data, layout), inputs.places_of(layout))
     assert wire.decode(fresh) == wire.decode(data)
 
 
 def test_what_is_ours_stays_as_it_is():
     for data in [*islice(seeds(), 0, None, 4), b"", Random(1).randbytes(wire.SIZE)]:
-        assert wire.decode(converted(data, inputs._places(wire.layout()))) == wire.decode(data)
+        assert wire.decode(converted(data, inputs.places_of(wire.layout()))) == wire.decode(data)
 
 
 def test_a_value_or_a_field_that_is_gone_becomes_the_plainest():
@@ -74,7 +74,7 @@ def test_a_value_or_a_field_that_is_gone_becomes_the_plainest():
     [dport] = [field for field in packet[2] if field[0] == "dport"]
     packet[2].remove(dport)
     plain = wire.decode(b"").packet
-    packet = wire.decode(converted(b"\xff" * wire.SIZE, inputs._places(layout))).packet
+    packet = wire.decode(converted(b"\xff" * wire.SIZE, inputs.places_of(layout))).packet
     assert (packet.sport, packet.dport) == (plain.sport, plain.dport)
 
 
@@ -113,9 +113,9 @@ def test_a_folder_is_converted_with_a_word(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "word"),
     [
-        (lambda place: place.with_suffix(".json").unlink(), "it is not there"),
-        (lambda place: place.with_suffix(".json").write_text("{"), "cannot be read"),
-        (lambda place: place.with_suffix(".json").write_text("[[1]]"), "it was changed"),
+        (lambda place: place.with_suffix(".json").unlink(), "No such file"),
+        (lambda place: place.with_suffix(".json").write_text("{"), "not a layout of inputs"),
+        (lambda place: place.with_suffix(".json").write_text("[[1]]"), "not a layout of inputs"),
         (lambda place: (place.parent / "loose").write_bytes(b"x"), "1 files are left out"),
     ],
     ids=["missing", "no-json", "another", "loose"],
@@ -135,7 +135,7 @@ def test_a_table_of_another_size_is_no_layout():
     layout = json.loads(json.dumps(wire.layout()))
     layout[0][2][0][1][0][1] += 1
     with pytest.raises(ValueError, match=r"count\.netns has 257 values"):
-        inputs._places(layout)
+        inputs.places_of(layout)
 
 
 def test_a_folder_that_cannot_be_used_is_one_line(tmp_path, capsys):

@@ -46,7 +46,7 @@ def test_what_is_left_is_less_and_reaches_as_much(folders, tmp_path, capsys):
     [ours] = [path for path in one.iterdir() if path.is_dir()]
     assert len(list(ours.iterdir())) == told["after"]
     assert {path.read_bytes() for path in ours.iterdir()} <= everything
-    assert len(merge_inputs._edges(build, ours)) == told["edges"] > 190
+    assert len(merge_inputs.edges_of(build, ours)) == told["edges"] > 190
     assert content(two) == before
     assert f"{told['after']:,} of {told['before']:,} inputs reach the same" in capsys.readouterr().out
     assert [path.name for path in one.iterdir() if path.name.startswith(".")] == []
@@ -65,7 +65,7 @@ def test_folders_of_another_layout_are_merged_too(kernel_tree, tmp_path):
 @pytest.mark.parametrize("kept", [0, 3])
 def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch):
     """-merge=1 ends with 0 and writes nothing where libFuzzer cannot start its command line again."""
-    real = merge_inputs._run
+    real = merge_inputs.run_process
 
     def run(build, words, *flags, **more):
         if "-merge=1" not in flags:
@@ -75,7 +75,7 @@ def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch
             shutil.copy(path, small)
         return "all is well"
 
-    monkeypatch.setattr(merge_inputs, "_run", run)
+    monkeypatch.setattr(merge_inputs, "run_process", run)
     before = content(folders[0])
     with pytest.raises(CannotRun, match="merge lost"):
         merge_inputs.merge(made("6.12", guided=True), folders[0], folders[1:], lambda line: None)
@@ -84,17 +84,17 @@ def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch
 
 def test_an_input_that_libfuzzer_takes_for_another_is_kept(folders, monkeypatch):
     """As happens with gcc's hooks, by which it cannot tell all edges apart."""
-    real = merge_inputs._run
+    real = merge_inputs.run_process
 
     def run(build, words, *flags, **more):
         if "-merge=1" not in flags:
             return real(build, words, *flags, **more)
         small, every = map(merge_inputs.Path, words)
-        for path in merge_inputs._missing(build, every, frozenset())[:-1]:
+        for path in merge_inputs.inputs_missing(build, every, frozenset())[:-1]:
             shutil.copy(path, small)
         return "one is missing"
 
-    monkeypatch.setattr(merge_inputs, "_run", run)
+    monkeypatch.setattr(merge_inputs, "run_process", run)
     merged = merge_inputs.merge(made("6.12", guided=True), folders[0], folders[1:], lambda line: None)
     assert merged.edges > 190
 
@@ -125,5 +125,5 @@ def test_inputs_that_a_full_disk_has_cut_are_made_whole(folders, tmp_path):
     for path in ours.iterdir():
         path.write_bytes(b"")
     merged = merge_inputs.merge(made("6.12", guided=True), cut, [folders[0]], lambda line: None)
-    assert len(merge_inputs._edges(made("6.12", guided=True), ours)) == merged.edges > 190
+    assert len(merge_inputs.edges_of(made("6.12", guided=True), ours)) == merged.edges > 190
     assert sum(path.stat().st_size > 0 for path in ours.iterdir()) > 100

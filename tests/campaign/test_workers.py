@@ -195,7 +195,11 @@ def test_a_folder_whose_name_is_not_utf8_gets_its_findings(patched, seen, tmp_pa
 MESSAGES = [
     Found(Finding(signature="s", file=os.fsdecode(b"\xff"), count=3, others=["x"])),
     Progress(Counters(cases=1, seconds=0.5, classes={"a": 2}, edges=Covered(frozenset({4, 5}), 9))),
-    Done(Counters(mismatches=[Finding(signature="s", why="no room", case="text", reduced="r", merged=1)])),
+    Done(
+        Counters(
+            mismatches=[Finding(signature="s", file="", count=1, why="no room", case="text", reduced="r", merged=1)]
+        )
+    ),
     Cannot("no \u00e4 here\n"),
 ]
 

@@ -106,7 +106,7 @@ def test_gaps_are_left_where_the_compiler_leaves_them() -> None:
         "struct gappy { uint8_t a; int64_t b; uint16_t c; uint8_t d[3]; uint32_t e; struct { int f; } g; uint8_t h; };"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "_ffi", gappy)
+        patch.setattr(record, "ffi", gappy)
         form, names = record.layout("gappy")
         assert (form.format, names) == ("=BxxxxxxxqH3BxxxI", ("a", "b", "c", "d", "e"))
         assert record.ranges("gappy") == {

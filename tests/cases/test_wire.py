@@ -121,7 +121,7 @@ def test_a_value_has_its_weights_share_of_the_byte_and_the_first_of_the_weightie
 
 
 def test_a_value_of_little_weight_has_a_byte_all_the_same() -> None:
-    assert wire._table(((7, 1), (8, 1000), (9, 1))) == (7, *(8,) * 254, 9)
+    assert wire.table(((7, 1), (8, 1000), (9, 1))) == (7, *(8,) * 254, 9)
 
 
 def test_a_field_that_is_not_there_has_no_byte() -> None:

@@ -110,9 +110,9 @@ def test_the_hypothesis_engine_does_not_shrink_on_when_it_is_asked_to_end(tmp_pa
 
 def test_nine_lines_of_ten_that_run_are_the_kernels(kernel_tree):
     share = executed(made("6.12", "coverage"))
-    assert share["share_of_lines"] >= 0.9
-    assert share["share_of_runs"] >= 0.9
-    assert share["kernel_lines"] > 300
+    assert share.share_of_lines >= 0.9
+    assert share.share_of_runs >= 0.9
+    assert share.kernel_lines > 300
 
 
 def test_the_random_engine_stops_at_its_budget(reference, tmp_path):

@@ -236,7 +236,7 @@ def test_a_hint_that_holds_for_all_names_the_group():
         parted = differing.Parting(("", ""), ([], []), None, {})
         return Difference(None, (), verdict, None, parted, ([], []))
 
-    findings = [Finding(signature=name, count=1) for name in ("x", "y")]
+    findings = [Finding(signature=name, file="", count=1) for name in ("x", "y")]
     x, y = found(Verdict(("B",), ("no-reselect", "IPV6"))), found(Verdict(("B",), ("IPV6",)))
     [group] = grouped(findings, {"x": x, "y": y})
     assert (group.words, len(group.findings)) == (("IPV6",), 2)

@@ -14,7 +14,7 @@ from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import git_web
 from skdiff.nightly import night
-from skdiff.nightly.night import Step
+from skdiff.nightly.night import NightSummary, Step, StepResult
 from skdiff.variants.config import MATRIX
 from tests.endurance import left_over
 from tests.running import SKDIFF
@@ -95,12 +95,13 @@ def test_a_night_in_one_configuration_or_with_rules_by_hand_leaves_out_what_cann
     ],
 )
 def test_a_night_that_compared_nothing_has_no_verdict(done, code):
-    assert night.verdict([{"status": s, "code": c, "compares": compares} for s, c, compares in done]) == code
+    steps = [StepResult(name="x", status=status, code=code, compares=compares) for status, code, compares in done]
+    assert NightSummary(steps=steps).verdict == code
 
 
 def test_what_has_not_begun_when_the_minutes_are_over_is_left_out(tmp_path):
     done = night.run([python("late", "")], tmp_path, [], print, minutes=-1)
-    assert [(s["status"], s["code"]) for s in done] == [("not begun", 2)]
+    assert [(s.status, s.code) for s in done] == [("not begun", 2)]
 
 
 def test_coverage_counts_in_a_night_as_alone():
@@ -148,7 +149,7 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path):
     ]
     told = []
     done = night.run(plan, tmp_path, ["fuzz"], told.append)
-    assert [(s["name"], s["status"], s["code"]) for s in done] == [
+    assert [(s.name, s.status, s.code) for s in done] == [
         ("good", "ok", 0),
         ("differs", "difference", 1),
         ("fine", "ok, they differ", 0),
@@ -161,20 +162,20 @@ def test_a_step_that_fails_does_not_stop_the_others(tmp_path):
         ("summed", "ok, they differ", 0),
         ("set", "ended with 3", 3),
     ]
-    assert done[1]["why"] == "skdiff: one"
+    assert done[1].why == "skdiff: one"
     (tmp_path / "traceback.json").touch()  # of a night with the same name
     [again] = night.run([plan[-3]], tmp_path, [], told.append)
-    assert (again["status"], again["why"]) == ("broke off", "ZeroDivisionError: division by zero")
-    assert done[6]["why"] == "no web tonight"
+    assert (again.status, again.why) == ("broke off", "ZeroDivisionError: division by zero")
+    assert done[6].why == "no web tonight"
     assert not (tmp_path / "unreachable.log").exists()
-    assert done[-1]["why"] == "seen"
+    assert done[-1].why == "seen"
     assert (tmp_path / "good.log").read_text() == "fine\n"
 
 
 def test_a_step_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(night, "GRACE", 0.1)
     [done] = night.run([python("hangs", "import time; time.sleep(60)")], tmp_path, [], print)
-    assert (done["status"], done["code"]) == ("took too long", 2)
+    assert (done.status, done.code) == ("took too long", 2)
 
 
 SUMS_UP = """
@@ -192,8 +193,8 @@ time.sleep(60)
 def test_what_a_step_has_found_stays_found_though_the_night_ends(status, code, tmp_path):
     ready = tmp_path / "ready"
     step = python("fuzz", SUMS_UP.format(summary=str(tmp_path / "fuzz.json"), ready=str(ready), status=status), True)
-    done = night._one(step, tmp_path, ready.exists)
-    assert (done["status"], done["code"]) == ("stopped", code)
+    done = night.run_step(step, tmp_path, ready.exists)
+    assert (done.status, done.code) == ("stopped", code)
 
 
 def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):

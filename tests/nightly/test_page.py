@@ -169,15 +169,15 @@ def test_another_kernel_makes_it_new_and_another_stable_level_does_not(tmp_path)
 
 BROKEN = [
     ("cut.json", '{"command": "fuzz", "cas', "cut.json"),
-    ("list.json", "[1, 2]", "not a summary"),
+    ("list.json", "[1, 2]", "list.json: not a summary"),
     ("empty.json", {"command": "fuzz", "started": "2026-01-02"}, "empty.json: "),
-    ("odd.json", {"command": "fuzz", "mismatches": "many"}, "its mismatches are no list"),
+    ("odd.json", {"command": "fuzz", "mismatches": "many"}, "odd.json: not a summary of `skdiff fuzz`: "),
     ("mutants.json", {"command": "mutants", "functions": 5}, "mutants.json: "),
     ("coverage.json", {"command": "coverage", "functions": [{}]}, "coverage.json: "),
-    ("series.json", fuzz(series=[["x"]]), "series.json: its series"),
+    ("series.json", fuzz(series=[["x"]]), "series.json: not a summary of `skdiff fuzz`: Expected `array`"),
     ("replay.json", {"command": "replay", "cases": [{"verdict": 1}]}, "replay.json: "),
     ("nightly.json", {"command": "nightly", "steps": [{}]}, "nightly.json: "),
-    ("newer.json", fuzz(schema=2), "newer.json: of another skdiff: schema 2, not 1"),
+    ("newer.json", fuzz(schema=2), "newer.json: a summary of schema 2, and this skdiff reads 1: make it anew"),
 ]
 
 
@@ -276,7 +276,8 @@ def test_a_plot_needs_two_points_and_stays_in_its_frame():
 
 
 def test_what_was_not_looked_at_is_no_agreement(tmp_path):
-    left = {"new": 2, "lines": [{"file": "a.c", "line": 3}], "names": [], "options": [], "why": ""}
+    place = {"file": "a.c", "line": 3, "function": "f", "text": "x();"}
+    left = {"new": 2, "lines": [place], "names": [], "options": [], "why": ""}
     put(tmp_path / "monday", "fuzz.json", fuzz(unseen=left))
     put(tmp_path / "monday", "other.json", fuzz(unseen={**left, "lines": []}))
     text, line = page(tmp_path)
@@ -320,7 +321,8 @@ def test_what_strangers_wrote_is_text(tmp_path):
     entry = found(tmp_path, report=f"{evil}\nreplay: skdiff {evil}\n") | {"signature": evil}
     put(tmp_path, "f.json", fuzz(mismatches=[entry], engine=evil, classes={evil: 1}, kernel=kernel(evil)))
     put(tmp_path, "night.json", {"command": "nightly", "steps": [step(evil, evil, evil)]})
-    put(tmp_path, "replay.json", {"command": "replay", "cases": [{"file": evil, "verdict": evil, "why": [evil]}]})
+    replayed = {"cases": [{"file": evil, "verdict": evil, "why": [evil]}], "kernel": kernel(evil)}
+    put(tmp_path, "replay.json", {"command": "replay", **replayed})
     change = {"what": evil, "kind": evil, "name": evil, "before": evil, "after": evil}
     lists = {"definitions": [change], "replaced": [], "rules": [evil], "missing": [evil]}
     put(tmp_path, "drift.json", {"command": "drift", "version": evil, "record": evil, **lists})
@@ -328,7 +330,8 @@ def test_what_strangers_wrote_is_text(tmp_path):
     put(tmp_path, "any.json", {"command": evil, evil: [{evil: evil}], "b": {evil: [evil]}})
     line = [3, evil, 0, 0, 1, evil]
     function = {"function": evil, "file": evil, "lines": [line]}
-    coverage = {"command": "coverage", "functions": [], "missing": [evil], "reached_after_all": [], "text": [function]}
+    coverage = {"functions": [], "missing": [evil], "reached_after_all": [], "gone": [], "good": False}
+    coverage |= {"command": "coverage", "text": [function], "kernel": kernel(evil)}
     put(tmp_path, "coverage.json", coverage)
     text, line = page(tmp_path)
     assert "not read" not in line

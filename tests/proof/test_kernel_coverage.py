@@ -26,8 +26,8 @@ def test_the_corpus_reaches_all_that_can_be_reached(build):
     if note := kernel_coverage.note_on_compiler(build.compiler):
         pytest.skip(note)
     result = kernel_coverage.summary(found, kernel_coverage.judged_unreachable("6.12.117"))
-    assert (result["missing"], result["reached_after_all"], result["gone"]) == ([], [], [])
-    assert result["good"]
+    assert (result.missing, result.reached_after_all, result.gone) == ([], [], [])
+    assert result.good
     assert len(found) > 500
 
 
@@ -35,11 +35,11 @@ def test_one_case_reaches_little(build, tmp_path):
     (tmp_path / "case.toml").write_text(dump(Case(Scenario())))
     found = kernel_coverage.spots(build, kernel_coverage.count_runs(build, str(tmp_path / "case.toml")))
     result = kernel_coverage.summary(found, kernel_coverage.judged_unreachable("6.12.117"))
-    rows = {row["function"]: row for row in result["functions"]}
-    assert rows["inet_iif"]["lines"][0] > 0
-    assert rows["reuseport_select_sock"]["lines"][0] == 0
-    assert not result["good"]
-    assert any("reuseport_select_sock" in line for line in result["missing"])
+    rows = {row.function: row for row in result.functions}
+    assert rows["inet_iif"].lines[0] > 0
+    assert rows["reuseport_select_sock"].lines[0] == 0
+    assert not result.good
+    assert any("reuseport_select_sock" in line for line in result.missing)
 
 
 def spot(runs, branch=-1, text="x = 1;", line=7):
@@ -48,15 +48,15 @@ def spot(runs, branch=-1, text="x = 1;", line=7):
 
 def test_what_is_missing_has_a_reason_or_is_told():
     reached, missed = spot(3), spot(0, branch=1)
-    assert kernel_coverage.summary([reached], {})["good"]
+    assert kernel_coverage.summary([reached], {}).good
     told = kernel_coverage.summary([reached, missed], {})
-    assert (told["good"], told["missing"]) == (False, [str(missed)])
-    assert kernel_coverage.summary([reached, missed], {missed.id: "because"})["good"]
+    assert (told.good, told.missing) == (False, [str(missed)])
+    assert kernel_coverage.summary([reached, missed], {missed.id: "because"}).good
     told = kernel_coverage.summary([reached], {reached.id: "because"})
-    assert (told["good"], told["reached_after_all"]) == (False, [str(reached)])
-    assert kernel_coverage.summary([reached], {missed.id: "because"})["gone"] == [missed.id]
-    [row] = kernel_coverage.summary([reached, missed], {missed.id: "because"})["functions"]
-    assert (row["lines"], row["branches"], row["excused"], row["missing"]) == ([1, 1], [0, 1], 1, 0)
+    assert (told.good, told.reached_after_all) == (False, [str(reached)])
+    assert kernel_coverage.summary([reached], {missed.id: "because"}).gone == [missed.id]
+    [row] = kernel_coverage.summary([reached, missed], {missed.id: "because"}).functions
+    assert (row.lines, row.branches, row.excused, row.missing) == ((1, 1), (0, 1), 1, 0)
 
 
 def test_a_place_keeps_its_name_where_its_line_goes():
@@ -76,7 +76,7 @@ def test_a_reason_is_for_the_kernels_that_it_names(tmp_path):
     path = tmp_path / "list.toml"
     path.write_text('[[unreached]]\nfunction = "f"\nkernels = ["6.1"]\nids = ["0123456789ab"]\nwhy = "x"\n')
     assert [len(kernel_coverage.judged_unreachable(v, path)) for v in ("6.1.192", "6.12.117", "7.2.13")] == [1, 0, 1]
-    assert kernel_coverage.summary([], {"0123456789ab": "x"}, listed=False)["gone"] == []
+    assert kernel_coverage.summary([], {"0123456789ab": "x"}, listed=False).gone == []
 
 
 @pytest.mark.parametrize(("version", "noted"), [("12", False), ("12.2.0", False), ("14", True)])

@@ -8,7 +8,7 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.cli import main
 from skdiff.kernel.text_changes import changes
-from skdiff.kernel.unseen import Place, Unseen
+from skdiff.kernel.unseen import Named, Place, Unseen
 from skdiff.proof import new_text
 from tests.helpers import mostly_long
 from tests.patched import copied_tree
@@ -161,16 +161,16 @@ def test_without_gcov_nobody_can_tell(kernel_tree, tmp_path, capsys, monkeypatch
 
 def test_what_did_not_run_before_either_is_no_news():
     place = Place("a.c", 3, "f", "return NULL;")
-    assert new_text._news([place], {("a.c", 3): ("a.c", 1)}, [Place("a.c", 1, "f", "return NULL;")]) == []
-    assert new_text._news([place], {("a.c", 3): ("a.c", 1)}, []) == [place]  # it ran before
-    moved = [Place("a.c", 9, "g", "return NULL;")]
-    assert new_text._news([place], {}, moved) == []
-    assert new_text._news([place, place._replace(line=5)], {}, moved) == [place._replace(line=5)]
+    assert new_text.news([place], {("a.c", 3): ("a.c", 1)}, [Place("a.c", 1, "f", "return NULL;")]) == []
+    assert new_text.news([place], {("a.c", 3): ("a.c", 1)}, []) == [place]  # it ran before
+    moved, other = [Place("a.c", 9, "g", "return NULL;")], Place("a.c", 5, "f", "return NULL;")
+    assert new_text.news([place], {}, moved) == []
+    assert new_text.news([place, other], {}, moved) == [other]
 
 
 def test_words_of_what_is_left():
     lines = tuple(Place("a.c", n, "f", "x();") for n in range(12))
-    told = Unseen(new=20, lines=lines, names=(("sk_fast", "a.c:1"),)).lines_for_people()
+    told = Unseen(new=20, lines=lines, names=(Named("sk_fast", "a.c:1"),)).lines_for_people()
     assert told[0] == "new or changed lines that no case ran: 12"
     assert told[11] == "  and 2 more"
     assert told[12:] == ["read by the new text, and set by no case: 1", "  a.c:1: sk_fast"]

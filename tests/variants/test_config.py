@@ -94,7 +94,7 @@ def test_a_story_is_of_its_configuration(kernel_tree):
     told = explanation(case, reference, Model(config=options))
     assert told.parted.at is None
     assert told.mismatch is None
-    text = " ".join(told.data()["story"])
+    text = " ".join(told.summary().story)
     assert "another namespace" not in text
     assert "1 for its CPU" in text
 

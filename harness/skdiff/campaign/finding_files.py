@@ -30,12 +30,12 @@ def keep(folder: Path, scenario: Scenario, mismatch: Mismatch, origin: Origin, r
     itself, and the reason: it must not be lost with this process.
     """
     try:
-        return Finding(
-            signature=mismatch.signature, file=str(write_finding(folder, scenario, mismatch, origin, replace))
-        )
+        path = write_finding(folder, scenario, mismatch, origin, replace)
+        return Finding(signature=mismatch.signature, file=str(path), count=1)
     except OSError as error:
         text = dump(_case(scenario, mismatch, origin))
-        return Finding(signature=mismatch.signature, file=replace, why=error.strerror or str(error), case=text)
+        why = error.strerror or str(error)
+        return Finding(signature=mismatch.signature, file=replace, count=1, why=why, case=text)
 
 
 def _case(scenario: Scenario, mismatch: Mismatch, origin: Origin) -> Case:

@@ -5,15 +5,13 @@ something, and NAME its hash. Inputs of another layout are converted field by fi
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import write_whole
+from skdiff.base.files import read_json, to_json, write_whole
 from skdiff.cases import wire
 from skdiff.engines.seed_inputs import seeds
 
@@ -22,15 +20,15 @@ Say = Callable[[str], None]
 Places = dict[tuple[str, int, str], tuple[int, Sequence[int]]]
 
 
-def name_of(layout: Any) -> str:
+def name_of(layout: wire.Layout) -> str:
     """The name of a layout: 16 digits of its hash."""
-    return hashlib.sha256(json.dumps(layout).encode()).hexdigest()[:16]
+    return hashlib.sha256(to_json(layout).encode()).hexdigest()[:16]
 
 
 def place_of(folder: Path) -> Path:
     """Our layout's folder of inputs in a folder, with its description beside it. Raises OSError."""
     layout = wire.layout()
-    ours, text = folder / name_of(layout), json.dumps(layout)
+    ours, text = folder / name_of(layout), to_json(layout)
     ours.mkdir(parents=True, exist_ok=True)
     description = folder / f"{ours.name}.json"
     if not description.exists() or description.read_bytes() != text.encode():
@@ -89,19 +87,18 @@ def layouts(folder: Path, say: Say) -> Iterator[tuple[Path, Places]]:
     loose = [path for path in every if path not in places and path.suffix != ".json"]
     for place in places:
         try:
-            layout = json.loads(place.with_suffix(".json").read_text())
+            layout = read_json(place.with_suffix(".json"), wire.Layout, "a layout of inputs")
             if name_of(layout) != place.name:
                 raise ValueError("it was changed")
-            yield place, _places(layout)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            why = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
-            say(f"{place}: left out, its layout cannot be read ({why}); remove it, or bring back {place.name}.json")
+            yield place, places_of(layout)
+        except (CannotRun, ValueError) as error:
+            say(f"{place}: left out ({error}); remove it, or bring back {place.name}.json")
     if loose:
         say(f"{folder}: {len(loose):,} files are left out, for they do not tell their layout")
 
 
-def _places(layout: Any) -> Places:
-    """What bytes of a layout mean. Raises ValueError, TypeError or KeyError for what is no layout."""
+def places_of(layout: wire.Layout) -> Places:
+    """What bytes of a layout mean. Raises ValueError for one that does not say it of each byte."""
     found: Places = {}
     at = 0
     for kind, count, fields in layout:
@@ -115,7 +112,7 @@ def _places(layout: Any) -> Places:
     return found
 
 
-_OURS = _places(wire.layout())
+_OURS = places_of(wire.layout())
 
 
 def converted(data: bytes, places: Places) -> bytes:

@@ -7,7 +7,6 @@ the new folder has been seen to reach what the old ones reach.
 """
 
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -16,29 +15,49 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import command
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
 from skdiff.cases.wire import SIZE, decode
 from skdiff.engines.atheris_engine import make_libfuzzer_global
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import preload
+from skdiff.kernel.summary import Kernel, KernelSummary
 from skdiff.oracles.reference import Reference
 
 FEW = 0.05  # of the edges libFuzzer may lose; then the inputs that take them are added
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did: how many inputs there were and are, and how many edges of the C they reach."""
+class Merged(KernelSummary, kw_only=True):
+    """What a merge into `folder` did: how many inputs there were and are, and how many edges of the C they reach, in
+    the kernel of that version.
+    """
 
+    kernel: str
+    folder: str
     before: int
     after: int
     edges: int
+
+    @property
+    def about(self) -> Kernel:
+        """See KernelSummary."""
+        return Kernel(version=self.kernel)
+
+
+class _Task(msgspec.Struct, frozen=True):
+    """What the process is to do: with the reference of a build's `folder`, see what the inputs of the folder `reach`
+    reach, if there is one, or bring beside the edges that are `reached`.
+    """
+
+    folder: str
+    reach: str
+    reached: frozenset[int] | None
 
 
 def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merged:
@@ -63,18 +82,18 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
                     for path in filter(Path.is_file, place.iterdir()):
                         data = path.read_bytes()
                         add(every, data if place.name == ours.name else converted(data, places))
-            before, reached = sum(1 for _ in every.iterdir()), _edges(build, every)
+            before, reached = sum(1 for _ in every.iterdir()), edges_of(build, every)
             say(f"merging {before:,} inputs, which reach {len(reached)} edges of the C")
-            said = _run(build, [str(small), str(every)], "-merge=1", "-use_value_profile=1", f"-max_len={SIZE}")
+            said = run_process(build, [str(small), str(every)], "-merge=1", "-use_value_profile=1", f"-max_len={SIZE}")
             # gcc's hooks number the edges as they are met: libFuzzer may take two inputs for equal that are not quite.
             # An edge that depends on the case before (where fuel ends) is not always taken by the inputs that took it.
-            kept = _edges(build, small) if any(small.iterdir()) else frozenset[int]()
+            kept = edges_of(build, small) if any(small.iterdir()) else frozenset[int]()
             if kept != reached and len(reached - kept) <= FEW * len(reached):
-                for path in _missing(build, every, kept):
+                for path in inputs_missing(build, every, kept):
                     shutil.copy(path, small)
-                reached = _edges(build, small)
+                reached = edges_of(build, small)
             after = sum(1 for _ in small.iterdir())
-            lost = reached - _edges(build, small)
+            lost = reached - edges_of(build, small)
             if not after or lost:
                 what = f"{len(lost)} of {len(reached)} edges"
                 raise CannotRun(f"libFuzzer's merge lost {what}, so all inputs stay as they are: {said}")
@@ -92,30 +111,29 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
                     discard(place)
     except OSError as error:
         raise CannotRun(f"cannot merge into {folder}: {error}") from error
-    return Merged(before, after, len(reached))
+    return Merged(kernel=build.tree.version, folder=str(folder), before=before, after=after, edges=len(reached))
 
 
-def _edges(build: Build, folder: Path) -> frozenset[int]:
+def edges_of(build: Build, folder: Path) -> frozenset[int]:
     """The edges of the C that the inputs of a folder take."""
-    said = _run(build, [], reach=str(folder))
-    return frozenset(json.loads(said.rpartition("EDGES ")[2]))
+    said = run_process(build, [], reach=str(folder))
+    return from_json(said.rpartition("EDGES ")[2], frozenset[int])
 
 
-def _missing(build: Build, folder: Path, reached: frozenset[int]) -> list[Path]:
+def inputs_missing(build: Build, folder: Path, reached: frozenset[int]) -> list[Path]:
     """Inputs of a folder that take the edges which are not among those reached, one after the other."""
-    said = _run(build, [], reach=str(folder), reached=reached)
-    return [folder / name for name in json.loads(said.rpartition("EDGES ")[2])]
+    said = run_process(build, [], reach=str(folder), reached=reached)
+    return [folder / name for name in from_json(said.rpartition("EDGES ")[2], list[str])]
 
 
-def _run(
+def run_process(
     build: Build, folders: Sequence[str], *flags: str, reach: str = "", reached: frozenset[int] | None = None
 ) -> str:
     """Run this module as a process of its own; returns what it said, its last line unless it was to `reach`."""
-    known = None if reached is None else sorted(reached)
-    place = json.dumps({"folder": str(build.folder), "reach": reach, "reached": known})
+    task = to_json(_Task(str(build.folder), reach, reached))
     with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as scratch:  # for libFuzzer's own notes
         process = subprocess.Popen(
-            [sys.executable, "-m", "skdiff.campaign.merge_inputs", place, *flags, *folders],
+            [sys.executable, "-m", "skdiff.campaign.merge_inputs", task, *flags, *folders],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -142,21 +160,21 @@ def main() -> None:
     """
     import atheris
 
-    told: dict[str, Any] = json.loads(sys.argv[1])
+    task = from_json(sys.argv[1], _Task)
     references: list[Reference] = []
 
     def case(data: bytes) -> None:
         if not references:  # libFuzzer must be there first
             make_libfuzzer_global()
-            references.append(Reference.of(Path(told["folder"])))
-        if told["reach"]:
-            names, known = [], None if told["reached"] is None else set(told["reached"])
-            for path in sorted(Path(told["reach"]).iterdir()):
+            references.append(Reference.of(Path(task.folder)))
+        if task.reach:
+            names, known = [], None if task.reached is None else set(task.reached)
+            for path in sorted(Path(task.reach).iterdir()):
                 references[0].run(decode(path.read_bytes()))
                 if known is not None and (new := set(references[0].edges()[0]) - known):
                     known |= new
                     names.append(path.name)
-            print("EDGES", json.dumps(sorted(references[0].edges()[0]) if known is None else names), flush=True)
+            print("EDGES", to_json(sorted(references[0].edges()[0]) if known is None else names), flush=True)
             os._exit(0)
         references[0].run(decode(data))
 

@@ -1,22 +1,10 @@
 """What a worker tells its supervisor, a line of JSON each, and what is made of it: findings and counters."""
 
-import json
 from collections.abc import Iterable
-from typing import TypeVar
 
 import msgspec
 
-T = TypeVar("T")
-
-
-def to_json(value: msgspec.Struct) -> str:
-    """A Struct as JSON in ASCII. Not by msgspec.json, which refuses the name of a file that is not UTF-8."""
-    return json.dumps(msgspec.to_builtins(value))
-
-
-def from_json(text: str | bytes, kind: type[T]) -> T:
-    """What `to_json` wrote. Raises ValueError for text that is no JSON, or not of this kind."""
-    return msgspec.convert(json.loads(text), kind)
+from skdiff.base.files import from_json, to_json
 
 
 class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -26,19 +14,13 @@ class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
     """
 
     signature: str
-    file: str = ""
-    count: int = 0
+    file: str
+    count: int
     others: list[str] = []
     why: str = ""
     case: str = ""
     reduced: str = ""
     merged: int = 0
-
-    def data(self) -> dict[str, object]:
-        """For a --json file."""
-        head = {"signature": self.signature, "file": self.file, "count": self.count}
-        more = {name: value for name in self.__struct_fields__ if name not in head and (value := getattr(self, name))}
-        return head | more
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -103,7 +85,7 @@ def to_line(message: Message) -> bytes:
 
 def from_line(line: bytes) -> Message:
     """A message as the supervisor reads it. Raises ValueError for another line."""
-    message: Message = msgspec.convert(json.loads(line), Message)
+    message: Message = from_json(line, Message)
     return message
 
 
@@ -122,7 +104,7 @@ def summed(parts: Iterable[Counters]) -> Counters:
         for name, count in part.classes.items():
             total.classes[name] = total.classes.get(name, 0) + count
         for finding in part.mismatches:
-            known = found.setdefault(finding.signature, Finding(signature=finding.signature))
+            known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
             files = filter(None, [known.file, *known.others, finding.file, *finding.others])
             known.file, *known.others = dict.fromkeys(files) or [""]

@@ -17,8 +17,9 @@ from types import FrameType
 import msgspec
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.campaign.finding_files import Origin
-from skdiff.campaign.messages import Cannot, Message, from_json, to_json, to_line
+from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
 from skdiff.cases.record import SCENARIO_SIZE
@@ -134,16 +135,25 @@ def work(job: Job, channel: int) -> None:
         return [*(Reference(made, memory) for made in builds), *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
-    run = Run(oracles, origin, Path(job.findings), tell, job.cases, job.seconds)
+    alone_with_model = len(builds) == 1  # then these two only have to agree
+    run = Run(
+        oracles,
+        origin,
+        Path(job.findings),
+        tell,
+        job.cases,
+        job.seconds,
+        arguments=job.arguments,
+        first=job.first,
+        judge=None if alone_with_model else judge_of(builds),
+        scratch=Path(job.scratch),
+        inputs=Path(job.inputs),
+        counter=memoryview(memory)[DONE_AT:].cast("Q"),
+        watch=Watch(builds[0].rules, builds[0].config) if alone_with_model else None,
+        alone=job.alone,
+    )
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
-    run.scratch, run.inputs = Path(job.scratch), Path(job.inputs)
-    run.arguments, run.first, run.alone = tuple(job.arguments), job.first, job.alone
-    run.counter = memoryview(memory)[DONE_AT:].cast("Q")
-    if len(builds) > 1:
-        run.judge = judge_of(builds)
-    else:  # it and its model only have to agree
-        run.watch = Watch(builds[0].rules, builds[0].config)
     drive(job.engine, run)
     run.finish()
 

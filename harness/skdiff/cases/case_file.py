@@ -1,7 +1,6 @@
 """Cases as TOML, for people: names for sockets, dotted addresses, only what differs from the plain case."""
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 import tomlkit
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_toml
 from skdiff.cases import validity
 from skdiff.cases.case_values import BadError, lookup, read_number, read_value, show
 from skdiff.cases.fields import FIELDS, KINDS, OUTCOME_FIELDS, PROTOCOLS, STATES, Kind, of_kind
@@ -200,10 +200,8 @@ def load(path: Path) -> Case:
 def parse(text: str, where: str = "case") -> Case:
     """The case in a text; `where` names it in errors. Raises CannotRun with a line number and what is wrong."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CannotRun(f"{where}: not TOML: {error}") from error
-    except ValueError as error:  # an integer of thousands of digits
+        document = from_toml(text, dict[str, Any])
+    except ValueError as error:
         raise CannotRun(f"{where}: not TOML: {error}") from error
     except RecursionError as error:
         raise CannotRun(f"{where}: nested too deeply, no case is") from error

@@ -27,17 +27,17 @@ def cdef() -> str:
     return RECORD_H.read_text()
 
 
-_ffi = FFI()
-_ffi.cdef(cdef())
-constants: Any = _ffi.dlopen(None)
-SCENARIO_SIZE: int = _ffi.sizeof("struct scenario_record")
-OUTCOME_SIZE: int = _ffi.sizeof("struct outcome_record")
+ffi = FFI()
+ffi.cdef(cdef())
+constants: Any = ffi.dlopen(None)
+SCENARIO_SIZE: int = ffi.sizeof("struct scenario_record")
+OUTCOME_SIZE: int = ffi.sizeof("struct outcome_record")
 
 
 def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
     """The leading plain fields of a struct of record.h: how to pack them, and their names."""
     text, names = "=", []
-    for name, member in _ffi.typeof(f"struct {struct}").fields:
+    for name, member in ffi.typeof(f"struct {struct}").fields:
         kind, times = member.type, ""
         if kind.kind == "array":
             kind, times = kind.item, str(kind.length)
@@ -52,17 +52,17 @@ def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
 def ranges(struct: str) -> dict[str, tuple[int, int]]:
     """The least and the greatest value that each leading plain field of a struct of record.h can hold."""
     found = {}
-    for name, member in _ffi.typeof(f"struct {struct}").fields:
+    for name, member in ffi.typeof(f"struct {struct}").fields:
         if member.type.kind != "primitive":
             continue
-        bits = 8 * _ffi.sizeof(member.type)
+        bits = 8 * ffi.sizeof(member.type)
         signed = not member.type.cname.startswith("u")
         found[name] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     return found
 
 
 def _offset(struct: str, *path: str | int) -> int:
-    return int(_ffi.offsetof(f"struct {struct}", *path))
+    return int(ffi.offsetof(f"struct {struct}", *path))
 
 
 _HEAD, _ = layout("scenario_record")
@@ -188,7 +188,7 @@ def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-TRACE_SIZE: int = _ffi.sizeof("struct trace_record")
+TRACE_SIZE: int = ffi.sizeof("struct trace_record")
 _STEP = Struct("=I4x3q")
 _STEPS_AT = _offset("trace_record", "steps")
 
@@ -206,4 +206,4 @@ def steps(buffer: Any, at: int = 0) -> list[Step]:
 
 def names(struct: str) -> tuple[str, ...]:
     """The fields of a struct of record.h in their order, without counters (n_...)."""
-    return tuple(name for name, _ in _ffi.typeof(f"struct {struct}").fields if not name.startswith("n_"))
+    return tuple(name for name, _ in ffi.typeof(f"struct {struct}").fields if not name.startswith("n_"))

@@ -3,13 +3,13 @@
 `csrc/steps.toml` is the list; its order gives the numbers in a trace record.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from skdiff.base.files import read_toml
 from skdiff.base.paths import CSRC
 
 MAX_VALUES = 3  # of a step, as many as struct step_record has
@@ -25,9 +25,13 @@ class StepKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only_if: str = ""
 
 
+class _Steps(msgspec.Struct, forbid_unknown_fields=True):
+    step: tuple[StepKind, ...]
+
+
 def load_kinds(path: Path = CSRC / "steps.toml") -> tuple[StepKind, ...]:
-    """The list of a file, in its order. Raises msgspec.ValidationError or tomllib.TOMLDecodeError for another text."""
-    return msgspec.convert(tomllib.loads(path.read_text())["step"], tuple[StepKind, ...])
+    """The list of a file, in its order. Raises BadFile."""
+    return read_toml(path, _Steps, "a list of steps").step
 
 
 KINDS = load_kinds()

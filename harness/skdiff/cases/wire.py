@@ -9,7 +9,7 @@ are never the only copy of a finding.
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import getitem
-from typing import Any
+from typing import Any, TypeAlias
 
 from skdiff.cases.fields import FIELDS, pools
 from skdiff.cases.normalise import normalise
@@ -18,7 +18,7 @@ from skdiff.cases.record import constants
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
 
-def _table(pool: Pool) -> tuple[int, ...]:
+def table(pool: Pool) -> tuple[int, ...]:
     """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
     total = sum(weight for _, weight in pool)
     shares = [max(1, weight * 256 // total) for _, weight in pool]
@@ -27,7 +27,7 @@ def _table(pool: Pool) -> tuple[int, ...]:
 
 
 def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
-    return tuple(_table(pool) for pool in pools.values())
+    return tuple(table(pool) for pool in pools.values())
 
 
 HEAD, PACKET, NETNS, PROGRAM, GROUP, SOCK = map(pools, (Scenario, Packet, Netns, Program, Group, Sock))
@@ -35,7 +35,7 @@ _PROGS: int = constants.MAX_PROGS
 _SLOTS: int = constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
-_GROUP = (*_tables(GROUP), *(_table(SLOT),) * _SLOTS)
+_GROUP = (*_tables(GROUP), *(table(SLOT),) * _SLOTS)
 _SOCK = _tables(SOCK)
 _N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 _FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
@@ -87,7 +87,7 @@ _INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table
 _FRAME_HEAD, _FRAME_PACKET = (
     tuple(name for name, field in FIELDS[record].items() if field.frame) for record in (Scenario, Packet)
 )
-_FRAME = tuple(_table(HEAD[name]) for name in _FRAME_HEAD) + tuple(_table(PACKET[name]) for name in _FRAME_PACKET)
+_FRAME = tuple(table(HEAD[name]) for name in _FRAME_HEAD) + tuple(table(PACKET[name]) for name in _FRAME_PACKET)
 FRAME_SIZE = len(_FRAME)
 _HEAD_PLACES = [Scenario._fields.index(name) for name in _FRAME_HEAD]
 _PACKET_PLACES = [Packet._fields.index(name) for name in _FRAME_PACKET]
@@ -120,19 +120,22 @@ _FIELDS = {
     "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(_SLOTS))]),
     "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
 }
-_PLACES = {
+PLACES = {
     (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
 }
 
 
-def layout() -> list[Any]:
-    """What each byte means, as lists that fit into JSON: the kinds of things in the order of their bytes, each with how
-    many there are and its fields, each with its values and how many of the 256 bytes mean that one.
-    """
+# The kinds of things in the order of their bytes, each with how many there are and its fields, each with its values and
+# how many of the 256 bytes mean that one.
+Layout: TypeAlias = list[tuple[str, int, list[tuple[str, list[tuple[int, int]]]]]]
+
+
+def layout() -> Layout:
+    """What each byte means."""
     many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": constants.MAX_SOCKS}
-    kinds: list[Any] = [["count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True))]]
+    kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True)))]
     for kind, (start, size, names) in _FIELDS.items():
-        kinds.append([kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))])
+        kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))))
     return kinds
 
 
@@ -157,14 +160,14 @@ def byte(at: int, value_: int) -> int:
 
 def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
     """The value of a field in bytes of SIZE."""
-    start, size = _PLACES[kind, name]
+    start, size = PLACES[kind, name]
     at = start + index * size
     return _ALL[at][data[at]]
 
 
 def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
     """Set a field in bytes of SIZE; a value that its pool lacks becomes the plainest."""
-    start, size = _PLACES[kind, name]
+    start, size = PLACES[kind, name]
     at = start + index * size
     data[at] = _INVERSE[at].get(value_, 0)
 

@@ -33,17 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     build = common.build_options(arguments).build(arguments.kernel, "coverage", say=say)
-    result = measure(build, arguments.cases, say)
+    result, page = measure(build, arguments.cases, say)
     kernel_coverage.show(console, result, f"Linux {build.tree.version}, the corpus")
-    for place in result["model"]:
+    for place in result.model:
         show(f"not reached in the model: {place}")
-    missed = len(result["model"])
+    missed = len(result.model)
     show(f"The corpus reaches {f'all but {missed}' if missed else 'all'} lines and branches of the model.")
-    if "random" in result:
-        missing = result["random"]["missing"]
-        show(f"{arguments.cases:,} random cases miss {len(missing)} lines and branches:")
-        for line in missing:
+    if result.random is not None:
+        show(f"{result.random.cases:,} random cases miss {len(result.random.missing)} lines and branches:")
+        for line in result.random.missing:
             show(f"  {line}")
-    show(f"pages: {result.pop('page')}")
+    show(f"pages: {page}")
     write_json(arguments, result)
-    return AGREED if result["good"] and not missed else DIFFERENCE
+    return AGREED if result.good and not missed else DIFFERENCE

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
@@ -11,7 +10,7 @@ from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, show, write_json, write_last
 from skdiff.comparison.referee import SIDES
-from skdiff.findings import kernel_difference
+from skdiff.findings import diff_summary, kernel_difference
 from skdiff.kernel import patches, text_changes
 from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_files, diff, patched_side
 from skdiff.runs.supervised import check_writable
@@ -108,8 +107,8 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Pa
     text_changes.show_changes(console, changed)
     result = diff(request, builds, changed, errors, say)
     show_reports([group.findings[0] for group in result.groups if not group.alike])
-    kernel_difference.show(console, result.summary, result.groups, result.referee, result.unseen)
-    write_last(arguments, result.summary, result.differs)
+    diff_summary.show(console, result)
+    write_last(arguments, result, result.differs)
     if result.differs:
         return DIFFERENCE
     return AGREED if result.complete else NO_VERDICT
@@ -117,15 +116,14 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Pa
 
 def _nothing_to_run(arguments: argparse.Namespace, patch: PatchedSide) -> int:
     show("no difference: the patch leaves the text of the lookup as it is, so nothing was run")
-    write_json(arguments, {"patch": patches.label(patch.patches), "text": [], "differ": False})
+    write_json(arguments, diff_summary.UnchangedSummary(patch=patches.label(patch.patches)))
     return AGREED
 
 
 def _compare_files(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
-    compared = []
-    for case in compare_files(request, paths, say):
-        console.print(case.report, markup=False, soft_wrap=True, end="")
-        compared.append(replace(case, report=""))
-    rows = [{"file": case.file, "difference": case.difference, "alike": case.alike} for case in compared]
-    write_json(arguments, {"cases": rows})
-    return DIFFERENCE if any(case.difference and not case.alike for case in compared) else AGREED
+    result = diff_summary.CasesSummary(cases=[])
+    for case, report in compare_files(request, paths, say):
+        console.print(report, markup=False, soft_wrap=True, end="")
+        result.cases.append(case)
+    write_json(arguments, result)
+    return DIFFERENCE if result.differs else AGREED

@@ -48,15 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         path = arguments.against or recorded.RECORDS / f"{tree.version}{recorded.SUFFIX}"
         recorded.write(now, path)
         show(f"{len(now.definitions)} definitions recorded in {path}")
-        write_json(arguments, {"version": tree.version, "recorded": str(path), "definitions": len(now.definitions)})
+        written = recorded.RecordedSummary(version=tree.version, recorded=str(path), definitions=len(now.definitions))
+        write_json(arguments, written)
         return AGREED
-    found = recorded.drift(before, now)
-    found.show(console, before.version)
-    versions = {
-        "version": tree.version,
-        "origin": tree.origin,
-        "record": before.version,
-        "rules_now": version_rules.as_data(now.rules),
-    }
-    write_json(arguments, {**versions, **found.data()})
+    found = recorded.drift(before, now, tree.origin)
+    found.show(console)
+    write_json(arguments, found)
     return DIFFERENCE if found else AGREED

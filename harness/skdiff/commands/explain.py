@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, Model(build.rules, build.config))
-    write_json(arguments, explained.data())
+    write_json(arguments, explained.summary())
     sides = drawing.sides(explained.parted)
     if arguments.dot is not None:
         drawing.draw(arguments.dot, case, sides)

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)
     fuzz_text.show(console, summary)
-    write_last(arguments, summary.data(), summary.differs)
+    write_last(arguments, summary, summary.differs)
     if summary.differs:
         return DIFFERENCE
     return AGREED if summary.complete else NO_VERDICT

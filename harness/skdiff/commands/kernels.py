@@ -2,7 +2,6 @@
 
 import argparse
 
-from skdiff.base.errors import CannotRun
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, write_json
 from skdiff.kernel import kernel_cache, list_kernels
@@ -20,22 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    cached, offered, trouble = list_kernels.cached(), [], ""
-    try:
-        offered = list_kernels.offered(say)
-    except CannotRun as error:
-        trouble = str(error)
-    if not cached and not offered:
-        raise CannotRun(trouble or "no kernel is cached, and none can be fetched")
-    show(f"cached in {kernel_cache.folder()}: {'none' if not cached else ''}")
-    for one in cached:
+    found = list_kernels.listed(say)
+    show(f"cached in {kernel_cache.folder()}: {'none' if not found.cached else ''}")
+    for one in found.cached:
         show(f"  {one.asked}: Linux {one.version}, {one.origin}, {one.bytes / 1e6:.0f} MB, {one.date}")
-    show(f"can be fetched: {trouble}")
-    for series in offered:
+    show(f"can be fetched: {found.trouble}")
+    for series in found.offered:
         more = f"; point releases: {', '.join(series.sources)}" if series.sources else ""
         show(f"  {series.series}: {series.newest} from {series.place}{more}")
-    if any(series.sources for series in offered):
+    if any(series.sources for series in found.offered):
         show("Debian's mirror may have dropped some of the older point releases.")
-    rows = {"cached": [one.data() for one in cached], "offered": [series.data() for series in offered]}
-    write_json(arguments, {**rows, "trouble": trouble})
+    write_json(arguments, found)
     return AGREED

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-from dataclasses import asdict
 from pathlib import Path
 
 from skdiff.base import signals
@@ -37,5 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
     signals.install_handlers(signal.default_int_handler)  # what it has started ends with it
     merged = merge_inputs.merge(build, arguments.into, arguments.sources, say)
     show(f"{merged.after:,} of {merged.before:,} inputs reach the same {merged.edges} edges of the C: {arguments.into}")
-    write_json(arguments, {"kernel": build.tree.version, "folder": str(arguments.into), **asdict(merged)})
+    write_json(arguments, merged)
     return AGREED

@@ -53,12 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     request = score_all.CMutants(
         arguments.kernel, common.build_options(arguments).stubs, arguments.seeds, arguments.cases, arguments.keep
     )
-    results = []
+    summary = mutant_report.MutantsSummary(mutants=[])
     for result in score_all.score_all(of, request, errors, say):
-        mutant_report.show(console, result.summary, result.what)
+        mutant_report.show(console, result.report, result.what)
         for line in result.notes:
             show(line)
-        results.append(result.summary)
-    kernel = next(({key: r[key] for key in ("kernel", "origin", "closure")} for r in results if "kernel" in r), {})
-    write_json(arguments, {"mutants": results, **kernel})
-    return AGREED if all(result["good"] for result in results) else DIFFERENCE
+        summary.add(result.report)
+    write_json(arguments, summary)
+    return AGREED if summary.good else DIFFERENCE

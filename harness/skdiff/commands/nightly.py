@@ -10,7 +10,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, say, show, summary_text, write, write_json
+from skdiff.commands.output import AGREED, say, show, write_json, write_summary
 from skdiff.commands.report import write_page
 from skdiff.nightly import night
 from skdiff.variants import config
@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
     with interrupts_noted():  # what is done has its page, whoever ends the night
         done = night.run(steps, out, arguments.commands, say, arguments.minutes, options.environment())
-        summary = {"minutes": arguments.minutes, "steps": done}
-        write(out / f"night-{steps[0].name}.json", summary_text(arguments, summary))
+        summary = night.NightSummary(minutes=arguments.minutes, steps=done)
+        write_summary(out / f"night-{steps[0].name}.json", arguments, summary)
         write_json(arguments, summary)
         write_page(arguments.folder, arguments.folder / "report.html", out / "issues")
-    return night.verdict(done)
+    return summary.verdict

@@ -1,15 +1,15 @@
 """Where commands print, what their exit codes mean, and the files that they write."""
 
 import argparse
-import json
 import os
 from pathlib import Path
-from typing import Any
 
+from msgspec import structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import SCHEMA, write_whole
+from skdiff.base.files import to_json, write_whole
+from skdiff.base.summary import Summary
 
 AGREED, DIFFERENCE, NO_VERDICT = 0, 1, 2
 
@@ -37,26 +37,24 @@ def say(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
-def write_json(arguments: argparse.Namespace, value: dict[str, Any]) -> None:
-    """Write a command's summary where its --json wants one; it starts with its schema, the command and the time of its
-    start (UTC, ISO 8601). Raises CannotRun.
-    """
+def write_json(arguments: argparse.Namespace, summary: Summary) -> None:
+    """Write a command's summary where its --json wants one. Raises CannotRun."""
     if arguments.json is not None:
-        write(arguments.json, summary_text(arguments, value))
+        write_summary(arguments.json, arguments, summary)
 
 
-def summary_text(arguments: argparse.Namespace, value: dict[str, Any]) -> str:
-    """The text of a summary, which names its schema, the command and the time of its start."""
-    head = {"schema": SCHEMA, "command": arguments.command, "started": arguments.started}
-    return json.dumps({**head, **value}, indent=1) + "\n"
+def write_summary(path: Path, arguments: argparse.Namespace, summary: Summary) -> None:
+    """Write a summary, which names the command and the time of its start. Raises CannotRun."""
+    whole = structs.replace(summary, command=arguments.command, started=arguments.started)
+    write(path, to_json(whole, indent=1) + "\n")
 
 
-def write_last(arguments: argparse.Namespace, value: dict[str, Any], differs: bool) -> None:
+def write_last(arguments: argparse.Namespace, summary: Summary, differs: bool) -> None:
     """The same at the end of a run: a difference counts for more than a summary that cannot be written. Raises
     CannotRun.
     """
     try:
-        write_json(arguments, value)
+        write_json(arguments, summary)
     except CannotRun as error:
         if not differs:
             raise

@@ -48,7 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
         )
     )
     show(f"{small.found['reduced']} ({reduction.kept} of them kept), {reduction.seconds:.2f} s: {out}")
-    counts = {"before": len(case.scenario.socks), "after": len(small.scenario.socks), "signature": mismatch.signature}
-    steps = {"tried": reduction.tried, "kept": reduction.kept, "seconds": reduction.seconds}
-    write_json(arguments, {"file": str(out), **counts, **steps, "finished": reduction.finished})
+    summary = reduce_findings.ReduceSummary(
+        file=str(out),
+        before=len(case.scenario.socks),
+        after=len(small.scenario.socks),
+        signature=mismatch.signature,
+        tried=reduction.tried,
+        kept=reduction.kept,
+        seconds=reduction.seconds,
+        finished=reduction.finished,
+    )
+    write_json(arguments, summary)
     return AGREED

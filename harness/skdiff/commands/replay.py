@@ -29,6 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
     )
     write_json(arguments, result)
-    if any(case["verdict"] == "unreadable" for case in result["cases"]):
+    if any(case.verdict == "unreadable" for case in result.wrong):
         return NO_VERDICT
-    return AGREED if all(case["verdict"] in ("agreed", "known") for case in result["cases"]) else DIFFERENCE
+    return DIFFERENCE if result.wrong else AGREED

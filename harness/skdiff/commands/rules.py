@@ -25,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     if arguments.kernel:
-        table = rule_table.of_kernel(arguments.kernel, common.build_options(arguments).stubs, say)
-        show(table.label)
+        table, label = rule_table.of_kernel(arguments.kernel, common.build_options(arguments).stubs, say)
+        show(label)
     else:
         table = rule_table.of_all()
     for line in table.lines():
         show(line)
-    write_json(arguments, table.data())
+    write_json(arguments, table)
     return DIFFERENCE if table.missing else AGREED

@@ -1,17 +1,17 @@
 """Differences that are known: counted and not reported, as long as they are still there (corpus/known.toml)."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from skdiff.base.errors import CannotRun
+import msgspec
+
+from skdiff.base.files import read_toml
 from skdiff.base.paths import CORPUS
 from skdiff.variants.version_rules import numbers
 
 KNOWN = CORPUS / "known.toml"
-_KEYS = {"signature", "kernels", "reason", "link", "case"}
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,23 @@ class Known:
 
 
 def load(path: Path = KNOWN) -> list[Known]:
-    """The entries of a list; none if there is no list. Raises CannotRun for one that cannot be read."""
+    """The entries of a list; none if there is no list. Raises BadFile for one that cannot be read."""
     if not path.exists():
         return []
-    try:
-        document = tomllib.loads(path.read_text())
-        return [_entry(table, path.parent) for table in document.get("known", [])]
-    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
-        raise CannotRun(f"{path}: not a list of known differences: {error}") from error
+    found = read_toml(path, _List, "a list of known differences").known
+    return [Known(e.signature, e.kernels, e.reason, e.link, path.parent / e.case) for e in found]
 
 
-def _entry(table: dict[str, Any], folder: Path) -> Known:
-    if set(table) != _KEYS:
-        raise ValueError(f"an entry has {', '.join(sorted(_KEYS))}, this one has {', '.join(sorted(table))}")
-    first, last = table["kernels"]
-    return Known(
-        str(table["signature"]), (str(first), str(last)), table["reason"], table["link"], folder / table["case"]
-    )
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    signature: str
+    kernels: tuple[str, str]
+    reason: str
+    link: str
+    case: str
+
+
+class _List(msgspec.Struct, forbid_unknown_fields=True):
+    known: tuple[_Entry, ...] = ()
 
 
 class Signed(Protocol):

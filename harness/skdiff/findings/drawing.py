@@ -1,6 +1,5 @@
 """A case as a drawing: the packet, the tables that were searched, the sockets, and who gets the packet on each side."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +8,7 @@ from pathlib import Path
 import graphviz
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.fields import FAMILIES, KINDS, PROTOCOLS, STATES
@@ -98,15 +98,13 @@ def svg(case: Case, sides: Sequence[Side]) -> str:
 
 def sides_text(sides: Sequence[Side]) -> str:
     """The sides of a finding, a line of JSON each, to draw them later without a kernel: `read_sides` reads it."""
-    return "".join(json.dumps({"name": side.name, "steps": side.steps}) + "\n" for side in sides)
+    return "".join(to_json(side) + "\n" for side in sides)
 
 
 def read_sides(text: str) -> list[Side]:
-    """What `sides_text` wrote. Raises KeyError, TypeError or ValueError for another text."""
-    return [
-        Side(str(side["name"]), [Step(str(f), tuple(map(int, values))) for f, values in side["steps"] if f in VALUES])
-        for side in map(json.loads, text.splitlines())
-    ]
+    """What `sides_text` wrote, without steps that nobody knows any more. Raises ValueError for another text."""
+    sides = [from_json(line, Side) for line in text.splitlines()]
+    return [Side(side.name, [step for step in side.steps if step.function in VALUES]) for side in sides]
 
 
 def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:

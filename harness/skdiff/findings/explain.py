@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Protocol
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.base.summary import Summary
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.outcome import Outcome
@@ -67,6 +69,26 @@ class Parting:
         return culprit(*self.traces, self.callers)
 
 
+class ToldStep(msgspec.Struct):
+    """A step of a summary: the kernel function, and the step in a line."""
+
+    function: str
+    text: str
+
+
+class ExplainSummary(Summary, kw_only=True):
+    """A case in words, what happens in sentences, the steps of each oracle, the number (from 0) of the first step at
+    which they part and the function in which they do, and the name of the mismatch: None, "" and None if they do not.
+    """
+
+    words: list[str]
+    story: list[str]
+    steps: dict[str, list[ToldStep]]
+    part_at: int | None
+    part_in: str
+    mismatch: str | None
+
+
 @dataclass(frozen=True)
 class Explanation:
     """A case, how two oracles came to their answers, and the mismatch if these differ; the kernel's configuration."""
@@ -92,20 +114,20 @@ class Explanation:
             console.print()
             console.print(outcomes_table(self.mismatch, self.case))
 
-    def data(self) -> dict[str, Any]:
+    def summary(self) -> ExplainSummary:
         """The same for programs."""
         socks, _ = names_of(self.case)
-        return {
-            "words": describe_case(self.case),
-            "story": story(self.case, self.parted.traces[1], self.config),
-            "steps": {
-                name: [{"function": s.function, "text": step_text(s, socks)} for s in trace]
+        return ExplainSummary(
+            words=describe_case(self.case),
+            story=story(self.case, self.parted.traces[1], self.config),
+            steps={
+                name: [ToldStep(step.function, step_text(step, socks)) for step in trace]
                 for name, trace in zip(self.parted.names, self.parted.traces, strict=True)
             },
-            "part_at": self.parted.at,
-            "part_in": self.parted.function,
-            "mismatch": None if self.mismatch is None else self.mismatch.signature,
-        }
+            part_at=self.parted.at,
+            part_in=self.parted.function,
+            mismatch=None if self.mismatch is None else self.mismatch.signature,
+        )
 
 
 def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:

@@ -9,6 +9,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import command
 from skdiff.base.signals import interrupts_noted
+from skdiff.base.summary import Summary
 from skdiff.campaign.finding_files import SAID, report_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
@@ -23,6 +24,21 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
 
 # --- findings --------------------------------------------------------------------------------------------------------
+
+
+class ReduceSummary(Summary, kw_only=True):
+    """A case of a file made small, and written to another: its sockets before and after; how many scenarios were tried,
+    and how many of them were kept, in how many seconds; and whether reduction came to its end.
+    """
+
+    file: str
+    before: int
+    after: int
+    signature: str
+    tried: int
+    kept: int
+    seconds: float
+    finished: bool
 
 
 def reduced(

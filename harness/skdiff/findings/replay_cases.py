@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
@@ -16,14 +16,37 @@ from skdiff.comparison.mismatch_text import render, shell_path
 from skdiff.findings.explain import explanation
 from skdiff.findings.triage import cause
 from skdiff.kernel.build import Build
+from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.variants.requirements import unmet_needs
 
+GOOD = ("agreed", "known")
 WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
 
-def verdict(case: Case, reference: Any, model: Any) -> tuple[str, list[str], Mismatch | None]:
+class Replayed(msgspec.Struct):
+    """A case: one of WORDS, why, and what it needs that the kernel is not: then nobody looked at what it expects."""
+
+    file: str
+    verdict: str
+    why: list[str]
+    needs: list[str] = []
+
+
+class ReplaySummary(BuiltKernelSummary, kw_only=True):
+    """What became of the cases of a replay."""
+
+    cases: list[Replayed]
+
+    @property
+    def wrong(self) -> list[Replayed]:
+        """The cases that are not as they should be."""
+        return [case for case in self.cases if case.verdict not in GOOD]
+
+
+def verdict(case: Case, reference: Oracle, model: Model) -> tuple[str, list[str], Mismatch | None]:
     """("agreed", "mismatch" or "unexpected"; what is unmet; the mismatch) for one case. What it expects is looked at if
     the kernel is what it `needs`.
     """
@@ -54,9 +77,9 @@ def replay(
     console: Console,
     say: Callable[[str], None],
     traced: Callable[[], Build],
-) -> dict[str, Any]:
+) -> ReplaySummary:
     """Replay all cases, print what is wrong, and return the summary. An unreadable file does not stop the others."""
-    results: list[dict[str, Any]] = []
+    results: list[Replayed] = []
     model = Model(reference.rules, reference.config)
     listed = {e.case.resolve(): e for e in known_differences.load() if e.covers(reference.tree.version)}
     with Guarded(reference) as oracle:
@@ -65,25 +88,25 @@ def replay(
                 case = load(path)
             except CannotRun as error:
                 say(f"skdiff: {error}")
-                results.append({"file": str(path), "verdict": "unreadable", "why": [str(error)]})
+                results.append(Replayed(str(path), "unreadable", [str(error)]))
                 continue
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
             needs = unmet_needs(case.needs, reference.rules, reference.config)
-            results.append({"file": str(path), "verdict": word, "why": why, "needs": list(needs)})
+            results.append(Replayed(str(path), word, why, list(needs)))
             if mismatch is not None:
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
                 text = render(mismatch, case, reference.label, reference.closure, again)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
             for line in why if word in ("unexpected", "gone") else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
-    counts = {w: sum(r["verdict"] == w for r in results) for w in WORDS}
-    unchecked = sum(bool(r.get("needs")) for r in results)
+    counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
+    unchecked = sum(bool(r.needs) for r in results)
     console.print(
         f"Linux {reference.label}: {len(results)} cases, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
         + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
         soft_wrap=True,
     )
-    return {"kernel": reference.data(), "cases": results}
+    return ReplaySummary(kernel=reference.told(), cases=results)

@@ -4,15 +4,17 @@ A build is named by everything that went into it, so nothing is built twice and 
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import CSRC, builds
 from skdiff.cases.steps import KINDS
 from skdiff.kernel.build_folder import filled, is_whole
@@ -36,19 +38,18 @@ from skdiff.kernel.lookup_inputs import Unset
 from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
 from skdiff.kernel.root_call import root_call
 from skdiff.kernel.source import Tree
+from skdiff.kernel.summary import Kernel
 from skdiff.variants import version_rules
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 _REPORT = "closure.json"
 
-
 # The driver must not guide: it takes other paths for each record, and none of them is the kernel's.
 _UNGUIDED = '#pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)'
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
     reaches it (the rest serves the driver); a stand-in has its reason.
     """
@@ -61,6 +62,31 @@ class Line:
     sha256: str
     reason: str
     lookup: bool
+
+
+class _Followed(msgspec.Struct, frozen=True):
+    """Files that names were taken from, besides those that the manifest lists, and the SHA-256 (hex) of all."""
+
+    files: tuple[str, ...]
+    sha256: str
+
+
+class _Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build's folder says of it; see Build."""
+
+    closure: str
+    compiler: str
+    variant: str
+    rules: Rules
+    unknown_rules: tuple[str, ...]
+    options: tuple[str, ...]
+    unset: tuple[Unset, ...]
+    wanted: tuple[str, ...]
+    replaced: tuple[Line, ...]
+    callers: dict[str, tuple[str, ...]]
+    followed: _Followed
+    kernel: tuple[Line, ...]
+    stand_ins: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -134,15 +160,18 @@ class Build:
         doubts = version_rules.describe_doubts(self.text_rules, self.unknown_rules, self.tree.version)
         return [*self.stubbed, *doubts]
 
-    def data(self) -> dict[str, Any]:
-        """What names it in a --json file."""
-        return {
-            "version": self.tree.version,
-            "origin": self.tree.origin,
-            "closure": self.closure,
-            "config": str(self.config),
-            "rules": version_rules.as_data(self.rules),
-        }
+    def told(self) -> Kernel:
+        """What a summary says of it."""
+        return Kernel(
+            version=self.tree.version,
+            origin=self.tree.origin,
+            closure=self.closure,
+            config=str(self.config),
+            rules=version_rules.told(self.rules),
+            compiler=self.compiler,
+            variant=self.variant,
+            notes=self.notes,
+        )
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
@@ -173,9 +202,9 @@ def build(
     key = key_of(tree, manifest, cc, extra, config)
     options = "".join(f"-{word.lower()}" for word in str(config).split())
     folder = builds() / f"{tree.version}-{variant}{'-guided' if guided else ''}{options}-{key[:16]}"
-    for there in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
-        if is_whole(there) and _reads_the_same(there, tree):
-            return _read(there / _REPORT, there, tree, config, stubs)
+    for made in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
+        if is_whole(made) and _reads_the_same(made, tree):
+            return _read(made, tree, config, stubs)
     if say is not None:
         how = ", ".join(word for word in (variant, str(config), cc) if word)
         say(f"extracting and building the lookup of Linux {tree.version} ({how})")
@@ -189,23 +218,23 @@ def build(
             with filled(target) as work:
                 (work / "closure.c").write_text(unit(closure, config, extra=extra))
                 compile_unit(work, cc, extra, link, declared=True)
-                info = {
-                    "closure": closure.sha256,
-                    "compiler": cc,
-                    "variant": variant,
-                    "rules": asdict(closure.rules),
-                    "unknown_rules": closure.unknown_rules,
-                    "options": closure.options,
-                    "unset": [asdict(one) for one in closure.unset],
-                    "wanted": sorted(wanted),
-                    "replaced": [asdict(line) for line in lines_of((d, True) for d in closure.replaced)],
-                    "callers": callers(closure.order[: closure.lookup], [k.function for k in KINDS], closure.roles),
-                    "followed": {"files": closure.followed, "sha256": followed},
-                    "kernel": [asdict(line) for line in lines_of(closure.definitions(stand_ins=False))],
-                    "stand_ins": [asdict(line) for line in lines_of(closure.definitions(stand_ins=True))],
-                }
-                (work / _REPORT).write_text(json.dumps(info, indent=1))
-            return _read(target / _REPORT, target, tree, config, stubs)
+                report = _Report(
+                    closure=closure.sha256,
+                    compiler=cc,
+                    variant=variant,
+                    rules=closure.rules,
+                    unknown_rules=closure.unknown_rules,
+                    options=closure.options,
+                    unset=closure.unset,
+                    wanted=tuple(sorted(wanted)),
+                    replaced=lines_of((d, True) for d in closure.replaced),
+                    callers=dict(callers(closure.order[: closure.lookup], [k.function for k in KINDS], closure.roles)),
+                    followed=_Followed(tuple(closure.followed), followed),
+                    kernel=lines_of(closure.definitions(stand_ins=False)),
+                    stand_ins=lines_of(closure.definitions(stand_ins=True)),
+                )
+                write_json(work / _REPORT, report)
+            return _read(target, tree, config, stubs)
         except DoesNotCompile as error:
             missed = error.missed(tree.path) - wanted
             if not missed:
@@ -219,36 +248,36 @@ def build(
 def _reads_the_same(folder: Path, tree: Tree) -> bool:
     """Whether the files that a build took names from, besides the listed ones, are the same in a tree."""
     try:
-        followed = json.loads((folder / _REPORT).read_bytes())["followed"]
-        return not followed["files"] or bool(digest(tree.path, followed["files"]) == followed["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+        followed = read_json(folder / _REPORT, _Report, "a report of a build").followed
+        return not followed.files or digest(tree.path, followed.files) == followed.sha256
+    except (BadFile, OSError):
         return True  # broken: who reads it says so
 
 
-def _read(report: Path, folder: Path, tree: Tree, config: Config, stubs: tuple[Path, ...]) -> Build:
+def _read(folder: Path, tree: Tree, config: Config, stubs: tuple[Path, ...]) -> Build:
     try:
-        info = json.loads(report.read_text())
-        return Build(
-            folder,
-            tree,
-            info["closure"],
-            info["compiler"],
-            info["variant"],
-            tuple(Line(**line) for line in info["kernel"]),
-            tuple(Line(**line) for line in info["stand_ins"]),
-            Rules(**info["rules"]),
-            config,
-            Rules(**info["rules"]),
-            tuple(info["unknown_rules"]),
-            tuple(info["options"]),
-            tuple(Unset(**one) for one in info["unset"]),
-            tuple(info["wanted"]),
-            tuple(Line(**line) for line in info["replaced"]),
-            stubs,
-            {function: tuple(names) for function, names in info["callers"].items()},
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
+        found = read_json(folder / _REPORT, _Report, "a report of a build")
+    except BadFile as error:
+        raise CannotRun(f"{error}: remove {folder} and try again") from error
+    return Build(
+        folder=folder,
+        tree=tree,
+        closure=found.closure,
+        compiler=found.compiler,
+        variant=found.variant,
+        kernel=found.kernel,
+        stand_ins=found.stand_ins,
+        rules=found.rules,
+        config=config,
+        text_rules=found.rules,
+        unknown_rules=found.unknown_rules,
+        options=found.options,
+        unset=found.unset,
+        wanted=found.wanted,
+        replaced=found.replaced,
+        stubs=stubs,
+        callers=found.callers,
+    )
 
 
 def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], config: Config) -> str:
@@ -259,16 +288,16 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     return digest_of_build((*own, *manifest.outside, *of_tree), cc, config.defines(), extra, KERNEL_FLAGS)
 
 
-def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> list[Line]:
+def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> tuple[Line, ...]:
     """The report's lines of definitions, each with whether a lookup reaches it."""
-    return [
+    return tuple(
         Line(
             *(d.name, d.kind, d.file, d.line, d.end_line, hashlib.sha256(d.text).hexdigest()),
             d.comment if d.file.startswith(STAND_IN_PREFIX) else "",
             lookup,
         )
         for d, lookup in definitions
-    ]
+    )
 
 
 def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...] = ()) -> str:

@@ -1,11 +1,13 @@
 """Folders of built things: made in one step, and made anew when a file in them was cut, changed or lost."""
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import read_json, write_json
 
 HASHES = "hashes.json"  # SHA-256 (hex) of each file of the folder, by name
 
@@ -15,9 +17,9 @@ def is_whole(folder: Path) -> bool:
     load: it can end the process with a bus error.
     """
     try:
-        hashes = json.loads((folder / HASHES).read_bytes())
+        hashes = read_json(folder / HASHES, dict[str, str], "a list of hashes")
         return bool(hashes) and all(_sha256(folder / name) == wanted for name, wanted in hashes.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, CannotRun):
         return False
 
 
@@ -32,7 +34,7 @@ def filled(folder: Path) -> Iterator[Path]:
         work.mkdir()
         yield work
         hashes = {path.name: _sha256(path) for path in sorted(work.iterdir()) if path.is_file()}
-        (work / HASHES).write_text(json.dumps(hashes, indent=1))
+        write_json(work / HASHES, hashes)
         try:
             work.rename(folder)
         except OSError:

@@ -1,26 +1,25 @@
 """Drift: a tree's closure against those that are recorded here, by names and hashes alone."""
 
-import json
 import re
-import tomllib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import write_whole
+from skdiff.base.files import read_toml, to_json, write_whole
 from skdiff.base.paths import CORPUS, command
 from skdiff.kernel.build import Line, lines_of
 from skdiff.kernel.closure import extract
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Say, Tree, find
+from skdiff.kernel.summary import Kernel, KernelSummary
 from skdiff.kernel.text_changes import Change, changes, show_changes
 from skdiff.variants import version_rules
-from skdiff.variants.version_rules import Rules
+from skdiff.variants.version_rules import Rules, ToldRules
 
 RECORDS = CORPUS / "closures"  # a file for each kernel whose lookup was run for real, VERSION.closure
 SUFFIX = ".closure"  # TOML, but no case
@@ -86,8 +85,8 @@ def record_of(kernel: str, say: Say, stubs: tuple[Path, ...] = ()) -> tuple[Tree
     manifest = Manifest.load(stubs)
     tree = find(kernel, (), optional=(*manifest.files, *manifest.optional), say=say)
     closure = extract(tree.path, manifest, lenient=True)
-    replaced = tuple(lines_of((d, True) for d in closure.replaced))
-    own = tuple(lines_of(closure.definitions(stand_ins=False)))
+    replaced = lines_of((d, True) for d in closure.replaced)
+    own = lines_of(closure.definitions(stand_ins=False))
     unset = tuple(sorted({u.name for u in closure.unset}))
     more = (unset, closure.options, closure.unknown_rules)
     return tree, Record(tree.version, closure.rules, own, replaced, closure.missing, *more)
@@ -98,11 +97,11 @@ def write(record: Record, path: Path) -> None:
     if record.missing:
         raise CannotRun(f"not recorded, for it is not whole: {record.missing[0]} ({len(record.missing)} in all)")
     rules = [name for name in version_rules.NAMES if getattr(record.rules, name)]
-    text = f"{_HEAD}version = {json.dumps(record.version)}\nrules = {json.dumps(rules)}\n"
-    text += f"unset = {json.dumps(record.unset)}\noptions = {json.dumps(record.options)}\n"
+    text = f"{_HEAD}version = {to_json(record.version)}\nrules = {to_json(rules)}\n"  # TOML has JSON's lists and texts
+    text += f"unset = {to_json(record.unset)}\noptions = {to_json(record.options)}\n"
     for name in ("definitions", "replaced"):
         rows = sorted((d.name, d.kind, d.file, d.sha256) for d in getattr(record, name))
-        text += f"\n{name} = [\n" + "".join(f"  {json.dumps(row)},\n" for row in rows) + "]\n"
+        text += f"\n{name} = [\n" + "".join(f"  {to_json(row)},\n" for row in rows) + "]\n"
     try:
         write_whole(path, text)
     except OSError as error:
@@ -111,43 +110,72 @@ def write(record: Record, path: Path) -> None:
 
 def load(path: Path) -> Record:
     """Read a record. Raises CannotRun."""
-    try:
-        data = tomllib.loads(path.read_text())
-        rules = Rules(**{name: name in data["rules"] for name in version_rules.NAMES})
-        unset, options = (tuple(map(str, data.get(what, ()))) for what in ("unset", "options"))
-        lines = (_lines(data["definitions"]), _lines(data["replaced"]))
-        return Record(str(data["version"]), rules, *lines, unset=unset, options=options)
-    except FileNotFoundError as error:
-        raise CannotRun(f"{path}: no record there: `{command()} drift --record` writes one") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CannotRun(f"{path}: not a record of a closure: {error!r}") from error
+    if not path.exists():
+        raise CannotRun(f"{path}: no record there: `{command()} drift --record` writes one")
+    data = read_toml(path, _File, "a record of a closure")
+    rules = Rules(**{name: name in data.rules for name in version_rules.NAMES})
+    definitions, replaced = (tuple(row.line for row in rows) for rows in (data.definitions, data.replaced))
+    return Record(data.version, rules, definitions, replaced, unset=data.unset, options=data.options)
 
 
-def _lines(rows: Iterable[Sequence[str]]) -> tuple[Line, ...]:
-    return tuple(Line(name, kind, file, 0, 0, sha256, "", True) for name, kind, file, sha256 in rows)
+class _Row(NamedTuple):
+    name: str
+    kind: str
+    file: str
+    sha256: str
+
+    @property
+    def line(self) -> Line:
+        """The definition, of which nobody knows where it stands in its file."""
+        return Line(self.name, self.kind, self.file, 0, 0, self.sha256, "", True)
 
 
-@dataclass(frozen=True)
-class Drift:
-    """What is not as it was recorded: definitions, what stand-ins take the place of, and rules; and what is not to be
-    found, so that nothing can be built before closure.toml or a stand-in has it.
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    version: str
+    rules: tuple[str, ...]
+    definitions: tuple[_Row, ...]
+    replaced: tuple[_Row, ...]
+    unset: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+class RecordedSummary(KernelSummary, kw_only=True):
+    """A record that was written: the kernel's version, the file, and how many definitions there are in it."""
+
+    version: str
+    recorded: str
+    definitions: int
+
+    @property
+    def about(self) -> Kernel:
+        """See KernelSummary."""
+        return Kernel(version=self.version)
+
+
+class Drift(KernelSummary, kw_only=True):
+    """What of a kernel is not as it was recorded of the version `record`: definitions, what stand-ins take the place
+    of, and rules; and what is not to be found, so that nothing can be built before closure.toml or a stand-in has it.
     """
 
-    definitions: tuple[Change, ...]
-    replaced: tuple[Change, ...]
-    rules: tuple[str, ...]
+    version: str
+    origin: str = ""
+    record: str
+    rules_now: ToldRules = ToldRules()
+    definitions: list[Change]
+    replaced: list[Change]
+    rules: list[str]
     missing: tuple[str, ...]
+
+    @property
+    def about(self) -> Kernel:
+        """See KernelSummary."""
+        return Kernel(version=self.version, origin=self.origin)
 
     def __bool__(self) -> bool:
         return bool(self.definitions or self.replaced or self.rules or self.missing)
 
-    def data(self) -> dict[str, Any]:
-        """The same for programs."""
-        changed = {name: [c._asdict() for c in getattr(self, name)] for name in ("definitions", "replaced")}
-        return {**changed, "rules": list(self.rules), "missing": list(self.missing)}
-
-    def show(self, console: Console, version: str) -> None:
-        """Print it; `version` is that of the record."""
+    def show(self, console: Console) -> None:
+        """Print it."""
         show_changes(console, self.definitions)
         if self.replaced:
             title = "definitions that stubs or the driver take the place of, whose text differs"
@@ -156,11 +184,19 @@ class Drift:
             console.print("not found in the files of closure.toml, nor among the stand-ins:")
         for text in (*self.missing, *(f"the rule differs: {word} now" for word in self.rules)):
             console.print(f"  {text}", markup=False, soft_wrap=True)
-        console.print(f"drifted from Linux {version}" if self else f"the text is that of Linux {version}")
+        console.print(f"drifted from Linux {self.record}" if self else f"the text is that of Linux {self.record}")
 
 
-def drift(before: Record, now: Record) -> Drift:
-    """What became of a recorded closure."""
+def drift(before: Record, now: Record, origin: str) -> Drift:
+    """What became of a recorded closure; `origin` says where the tree of `now` is from."""
     rules = [now.rules.word(n) for n in version_rules.NAMES if getattr(now.rules, n) != getattr(before.rules, n)]
-    definitions, replaced = changes(before.definitions, now.definitions), changes(before.replaced, now.replaced)
-    return Drift(tuple(definitions), tuple(replaced), tuple(rules), now.missing)
+    return Drift(
+        version=now.version,
+        origin=origin,
+        record=before.version,
+        rules_now=version_rules.told(now.rules),
+        definitions=changes(before.definitions, now.definitions),
+        replaced=changes(before.replaced, now.replaced),
+        rules=rules,
+        missing=now.missing,
+    )

@@ -3,19 +3,21 @@
 import fcntl
 import functools
 import hashlib
-import json
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import cache
 
 Say = Callable[[str], None]
@@ -41,8 +43,7 @@ class Tree:
     origin: str  # a few words for reports, such as "Debian linux-source-6.12 6.12.117-1~deb12u1, Debian's patches in"
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """What a cached tree is, and the files that it has."""
 
     kernel: str  # as it was asked for
@@ -91,9 +92,7 @@ def write(tree: Path, file: str, body: bytes) -> str:
 
 def write_manifest(tree: Path, manifest: Manifest) -> None:
     """Write the manifest of a tree, in one step for those who read it."""
-    text = json.dumps(asdict(manifest), indent=1)
-    (tree / f"{MANIFEST}.new").write_text(text)
-    (tree / f"{MANIFEST}.new").replace(tree / MANIFEST)
+    write_json(tree / MANIFEST, manifest)
 
 
 def manifest_of(tree: Path) -> Manifest | None:
@@ -107,10 +106,8 @@ def manifest_of(tree: Path) -> Manifest | None:
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, changed: int) -> Manifest | None:
     try:
-        known = Manifest(**json.loads(path.read_bytes()))
-        plain = all(isinstance(word, str) for word in (known.kernel, known.version, known.origin, known.web))
-        return known if plain and isinstance(known.files, dict) and isinstance(known.absent, list) else None
-    except (ValueError, TypeError):
+        return read_json(path, Manifest, "a manifest")
+    except BadFile:
         return None
 
 

@@ -1,11 +1,12 @@
 """The kernels that are in the cache, and those that can be fetched."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+import msgspec
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.summary import Summary
 from skdiff.kernel import debian, git_web, kernel_cache
 from skdiff.variants.version_rules import numbers
 
@@ -13,8 +14,7 @@ from skdiff.variants.version_rules import numbers
 _PLACES = {"own": "this machine's Debian suites", "binary": "other Debian suites", "source": "a source package"}
 
 
-@dataclass(frozen=True)
-class CachedKernel:
+class CachedKernel(msgspec.Struct, frozen=True):
     """A kernel in the cache: the word that it was fetched by, its size in bytes, and the day (ISO 8601, UTC) on which
     its list of files was last written.
     """
@@ -26,23 +26,22 @@ class CachedKernel:
     date: str
     path: str
 
-    def data(self) -> dict[str, Any]:
-        """The same for programs."""
-        return asdict(self)
 
-
-@dataclass(frozen=True)
-class OfferedSeries:
+class OfferedSeries(msgspec.Struct, frozen=True):
     """A series (6.12) that can be fetched: its newest release, where that is, and the releases of source packages."""
 
     series: str
     newest: str
-    place: str
+    place: str = msgspec.field(name="from")
     sources: tuple[str, ...] = ()
 
-    def data(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {"series": self.series, "newest": self.newest, "from": self.place, "sources": list(self.sources)}
+
+class Kernels(Summary, kw_only=True):
+    """The kernels that are here, and those that can be had; `trouble` is why none can, "" if some can."""
+
+    cached: list[CachedKernel]
+    offered: list[OfferedSeries]
+    trouble: str = ""
 
 
 def cached() -> list[CachedKernel]:
@@ -54,6 +53,17 @@ def cached() -> list[CachedKernel]:
         day = written.date().isoformat()
         found.append(CachedKernel(known.kernel, known.version, known.origin, size, day, str(path)))
     return found
+
+
+def listed(say: Callable[[str], None]) -> Kernels:
+    """Both. Raises CannotRun if there is nothing to list."""
+    here = cached()
+    try:
+        return Kernels(cached=here, offered=offered(say))
+    except CannotRun as error:
+        if not here:
+            raise
+        return Kernels(cached=here, offered=[], trouble=str(error))
 
 
 def offered(say: Callable[[str], None]) -> list[OfferedSeries]:

@@ -1,11 +1,13 @@
 """The manifest: what closure.toml says, and the stubs and the driver beside it."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import read_toml
 from skdiff.base.paths import CSRC
 from skdiff.kernel.index import declared
 
@@ -21,6 +23,21 @@ class Pattern:
     names: str
     stub: str
     reason: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """What closure.toml has; it says itself what each key is."""
+
+    roots: tuple[str, ...]
+    files: tuple[str, ...]
+    whole: frozenset[str]
+    given: frozenset[str]
+    driver: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    inputs: dict[str, str] = {}
+    assumed: dict[str, frozenset[str]] = {}
+    words: dict[str, dict[str, str | int]] = {}  # see kernel_words.py
+    pattern: tuple[Pattern, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,27 +63,23 @@ class Manifest:
     @staticmethod
     def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC) -> "Manifest":
         """Read the manifest, and add a user's own stubs; raises CannotRun where it is missing or broken."""
-        path = csrc / "closure.toml"
+        data = read_toml(csrc / "closure.toml", _File, "a closure manifest")
         try:
-            data = tomllib.loads(path.read_text())
-            assumed = {file: frozenset(names) for file, names in data.get("assumed", {}).items()}
             return Manifest(
-                roots=tuple(data["roots"]),
-                files=tuple(data["files"]),
-                optional=(*data.get("optional", ()), *(name for name in assumed if name not in data["files"])),
-                whole=frozenset(data["whole"]),
-                given=frozenset(data["given"])
+                roots=data.roots,
+                files=data.files,
+                optional=(*data.optional, *(name for name in data.assumed if name not in data.files)),
+                whole=data.whole,
+                given=data.given
                 | declared((csrc / "record.h").read_bytes())
                 | declared((csrc / "prelude.h").read_bytes()),
                 stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
-                driver=tuple(csrc / "driver" / name for name in data["driver"]),
+                driver=tuple(csrc / "driver" / name for name in data.driver),
                 csrc=csrc,
-                inputs=frozenset(data.get("inputs", ())),
-                assumed=assumed,
-                patterns=tuple(Pattern(**pattern) for pattern in data.get("pattern", ())),
+                inputs=frozenset(data.inputs),
+                assumed=data.assumed,
+                patterns=data.pattern,
                 outside=stubs,
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-            raise CannotRun(f"{path}: not a closure manifest: {error!r}") from error

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
+import msgspec
 from rich.console import Console
 
 from skdiff.kernel.build import Line
@@ -11,7 +11,7 @@ from skdiff.kernel.build import Line
 NEW, GONE, CHANGED = "new", "gone", "changed"
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A definition whose text is not the same: `what` became of it, and where it stands ("file:line") before and after,
     "" for nowhere.
     """

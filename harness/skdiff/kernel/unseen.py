@@ -1,12 +1,11 @@
 """What was not looked at of a kernel's new text, as data and in words (`proof/new_text.py` counts it)."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import msgspec
 
 SHOWN = 10  # of each kind are printed
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, order=True):
     """A line of a kernel's text; `line` is 1-based, `text` without the blanks around it."""
 
     file: str
@@ -14,23 +13,34 @@ class Place(NamedTuple):
     function: str
     text: str
 
+    @property
+    def at(self) -> tuple[str, int]:
+        """Its file and its number there."""
+        return self.file, self.line
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.function}: {self.text}"
 
 
-@dataclass(frozen=True)
-class Unseen:
+class Named(msgspec.Struct, frozen=True, order=True):
+    """A name in a kernel's text, and where it stands ("file:line")."""
+
+    name: str
+    place: str
+
+
+class Unseen(msgspec.Struct, frozen=True):
     """What was not looked at of a kernel's new text: `lines` that no case ran, of `new` that could run; `names` of
     what is read and set by nothing, `options` that were taken as off, and definitions that `stand_ins` take the place
-    of, whose text is new too, each with its place ("file:line"); `why` says why nobody can tell which lines ran, "" if
+    of, whose text is new too; `why` says why nobody can tell which lines ran, "" if
     somebody can.
     """
 
     new: int = 0
     lines: tuple[Place, ...] = ()
-    names: tuple[tuple[str, str], ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-    stand_ins: tuple[tuple[str, str], ...] = ()
+    names: tuple[Named, ...] = ()
+    options: tuple[Named, ...] = ()
+    stand_ins: tuple[Named, ...] = ()
     why: str = ""
 
     def __bool__(self) -> bool:
@@ -50,27 +60,16 @@ class Unseen:
 
     def lines_for_people(self) -> list[str]:
         """What was not looked at, for people: a heading for each kind, and a line for each place."""
-        lines = [f"cannot tell which lines ran: {self.why}"] if self.why else []
-        read = [f"{place}: {name}" for name, place in self.names]
-        options = [f'{place}: {name} (CONFIG="{name}=y" takes it as on)' for name, place in self.options]
+        told = [f"cannot tell which lines ran: {self.why}"] if self.why else []
+        read = [f"{one.place}: {one.name}" for one in self.names]
+        options = [f'{one.place}: {one.name} (CONFIG="{one.name}=y" takes it as on)' for one in self.options]
         for what, places in (
             ("new or changed lines that no case ran", [str(place) for place in self.lines]),
             ("read by the new text, and set by no case", read),
             ("options of the new text that were taken as off", options),
-            ("new or changed, but a stand-in takes its place", [f"{place}: {name}" for name, place in self.stand_ins]),
+            ("new or changed, but a stand-in takes its place", [f"{one.place}: {one.name}" for one in self.stand_ins]),
         ):
             if places:
-                lines += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]
-                lines += [f"  and {len(places) - SHOWN} more"] if len(places) > SHOWN else []
-        return lines
-
-    def data(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {
-            "new": self.new,
-            "lines": [place._asdict() for place in self.lines],
-            "names": [{"name": name, "place": place} for name, place in self.names],
-            "options": [{"name": name, "place": place} for name, place in self.options],
-            "stand_ins": [{"name": name, "place": place} for name, place in self.stand_ins],
-            "why": self.why,
-        }
+                told += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]
+                told += [f"  and {len(places) - SHOWN} more"] if len(places) > SHOWN else []
+        return told

@@ -22,8 +22,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
+from skdiff.base.summary import Summary
 from skdiff.engines import atheris_engine
 from skdiff.kernel import source
 from skdiff.kernel.manifest import Manifest
@@ -65,6 +68,39 @@ class Step:
     good: tuple[int, ...] = (0,)
     first: Callable[[], object] | None = None
     compares: bool = False
+
+
+class StepResult(msgspec.Struct):
+    """What became of a step: "ok" or what is wrong, the seconds that it took, what it said, its exit code, and whether
+    it compares.
+    """
+
+    name: str
+    status: str
+    seconds: float = 0.0
+    why: str = ""
+    code: int = 0
+    compares: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was to do."""
+        return self.status.startswith(OK)
+
+
+class NightSummary(Summary, kw_only=True):
+    """What became of the steps of a night of so many minutes."""
+
+    minutes: float = 0.0
+    steps: list[StepResult]
+
+    @property
+    def verdict(self) -> int:
+        """Its exit code: 1 if anything differs, 2 if a step could not run or nothing was compared, else 0."""
+        codes = {step.code for step in self.steps}
+        if 1 in codes:
+            return 1
+        return 0 if codes == {0} and any(step.compares and step.ok for step in self.steps) else 2
 
 
 def names(kernels: Sequence[str]) -> list[str]:
@@ -245,14 +281,14 @@ def run(
     say: Callable[[str], None],
     minutes: float = float("inf"),
     environment: Mapping[str, str] = MappingProxyType({}),
-) -> list[dict[str, Any]]:
-    """Run steps, and return what became of each: name, status ("ok" or what is wrong), seconds, why, code, compares.
+) -> list[StepResult]:
+    """Run steps, and return what became of each.
 
     `commands` are those that skdiff has: a step of another one is skipped; `environment` is what all steps see. When
     the night is asked to end (Ctrl-C), so is its step, and the rest is left out; so is what has not begun after so many
     minutes, and what then runs has GRACE to end.
     """
-    done: list[dict[str, Any]] = []
+    done: list[StepResult] = []
     end = time.monotonic() + 60 * minutes
     with interrupts_noted() as stopped:
         for number, step in enumerate(steps, 1):
@@ -266,42 +302,32 @@ def run(
                 done.append(_result_of(step, LATE, f"the {minutes:g} minutes were over", 2))
                 continue
             say(f"{number} of {len(steps)}: {step.name}")
-            done.append(_left_out(step) or _one(step, out, stopped, end, environment))
-            say(f"  {done[-1]['status']}, {done[-1]['seconds']:.0f} s" + f" {done[-1]['why']}".rstrip())
+            done.append(_left_out(step) or run_step(step, out, stopped, end, environment))
+            say(f"  {done[-1].status}, {done[-1].seconds:.0f} s" + f" {done[-1].why}".rstrip())
     return done
 
 
-def _result_of(step: Step, status: str, why: str, code: int, seconds: float = 0.0) -> dict[str, Any]:
-    done = {"name": step.name, "status": status, "seconds": round(seconds, 1), "why": why, "code": code}
-    return done | {"compares": step.compares}
+def _result_of(step: Step, status: str, why: str, code: int, seconds: float = 0.0) -> StepResult:
+    return StepResult(step.name, status, round(seconds, 1), why, code, step.compares)
 
 
-def verdict(done: Sequence[Mapping[str, Any]]) -> int:
-    """The exit code of a night: 1 if anything differs, 2 if a step could not run or nothing was compared, else 0."""
-    codes = {step["code"] for step in done}
-    if 1 in codes:
-        return 1
-    compared = any(step["compares"] and step["status"].startswith(OK) for step in done)
-    return 0 if codes == {0} and compared else 2
-
-
-def _left_out(step: Step) -> dict[str, Any]:
-    """What becomes of a step that this night cannot have; nothing if it can."""
+def _left_out(step: Step) -> StepResult | None:
+    """What becomes of a step that this night cannot have; None if it can."""
     try:
         if step.first is not None:
             step.first()
     except CannotRun as error:
         return _result_of(step, "skipped", str(error), 0)
-    return {}
+    return None
 
 
-def _one(
+def run_step(
     step: Step,
     out: Path,
     stopped: Callable[[], bool],
     end: float = float("inf"),
     environment: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Any]:
+) -> StepResult:
     """One step, in a process group of its own, so that all of it can be ended."""
     log, summed = out / f"{step.name}.log", out / f"{step.name}.json"
     summary = ("--json", str(summed)) if step.summary else ()

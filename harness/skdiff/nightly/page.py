@@ -4,22 +4,42 @@ page_data.py finds the values, the templates beside it make HTML of them and esc
 should be costs a line under "Not read".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from skdiff.campaign.merge_inputs import Merged
+from skdiff.findings.diff_summary import DiffSummary
+from skdiff.findings.replay_cases import ReplaySummary
+from skdiff.kernel.drift import Drift, RecordedSummary
 from skdiff.nightly import page_data
-from skdiff.nightly.page_data import WRONG, many
-from skdiff.nightly.summaries import Finding, Summary, collect, finding_of, findings, fresh, latest, picture
+from skdiff.nightly.night import NightSummary
+from skdiff.nightly.page_data import AnyFile, many
+from skdiff.nightly.summaries import (
+    Finding,
+    S,
+    SummaryFile,
+    collect,
+    finding_of,
+    findings,
+    fresh,
+    latest,
+    of_kind,
+    picture,
+)
+from skdiff.proof.corpus_coverage import CoverageSummary
+from skdiff.proof.mutants.report import MutantsSummary
+from skdiff.runs.fuzz_run import FuzzSummary
 
 ROWS = 80  # of a table that is made of whatever a summary holds
-_OWN = {"fuzz", "mutants", "coverage", "replay", "nightly"}  # these have sections of their own
-_SPECIAL = {"drift": "drift.html", "diff": "diff.html", "merge": "merge.html"}  # of the other runs
+# These have templates of their own; the values of the others are shown as they stand.
+_OWN = (FuzzSummary, MutantsSummary, CoverageSummary, ReplaySummary, NightSummary)
+_SPECIAL = (Drift, RecordedSummary, DiffSummary, Merged)
 
 
 @dataclass(frozen=True)
@@ -51,7 +71,7 @@ class _Page:
     """
 
     folder: Path
-    summaries: Sequence[Summary]
+    summaries: Sequence[AnyFile]
     wrong: list[str]
     found: list[Finding] = field(default_factory=list)
     signatures: dict[Path, set[str]] = field(default_factory=dict)  # of the findings of each summary
@@ -61,43 +81,23 @@ class _Page:
         self.tonight = [s for s in self.summaries if s.night == self.night]
         self.names = page_data.kernel_names(self.tonight)
         self.new = fresh(self.summaries, self.folder)
-        for summary in self.summaries:
-            try:
-                listed = list(findings(summary, self.folder))
-            except WRONG as error:
-                if summary.night == self.night:
-                    self.not_read(summary, error, "its findings: ")
-                continue
-            self.signatures[summary.path] = {finding.signature for finding in listed}
-            self.found += listed if summary.night == self.night else []
+        for run in of_kind(self.summaries, FuzzSummary):
+            listed = list(findings(run, self.folder))
+            self.signatures[run.path] = {finding.signature for finding in listed}
+            self.found += listed if run.night == self.night else []
+        self.fuzzed = of_kind(self.tonight, FuzzSummary)
 
-    def kind(self, name: str) -> list[Summary]:
-        """The summaries of a command."""
-        return [s for s in self.tonight if s.kind == name]
-
-    def not_read(self, summary: Summary, error: Exception, what: str = "") -> None:
-        """Add the line for a summary that could not be read."""
-        self.wrong.append(f"{summary.path.relative_to(self.folder)}: {what}{type(error).__name__}: {error}")
-
-    def each(self, of: Iterable[Summary], template: str, data: Callable[[Summary], dict[str, Any]]) -> list[Markup]:
-        """A part for each summary, of those that can be read."""
-        parts = []
-        for summary in of:
-            try:
-                values = {"data": summary.data, "label": summary.label, **data(summary)}
-                parts.append(_render(template, **values))
-            except (*WRONG, TemplateError) as error:
-                self.not_read(summary, error)
-        return parts
+    def each(
+        self, kind: type[S], template: str, data: Callable[[SummaryFile[S]], dict[str, Any]] = lambda file: {}
+    ) -> list[Markup]:
+        """A part for each summary of a kind."""
+        return [
+            _render(template, data=file.summary, label=file.label, **data(file)) for file in of_kind(self.tonight, kind)
+        ]
 
     def agreement(self) -> list[Markup]:
         """The runs of fuzzing as one table."""
-        rows = []
-        for summary in self.kind("fuzz"):
-            try:
-                rows.append(page_data.agreement(summary, self.names[summary.kernel, summary.tree]))
-            except WRONG as error:
-                self.not_read(summary, error)
+        rows = [page_data.agreement(run, self.names[run.kernel, run.tree]) for run in self.fuzzed]
         return [_render("agreement.html", rows=rows)] if rows else []
 
     def findings(self) -> list[Markup]:
@@ -111,63 +111,53 @@ class _Page:
 
     def over_time(self) -> list[Markup]:
         """How the runs of the night went on, and how the nights did."""
-        plots = page_data.run_plots(self.kind("fuzz"), self.names, self.wrong) + page_data.history_plots(self.summaries)
+        plots = page_data.run_plots(self.fuzzed, self.names) + page_data.history_plots(self.summaries)
         drawn = [Markup(plot) for plot in plots if plot]  # noqa: S704
         nights = len({s.night for s in self.summaries})
         return [_render("over_time.html", plots=drawn, nights=nights)] if drawn else []
 
     def classes(self) -> list[Markup]:
         """What the drawn cases came to."""
-        kernels = page_data.classes(self.kind("fuzz"), self.names)
+        kernels = page_data.classes(self.fuzzed, self.names)
         return [_render("classes.html", kernels=kernels)] if kernels else []
 
     def others(self) -> list[Markup]:
         """The runs of commands without a section of their own."""
-        parts = []
-        for kind, template in _SPECIAL.items():
-            data = {"drift": self.drift, "diff": self.diff}.get(kind, lambda summary: {})
-            parts += self.each(self.kind(kind), template, data)
-        rest = [s for s in self.tonight if s.kind not in {*_OWN, *_SPECIAL}]
-        return parts + self.each(rest, "anything.html", page_data.anything)
+        rest = [file for file in self.tonight if not isinstance(file.summary, (*_OWN, *_SPECIAL))]
+        return [
+            *self.each(Drift, "drift.html", page_data.drift),
+            *self.each(RecordedSummary, "recorded.html", lambda file: {"name": file.path.stem}),
+            *self.each(DiffSummary, "diff.html", self.diff),
+            *self.each(Merged, "merge.html"),
+            *(_render("anything.html", **page_data.anything(file)) for file in rest),
+        ]
 
-    def drift(self, summary: Summary) -> dict[str, Any]:
-        """What a kernel's text became since it was recorded."""
-        data = summary.data
-        if "recorded" in data:
-            return {"name": summary.path.stem}
-        return {
-            "name": summary.path.stem.removeprefix("drift-"),
-            "missing": [f"{name} is not found" for name in data["missing"]],
-            "rules": [f"the rule differs: {rule} now" for rule in data["rules"]],
-        }
-
-    def diff(self, summary: Summary) -> dict[str, Any]:
+    def diff(self, file: SummaryFile[DiffSummary]) -> dict[str, Any]:
         """Two kernels against each other, with the files of each finding."""
-        values = page_data.diff(summary)
-        for group in values["groups"]:
-            for entry in group["findings"]:
-                finding = finding_of(entry, summary, self.folder)
-                drawn = Markup(picture(finding))  # noqa: S704
-                files = _render("finding_files.html", finding=finding, drawing=drawn, open=False)
-                group.setdefault("files", []).append((finding.signature, finding.count, files))
-        return values
+        groups = []
+        for group in file.summary.groups:
+            found = [finding_of(entry, file, self.folder) for entry in sorted(group.findings, key=lambda f: -f.count)]
+            files = [
+                _render("finding_files.html", finding=f, drawing=Markup(picture(f)), open=False)  # noqa: S704
+                for f in found
+            ]
+            groups.append({"cause": page_data.cause(group), "findings": list(zip(found, files, strict=True))})
+        return {"groups": groups, "missing": page_data.missing_rules(file.summary)}
 
     def sections(self) -> list[Section]:
         """All that have something to show."""
-        coverage = self.kind("coverage")
-        text = [s for s in coverage if s.data.get("text")]
         rows = page_data.nights(self.summaries, self.signatures)
         all_of_them = [
-            Section("Steps", self.each(self.kind("nightly"), "steps.html", page_data.steps)),
+            Section("Steps", self.each(NightSummary, "steps.html", page_data.steps)),
             Section("Agreement", self.agreement()),
             Section("Findings", self.findings()),
             Section("Over time", self.over_time()),
             Section("Classes of cases", self.classes()),
-            Section("Replay of the corpus", self.each(self.kind("replay"), "replay.html", page_data.replay)),
-            Section("Mutants", self.each(self.kind("mutants"), "mutants.html", lambda summary: {})),
-            Section("Coverage", self.each(coverage, "coverage.html", page_data.coverage)),
+            Section("Replay of the corpus", self.each(ReplaySummary, "replay.html", page_data.replay)),
+            Section("Mutants", self.each(MutantsSummary, "mutants.html")),
+            Section("Coverage", self.each(CoverageSummary, "coverage.html", page_data.coverage)),
             Section("Other runs", self.others()),
-            Section("Kernel text", self.each(text, "text.html", page_data.text)),
+            Section("Kernel text", self.each(CoverageSummary, "text.html", page_data.text)),
             Section("Nights", [_render("nights.html", rows=rows)] if len(rows) > 1 else []),
         ]
         if self.wrong:
@@ -179,22 +169,19 @@ class _Page:
         facts = [Fact(many(len(self.tonight), "summary") + (f" of {self.night}" if self.night else ""), "")]
         cases = sum(map(page_data.cases_of, self.tonight))
         facts.append(Fact(many(cases, "case"), ""))
-        steps = [step for summary in self.kind("nightly") for step in page_data.steps_of(summary)]
+        steps = [step for night in of_kind(self.tonight, NightSummary) for step in night.summary.steps]
         signatures = {finding.signature for finding in self.found}
         if signatures:
             facts.append(Fact(f"{many(len(signatures), 'difference')}, {len(self.new)} new", "bad"))
-        elif cases or any(step.get("compares") and str(step.get("status")).startswith("ok") for step in steps):
+        elif cases or any(step.compares and step.ok for step in steps):
             facts.append(Fact("no difference", "good"))
         else:
             facts.append(Fact("nothing was compared", "none"))
         if unsure := sum(map(page_data.without_verdict, self.tonight)):
             facts.append(Fact(f"{unsure} without a verdict: not all of the new text was looked at", "none"))
-        if left_out := sum(step.get("status") in page_data.NOT_RUN for step in steps):
+        if left_out := sum(step.status in page_data.NOT_RUN for step in steps):
             facts.append(Fact(f"{many(left_out, 'step')} left out", "none"))
-        states = [
-            (str(step.get("name")), page_data.step_state(str(step["status"]))) for step in steps if "status" in step
-        ]
-        if failed := [name for name, state in states if state == "bad"]:
+        if failed := [step.name for step in steps if page_data.state(step) == "bad"]:
             facts.append(Fact(f"not well: {', '.join(failed)}", "bad"))
         if self.wrong:
             facts.append(Fact(f"{len(self.wrong)} not read", "none"))
@@ -217,11 +204,9 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals |= {"many": many, "columns": page_data.columns, "most": ROWS}
+_TEMPLATES.globals |= {"many": many, "columns": page_data.columns, "most": ROWS, "state": page_data.state}
 
 
 def _render(template: str, **values: Any) -> Markup:
-    """HTML of a template, in which the values are escaped unless they are HTML already. Raises jinja2.TemplateError, or
-    what Python does, for values of another shape.
-    """
+    """HTML of a template, in which the values are escaped unless they are HTML already."""
     return Markup(_TEMPLATES.get_template(template).render(**values))  # noqa: S704

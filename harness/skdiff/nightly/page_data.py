@@ -1,8 +1,7 @@
 """What the sections of the report page show, as plain values for their templates: counts, rows, words and states.
 
 A state is a class of the page's style: "good", "bad" (a difference, or a step that failed), "none" (no verdict, left
-out), "quiet". Functions take what they know of a summary, and raise KeyError, TypeError, ValueError, AttributeError or
-IndexError for one of another shape.
+out), "quiet".
 """
 
 from collections import Counter
@@ -10,14 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
+
+from skdiff.base.summary import Other, Summary
 from skdiff.campaign.run import CLASSES
+from skdiff.findings.diff_summary import DiffSummary, Group
+from skdiff.findings.replay_cases import ReplaySummary
+from skdiff.kernel.drift import Drift
+from skdiff.nightly.night import NightSummary, StepResult
 from skdiff.nightly.plots import Line, day, plot
-from skdiff.nightly.summaries import Summary
+from skdiff.nightly.summaries import SummaryFile, of_kind
+from skdiff.proof.corpus_coverage import CoverageSummary
+from skdiff.proof.kernel_coverage import totals
+from skdiff.runs.fuzz_run import FuzzSummary
 from skdiff.variants import version_rules
 
-WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a summary of another shape raises
+AnyFile = SummaryFile[Summary]
+FuzzFile = SummaryFile[FuzzSummary]
 NOT_RUN = ("skipped", "not begun", "stopped")  # what became of a step of a night that has no verdict
 
 
@@ -26,12 +36,7 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else noun.removesuffix('y') + ('ies' if noun[-1] == 'y' else 's')}"
 
 
-def number(value: Any) -> int:
-    """An int of a summary, 0 for anything else."""
-    return value if isinstance(value, int) else 0
-
-
-def kernel_names(summaries: Iterable[Summary]) -> dict[tuple[str, str], str]:
+def kernel_names(summaries: Iterable[AnyFile]) -> dict[tuple[str, str], str]:
     """A short name for each kernel and tree: the version, and of trees as much of their path as tells them apart."""
     kernels = list(dict.fromkeys((s.kernel, s.tree) for s in summaries))
     names = {}
@@ -43,105 +48,66 @@ def kernel_names(summaries: Iterable[Summary]) -> dict[tuple[str, str], str]:
     return names
 
 
-def cases_of(summary: Summary) -> int:
+def cases_of(file: AnyFile) -> int:
     """How many cases a run has compared."""
-    cases = summary.data.get("cases")
-    if summary.kind in ("fuzz", "diff"):
-        return number(cases)
-    return len(cases) if summary.kind == "replay" and isinstance(cases, list) else 0
+    match file.summary:
+        case FuzzSummary() | DiffSummary() as run:
+            return run.cases
+        case ReplaySummary() as replayed:
+            return len(replayed.cases)
+    return 0
 
 
-def without_verdict(summary: Summary) -> bool:
+def without_verdict(file: AnyFile) -> bool:
     """Whether a run left something of a kernel's new text unseen (see harness/skdiff/proof/new_text.py)."""
-    found = summary.data.get("unseen")
-    return isinstance(found, Mapping) and any(
-        found.get(key) for key in ("lines", "names", "options", "stand_ins", "why")
-    )
+    return isinstance(file.summary, FuzzSummary | DiffSummary) and bool(file.summary.unseen)
 
 
-def steps_of(summary: Summary) -> list[Mapping[str, Any]]:
-    """The steps of a night, those that are steps."""
-    steps = summary.data.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-
-
-def step_state(status: str) -> str:
+def state(step: StepResult) -> str:
     """The state of a step: what is neither done nor left out is bad."""
-    return "good" if status.startswith("ok") else "none" if status in NOT_RUN else "bad"
+    return "good" if step.ok else "none" if step.status in NOT_RUN else "bad"
 
 
-class StepRow(NamedTuple):
-    """A step of a night: what became of it, the seconds it took, and what it said."""
-
-    name: str
-    status: str
-    seconds: float
-    why: str
-
-    @property
-    def state(self) -> str:
-        """The state of its status."""
-        return step_state(self.status)
-
-
-def steps(summary: Summary) -> dict[str, Any]:
+def steps(file: SummaryFile[NightSummary]) -> dict[str, Any]:
     """What a night was made of: all its steps, those that failed, and those without a verdict by their reason."""
-    rows = [
-        StepRow(str(step["name"]), str(step["status"]), float(step["seconds"]), str(step.get("why", "")))
-        for step in summary.data["steps"]
-    ]
+    rows = file.summary.steps
     left_out: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row.state == "none":
+        if state(row) == "none":
             left_out.setdefault((row.status, row.why), []).append(row.name)
-    counts = Counter(row.status for row in rows)
-    order = sorted(counts, key=lambda status: (step_state(status) == "good", step_state(status)))
+    counts = Counter((row.status, state(row)) for row in rows)
+    order = sorted(counts, key=lambda count: (count[1] == "good", count[1]))
     return {
         "steps": rows,
-        "failed": [row for row in rows if row.state == "bad"],
+        "failed": [row for row in rows if state(row) == "bad"],
         "left_out": left_out,
-        "counts": [(counts[status], status, step_state(status)) for status in order],
+        "counts": [(counts[word, its_state], word, its_state) for word, its_state in order],
     }
 
 
-def agreement(summary: Summary, name: str) -> dict[str, Any]:
+def agreement(file: FuzzFile, name: str) -> dict[str, Any]:
     """One run of fuzzing as a row."""
-    data = summary.data
-    new, known = len(data["mismatches"]) + len(data.get("unwritten", [])), len(data.get("known", []))
-    unsure = without_verdict(summary)
-    sides = {side: data.get(side, (0, 0)) for side in ("edges", "lines")}
+    run = file.summary
+    new, known = len(run.mismatches) + len(run.unwritten), len(run.known)
     return {
+        "run": run,
         "name": name,
-        "label": summary.label,
-        "config": summary.config,
-        "verdict": many(new, "difference") if new else "no verdict" if unsure else "agreed",
-        "state": "bad" if new else "none" if unsure else "good",
-        "more": (f" ({known} known)" if known else "") + (" ended early" if data.get("gave_up") else ""),
-        "cases": int(data["cases"]),
-        "cases_per_second": int(data["cases_per_second"]),
-        **{side: f"{taken} of {among}" if among else "" for side, (taken, among) in sides.items()},
-        "engine": data["engine"],
-        "workers": len(data.get("workers", [])) or 1,
-        "seed": int(data["seed"]),
+        "label": file.label,
+        "verdict": many(new, "difference") if new else "no verdict" if run.unseen else "agreed",
+        "state": "bad" if new else "none" if run.unseen else "good",
+        "more": (f" ({known} known)" if known else "") + (" ended early" if run.gave_up else ""),
     }
 
 
-def run_plots(runs: Sequence[Summary], names: Mapping[tuple[str, str], str], wrong: list[str]) -> list[str]:
-    """How the runs of the default configuration went on; a run of another shape adds a line to `wrong`."""
+def run_plots(runs: Sequence[FuzzFile], names: Mapping[tuple[str, str], str]) -> list[str]:
+    """How the runs of the default configuration went on."""
     rates, edges, memory = [], [], []
     for run in (r for r in runs if not r.config):
-        try:
-            samples = run.data.get("series", [])
-            series = [(float(s), int(n), int(e)) for s, n, e, *_ in samples]
-            name = f"{names[run.kernel, run.tree]}, {run.data['engine']}"
-            pairs = [(b[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in pairwise([(0.0, 0, 0), *series]) if b[0] > a[0]]
-            rates.append(Line(name, pairs))
-            edges.append(Line(name, [(s, e) for s, _, e in series if e]))  # before the first report there are none
-            memory.append(
-                Line(name, [(float(s), float(m)) for s, _, _, m, *_ in (x for x in samples if len(x) > 3) if m])
-            )
-        except WRONG as error:
-            wrong.append(f"{run.path.name}: its series: {error}")
+        samples, name = run.summary.series, f"{names[run.kernel, run.tree]}, {run.summary.engine}"
+        pairs = pairwise([[0.0, 0, 0], *samples])
+        rates.append(Line(name, [(b[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in pairs if b[0] > a[0]]))
+        edges.append(Line(name, [(x[0], x[2]) for x in samples if x[2]]))  # before the first report there are none
+        memory.append(Line(name, [(x[0], x[3]) for x in samples if len(x) > 3 and x[3]]))  # older ones have none
     return [
         plot("Cases a second, in this run", rates, "s"),
         plot("Edges of the C taken, in this run", edges, "s", from_zero=False),
@@ -149,21 +115,22 @@ def run_plots(runs: Sequence[Summary], names: Mapping[tuple[str, str], str], wro
     ]
 
 
-def history_plots(summaries: Sequence[Summary]) -> list[str]:
+def history_plots(summaries: Sequence[AnyFile]) -> list[str]:
     """Throughput and coverage of the default configuration, night by night; a series of stable kernels is one line."""
     points: dict[str, dict[str, list[tuple[float, float]]]] = {"cases_per_second": {}, "edges": {}, "cases": {}}
     names = kernel_names(summaries)
-    for run in (s for s in summaries if s.kind == "fuzz" and not s.config):
+    for file in of_kind(summaries, FuzzSummary):
+        run = file.summary
         try:
             when = datetime.fromisoformat(run.started).timestamp()
-            tree = names[run.kernel, run.tree].removeprefix(run.kernel)
-            name = f"{'.'.join(run.kernel.split('.')[:2])}{tree}, {run.data['engine']}"
-            values = {**run.data, "edges": run.data["edges"][0]}
-            for key, lines in points.items():
-                if values[key]:
-                    lines.setdefault(name, []).append((when, float(values[key])))
-        except WRONG:  # a run of no date is in no plot
+        except ValueError:  # a run of no date is in no plot
             continue
+        tree = names[file.kernel, file.tree].removeprefix(file.kernel)
+        name = f"{'.'.join(file.kernel.split('.')[:2])}{tree}, {run.engine}"
+        values = {"cases_per_second": run.cases_per_second, "edges": run.edges[0], "cases": run.cases}
+        for key, value in values.items() if not file.config else ():
+            if value:
+                points[key].setdefault(name, []).append((when, value))
     titles = {"cases_per_second": "Cases a second", "edges": "Edges of the C taken", "cases": "Cases"}
     return [
         plot(f"{titles[key]}, run by run", [Line(*line) for line in lines.items()], "", day, from_zero=key != "edges")
@@ -171,47 +138,41 @@ def history_plots(summaries: Sequence[Summary]) -> list[str]:
     ]
 
 
-def classes(runs: Sequence[Summary], names: Mapping[tuple[str, str], str]) -> dict[str, tuple[dict[str, int], int]]:
+def classes(runs: Sequence[FuzzFile], names: Mapping[tuple[str, str], str]) -> dict[str, tuple[dict[str, int], int]]:
     """For each kernel the cases of each class, and all its cases."""
     found: dict[str, tuple[Counter[str], int]] = {}
     for run in runs:
-        counted = run.data.get("classes")
-        if isinstance(counted, dict):
-            name = names[run.kernel, run.tree]
-            before, cases = found.get(name, (Counter(), 0))
-            before.update({str(key): number(value) for key, value in counted.items()})
-            found[name] = before, cases + number(run.data.get("cases"))
+        name = names[run.kernel, run.tree]
+        before, cases = found.get(name, (Counter(), 0))
+        before.update(run.summary.classes)
+        found[name] = before, cases + run.summary.cases
     return {
         name: ({of: counts[of] for of in [*CLASSES, *sorted(set(counts) - set(CLASSES))]}, cases)
         for name, (counts, cases) in found.items()
     }
 
 
-def replay(summary: Summary) -> dict[str, Any]:
+def replay(file: SummaryFile[ReplaySummary]) -> dict[str, Any]:
     """A replay of the corpus: how many cases had which verdict, and a line for each that is not as it should be."""
-    cases = summary.data["cases"]
-    counts = Counter(case["verdict"] for case in cases)
-    bad = [case for case in cases if case["verdict"] not in ("agreed", "known")]
+    counts = Counter(case.verdict for case in file.summary.cases)
     return {
-        "cases": len(cases),
+        "cases": len(file.summary.cases),
         "counts": ", ".join(f"{count} {word}" for word, count in counts.most_common()),
-        "wrong": [f"{case['file']}: {case['verdict']}: {', '.join(case['why'])}" for case in bad],
+        "wrong": [f"{case.file}: {case.verdict}: {', '.join(case.why)}" for case in file.summary.wrong],
     }
 
 
-def coverage(summary: Summary) -> dict[str, Any]:
-    """The sums of a coverage: lines and branches that were taken, and of how many; how many cannot be reached."""
-    rows = summary.data["functions"]
-    sums = {key: [sum(row[key][i] for row in rows) for i in range(2)] for key in ("lines", "branches")}
-    return {**sums, "excused": sum(row["excused"] for row in rows)}
+def coverage(file: SummaryFile[CoverageSummary]) -> dict[str, Any]:
+    """The sums of a coverage."""
+    return {"totals": totals(file.summary.functions)}
 
 
-def text(summary: Summary) -> dict[str, Any]:
+def text(file: SummaryFile[CoverageSummary]) -> dict[str, Any]:
     """The kernel's text with how often the corpus ran each line."""
     functions = []
-    for function in summary.data.get("text", []):
+    for function in file.summary.text:
         lines = []
-        for place, line, runs, taken, branches, why in function["lines"]:
+        for place, line, runs, taken, branches, why in function.lines:
             missed = runs is not None and (runs == 0 or taken < branches)
             state = ("out" if why else "bad") if missed else "hit" if runs else ""
             count = "" if runs is None else f"{runs:,}" + (f" {taken}/{branches}" if taken < branches else "")
@@ -219,62 +180,71 @@ def text(summary: Summary) -> dict[str, Any]:
                 {"number": place, "text": line, "count": count, "state": state, "why": why if missed and why else ""}
             )
         bad = sum(line["state"] == "bad" for line in lines)
-        title = f"{function['function']}(), {function['file']}" + (f", {bad} missed" if bad else "")
+        title = f"{function.function}(), {function.file}" + (f", {bad} missed" if bad else "")
         functions.append({"title": title, "lines": lines})
     return {"functions": functions}
 
 
-def diff(summary: Summary) -> dict[str, Any]:
-    """Two kernels against each other: the groups of findings with their causes, and the rules that B should have."""
-    data = summary.data
-    groups = [
-        {"cause": _cause(group), "findings": sorted(group["findings"], key=lambda finding: -int(finding["count"]))}
-        for group in data["groups"]
+def drift(file: SummaryFile[Drift]) -> dict[str, Any]:
+    """What a kernel's text became since it was recorded."""
+    drifted = file.summary
+    return {
+        "name": file.path.stem.removeprefix("drift-"),
+        "missing": [f"{name} is not found" for name in drifted.missing],
+        "rules": [f"the rule differs: {rule} now" for rule in drifted.rules],
+        "count": len(drifted.definitions) + len(drifted.replaced) + len(drifted.rules) + len(drifted.missing),
+    }
+
+
+def missing_rules(run: DiffSummary) -> list[str]:
+    """The rules that the second of two kernels should have, a line each."""
+    return [
+        f"B lacks the rule {rule}" + (f" ({version_rules.origin(rule)})" if rule in version_rules.NAMES else "")
+        for rule in run.missing_rules
     ]
-    missing = [f"B lacks the rule {rule} ({version_rules.origin(rule)})" for rule in data.get("missing_rules", [])]
-    return {"sides": data["kernels"], "groups": groups, "missing": missing}
 
 
-def _cause(group: Mapping[str, Any]) -> str:
+def cause(group: Group) -> str:
     """Why the kernels differ, in a line: rules, or the function in which a kernel is not as its model."""
-    where = f"in {group['function']}()" if group["function"] else ""
+    where = f"in {group.function}()" if group.function else ""
     rules = [
-        f"{rule['rule'].removeprefix('no-')} in {'A' if rule['rule'].startswith('no-') else 'B'} only"
-        f" ({rule['origin']})"
-        for rule in group["rules"]
+        f"{rule.rule.removeprefix('no-')} in {'A' if rule.rule.startswith('no-') else 'B'} only ({rule.origin})"
+        for rule in group.rules
     ]
-    if not group["unlike"]:
+    if not group.unlike:
         return " and ".join(rules)
-    unlike = f"{' and '.join(group['unlike'])} unlike its model {where}".rstrip()
-    kind = "no difference, but " if group["alike"] else "no known rule: " if not rules else ""
+    unlike = f"{' and '.join(group.unlike)} unlike its model {where}".rstrip()
+    kind = "no difference, but " if group.alike else "no known rule: " if not rules else ""
     return f"{kind}{unlike}" + (f", as if {' and '.join(rules)}" if rules else "")
 
 
-def nights(summaries: Sequence[Summary], signatures: Mapping[Path, set[str]]) -> list[dict[str, Any]]:
+def nights(summaries: Sequence[AnyFile], signatures: Mapping[Path, set[str]]) -> list[dict[str, Any]]:
     """What each night saw, the newest first; `signatures` are those of each summary's findings."""
-    found: dict[str, list[Summary]] = {}
+    found: dict[str, list[AnyFile]] = {}
     for summary in reversed(summaries):
         found.setdefault(summary.night, []).append(summary)
     return [
         {
             "night": night,
             "summaries": len(of),
-            "cases": sum(number(s.data.get("cases")) for s in of if s.kind == "fuzz"),
+            "cases": sum(s.summary.cases for s in of_kind(of, FuzzSummary)),
             "signatures": sorted(set().union(*(signatures.get(s.path, set()) for s in of))),
         }
         for night, of in found.items()
     ]
 
 
-def anything(summary: Summary) -> dict[str, Any]:
+def anything(file: AnyFile) -> dict[str, Any]:
     """A summary of a command that has no section: its lists of rows apart from its other values."""
-    tables = {key: value for key, value in summary.data.items() if _is_table(value)}
+    summary, name = file.summary, file.path.stem
+    values = summary.values if isinstance(summary, Other) else msgspec.to_builtins(summary)
+    tables = {key: value for key, value in values.items() if _is_table(value)}
     plain = {
         key: value
-        for key, value in summary.data.items()
+        for key, value in values.items()
         if key not in ("command", *tables) and value not in ([], {}, None, "")
     }
-    title = f"{summary.kind}: {summary.path.stem}" if summary.kind != summary.path.stem else summary.kind
+    title = f"{summary.command}: {name}" if summary.command != name else name
     return {"title": title, "plain": plain, "tables": tables}
 
 

@@ -4,56 +4,75 @@ A folder directly below is one night; files that lie in the folder itself are a 
 broken costs one line and nothing else.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import SCHEMA
+from skdiff.base.files import BadFile
+from skdiff.base.summary import Kinds, Summary, read_summary
+from skdiff.campaign import messages
 from skdiff.campaign.finding_files import report_of, steps_of
+from skdiff.campaign.merge_inputs import Merged
 from skdiff.cases.case_file import load
 from skdiff.findings import drawing
+from skdiff.findings.diff_summary import CasesSummary, DiffSummary, UnchangedSummary
+from skdiff.findings.replay_cases import ReplaySummary
+from skdiff.kernel.drift import Drift, RecordedSummary
+from skdiff.kernel.summary import Kernel, KernelSummary
+from skdiff.nightly.night import NightSummary
 from skdiff.oracles.model import Model
-from skdiff.variants import config, version_rules
+from skdiff.proof.corpus_coverage import CoverageSummary
+from skdiff.proof.mutants.report import MutantsSummary
+from skdiff.runs.fuzz_run import FuzzSummary
+from skdiff.variants import config
 
-# A summary that does not name its command is known by a key that no other one has.
-_KEYS = {"cases_per_second": "fuzz", "reached_after_all": "coverage", "steps": "nightly"}
+# What the page shows in a section of its own; the values of other commands are shown as they stand.
+KINDS: Kinds = {
+    "fuzz": (FuzzSummary,),
+    "diff": (DiffSummary, UnchangedSummary, CasesSummary),
+    "drift": (Drift, RecordedSummary),
+    "replay": (ReplaySummary,),
+    "coverage": (CoverageSummary,),
+    "mutants": (MutantsSummary,),
+    "merge": (Merged,),
+    "nightly": (NightSummary,),
+}
 _ISSUE_LINES = 400  # of a report in an issue's text; what is longer nobody reads there
 
 
+S = TypeVar("S", bound=Summary, covariant=True)
+
+
 @dataclass(frozen=True)
-class Summary:
-    """One --json file: `kind` is the command that wrote it, `started` its time as it stands there ("" if it has none),
-    `night` the folder that it is in.
-    """
+class SummaryFile(Generic[S]):
+    """One --json file: `night` is the folder that it is in."""
 
     path: Path
     night: str
-    kind: str
-    started: str
-    data: Mapping[str, Any]
+    summary: S
+
+    @property
+    def about(self) -> Kernel:
+        """The kernel that it is about; one without a version if it is about none, or several."""
+        return self.summary.about if isinstance(self.summary, KernelSummary) else Kernel()
 
     @property
     def kernel(self) -> str:
         """The kernel's version, "" if the summary names none."""
-        kernel = self.data.get("kernel", self.data.get("version", ""))
-        return str(kernel.get("version", "") if isinstance(kernel, dict) else kernel)
+        return self.about.version
 
     @property
     def config(self) -> str:
         """What differs from the default configuration, "" for nothing."""
-        kernel = self.data.get("kernel", "")
-        return str(kernel.get("config", "")) if isinstance(kernel, dict) else ""
+        return self.about.config
 
     @property
     def tree(self) -> str:
         """The path of the tree that somebody gave, "" for a kernel that was fetched."""
-        kernel = self.data.get("kernel", "")
-        origin = str((kernel if isinstance(kernel, dict) else self.data).get("origin", ""))
-        return origin.removeprefix("tree ") if origin.startswith("tree ") else ""
+        return self.about.tree
 
     @property
     def label(self) -> str:
@@ -74,14 +93,14 @@ class Finding:
 
     signature: str
     count: int
-    summary: Summary
+    summary: SummaryFile[Summary]
     path: Path | None
     case: str
     report: str
     replay: str
 
 
-def collect(folder: Path) -> tuple[list[Summary], list[str]]:
+def collect(folder: Path) -> tuple[list[SummaryFile[Summary]], list[str]]:
     """All summaries below a folder by time, and a line for each file that is none. Raises CannotRun: no folder."""
     if not folder.is_dir():
         raise CannotRun(f"{folder}: no such folder of summaries")
@@ -89,46 +108,40 @@ def collect(folder: Path) -> tuple[list[Summary], list[str]]:
     for path in sorted(folder.rglob("*.json")):
         inside = path.relative_to(folder).parts
         try:
-            data = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            broken.append(f"{path.relative_to(folder)}: {error}")
+            summary = read_summary(path, KINDS)
+        except BadFile as error:
+            broken.append(str(error))
             continue
-        if not isinstance(data, dict):
-            broken.append(f"{path.relative_to(folder)}: not a summary")
-            continue
-        if data.get("schema", SCHEMA) != SCHEMA:  # those before version 1 had no schema, and the same keys
-            broken.append(f"{path.relative_to(folder)}: of another skdiff: schema {data['schema']!r}, not {SCHEMA}")
-            continue
-        kind = data.get("command") or next((kind for key, kind in _KEYS.items() if key in data), path.stem)
-        found.append(Summary(path, inside[0] if len(inside) > 1 else "", str(kind), str(data.get("started", "")), data))
-    return sorted(found, key=lambda s: (s.started, str(s.path))), broken
+        found.append(SummaryFile(path, inside[0] if len(inside) > 1 else "", summary))
+    return sorted(found, key=lambda s: (s.summary.started, str(s.path))), broken
 
 
-def latest(summaries: Sequence[Summary]) -> str:
+def of_kind(summaries: Sequence[SummaryFile[Summary]], kind: type[S]) -> list[SummaryFile[S]]:
+    """Those of one kind."""
+    return [SummaryFile(s.path, s.night, s.summary) for s in summaries if isinstance(s.summary, kind)]
+
+
+def latest(summaries: Sequence[SummaryFile[Summary]]) -> str:
     """The night of the newest summary."""
-    return max(summaries, key=lambda s: (s.started, s.night)).night if summaries else ""
+    return max(summaries, key=lambda s: (s.summary.started, s.night)).night if summaries else ""
 
 
-def findings(summary: Summary, folder: Path) -> Iterator[Finding]:
-    """The differences that a summary lists. Raises KeyError, TypeError or ValueError for a list that is none."""
-    listed = summary.data.get("mismatches", [])
-    if not isinstance(listed, list):
-        raise TypeError("its mismatches are no list")
-    for entry in listed:
-        yield finding_of(entry, summary, folder)
-    for entry in summary.data.get("unwritten", []):  # no disk had room for it: the summary itself has the case
-        replay = "skdiff replay case.toml"
-        yield Finding(str(entry["signature"]), int(entry["count"]), summary, None, str(entry["case"]), "", replay)
+def findings(run: SummaryFile[FuzzSummary], folder: Path) -> Iterator[Finding]:
+    """The differences that a run of fuzzing lists."""
+    for entry in run.summary.mismatches:
+        yield finding_of(entry, run, folder)
+    for entry in run.summary.unwritten:  # no disk had room for it: the summary itself has the case
+        yield Finding(entry.signature, entry.count, run, None, entry.case, "", "skdiff replay case.toml")
 
 
-def finding_of(entry: Mapping[str, Any], summary: Summary, folder: Path) -> Finding:
-    """A difference that a summary lists, with its files. Raises KeyError, TypeError or ValueError for another entry."""
-    path = _beside(Path(str(entry["file"])), summary.path.parent, folder)
+def finding_of(entry: messages.Finding, summary: SummaryFile[Summary], folder: Path) -> Finding:
+    """A difference that a summary lists, with its files."""
+    path = _beside(Path(entry.file), summary.path.parent, folder)
     case, report = (_text(p) for p in ((path, report_of(path)) if path else (None, None)))
     commands = ("replay: ", "again: ")  # of kernel against model, and of kernel against kernel
     replay = next((line.partition(": ")[2] for line in report.splitlines() if line.startswith(commands)), "")
-    replay = replay or f"skdiff replay {entry['file']}"
-    return Finding(str(entry["signature"]), int(entry["count"]), summary, path, case, report, replay)
+    replay = replay or f"skdiff replay {entry.file}"
+    return Finding(entry.signature, entry.count, summary, path, case, report, replay)
 
 
 def _beside(named: Path, near: Path, folder: Path) -> Path | None:
@@ -158,35 +171,25 @@ def picture(finding: Finding) -> str:
         case = load(finding.path)
         text = _text(steps_of(finding.path))
         sides = drawing.read_sides(text) if text else []
-        sides = sides or [drawing.Side("model", _model(finding.summary).trace(case.scenario))]
-        return drawing.svg(case, sides)
+        kernel = finding.summary.about  # the model is the one that the run had
+        model = Model(kernel.rules.plain, config.parse(kernel.config, lambda name: True))
+        return drawing.svg(case, sides or [drawing.Side("model", model.trace(case.scenario))])
     except (CannotRun, OSError, KeyError, TypeError, ValueError, IndexError):  # not the files of this case
         return ""
 
 
-def _model(summary: Summary) -> Model:
-    """The model as the run had it; the default one where the summary does not say."""
-    kernel = summary.data.get("kernel")
-    rules = kernel.get("rules") if isinstance(kernel, dict) else None
-    held = {name: bool(rules[name]) for name in version_rules.NAMES if name in rules} if isinstance(rules, dict) else {}
-    return Model(version_rules.Rules(**held), config.parse(summary.config, lambda name: True))
-
-
-def fresh(summaries: Sequence[Summary], folder: Path) -> list[Finding]:
+def fresh(summaries: Sequence[SummaryFile[Summary]], folder: Path) -> list[Finding]:
     """The findings of the newest night that no earlier night has, one of each signature and kernel."""
     night = latest(summaries)
     known: set[tuple[str, str, str]] = set()
     new: dict[tuple[str, str, str], Finding] = {}
-    for summary in summaries:
-        try:
-            for finding in findings(summary, folder):
-                name = finding.signature, summary.kernel.rpartition(".")[0], summary.tree
-                if summary.night != night:
-                    known.add(name)
-                else:
-                    new.setdefault(name, finding)
-        except (KeyError, TypeError, ValueError):  # the page says so
-            continue
+    for run in of_kind(summaries, FuzzSummary):
+        for finding in findings(run, folder):
+            name = finding.signature, run.kernel.rpartition(".")[0], run.tree
+            if run.night != night:
+                known.add(name)
+            else:
+                new.setdefault(name, finding)
     return [finding for name, finding in new.items() if name not in known]
 
 
@@ -195,12 +198,12 @@ def issue(finding: Finding) -> str:
     lines = finding.report.splitlines()
     if len(lines) > _ISSUE_LINES:
         lines = [*lines[:_ISSUE_LINES], f"({len(lines) - _ISSUE_LINES} more lines)"]
-    summary = finding.summary
+    run = finding.summary.summary
+    assert isinstance(run, FuzzSummary)
     parts = [
-        f"# {finding.signature}: Linux {summary.label} and the model differ",
+        f"# {finding.signature}: Linux {finding.summary.label} and the model differ",
         "",
-        f"Seen {finding.count:,} times in a run ({summary.data.get('engine', summary.kind)},"
-        f" seed {summary.data.get('seed', '?')}, {summary.started or 'no date'}).",
+        f"Seen {finding.count:,} times in a run ({run.engine}, seed {run.seed}, {run.started or 'no date'}).",
         "",
         "Repeat it, with the case below as `case.toml`:",
         "",

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ from skdiff.cases.wire import SIZE, decode
 from skdiff.comparison.compare import compare
 from skdiff.engines import GUIDED, atheris_engine, random_engine
 from skdiff.kernel.build import Build
+from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.hash_tables import Tables
 from skdiff.oracles.model.lookup import inet_lookup_skb
@@ -35,6 +37,44 @@ ROUNDS = 5
 SCALING_ROUNDS, SCALING_SECONDS = 3, 5.0
 CASES = 8000
 MEMORY_CASES = 1_000_000
+
+
+class BigTable(msgspec.Struct):
+    """Nanoseconds of one lookup on each side among so many unrelated sockets."""
+
+    sockets: int
+    c_ns: float
+    model_ns: float
+
+
+class Memory(msgspec.Struct):
+    """Peak resident memory (KiB) after a tenth of so many cases, and after all of them: flat if they are the same."""
+
+    early: int
+    late: int
+    cases: int
+
+
+class Scaling(msgspec.Struct):
+    """Cases a second of an engine by one worker and by `jobs`, and how many times as many these are."""
+
+    engine: str
+    jobs: int
+    one_per_second: float
+    all_per_second: float
+    times: float
+
+
+class BenchSummary(BuiltKernelSummary, kw_only=True):
+    """Where the time of a case goes: microseconds of each step, medians of ROUNDS; and what more workers bring."""
+
+    microseconds: dict[str, float]
+    cases_per_second: float
+    reference_alone_per_second: float
+    whole_to_model_and_reference: float
+    big_tables: list[BigTable]
+    memory_kib: Memory
+    scaling: Sequence[Scaling] = ()
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -61,16 +101,16 @@ def small_cases(count: int, seed: int) -> list[bytes]:
     return found
 
 
-def measure_all(build: Callable[[bool], Build]) -> dict[str, Any]:
+def measure_all(build: Callable[[bool], Build]) -> BenchSummary:
     """Where the time of a case goes, and what more workers bring; `build` makes the plain or the guided reference."""
     result = measure(build(False))
     engines = ("random", "atheris") if atheris_engine.available() else ("random",)
     jobs = max(2, os.cpu_count() or 1)
-    result["scaling"] = [scaling(build(engine in GUIDED), engine, jobs) for engine in engines]
+    result.scaling = [scaling(build(engine in GUIDED), engine, jobs) for engine in engines]
     return result
 
 
-def measure(build: Build) -> dict[str, Any]:
+def measure(build: Build) -> BenchSummary:
     """Medians over ROUNDS, in microseconds a case, scenarios of 0 to 8 sockets, one core."""
     reference, model = Reference(build), Model(build.rules, build.config)
     steps: dict[str, list[float]] = {}
@@ -109,19 +149,19 @@ def measure(build: Build) -> dict[str, Any]:
         add("whole, random engine", lambda: _run([reference, model], CASES, round_))
     medians = {name: statistics.median(values) for name, values in steps.items()}
     both = medians["reference (encode, C, read)"] + medians["model"]
-    return {
-        "kernel": {"version": build.tree.version, "closure": build.closure, "compiler": build.compiler},
-        "microseconds": medians,
-        "cases_per_second": 1e6 / medians["whole, random engine"],
-        "reference_alone_per_second": 1e6 / medians["C alone, ready record"],
-        "whole_to_model_and_reference": medians["whole, random engine"] / both,
-        "big_tables": big_tables(reference, model),
-        "memory_kib": _memory(reference, model),
-    }
+    return BenchSummary(
+        kernel=build.told(),
+        microseconds=medians,
+        cases_per_second=1e6 / medians["whole, random engine"],
+        reference_alone_per_second=1e6 / medians["C alone, ready record"],
+        whole_to_model_and_reference=medians["whole, random engine"] / both,
+        big_tables=big_tables(reference, model),
+        memory_kib=_memory(reference, model),
+    )
 
 
-def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
-    """Nanoseconds of one lookup on each side against the number of unrelated sockets, tables of 65536 buckets."""
+def big_tables(reference: Reference, model: Model) -> list[BigTable]:
+    """One lookup on each side against the number of unrelated sockets, in tables of 65536 buckets."""
     found = []
     for count in (4, 16, 64, 256, 1024, 4096, 16384, 65536, 100_000):
         case = Scenario(ehash_size=65536, lhash2_size=65536, socks=(Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1),))
@@ -146,16 +186,16 @@ def big_tables(reference: Reference, model: Model) -> list[dict[str, float]]:
                 inet_lookup_skb(state)
 
         found.append(
-            {
-                "sockets": count,
-                "c_ns": statistics.median(reference.crowded(case, count, 20000) for _ in range(ROUNDS)),
-                "model_ns": statistics.median(_seconds(look) / 2000 * 1e9 for _ in range(ROUNDS)),
-            }
+            BigTable(
+                sockets=count,
+                c_ns=statistics.median(reference.crowded(case, count, 20000) for _ in range(ROUNDS)),
+                model_ns=statistics.median(_seconds(look) / 2000 * 1e9 for _ in range(ROUNDS)),
+            )
         )
     return found
 
 
-def scaling(build: Build, engine: str, jobs: int) -> dict[str, Any]:
+def scaling(build: Build, engine: str, jobs: int) -> Scaling:
     """Cases a second of one worker and of `jobs`, medians of runs that take turns, each with findings and inputs of its
     own. `build` is one for the engine.
     """
@@ -176,43 +216,40 @@ def scaling(build: Build, engine: str, jobs: int) -> dict[str, Any]:
                 total = supervise(job, build.closure, lambda message: None, workers)
             found.append(total.cases / total.seconds)
     one, all_ = (statistics.median(found) for found in rates.values())
-    return {"engine": engine, "jobs": jobs, "one_per_second": one, "all_per_second": all_, "times": all_ / one}
+    return Scaling(engine, jobs, one, all_, all_ / one)
 
 
-def _memory(reference: Reference, model: Model) -> dict[str, int]:
-    """Peak resident memory (KiB) after a tenth of a million cases and after all of it: flat if they are the same."""
+def _memory(reference: Reference, model: Model) -> Memory:
     _run([reference, model], MEMORY_CASES // 10, 1)
     early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _run([reference, model], MEMORY_CASES - MEMORY_CASES // 10, 2)
-    return {"early": early, "late": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "cases": MEMORY_CASES}
+    return Memory(early, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, MEMORY_CASES)
 
 
-def show(console: Console, result: dict[str, Any]) -> None:
+def show(console: Console, result: BenchSummary) -> None:
     """Print the result as a table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("step", "us a case", "share of the whole"):
         table.add_column(heading, justify="left" if heading == "step" else "right")
-    steps = result["microseconds"]
+    steps = result.microseconds
     for name, us in steps.items():
         table.add_row(name, f"{us:.2f}", f"{100 * us / steps['whole, random engine']:.0f} %")
     console.print(table)
     console.print(
-        f"Linux {result['kernel']['version']}: {result['cases_per_second']:,.0f} cases a second through both sides,"
-        f" {result['whole_to_model_and_reference']:.2f} times model and reference alone;"
-        f" the C alone {result['reference_alone_per_second']:,.0f} a second"
+        f"Linux {result.kernel.version}: {result.cases_per_second:,.0f} cases a second through both sides,"
+        f" {result.whole_to_model_and_reference:.2f} times model and reference alone;"
+        f" the C alone {result.reference_alone_per_second:,.0f} a second"
     )
     table = Table(box=None, pad_edge=False)
     for heading in ("unrelated sockets", "C, ns", "", "model, ns", ""):
         table.add_column(heading, justify="right" if heading else "left")
-    rows = result["big_tables"]
-    for row in rows:
-        bars = [Bar(max(r[key] for r in rows), 0, row[key], width=30) for key in ("c_ns", "model_ns")]
-        table.add_row(f"{row['sockets']:,}", f"{row['c_ns']:.0f}", bars[0], f"{row['model_ns']:.0f}", bars[1])
+    most = [max(values) for values in zip(*((row.c_ns, row.model_ns) for row in result.big_tables), strict=True)]
+    for row in result.big_tables:
+        bars = [Bar(end, 0, ns, width=30) for end, ns in zip(most, (row.c_ns, row.model_ns), strict=True)]
+        table.add_row(f"{row.sockets:,}", f"{row.c_ns:.0f}", bars[0], f"{row.model_ns:.0f}", bars[1])
     console.print(table)
-    for row in result["scaling"]:
-        rates = (
-            f"{row['one_per_second']:,.0f} cases a second by one worker, {row['all_per_second']:,.0f} by {row['jobs']}"
-        )
-        console.print(f"{row['engine']}: {rates}, {row['times']:.2f} times as many", soft_wrap=True)
-    memory = result["memory_kib"]
-    console.print(f"peak memory {memory['early']} KiB early, {memory['late']} KiB after {memory['cases']:,} cases")
+    for of in result.scaling:
+        rates = f"{of.one_per_second:,.0f} cases a second by one worker, {of.all_per_second:,.0f} by {of.jobs}"
+        console.print(f"{of.engine}: {rates}, {of.times:.2f} times as many", soft_wrap=True)
+    memory = result.memory_kib
+    console.print(f"peak memory {memory.early} KiB early, {memory.late} KiB after {memory.cases:,} cases")

@@ -1,6 +1,5 @@
 """`skdiff doctor`: what is here, what is missing, and whether coverage and mutation really reach libFuzzer."""
 
-import json
 import os
 import re
 import shutil
@@ -11,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
 from skdiff.engines.atheris_engine import available, make_libfuzzer_global
@@ -39,6 +39,15 @@ class Check:
     name: str
     ok: bool | None
     detail: str
+
+
+class _Trial(msgspec.Struct):
+    """What the trial run saw: edges of the plain case, of that with a listener too, and of all; and how many times our
+    mutator was called.
+    """
+
+    edges: tuple[int, int, int] = (0, 0, 0)
+    mutations: int = 0
 
 
 def examine(made: Callable[..., Build]) -> Iterator[Check]:
@@ -96,12 +105,12 @@ def _guided(build: Build) -> Iterator[Check]:
         said = done.stderr.strip().splitlines()[-1:] or ["nothing"]
         yield Check("libFuzzer", False, f"the trial run failed: {said[0]}")
         return
-    seen: dict[str, Any] = json.loads(told[1])
-    plain, more, total = seen["edges"]
+    seen = from_json(told[1], _Trial)
+    plain, more, total = seen.edges
     yield Check("counters arrive", plain < more, f"{plain} edges by the plain case, {more} of {total} with a listener")
     grown = features[-1] > features[0]
     yield Check("libFuzzer sees them", grown, f"{features[0]} features at the start, {features[-1]} after {RUNS} runs")
-    yield Check("our mutator is called", seen["mutations"] > RUNS // 10, f"{seen['mutations']} times in {RUNS} runs")
+    yield Check("our mutator is called", seen.mutations > RUNS // 10, f"{seen.mutations} times in {RUNS} runs")
 
 
 def show(console: Console, checks: Iterator[Check]) -> bool:
@@ -123,25 +132,27 @@ def main() -> None:
 
     from skdiff.cases.wire import decode
 
-    mutator = Mutator(1)
-    state: dict[str, Any] = {"mutations": 0, "edges": (), "reference": None, "runs": 0}
+    mutator, seen = Mutator(1), _Trial()
+    reference: Reference | None = None
+    runs = 0
 
     def case(data: bytes) -> None:
-        if state["reference"] is None:
+        nonlocal reference, runs
+        if reference is None:
             make_libfuzzer_global()
-            reference = state["reference"] = Reference.of(Path(sys.argv[1]))
+            reference = Reference.of(Path(sys.argv[1]))
             reference.run(Scenario())
             plain = len(reference.edges()[0])
             reference.run(LISTENER)
             more, total = reference.edges()
-            state["edges"] = (plain, len(more), total)
-        state["reference"].run(decode(data))
-        state["runs"] += 1
-        if state["runs"] == RUNS - 10:  # the process ends inside libFuzzer
-            print("\nDOCTOR", json.dumps({key: state[key] for key in ("mutations", "edges")}), flush=True)
+            seen.edges = (plain, len(more), total)
+        reference.run(decode(data))
+        runs += 1
+        if runs == RUNS - 10:  # the process ends inside libFuzzer
+            print("\nDOCTOR", to_json(seen), flush=True)
 
     def mutate(data: bytes, most: int, _seed: int) -> bytes:
-        state["mutations"] += 1
+        seen.mutations += 1
         return mutator.mutate(data, most)
 
     atheris.Setup([sys.argv[0], f"-runs={RUNS}", "-use_value_profile=1"], case, custom_mutator=mutate)

@@ -3,51 +3,52 @@
 `python -m skdiff.proof.figures OUT FILE...` writes OUT from files of `coverage` and `mutants`. `make figures` does all.
 """
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from skdiff.base.files import write_whole
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import BadFile, write_json
+from skdiff.base.summary import Kinds, read_summary
+from skdiff.proof.corpus_coverage import CoverageSummary
+from skdiff.proof.kernel_coverage import totals
+from skdiff.proof.mutants.report import MutantsSummary
+
+KINDS: Kinds = {"coverage": (CoverageSummary,), "mutants": (MutantsSummary,)}
 
 
-def figures(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The counts of these summaries. Raises KeyError or StopIteration for a file of another command."""
-    found: dict[str, Any] = {}
-    for summary in summaries:
-        if summary["command"] == "coverage":
-            functions = summary["functions"]
-            found["coverage"] = {
-                "kernel": summary["kernel"]["version"],
-                "lines": _sums(function["lines"] for function in functions),
-                "branches": _sums(function["branches"] for function in functions),
-                "unreachable": sum(function["excused"] for function in functions),
-                "missing": len(summary["missing"]),
-                "missing_in_the_model": len(summary["model"]),
-            }
-            continue
-        for result in summary["mutants"]:
-            whole = next(row for row in result["functions"] if row["function"] == "all")
-            counts = {name: whole[name] for name in ("mutants", "judged", "survivors")}
-            found[f"mutants_{result['of']}"] = counts
+def figures(paths: Iterable[Path]) -> dict[str, Mapping[str, object]]:
+    """The counts of these summaries. Raises BadFile for another file."""
+    found: dict[str, Mapping[str, object]] = {}
+    for path in paths:
+        match read_summary(path, KINDS):
+            case CoverageSummary() as told:
+                whole = totals(told.functions)
+                found["coverage"] = {
+                    "kernel": told.kernel.version,
+                    "lines": whole.lines,
+                    "branches": whole.branches,
+                    "unreachable": whole.excused,
+                    "missing": len(told.missing),
+                    "missing_in_the_model": len(told.model),
+                }
+            case MutantsSummary() as told:
+                for report in told.mutants:
+                    row = report.functions[-1]
+                    counts = {"mutants": row.mutants, "judged": row.judged, "survivors": row.survivors}
+                    found[f"mutants_{report.of}"] = counts
+            case other:
+                raise BadFile(f"{path}: a summary of `skdiff {other.command}`, not of coverage or mutants")
     return found
-
-
-def _sums(pairs: Any) -> list[int]:
-    """The sums of [reached, in all]."""
-    reached, whole = zip(*pairs, strict=True)
-    return [sum(reached), sum(whole)]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the file; returns the exit code: 0 written, 2 a file is no summary of these commands."""
     out, *paths = map(Path, arguments)
     try:
-        found = figures([json.loads(path.read_text()) for path in paths])
-        write_whole(out, json.dumps(found, indent=1) + "\n")
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        print(f"skdiff: no figures: {error!r}", file=sys.stderr)
+        write_json(out, figures(paths))
+    except (OSError, CannotRun) as error:
+        print(f"skdiff: no figures: {error}", file=sys.stderr)
         return 2
     return 0
 

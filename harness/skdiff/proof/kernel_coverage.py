@@ -5,13 +5,11 @@ and `||` has two. Functions that the driver calls too (the hash functions) count
 """
 
 import gzip
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,21 +17,23 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, read_toml, to_json
 from skdiff.base.paths import CORPUS
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import is_clang
-from skdiff.proof.mutants.common import LISTED, check_keys, kernels_of, series
+from skdiff.kernel.summary import KernelSummary
+from skdiff.proof.mutants.common import LISTED, check_listed, series
 
 UNREACHED = CORPUS / "unreached.toml"
 NUMBERED_BY = "gcc 12"  # the branches of that list
-_KEYS = {"function", "ids", "why"}
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,38 @@ class Spot:
         return sha256(what.encode()).hexdigest()[:12]
 
 
-def count_runs(build: Build, *what: str) -> dict[str, Any]:
-    """What gcov says, as its JSON does, after a run of case files or folders; of "random" and a number of cases; or of
-    "both", the corpus and a number of cases of a seed, which is the third word.
+class Branch(msgspec.Struct):
+    """A branch of a line, as gcov's JSON has it."""
+
+    count: int
+
+
+class CountedLine(msgspec.Struct):
+    """A line, as gcov's JSON has it: the counts of a function that was made several times are in several of these."""
+
+    line_number: int
+    count: int
+    branches: list[Branch] = []
+    function_name: str = ""
+
+
+class CountedFile(msgspec.Struct):
+    """A file, as gcov's JSON has it."""
+
+    file: str
+    lines: list[CountedLine]
+
+
+class Counted(msgspec.Struct):
+    """What gcov says: its files, and all of its JSON."""
+
+    files: list[CountedFile]
+    text: str = ""
+
+
+def count_runs(build: Build, *what: str) -> Counted:
+    """What gcov says after a run of case files or folders; of "random" and a number of cases; or of "both", the corpus
+    and a number of cases of a seed, which is the third word.
 
     Raises CannotRun if gcov is not there or does not understand the compiler's notes.
     """
@@ -82,16 +111,15 @@ def count_runs(build: Build, *what: str) -> dict[str, Any]:
         arguments = ["--json-format", "--branch-probabilities", "--branch-counts", "--stdout", "closure.gcda"]
         found = subprocess.run([*gcov, *arguments], cwd=folder, capture_output=True, text=True, check=False)
         try:
-            told = dict(json.loads(found.stdout.splitlines()[0]))
-            told["files"] = list(told["files"])
-            return told
-        except (ValueError, IndexError, KeyError, TypeError) as error:
+            text = found.stdout.splitlines()[0]
+            return msgspec.structs.replace(from_json(text, Counted), text=text)
+        except (ValueError, IndexError) as error:
             raise CannotRun(f"{gcov[0]} gave no line counts: {found.stderr.strip()[:200]}") from error
 
 
-def spots(build: Build, told: Mapping[str, Any]) -> list[Spot]:
+def spots(build: Build, told: Counted) -> list[Spot]:
     """Lines and branches of the kernel's functions that a lookup can reach, in the order of the closure."""
-    by_file = {file["file"]: file["lines"] for file in told["files"]}
+    by_file = {file.file: file.lines for file in told.files}
     found: list[Spot] = []
     for d in build.kernel:
         if not d.lookup or d.kind != "function":
@@ -100,10 +128,10 @@ def spots(build: Build, told: Mapping[str, Any]) -> list[Spot]:
         seen: Counter[str] = Counter()
         merged: dict[int, tuple[int, list[int]]] = {}
         for line in by_file.get(d.file, ()):
-            if d.line <= line["line_number"] <= d.end_line:
-                runs, branches = merged.get(line["line_number"], (0, []))
-                branches += [branch["count"] for branch in line.get("branches", ())]
-                merged[line["line_number"]] = runs + line["count"], branches
+            if d.line <= line.line_number <= d.end_line:
+                runs, branches = merged.get(line.line_number, (0, []))
+                branches += [branch.count for branch in line.branches]
+                merged[line.line_number] = runs + line.count, branches
         for number, (runs, branches) in sorted(merged.items()):
             text = texts[number - 1].strip()
             found.append(Spot(d.file, d.name, number, text, -1, seen[text], runs))
@@ -112,20 +140,26 @@ def spots(build: Build, told: Mapping[str, Any]) -> list[Spot]:
     return found
 
 
+class _Unreached(msgspec.Struct, forbid_unknown_fields=True):
+    function: str
+    ids: list[str]
+    why: str
+    kernels: tuple[str, ...] = LISTED
+
+    def __post_init__(self) -> None:
+        check_listed(self.kernels)
+
+
+class _List(msgspec.Struct, forbid_unknown_fields=True):
+    unreached: list[_Unreached]
+
+
 def judged_unreachable(version: str, path: Path = UNREACHED) -> dict[str, str]:
     """The ids of what no scenario can reach in a kernel of this version, each with the reason: what is listed for its
-    series, and all that is listed where nobody has looked at it. Raises CannotRun for a list that cannot be read.
+    series, and all that is listed where nobody has looked at it. Raises BadFile for a list that cannot be read.
     """
-    of = series(version)
-    try:
-        found: dict[str, str] = {}
-        for table in tomllib.loads(path.read_text())["unreached"]:
-            check_keys(table, _KEYS)
-            if of not in LISTED or of in kernels_of(table):
-                found |= dict.fromkeys(table["ids"], str(table["why"]))
-        return found
-    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
-        raise CannotRun(f"{path}: not a list of what is unreached: {error}") from error
+    of, found = series(version), read_toml(path, _List, "a list of what is unreached").unreached
+    return {id_: entry.why for entry in found if of not in LISTED or of in entry.kernels for id_ in entry.ids}
 
 
 def note_on_compiler(compiler: str) -> str:
@@ -137,7 +171,51 @@ def note_on_compiler(compiler: str) -> str:
     return f"note: {UNREACHED.name} has the branches as {NUMBERED_BY} numbers them, this is {version}"
 
 
-def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = True) -> dict[str, Any]:
+class Row(msgspec.Struct):
+    """A function's [reached, in all] lines and branches; `excused` are those with a reason, `missing` those without."""
+
+    function: str
+    file: str
+    lines: tuple[int, int]
+    branches: tuple[int, int]
+    excused: int
+    missing: int
+
+
+class Reached(KernelSummary, kw_only=True):
+    """What cases reached, by function; a line for each line or branch that is missing without a reason, for each that
+    was reached though there is a reason, and the ids of reasons for what is no longer there.
+    """
+
+    functions: list[Row]
+    missing: list[str]
+    reached_after_all: list[str]
+    gone: list[str]
+    good: bool
+
+
+class TextLine(NamedTuple):
+    """A line of the kernel's text: its number, how often it ran (None: nothing to run), its branches that were taken
+    and all of them, and why it cannot be reached ("" if it can).
+    """
+
+    number: int
+    text: str
+    runs: int | None
+    taken: int
+    branches: int
+    why: str
+
+
+class Listing(msgspec.Struct):
+    """The text of a function."""
+
+    function: str
+    file: str
+    lines: list[TextLine]
+
+
+def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = True) -> Reached:
     """Lines and branches by function, and what is missing without a reason; `good` if nothing is, and no reason is
     given for what was reached. `listed` says that the reasons are meant for this kernel: else they need not fit it.
     """
@@ -146,26 +224,34 @@ def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = Tr
         own = [spot for spot in found if spot.function == function]
         lines, branches = [s for s in own if s.branch < 0], [s for s in own if s.branch >= 0]
         rows.append(
-            {
-                "function": function,
-                "file": own[0].file,
-                "lines": [sum(s.runs > 0 for s in lines), len(lines)],
-                "branches": [sum(s.runs > 0 for s in branches), len(branches)],
-                "excused": sum(not s.runs and s.id in reasons for s in own),
-                "missing": sum(not s.runs and s.id not in reasons for s in own),
-            }
+            Row(
+                function=function,
+                file=own[0].file,
+                lines=(sum(s.runs > 0 for s in lines), len(lines)),
+                branches=(sum(s.runs > 0 for s in branches), len(branches)),
+                excused=sum(not s.runs and s.id in reasons for s in own),
+                missing=sum(not s.runs and s.id not in reasons for s in own),
+            )
         )
     missing = [str(spot) for spot in found if not spot.runs and spot.id not in reasons]
     wrong = [str(spot) for spot in found if spot.runs and spot.id in reasons and listed]
     gone = sorted(set(reasons) - {spot.id for spot in found}) if listed else []
     good = not missing and not wrong
-    return {"functions": rows, "missing": missing, "reached_after_all": wrong, "gone": gone, "good": good}
+    return Reached(functions=rows, missing=missing, reached_after_all=wrong, gone=gone, good=good)
 
 
-def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The kernel's text with its counts, a dict for each function that a lookup can reach: `lines` are [number, text,
-    runs (None: nothing to run), branches taken, branches, why it cannot be reached ("" if it can)].
-    """
+def totals(rows: Iterable[Row]) -> Row:
+    """The sums of rows, as a row."""
+    rows = list(rows)
+    lines, branches = (
+        (sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs))
+        for pairs in ([row.lines for row in rows], [row.branches for row in rows])
+    )
+    return Row("all", "", lines, branches, sum(row.excused for row in rows), sum(row.missing for row in rows))
+
+
+def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> list[Listing]:
+    """The kernel's text with its counts: each function that a lookup can reach."""
     by_function: dict[tuple[str, str], dict[int, list[Spot]]] = {}
     for spot in found:
         by_function.setdefault((spot.file, spot.function), {}).setdefault(spot.line, []).append(spot)
@@ -175,48 +261,43 @@ def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> 
         if spots_of is None or d.kind != "function":
             continue
         texts = (build.tree.path / d.file).read_text(errors="replace").splitlines()
-        lines: list[list[Any]] = []
+        lines: list[TextLine] = []
         for number in range(d.line, d.end_line + 1):
             here = spots_of.get(number, [])
             runs = sum(s.runs for s in here if s.branch < 0) if here else None
             branches = [s for s in here if s.branch >= 0]
             why = next((reasons[s.id] for s in here if not s.runs and s.id in reasons), "")
             taken = sum(s.runs > 0 for s in branches)
-            lines.append([number, texts[number - 1].expandtabs(8), runs, taken, len(branches), why])
-        listed.append({"function": d.name, "file": d.file, "lines": lines})
+            lines.append(TextLine(number, texts[number - 1].expandtabs(8), runs, taken, len(branches), why))
+        listed.append(Listing(d.name, d.file, lines))
     return listed
 
 
-def show(console: Console, result: Mapping[str, Any], what: str) -> None:
+def show(console: Console, result: Reached, what: str) -> None:
     """Print the table by function and what is missing."""
     table = Table(box=None, header_style="bold")
     table.add_column(what, no_wrap=True, min_width=30)
     for head in ("lines", "branches", "cannot be reached", "missing"):
         table.add_column(head, justify="right")
-    rows = result["functions"]
-    totals: dict[str, Any] = {"function": "all"}
-    for key in ("lines", "branches"):
-        totals[key] = [sum(row[key][i] for row in rows) for i in range(2)]
-    for key in ("excused", "missing"):
-        totals[key] = sum(row[key] for row in rows)
-    for row in (*rows, totals):
-        shares = [f"{row[key][0]} of {row[key][1]}" if row[key][1] else "" for key in ("lines", "branches")]
-        table.add_row(row["function"], *shares, str(row["excused"] or ""), str(row["missing"] or ""))
+    for row in (*result.functions, totals(result.functions)):
+        shares = [f"{reached} of {whole}" if whole else "" for reached, whole in (row.lines, row.branches)]
+        table.add_row(row.function, *shares, str(row.excused or ""), str(row.missing or ""))
     console.print(table)
-    for line in result["missing"]:
+    for line in result.missing:
         console.print(f"not reached: {line}", markup=False, soft_wrap=True)
-    for line in result["reached_after_all"]:
+    for line in result.reached_after_all:
         console.print(f"listed as out of reach, but reached: {line}", markup=False, soft_wrap=True)
-    for line in result["gone"]:
+    for line in result.gone:
         console.print(f"listed as out of reach, but no longer there: {line}", markup=False, soft_wrap=True)
 
 
-def write_html(build: Build, told: Mapping[str, Any], folder: Path) -> Path:
+def write_html(build: Build, counted: Counted, folder: Path) -> Path:
     """The kernel's files with their counts as HTML pages, by gcovr; returns the first page. Raises CannotRun."""
     if shutil.which("gcovr", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") is None:
         raise CannotRun("no gcovr: install it (pip install gcovr) for the HTML pages")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    told = from_json(counted.text, dict[str, Any])
     kernel = [file for file in told["files"] if (build.tree.path / file["file"]).exists()]
     for line in (line for file in kernel for line in file["lines"]):  # gcov of gcc 14 says more, and gcovr wants it
         line.setdefault("block_ids", [])
@@ -225,7 +306,7 @@ def write_html(build: Build, told: Mapping[str, Any], folder: Path) -> Path:
             branch.setdefault("destination_block_id", i)
     told = {**told, "files": kernel, "current_working_directory": str(build.tree.path), "format_version": "2"}
     with gzip.open(folder / "closure.gcov.json.gz", "wt") as file:
-        json.dump(told, file)
+        file.write(to_json(told))
     page = folder / "index.html"
     command = [
         sys.executable,

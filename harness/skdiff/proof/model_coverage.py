@@ -1,19 +1,32 @@
 """How much of the model the kept cases run through: every line and every branch, or what is missing."""
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
+
 import skdiff.oracles.model
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import read_json
 from skdiff.cases.scenario import Scenario
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 MODEL = Path(skdiff.oracles.model.__file__).parent
+
+
+class _File(msgspec.Struct):
+    missing_lines: list[int]
+    missing_branches: list[tuple[int, int]]
+
+
+class _Report(msgspec.Struct):
+    """What coverage.py writes."""
+
+    files: dict[str, _File]
 
 
 def measure(cases: Iterable[tuple[Scenario, Rules, Config]]) -> list[str]:
@@ -44,10 +57,10 @@ def measure(cases: Iterable[tuple[Scenario, Rules, Config]]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         counted.json_report(outfile=str(report))
-        files = json.loads(report.read_text())["files"]
+        files = read_json(report, _Report, "a report of coverage.py").files
     found = []
     for file, data in sorted(files.items()):
         name = Path(file).name
-        found += [f"{name}:{line}" for line in data["missing_lines"]]
-        found += [f"{name}:{start} -> {end}" for start, end in data["missing_branches"]]
+        found += [f"{name}:{line}" for line in data.missing_lines]
+        found += [f"{name}:{start} -> {end}" for start, end in data.missing_branches]
     return found

@@ -8,9 +8,9 @@ not. gcov counts lines, in a build without optimisation. A statement for which t
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from difflib import SequenceMatcher
 
+from msgspec import structs
 from tree_sitter import Node
 
 from skdiff.base.errors import CannotRun
@@ -20,7 +20,7 @@ from skdiff.kernel.drift import Record, records
 from skdiff.kernel.index import conditions_by_line
 from skdiff.kernel.syntax import parse
 from skdiff.kernel.text_changes import Change
-from skdiff.kernel.unseen import Place, Unseen
+from skdiff.kernel.unseen import Named, Place, Unseen
 from skdiff.proof import kernel_coverage
 from skdiff.proof.kernel_coverage import Spot
 
@@ -62,8 +62,8 @@ def unseen_of_tree(build: Build, counted: Callable[[], Build] | None, seed: int,
         count = _Count(counted(), seed)
         lines, missed = count.of(functions, configured=True)
     except CannotRun as error:
-        return replace(found, why=str(error))
-    return replace(found, new=len(lines), lines=tuple(missed))
+        return structs.replace(found, why=str(error))
+    return structs.replace(found, new=len(lines), lines=tuple(missed))
 
 
 def unseen_between(
@@ -84,14 +84,16 @@ def unseen_between(
     kept = {line.sha256 for line in base.replaced} if base is not None else set()
     after = [line for line in builds[1].replaced if line.sha256 not in kept]
     hidden = [
-        (c.name, c.after) for c in text_changes.changes(builds[0].replaced, after) if c.what == text_changes.CHANGED
+        Named(c.name, c.after)
+        for c in text_changes.changes(builds[0].replaced, after)
+        if c.what == text_changes.CHANGED
     ]
     places = {change.after: change for change in changed if change.after}
     fresh = [line for line in unknown if f"{line.file}:{line.line}" in places]
     if not fresh and not hidden:
         return None
     before = {line.name for line in builds[0].unset}
-    found = replace(_names(builds[1], before, builds[0].options, fresh), stand_ins=tuple(hidden))
+    found = structs.replace(_names(builds[1], before, builds[0].options, fresh), stand_ins=tuple(hidden))
     functions = [line for line in fresh if _runs(line)]
     if not functions or counted is None:
         return found
@@ -108,11 +110,11 @@ def unseen_between(
                 matched |= _matched(builds[0], old, builds[1], line)
         if missed:  # what did not run in A either is no news
             gone = [by_place[change.before] for change in changed if change.before in by_place]
-            missed = _news(missed, matched, _Count(pair[0], seed).of(gone, configured=False, judged=False)[1])
+            missed = news(missed, matched, _Count(pair[0], seed).of(gone, configured=False, judged=False)[1])
     except CannotRun as error:
-        return replace(found, why=str(error))
-    new = {*(place for place in lines if place[:2] not in matched), *missed}
-    return replace(found, new=len(new), lines=tuple(missed))
+        return structs.replace(found, why=str(error))
+    new = {*(place for place in lines if place.at not in matched), *missed}
+    return structs.replace(found, new=len(new), lines=tuple(missed))
 
 
 def _runs(line: Line) -> bool:
@@ -126,7 +128,8 @@ def _names(build: Build, unset: Iterable[str], options: Iterable[str], new: Iter
         for number, text in enumerate(_texts(build, line) if _runs(line) else (), line.line):
             read |= {word: f"{line.file}:{number}" for word in STILL if re.search(rf"\b{word}\b", text)}
     off = {name: _where(build, f"CONFIG_{name}") for name in build.options_off if name not in {*options}}
-    return Unseen(names=tuple(sorted(read.items())), options=tuple(sorted(off.items())))
+    named = [tuple(Named(*item) for item in sorted(found.items())) for found in (read, off)]
+    return Unseen(names=named[0], options=named[1])
 
 
 def _where(build: Build, word: str) -> str:
@@ -161,24 +164,24 @@ def _matched(build: Build, old: Line, other: Build, new: Line) -> dict[tuple[str
     }
 
 
-def _news(
+def news(
     missed: Sequence[Place], matched: Mapping[tuple[str, int], tuple[str, int]], before: Sequence[Place]
 ) -> list[Place]:
     """Those of the missed lines that are not the same as one that was missed before: in the same place of a text that
     changed around it, or elsewhere, once for each.
     """
-    old = {place[:2]: place for place in before}
-    kept = {matched[place[:2]] for place in missed if matched.get(place[:2]) in old}
+    old = {place.at: place for place in before}
+    kept = {matched[place.at] for place in missed if matched.get(place.at) in old}
     left = Counter(place.text for at, place in old.items() if at not in kept)
-    news = []
+    found = []
     for place in missed:
-        if matched.get(place[:2]) in old:
+        if matched.get(place.at) in old:
             continue
-        if place[:2] not in matched and left[place.text]:
+        if place.at not in matched and left[place.text]:
             left[place.text] -= 1
             continue
-        news.append(place)
-    return news
+        found.append(place)
+    return found
 
 
 class _Count:

@@ -5,26 +5,26 @@ writes FILE (Markdown). A kernel is a version or the path of a tree. Exit codes:
 verdict, or no file.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import write_whole
+from skdiff.base.files import BadFile, write_whole
+from skdiff.base.summary import read_summary
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import Outcome
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import describe_case
+from skdiff.findings.diff_summary import DiffSummary, Group, titles
 from skdiff.findings.explain import story
-from skdiff.findings.kernel_difference import titles
+from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
-from skdiff.variants.version_rules import NAMES, SILENT, Rules
+from skdiff.variants.version_rules import SILENT
 
 CASES, SEED = 60_000, 1  # of each comparison: the file is the same each time
 _HEAD = """\
@@ -36,9 +36,9 @@ Of each change the smallest case that shows it is told, and who gets its packet.
 """
 
 
-def compared(a: str, b: str) -> dict[str, Any]:
-    """The summary of `skdiff diff A B`, with a "smallest" in each group: the text of its case, who gets the packet in A
-    and who in B, a line each. Raises CannotRun.
+def compared(a: str, b: str) -> tuple[DiffSummary, list[list[str]]]:
+    """The summary of `skdiff diff A B`, and for each of its groups the text of the smallest case, who gets the packet
+    in A and who in B, a line each. Raises CannotRun.
     """
     with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
         summary = Path(name) / "summary.json"
@@ -49,18 +49,18 @@ def compared(a: str, b: str) -> dict[str, Any]:
         if done.returncode not in (0, 1):
             said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             raise CannotRun(f"no verdict of {a} against {b}: {said[-1] if said else 'no message'}")
-        result = dict(json.loads(summary.read_text()))
-        for group in result["groups"]:
-            group["smallest"] = _smallest(group, result["kernels"])
-    return result
+        result = read_summary(summary, {"diff": (DiffSummary,)})
+        if not isinstance(result, DiffSummary):
+            raise BadFile(f"{summary}: not a summary of `skdiff diff`")
+        return result, [_smallest(group, result.kernels) for group in result.groups]
 
 
-def _smallest(group: Mapping[str, Any], kernels: Mapping[str, Any]) -> list[str]:
+def _smallest(group: Group, kernels: dict[str, Kernel]) -> list[str]:
     """The case of a group that says most: one in which another socket gets the packet, reachable, and small."""
-    cases = sorted((load(Path(finding["file"])) for finding in group["findings"]), key=lambda case: len(dump(case)))
-    if group["unlike"]:
+    cases = sorted((load(Path(finding.file)) for finding in group.findings), key=lambda case: len(dump(case)))
+    if group.unlike:
         return describe_case(cases[0])
-    models = [Model(Rules(**{rule: kernel["rules"][rule] for rule in NAMES})) for kernel in kernels.values()]
+    models = [Model(kernel.rules.plain) for kernel in kernels.values()]
 
     def outcomes(case: Case) -> list[Outcome]:  # each kernel does what the model of its rules does
         return [model.run(case.scenario) for model in models]
@@ -80,20 +80,19 @@ def _smallest(group: Mapping[str, Any], kernels: Mapping[str, Any]) -> list[str]
     ]
 
 
-def step(result: Mapping[str, Any]) -> str:
+def step(result: DiffSummary, smallest: Sequence[Sequence[str]]) -> str:
     """The part of the page about two neighbours."""
-    a, b = (kernel["version"] for kernel in result["kernels"].values())
-    shown = {rule["rule"] for group in result["groups"] if len(group["rules"]) == 1 for rule in group["rules"]}
+    a, b = (kernel.version for kernel in result.kernels.values())
+    shown = {word for group in result.groups if len(group.rules) == 1 for word in group.words}
     lines = [f"\n## {a} (A) to {b} (B)\n"]
-    for word in result["differing"]:
+    for word in result.differing:
         silent = "no outcome can show it" if word.removeprefix("no-") in SILENT else "no case showed it"
         lines.append(f"- {titles([word])[0]}{'' if word in shown else f'; {silent}'}")
-    lines += [] if result["differing"] else ["No rule differs."]
-    for group in result["groups"]:
-        rules = [rule["rule"] for rule in group["rules"]]
-        if len(rules) == 1 or group["unlike"]:
-            what = f"`{rules[0]}`" if rules else f"No known rule, in {group['function'] or 'no step'}"
-            lines += [f"\n{what}:\n", "```", *group["smallest"], "```"]
+    lines += [] if result.differing else ["No rule differs."]
+    for group, case in zip(result.groups, smallest, strict=True):
+        if len(group.rules) == 1 or group.unlike:
+            what = f"`{group.words[0]}`" if group.rules else f"No known rule, in {group.function or 'no step'}"
+            lines += [f"\n{what}:\n", "```", *case, "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for a, b in pairwise(kernels):
             print(f"{a} against {b}", file=sys.stderr, flush=True)
-            page += step(compared(a, b))
+            page += step(*compared(a, b))
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(out), page)
     except (CannotRun, OSError) as error:

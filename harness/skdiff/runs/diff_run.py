@@ -4,9 +4,8 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -16,12 +15,12 @@ from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.comparison.referee import SIDES, Referee, closure_of
 from skdiff.findings import kernel_difference, reduce_findings
+from skdiff.findings.diff_summary import ComparedCase, DiffSummary, Group, Worth
 from skdiff.kernel import patches as patching
 from skdiff.kernel import text_changes
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.source import Tree
-from skdiff.kernel.unseen import Unseen
 from skdiff.oracles.guarded import Guarded
 from skdiff.proof import new_text
 from skdiff.proof.mutants.mutation_score import scores
@@ -87,28 +86,6 @@ class DiffRequest:
         return f"diff {' '.join([*words, *self.options.words()])}"
 
 
-@dataclass(frozen=True)
-class DiffResult:
-    """The end of a run: its `summary` as the --json file has it, the groups of findings, one for each cause, and what
-    was not looked at of B's new text.
-    """
-
-    summary: dict[str, Any]
-    groups: Sequence[kernel_difference.Group]
-    referee: Referee
-    unseen: Unseen | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether the kernels differ, or B lacks a rule that it should have."""
-        return bool(self.summary["differ"] or self.summary["unwritten"] or self.summary["missing_rules"])
-
-    @property
-    def complete(self) -> bool:
-        """Whether the run came to its end, with cases, and looked at all of the new text."""
-        return bool(self.summary["cases"]) and not self.summary["gave_up"] and not self.unseen
-
-
 @contextmanager
 def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
     """A patch series, and a folder for the patched copy that is gone afterwards."""
@@ -122,7 +99,7 @@ def diff(
     changed: Sequence[text_changes.Change],
     errors: Console,
     say: Say,
-) -> DiffResult:
+) -> DiffSummary:
     """Compare on the corpus, then on random cases and mutations of the corpus. `builds` are the sides of the request,
     `changed` is what differs in their text. Raises CannotRun.
     """
@@ -142,7 +119,7 @@ def diff(
         findings=str(request.findings),
     )
     with supervised(job, closure_of(builds), errors) as (_, total):
-        groups: list[kernel_difference.Group] = []
+        groups: list[Group] = []
         found = total.mismatches
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
@@ -150,22 +127,30 @@ def diff(
             groups = kernel_difference.group_by_cause(
                 found, lambda: sides("traced"), request.again, request.findings, say
             )
-        summary = kernel_difference.summary(builds, changed, total, seed, groups)
-        summary["missing_rules"] = [rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)]
-        result = DiffResult(summary, groups, Referee(*builds), None)
-        agreed = not (result.differs or total.gave_up)
+        summary = DiffSummary(
+            kernels={side: build.told() for side, build in zip(SIDES, builds, strict=True)},
+            text=list(changed),
+            seed=seed,
+            cases=total.cases,
+            seconds=round(total.seconds, 3),
+            groups=groups,
+            differ=any(not group.alike for group in groups),
+            unwritten=total.unwritten,
+            gave_up=total.gave_up,
+            missing_rules=[rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)],
+            differing=Referee(*builds).differing,
+        )
+        agreed = not (summary.differs or total.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
-        unseen = new_text.unseen_between(builds, changed, counted, seed, say)
-        summary["unseen"] = unseen.data() if unseen is not None else None
+        summary.unseen = new_text.unseen_between(builds, changed, counted, seed, say)
     if agreed:
-        summary |= _worth(builds, changed, say)
-    summary["differing"] = list(result.referee.differing)
-    return replace(result, unseen=unseen)
+        summary.mutants = _worth(builds, changed, say)
+    return summary
 
 
-def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> dict[str, Any]:
+def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> Worth | None:
     """How many mutants of the functions that changed, in both kernels, and of all in the first one, the corpus tells
-    apart: what "no difference" is worth.
+    apart; None where there are no mutants.
     """
     try:
         of_these, of_all = scores(builds[0], {change.name for change in changed if change.before}, say)
@@ -173,30 +158,18 @@ def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say:
             of_these += scores(builds[1], after, say, SIDES[1], all_too=False)[0]
     except CannotRun as error:
         say(f"no mutants: {error}")
-        return {}
-    return {"mutants": {"changed": asdict(of_these), "all": asdict(of_all)}}
+        return None
+    return Worth(of_these, of_all)
 
 
-@dataclass(frozen=True)
-class ComparedCase:
-    """What two kernels do about a case of a file: the name of the difference ("" for none), whether they do the same
-    though not what their models do, and the report.
-    """
-
-    file: str
-    difference: str
-    alike: bool
-    report: str
-
-
-def compare_files(request: DiffRequest, paths: Sequence[Path], say: Say) -> Iterator[ComparedCase]:
-    """Tell about cases from files, instead of looking for some. Raises CannotRun."""
+def compare_files(request: DiffRequest, paths: Sequence[Path], say: Say) -> Iterator[tuple[ComparedCase, str]]:
+    """Tell about cases from files, instead of looking for some: each with its report. Raises CannotRun."""
     builds = request.sides("traced", say)
     referee = Referee(*builds)
     with Guarded(builds[0]) as one, Guarded(builds[1]) as other:
         for path in files(paths):
             found = kernel_difference.difference(load(path), (one, other), referee)
             if found is None:
-                yield ComparedCase(str(path), "", False, f"{path}: no difference\n")
+                yield ComparedCase(str(path)), f"{path}: no difference\n"
             else:
-                yield ComparedCase(str(path), found.name, found.verdict.alike, found.report(request.again, path))
+                yield ComparedCase(str(path), found.name, found.verdict.alike), found.report(request.again, path)

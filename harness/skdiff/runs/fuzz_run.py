@@ -1,11 +1,11 @@
 """A fuzzing run of one kernel against the model: build, search, reduce, sort by cause, and look at what did not run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import msgspec
+from msgspec import Meta, structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
@@ -18,11 +18,10 @@ from skdiff.findings import reduce_findings
 from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
+from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
 from skdiff.proof import new_text
 from skdiff.runs.supervised import Say, check_writable, random_seed, supervised
-
-_FINDINGS = ("mismatches", "known", "unwritten")
 
 
 @dataclass(frozen=True)
@@ -43,31 +42,29 @@ class FuzzRequest:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class FuzzSummary:
-    """What a run did and found, as its --json file has it: `edges` and `lines` are [reached, in all], of the C and of
-    the model; `mismatches` are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be
-    written; `unseen` is what was not looked at of new text, None for recorded text; times are seconds.
+class FuzzSummary(BuiltKernelSummary, kw_only=True):
+    """What a run did and found: `series` as progress.Series has it; `edges` and `lines` are [reached, in all], of the C
+    and of the model; `mismatches` are new ones, `known` those of corpus/known.toml, `unwritten` those that could not
+    be written; `unseen` is what was not looked at of new text, None for recorded text; times are seconds.
     """
 
-    kernel: Mapping[str, Any]
     engine: str
     seed: int
     cases: int
     seconds: float
     cases_per_second: int
-    series: Sequence[Sequence[float]]
-    classes: Mapping[str, int]
+    series: list[Annotated[list[float], Meta(min_length=3)]]
+    classes: dict[str, int]
     edges: tuple[int, int]
-    lines: tuple[int, int]
-    inputs: int
-    processor: float
-    workers: Sequence[WorkerTotal]
-    mismatches: Sequence[Finding]
-    known: Sequence[Finding]
-    unwritten: Sequence[Finding]
-    gave_up: str
-    missing_rules: Sequence[str]
+    lines: tuple[int, int] = (0, 0)
+    inputs: int = 0
+    processor: float = 0.0
+    workers: Sequence[WorkerTotal] = ()
+    mismatches: list[Finding]
+    known: Sequence[Finding] = ()
+    unwritten: Sequence[Finding] = ()
+    gave_up: str = ""
+    missing_rules: Sequence[str] = ()
     unseen: Unseen | None = None
 
     @property
@@ -79,14 +76,6 @@ class FuzzSummary:
     def complete(self) -> bool:
         """Whether the run came to its end, with cases, and looked at all of the new text."""
         return bool(self.cases) and not self.gave_up and not self.unseen
-
-    def data(self) -> dict[str, Any]:
-        """For the --json file."""
-        lists = {name: [finding.data() for finding in getattr(self, name)] for name in _FINDINGS}
-        workers = [msgspec.structs.asdict(worker) for worker in self.workers]
-        unseen = self.unseen.data() if self.unseen is not None else None
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, **lists, "workers": workers, "unseen": unseen}
 
 
 def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
@@ -130,7 +119,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(
-            kernel={**made.data(), "compiler": made.compiler, "variant": made.variant, "notes": notes},
+            kernel=structs.replace(made.told(), notes=notes),
             engine=engine,
             seed=seed,
             cases=total.cases,
@@ -150,8 +139,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
-        unseen = new_text.unseen_of_tree(made, counted, seed, say)
-        return replace(summary, unseen=unseen)
+        summary.unseen = new_text.unseen_of_tree(made, counted, seed, say)
+        return summary
 
 
 def describe_build(build: Build, epoch: str) -> list[str]:

@@ -81,6 +81,19 @@ class Rules:
         return name if getattr(self, name) else f"no-{name}"
 
 
+@dataclass(frozen=True)
+class ToldRules(Rules):
+    """Rules as a summary tells them: beside each rule the nearest epoch, and what is not as that one has it."""
+
+    epoch: str = ""
+    but: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> Rules:
+        """The rules alone."""
+        return Rules(**{name: getattr(self, name) for name in NAMES})
+
+
 NAMES = tuple(rule.name for rule in fields(Rules))
 # The rules that an epoch is made of; the others come and go with stable levels.
 EPOCHAL = tuple(rule.name for rule in fields(Rules) if rule.metadata["levels"] is None)
@@ -186,10 +199,10 @@ def describe_doubts(text: Rules, unknown: Sequence[str], version: str) -> list[s
     return lines
 
 
-def as_data(rules: Rules) -> dict[str, Any]:
-    """The rules for programs: the nearest epoch, what is not as that one has it, and each rule."""
+def told(rules: Rules) -> ToldRules:
+    """The rules for a summary."""
     epoch = nearest_epoch(rules)
-    return {"epoch": epoch, "but": list(differences(rules, epoch)), **{name: getattr(rules, name) for name in NAMES}}
+    return ToldRules(**{name: getattr(rules, name) for name in NAMES}, epoch=epoch, but=differences(rules, epoch))
 
 
 def rules_to_follow(text: Rules, unknown: Sequence[str] = (), version: str = "", words: str = "") -> Rules:

@@ -194,22 +194,22 @@ def test_children_answer_or_die() -> None:
 def test_the_bars() -> None:
     mutants = {n: Mutant("c", "a.c", f"f{n % 2}", n, f"x = {n};", "constant", "a -> b") for n in range(100)}
     fates = dict.fromkeys(mutants, hunt.Fate(hunt.FIRST, (0,), True))
-    assert report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117")["good"]
+    assert report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117").good
     fates[1] = hunt.Fate(hunt.LATER, (5, 7, 9), True)
     told = report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117")
-    assert (told["good"], told["corpus_kills"]) == (True, 0.99)
-    assert told["functions"][-1]["cases"] == (7, 6, 8)
+    assert (told.good, told.corpus_kills) == (True, 0.99)
+    assert told.functions[-1].cases == (7, 6, 8)
     fates[2] = hunt.Fate()
-    assert not report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117")["good"]
-    assert report.summary("c", mutants, fates, [], fuzzed=False, version="6.12.117")["good"]
+    assert not report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117").good
+    assert report.summary("c", mutants, fates, [], fuzzed=False, version="6.12.117").good
     judged = [Judgement("c", "f0", frozenset({mutants[2].id}), "because")]
-    assert report.summary("c", mutants, fates, judged, fuzzed=True, version="6.12.117")["good"]
+    assert report.summary("c", mutants, fates, judged, fuzzed=True, version="6.12.117").good
     wrong = [*judged, Judgement("c", "f1", frozenset({mutants[3].id}), "because")]
     told = report.summary("c", mutants, fates, wrong, fuzzed=True, version="6.12.117")
-    assert (told["good"], len(told["judged_but_killed"])) == (False, 1)
+    assert (told.good, len(told.judged_but_killed)) == (False, 1)
     for n in (4, 6):
         fates[n] = hunt.Fate(hunt.LATER, (1,), True)
-    assert not report.summary("c", mutants, fates, judged, fuzzed=True, version="6.12.117")["good"]
+    assert not report.summary("c", mutants, fates, judged, fuzzed=True, version="6.12.117").good
 
 
 def test_the_list_of_judged_mutants_is_read(tmp_path, made) -> None:
@@ -231,10 +231,10 @@ def test_what_is_judged_for_one_kernel_is_not_for_another(version, applies) -> N
     entries = [Judgement("c", "f", frozenset({mutant.id}), "because", ("6.1",))]
     alive, killed = {1: hunt.Fate("", (), True)}, {1: hunt.Fate(hunt.FIRST, (), True)}
     told = report.summary("c", {1: mutant}, alive, entries, True, version)
-    assert [len(told["survivors"]), told["functions"][0]["judged"]] == [int(not applies), int(applies)]
-    wrong = report.summary("c", {1: mutant}, killed, entries, True, version)["judged_but_killed"]
+    assert [len(told.survivors), told.functions[0].judged] == [int(not applies), int(applies)]
+    wrong = report.summary("c", {1: mutant}, killed, entries, True, version).judged_but_killed
     assert len(wrong) == (version == "6.1.192")
-    assert report.summary("c", {}, {}, entries, True, version)["judged_but_gone"] == (
+    assert report.summary("c", {}, {}, entries, True, version).judged_but_gone == (
         [f"f: {mutant.id}"] if version == "6.1.192" else []
     )
 

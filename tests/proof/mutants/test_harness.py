@@ -22,7 +22,7 @@ def job(make, tests=QUICK):
 
 def test_a_planted_survivor_is_told_and_victims_with_the_test_that_saw_them():
     def break_it():
-        harness_mutants._install()
+        harness_mutants.install_tests()
         import skdiff.comparison.compare
 
         skdiff.comparison.compare.compare = lambda names, outcomes: None
@@ -30,7 +30,7 @@ def test_a_planted_survivor_is_told_and_victims_with_the_test_that_saw_them():
     def die():
         raise SystemExit
 
-    ends = [fate for _, fate in run([job(harness_mutants._install), job(break_it), job(die)])]
+    ends = [fate for _, fate in run([job(harness_mutants.install_tests), job(break_it), job(die)])]
     assert [fate.killed for fate in ends] == [False, True, True]
     assert ends[1].how.startswith("test_each_change_of_a_compared_field_is_told_whoever_gave_it: AssertionError")
     assert ends[2].how == "import: SystemExit"
@@ -39,7 +39,7 @@ def test_a_planted_survivor_is_told_and_victims_with_the_test_that_saw_them():
 
 def test_tests_with_arguments_are_asked_where_the_plain_ones_see_nothing():
     def change():
-        harness_mutants._install()
+        harness_mutants.install_tests()
         import skdiff.cases.scenario
 
         skdiff.cases.scenario.EDEMUX = 9
@@ -50,7 +50,7 @@ def test_tests_with_arguments_are_asked_where_the_plain_ones_see_nothing():
 
 def test_tests_that_fail_by_themselves_tell_nothing():
     with pytest.raises(CannotRun, match=r"tests/no_such_test\.py must pass before mutants can be told: import"):
-        run([job(harness_mutants._install, ("tests/no_such_test.py",))])
+        run([job(harness_mutants.install_tests, ("tests/no_such_test.py",))])
 
 
 def test_all_fields_of_all_records_have_their_slips():
@@ -66,7 +66,7 @@ def test_all_fields_of_all_records_have_their_slips():
     assert {("_OUTCOME", f"refcnt[{i}] -> not read") for i in range(16)} <= told
     assert {("_SOCKS_AT", f"_SOCKS_AT[{i}] -> _SOCKS_AT[{i}] + 1") for i in range(16)} <= told
     assert {("_GROUP", "n_slots -> not read"), ("_SHOWN", "sport of kind 1 -> not read")} <= told
-    assert ("_PLACES", "sock.num -> its neighbour") in {(slip.name, slip.mutant.change) for slip in slips()}
+    assert ("PLACES", "sock.num -> its neighbour") in {(slip.name, slip.mutant.change) for slip in slips()}
     assert len({slip.mutant for slip in slips()}) == len(slips())
 
 
@@ -80,7 +80,7 @@ def test_a_few_of_the_mutants_are_seen():
 
 def test_a_slip_makes_a_field_disappear():
     slip = next(s for s in slips() if s.mutant.change == "dport -> not written" and s.name == "_PACKET")
-    form = slip.change(record._PACKET)
+    form = slip.change(getattr(record, slip.name))
     buffer = bytearray(b"\xff") * form.size
     form.pack_into(buffer, 0, *Packet())
-    assert Packet._make(record._PACKET.unpack_from(buffer)) == Packet()._replace(dport=0)
+    assert Packet._make(getattr(record, slip.name).unpack_from(buffer)) == Packet()._replace(dport=0)

@@ -1,19 +1,18 @@
 """A mutant of C or Python, and the list of those judged to change no meaning (corpus/equivalent.toml)."""
 
-import tomllib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from skdiff.base.errors import CannotRun
+import msgspec
+
+from skdiff.base.files import read_toml
 from skdiff.base.paths import CORPUS
 
 JUDGED = CORPUS / "equivalent.toml"
 LISTED = ("6.1", "6.12", "7.3")  # the series that the lists of judged mutants and of unreached lines are made for
-_KEYS = {"of", "function", "ids", "why"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class Mutant:
         return sha256(what.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mutants of a function, by their ids, that change nothing that anybody can see, and why; `kernels` are the series
     of LISTED whose text has them.
     """
@@ -54,30 +52,23 @@ class Judgement:
     why: str
     kernels: tuple[str, ...] = LISTED
 
+    def __post_init__(self) -> None:
+        check_listed(self.kernels)
+
+
+class _List(msgspec.Struct, forbid_unknown_fields=True):
+    mutant: list[Judgement]
+
 
 def judgements(path: Path = JUDGED) -> list[Judgement]:
-    """The judgements of a list. Raises CannotRun for a list that cannot be read."""
-    try:
-        tables = tomllib.loads(path.read_text())["mutant"]
-        for table in tables:
-            check_keys(table, _KEYS)
-        return [Judgement(t["of"], t["function"], frozenset(t["ids"]), t["why"], kernels_of(t)) for t in tables]
-    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError, KeyError) as error:
-        raise CannotRun(f"{path}: not a list of judged mutants: {error}") from error
+    """The judgements of a list. Raises BadFile for a list that cannot be read."""
+    return read_toml(path, _List, "a list of judged mutants").mutant
 
 
-def check_keys(table: Mapping[str, Any], needed: Set[str]) -> None:
-    """Raises ValueError if an entry of a list has not these keys; `kernels` may stand beside them."""
-    if set(table) - {"kernels"} != needed:
-        raise ValueError(f"an entry has {', '.join(sorted(needed))}, this one has {', '.join(sorted(table))}")
-
-
-def kernels_of(table: Mapping[str, Any]) -> tuple[str, ...]:
-    """The series of LISTED that an entry is for: all, if it names none. Raises ValueError for another one."""
-    kernels = tuple(table.get("kernels", LISTED))
+def check_listed(kernels: tuple[str, ...]) -> None:
+    """Raises ValueError unless the kernels that an entry is for are some of LISTED."""
     if not kernels or set(kernels) - set(LISTED):
         raise ValueError(f"kernels = {list(kernels)}: some of {', '.join(LISTED)}")
-    return kernels
 
 
 def series(version: str) -> str:

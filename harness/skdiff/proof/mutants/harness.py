@@ -48,7 +48,7 @@ def jobs() -> list[Job]:
     for file, tests in TESTS.items():
         source = Source(PACKAGE.parent / file, "harness")
         for change in source.changes:
-            found.append(Job(change.mutant, tests, partial(_install, source, change)))
+            found.append(Job(change.mutant, tests, partial(install_tests, source, change)))
     found += [Job(slip.mutant, TESTS[slip.mutant.file], partial(_slip, slip)) for slip in slips()]
     return found
 
@@ -62,7 +62,7 @@ def run(jobs: Sequence[Job], progress: Callable[[int, int], None] = lambda done,
     """The fate of some mutants."""
     _warm()
     sets = sorted({job.tests for job in jobs})
-    for tests, by in each(lambda tests: _tested(tests, _install), sets, cpu_seconds=CPU_SECONDS):
+    for tests, by in each(lambda tests: _tested(tests, install_tests), sets, cpu_seconds=CPU_SECONDS):
         if by != "":
             raise CannotRun(f"{', '.join(tests)} must pass before mutants can be told: {by}")
     fates: dict[int, Fate] = {}
@@ -80,13 +80,14 @@ def _warm() -> None:
         import_module(name)
 
 
-def _install(source: Source | None = None, change: Change | None = None) -> None:
+def install_tests(source: Source | None = None, change: Change | None = None) -> None:
+    """Let the modules of skdiff and its tests be found, with a change, if there is one."""
     install(source, change, "skdiff", "tests")
     sys.path.insert(0, str(ROOT))
 
 
 def _slip(slip: Slip) -> None:
-    _install()
+    install_tests()
     slip.make()
 
 

@@ -1,30 +1,15 @@
 """How much the corpus sees in a kernel: the share of its mutants that the kept cases tell apart."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
+from skdiff.findings.diff_summary import Score
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import judge, judgements, judgements_for
 from skdiff.proof.mutants.hunt import Hunt
 from skdiff.proof.mutants.schemata import schemata
-
-
-@dataclass(frozen=True)
-class Score:
-    """Of `mutants` that are not judged equivalent, the corpus tells `seen` apart; `survivors` are the others, a line
-    for each.
-    """
-
-    seen: int
-    mutants: int
-    survivors: tuple[str, ...] = ()
-
-    def __add__(self, other: "Score") -> "Score":
-        survivors = (*self.survivors, *other.survivors)
-        return Score(self.seen + other.seen, self.mutants + other.mutants, survivors)
 
 
 def scores(

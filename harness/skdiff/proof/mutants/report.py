@@ -2,21 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from statistics import quantiles
-from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.kernel.summary import Kernel, KernelSummary
 from skdiff.proof.mutants.common import LISTED, Judgement, Mutant, judge, judgements_for, series
 from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One function's mutants: how many, and what became of them; `cases` are the median and the quartiles of the cases
     that fuzzing needed. A judged one is a survivor with a reason.
     """
@@ -30,6 +29,60 @@ class Row:
     survivors: int
 
 
+class Survivor(msgspec.Struct):
+    """A mutant that nothing notices, in a line, and whether any case comes to it."""
+
+    mutant: str
+    reached: bool
+
+
+class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of the mutants of one kind (`of`): by function, with a row for all at the end; the share that the
+    corpus alone kills; whether others were `fuzzed`, and whether the bars are met; who is alive without a reason, and
+    what is judged but killed, or gone, a line each. Those of the C have a kernel, and some that did not compile
+    (`dropped`) or are not in this configuration (`absent`).
+    """
+
+    of: str
+    functions: list[Row]
+    corpus_kills: float
+    fuzzed: bool
+    good: bool
+    survivors: list[Survivor]
+    judged_but_killed: list[str]
+    judged_but_gone: list[str]
+    dropped: int = 0
+    absent: int = 0
+    kernel: str = ""
+    closure: str = ""
+    origin: str = ""
+
+
+class MutantsSummary(KernelSummary, kw_only=True):
+    """What became of mutants, and the kernel of those of the C, if there are any."""
+
+    mutants: list[Report]
+    kernel: str = ""
+    origin: str = ""
+    closure: str = ""
+
+    @property
+    def about(self) -> Kernel:
+        """See KernelSummary."""
+        return Kernel(version=self.kernel, origin=self.origin, closure=self.closure)
+
+    @property
+    def good(self) -> bool:
+        """Whether all bars are met."""
+        return all(report.good for report in self.mutants)
+
+    def add(self, report: Report) -> None:
+        """Add those of one kind."""
+        self.mutants.append(report)
+        if report.kernel:
+            self.kernel, self.origin, self.closure = report.kernel, report.origin, report.closure
+
+
 def summary(
     of: str,
     mutants: Mapping[int, Mutant],
@@ -37,8 +90,8 @@ def summary(
     entries: Sequence[Judgement],
     fuzzed: bool,
     version: str = "",
-) -> dict[str, Any]:
-    """What became of the mutants of one kind, as data; `good` is whether the bars are met. `version` is that of the
+) -> Report:
+    """What became of the mutants of one kind. `version` is that of the
     kernel, for those of the C: what is judged for its series holds, and all that is judged where that is not in LISTED.
     """
     entries = judgements_for([entry for entry in entries if entry.of == of], version)
@@ -53,14 +106,18 @@ def summary(
     countable = total.mutants - total.judged
     share = total.corpus / countable if countable else 0.0
     survivors = [
-        {"mutant": str(mutants[n]), "reached": fate.reached}
-        for n, fate in fates.items()
-        if not fate.by and mutants[n] not in judged
+        Survivor(str(mutants[n]), fate.reached) for n, fate in fates.items() if not fate.by and mutants[n] not in judged
     ]
-    good = share >= BAR and not wrong and not (fuzzed and survivors)
-    lists = {"survivors": survivors, "judged_but_killed": wrong, "judged_but_gone": stale}
-    table = [asdict(row) for row in (*rows, total)]
-    return {"of": of, "functions": table, "corpus_kills": share, "fuzzed": fuzzed, "good": good, **lists}
+    return Report(
+        of=of,
+        functions=[*rows, total],
+        corpus_kills=share,
+        fuzzed=fuzzed,
+        good=share >= BAR and not wrong and not (fuzzed and survivors),
+        survivors=survivors,
+        judged_but_killed=wrong,
+        judged_but_gone=stale,
+    )
 
 
 def _row(
@@ -78,25 +135,25 @@ def _row(
     return Row(name, len(numbers), by[FIRST], by[LATER], cases, with_reason, by[""] - with_reason)
 
 
-def show(console: Console, result: Mapping[str, Any], what: str) -> None:
+def show(console: Console, result: Report, what: str) -> None:
     """Print the table, the survivors, and the sentence that counts."""
     table = Table(box=None, header_style="bold")
     table.add_column(what, no_wrap=True, min_width=30)
     for head in ("mutants", "corpus", "fuzzing", "cases needed", "equal", "alive"):
         table.add_column(head, justify="right")
-    for row in result["functions"]:
-        cases = "{:,.0f} ({:,.0f}-{:,.0f})".format(*row["cases"]) if row["cases"] else ""
-        counts = (row["mutants"], row["corpus"], row["fuzzing"], cases, row["judged"], row["survivors"])
-        table.add_row(row["function"], *(f"{c:,}" if isinstance(c, int) and c else str(c or "") for c in counts))
+    for row in result.functions:
+        cases = "{:,.0f} ({:,.0f}-{:,.0f})".format(*row.cases) if row.cases else ""
+        counts = (row.mutants, row.corpus, row.fuzzing, cases, row.judged, row.survivors)
+        table.add_row(row.function, *(f"{c:,}" if isinstance(c, int) and c else str(c or "") for c in counts))
     console.print(table)
-    for survivor in result["survivors"]:
-        reached = "" if survivor["reached"] else " (no case of the corpus comes to it)"
-        console.print(f"alive{reached}: {survivor['mutant']}", markup=False, soft_wrap=True)
-    for line in result["judged_but_killed"]:
+    for survivor in result.survivors:
+        reached = "" if survivor.reached else " (no case of the corpus comes to it)"
+        console.print(f"alive{reached}: {survivor.mutant}", markup=False, soft_wrap=True)
+    for line in result.judged_but_killed:
         console.print(f"judged equivalent, but killed: {line}", markup=False, soft_wrap=True)
-    for line in result["judged_but_gone"]:
+    for line in result.judged_but_gone:
         console.print(f"judged, but no longer there: {line}", markup=False, soft_wrap=True)
     console.print(
-        f"The corpus alone kills {result['corpus_kills']:.1%} of the mutants that are not judged equivalent"
-        f" ({BAR:.0%} are wanted); {len(result['survivors'])} are alive without a reason."
+        f"The corpus alone kills {result.corpus_kills:.1%} of the mutants that are not judged equivalent"
+        f" ({BAR:.0%} are wanted); {len(result.survivors)} are alive without a reason."
     )

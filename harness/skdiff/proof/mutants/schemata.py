@@ -1,14 +1,15 @@
 """All C mutants in one library: each site asks whether its mutant is on; those that do not compile are dropped."""
 
-import json
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import CSRC
 from skdiff.base.paths import builds as own_builds
 from skdiff.kernel import build as builds
@@ -50,6 +51,16 @@ class Schemata:
     absent: int
 
 
+class _Report(msgspec.Struct, frozen=True):
+    """What the folder of a library says of it; see Schemata."""
+
+    closure: str
+    rules: Rules
+    dropped: int
+    absent: int
+    mutants: dict[int, Mutant]
+
+
 def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[Path, ...] = ()) -> Schemata:
     """Build the mutants of a tree's lookup, with stubs of a user's own, or find those that are there. Raises CannotRun
     as `build` does.
@@ -66,18 +77,16 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[
             say(f"mutating the lookup of Linux {tree.version} ({cc})")
         with filled(folder) as work:
             closure = extract(tree.path, manifest, wanted=frozenset(plain.wanted))
-            (work / report.name).write_text(json.dumps(_mutate(closure, work, cc)))
+            write_json(work / report.name, _mutate(closure, work, cc))
     try:
-        read = json.loads(report.read_text())
-        mutants = {int(n): Mutant(**fields) for n, fields in read["mutants"].items()}
-        rules = rules_to_follow(Rules(**read["rules"]), version=tree.version)
-        counts = (read["dropped"], read["absent"])
-        return Schemata(folder, tree, read["closure"], rules, mutants, *counts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotRun(f"{report} is broken ({error}): remove {folder} and try again") from error
+        read = read_json(report, _Report, "a report of mutants")
+    except BadFile as error:
+        raise CannotRun(f"{error}: remove {folder} and try again") from error
+    rules = rules_to_follow(read.rules, version=tree.version)
+    return Schemata(folder, tree, read.closure, rules, read.mutants, read.dropped, read.absent)
 
 
-def _mutate(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
+def _mutate(closure: Closure, work: Path, cc: str) -> _Report:
     known = types(closure.order, closure.keeps)
     asked = _configured_names(closure)
     kernels = [
@@ -103,13 +112,7 @@ def _mutate(closure: Closure, work: Path, cc: str) -> dict[str, Any]:
     there = _compiled(work, cc)
     compilation.compile_unit(work, cc, _STRICT, ())
     left = {n: m for n, m in numbers.items() if n in there and n not in dropped}
-    return {
-        "closure": closure.sha256,
-        "rules": asdict(closure.rules),
-        "dropped": len(dropped),
-        "absent": len(numbers) - len(dropped) - len(left),
-        "mutants": {n: asdict(m) for n, m in left.items()},
-    }
+    return _Report(closure.sha256, closure.rules, len(dropped), len(numbers) - len(dropped) - len(left), left)
 
 
 def _configured_names(closure: Closure) -> set[str]:

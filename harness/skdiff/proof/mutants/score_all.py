@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -40,9 +39,9 @@ class CMutants:
 
 @dataclass(frozen=True)
 class Scored:
-    """The fate of the mutants of one thing: its summary, what it is of, and lines about it."""
+    """The fate of the mutants of one thing: its report, what it is of, and lines about it."""
 
-    summary: dict[str, Any]
+    report: report.Report
     what: str
     notes: tuple[str, ...] = ()
 
@@ -82,8 +81,8 @@ def _of_c(request: CMutants, entries: Sequence[Judgement], errors: Console, say:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
     version, notes = made.tree.version, []
     summary = report.summary("c", made.mutants, fates, entries, bool(request.seeds), version)
-    summary |= {"dropped": made.dropped, "absent": made.absent, "kernel": version, "closure": made.closure}
-    summary["origin"] = made.tree.origin
+    summary.dropped, summary.absent = made.dropped, made.absent
+    summary.kernel, summary.closure, summary.origin = version, made.closure, made.tree.origin
     if request.keep is not None and examples:
         say(f"reducing the cases of {len(examples)} mutants")
         count = hunting.keep(made, hunting.small(found, examples), request.keep)

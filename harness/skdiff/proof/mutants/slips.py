@@ -126,8 +126,8 @@ def _places() -> Iterator[Slip]:
                 yield _slip(module, name, "the last -> nothing", lambda places: places[:-1])
                 for i in range(len(value)):
                     yield _slip(module, name, f"{name}[{i}] -> {name}[{i}] + 1", _moved(i))
-    for kind, field in wire._PLACES:
-        yield _slip(wire, "_PLACES", f"{kind}.{field} -> its neighbour", _misplaced((kind, field)))
+    for kind, field in wire.PLACES:
+        yield _slip(wire, "PLACES", f"{kind}.{field} -> its neighbour", _misplaced((kind, field)))
 
 
 def _moved(i: int) -> Callable[[list[int]], list[int]]:

@@ -56,10 +56,6 @@ class Run:
     tell: Callable[[Message], None]
     cases: int = 0
     seconds: float = 0
-    done: int = 0
-    classes: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    mismatches: dict[str, _Known] = field(default_factory=dict)
-    stopped: bool = False
     arguments: tuple[str, ...] = ()
     first: bool = False
     judge: Judge | None = None
@@ -70,6 +66,9 @@ class Run:
     alone: bool = True
 
     def __post_init__(self) -> None:
+        self.done, self.stopped = 0, False
+        self.classes: Counter[tuple[str, ...]] = Counter()
+        self.mismatches: dict[str, _Known] = {}
         self.seed = self.origin.seed
         self.started = time.monotonic()
         self._told = self.started

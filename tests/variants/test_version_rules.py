@@ -283,7 +283,7 @@ def test_rules_of_no_epoch_are_said():
     assert early.startswith("its text has unhashed_check, ehash_replace besides")
     [line] = describe_doubts(EPOCHS["6.6"], (), "6.12.1")
     assert line.startswith("missing rule syncookie")
-    assert version_rules.as_data(odd)["but"] == ["no-reselect"]
+    assert version_rules.told(odd).but == ("no-reselect",)
 
 
 def test_rules_by_hand():

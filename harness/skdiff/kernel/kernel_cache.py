@@ -43,7 +43,7 @@ class Tree:
     origin: str  # a few words for reports, such as "Debian linux-source-6.12 6.12.117-1~deb12u1, Debian's patches in"
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a cached tree is, and the files that it has."""
 
     kernel: str  # as it was asked for

@@ -21,6 +21,11 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
     @property
+    def label(self) -> str:
+        """Its version, and what is special about its configuration: "6.12.117 (IPV6=n)"."""
+        return self.version + (f" ({self.config})" if self.config else "")
+
+    @property
     def tree(self) -> str:
         """The path of the tree that somebody gave, "" for a kernel that was fetched."""
         return self.origin.removeprefix("tree ") if self.origin.startswith("tree ") else ""

@@ -17,10 +17,8 @@ def show(console: Console, summary: FuzzSummary) -> None:
         count = summary.classes.get(name, 0)
         table.add_row(name, f"{count:,}", f"{100 * count / summary.cases:.1f} %" if summary.cases else "-")
     console.print(table)
-    kernel = summary.kernel
-    label = kernel.version + (f" ({kernel.config})" if kernel.config else "")
     console.print(
-        f"Linux {label} and the model: {summary.cases:,} cases in {summary.seconds:.1f} s"
+        f"Linux {summary.kernel.label} and the model: {summary.cases:,} cases in {summary.seconds:.1f} s"
         f" ({summary.cases_per_second:,}/s), seed {summary.seed}",
         soft_wrap=True,
     )
@@ -37,7 +35,7 @@ def show(console: Console, summary: FuzzSummary) -> None:
     deaths = sum(worker.deaths for worker in summary.workers)
     if deaths:
         console.print(f"workers that died: {deaths}; what each had in hand was looked at or kept")
-    for note in kernel.notes:
+    for note in summary.kernel.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if summary.gave_up:
         console.print(f"ended early: {summary.gave_up}", markup=False, soft_wrap=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from msgspec import structs
+
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import debian, git_web, kernel_cache
 from skdiff.kernel.git_web import MAINLINE, mainline
@@ -139,7 +141,7 @@ def _more(tree: Path, files: Sequence[str]) -> Manifest:
     if known is None:
         raise CannotRun(f"{tree} was changed meanwhile: try again")
     hashes, absent = git_web.fetch(known.web, known.revision, files, tree)
-    known = replace(known, files={**known.files, **hashes}, absent=sorted({*known.absent, *absent}))
+    known = structs.replace(known, files={**known.files, **hashes}, absent=sorted({*known.absent, *absent}))
     kernel_cache.write_manifest(tree, known)
     return known
 

@@ -1,7 +1,6 @@
 """The kernel's words that are no C: annotations, and macros that make objects. `csrc/closure.toml` lists them."""
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import read_toml
 from skdiff.base.paths import CSRC
 
 _ARGUMENTS = r"\((?:[^()]|\([^()]*\))*\)"
@@ -48,8 +48,8 @@ class KernelWords:
 
 def load(path: Path) -> KernelWords:
     """The words of a closure.toml. Raises CannotRun."""
+    words = read_toml(path, _File, "a closure manifest").words
     try:
-        words = msgspec.convert(tomllib.loads(path.read_text()), _File).words
         forms = (
             rf"\b(?:{_any(words.annotations)})\b",
             rf"\b(?:{_any(words.annotations_with_arguments)})\s*{_ARGUMENTS}",
@@ -70,7 +70,7 @@ def load(path: Path) -> KernelWords:
             named_last=re.compile(_any(name for name, place in words.objects.items() if place == "last")),
             locals=re.compile(_any(words.locals)).pattern,
         )
-    except (OSError, ValueError, msgspec.MsgspecError, re.error) as error:
+    except re.error as error:
         raise CannotRun(f"{path}: the kernel's words cannot be read: {error}") from error
 
 

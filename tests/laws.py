@@ -566,7 +566,7 @@ def preference(scenario: Scenario) -> list[int]:
         and fits(scenario, sock)
     ]
     listening: list[int] = []
-    for daddr in (packet.daddr, 0):
+    for daddr in dict.fromkeys((packet.daddr, 0)):
         listening += sorted(_candidates(scenario, daddr), key=lambda i: -wants(scenario, scenario.socks[i]))
     return connected[::-1] + listening
 

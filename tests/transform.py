@@ -115,7 +115,8 @@ def _renamed(scenario: Scenario, kind: Kind, name: Rename) -> Scenario:
 def closed(scenario: Scenario, index: int) -> Scenario:
     """What close() of one socket leaves: it is in no table and no group, and whoever named it names nobody.
 
-    In its group the last member takes its slot (net/core/sock_reuseport.c __reuseport_detach_sock()). Numbers stay.
+    In its group the last member takes its slot (net/core/sock_reuseport.c __reuseport_detach_sock()), or the first of
+    the closed section (__reuseport_detach_closed_sock()). Numbers stay.
     """
     sock = scenario.socks[index]
     plainest = Sock(num=sock.num, netns=sock.netns, rcv_saddr=sock.rcv_saddr, refcnt=max(1, sock.refcnt))
@@ -137,18 +138,26 @@ def closed(scenario: Scenario, index: int) -> Scenario:
 
 
 def _detached(group: Group, index: int, sock: Sock) -> Group:
-    live, stale = list(group.slots[: group.num_socks]), group.slots[group.num_socks :]
-    if index not in live:
+    closed_at = len(group.slots) - group.num_closed_socks
+    live, stale = list(group.slots[: group.num_socks]), group.slots[group.num_socks : closed_at]
+    closed = list(group.slots[closed_at:])
+    if index in live:
+        last = live.pop()
+        if last != index:
+            live[live.index(index)] = last
+    elif index in closed:
+        first = closed.pop(0)
+        if first != index:
+            closed[closed.index(index)] = first
+    else:
         return group
-    last = live.pop()
-    if last != index:
-        live[live.index(index)] = last
     return group._replace(
-        slots=(*live, *stale),
+        slots=(*live, *stale, *closed),
         num_socks=len(live),
+        num_closed_socks=len(closed),
         incoming_cpu=max(0, group.incoming_cpu - (sock.incoming_cpu >= 0)),
         select=NONE if group.select == index else group.select,
-        prog=group.prog if live else PROG_NONE,
+        prog=group.prog if live or closed else PROG_NONE,
     )
 
 

@@ -249,13 +249,13 @@ WRONG: dict[str, tuple[str, int, str]] = {
     ),
     "a port that no field can hold": (
         HOSTILE + "[[sock]]\nnum = 65536\n",
-        2,
-        "scenario: socket 0: num is 65536, it can be 0 to 65535",
+        5,
+        "sock.sock0.num: 65536: it can be 0 to 65535",
     ),
     "a state that the kernel does not know": (
         HOSTILE + "[[sock]]\nstate = 13\n",
-        2,
-        "scenario: socket 0: state is 13, it can be 1 to 12",
+        5,
+        "sock.sock0.state: 13: it can be 1 to 12",
     ),
     "an expected warning that is a number": (
         ONE + "[expect]\nwarns = 1\n",
@@ -273,15 +273,21 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "a packet that is a number": ("version = 1\npacket = 1\n", 2, "packet: a table [packet] is needed"),
     "a story that is a number": ("version = 1\nwhy = 1\n", 2, "why: a text is needed"),
     "the expectation of nobody": (ONE + '[expect]\nsk = "b"\n', 7, "expect.sk: 'b' is none of a, none"),
+    "a header that no packet has": (
+        HOSTILE + "[packet]\ndoff = 0xfffffff0\n",
+        5,
+        "packet.doff: 4294967280: it can be 0 to 60",
+    ),
+    "a device below none": ("version = 1\n[packet]\nskb_iif = -5\n", 1, "scenario: a packet comes in by a device"),
     "a scenario that is not valid": (
         "version = 1\n[scenario]\nehash_size = 3\n",
-        2,
-        "scenario: ehash_size is 3: a power of two up to 131072 is needed",
+        3,
+        "scenario.ehash_size: 3: a power of two is needed",
     ),
     "a scenario with two problems": (
         "version = 1\n[packet]\nusers = 2\n[scenario]\nforeign_hashinfo = true\n",
         4,
-        "scenario: spoilt end marks and foreign tables are hostile (and 1 more)",
+        "scenario: TCP searches the tables of its namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv()) (and 1 more)",
     ),
     "a scenario that no system call makes": (
         "version = 1\n[scenario]\nsk_lookup_enabled = true\n",
@@ -307,7 +313,8 @@ def test_what_is_wrong_is_one_line_that_says_where(text: str, line: int, message
 
 
 def test_a_single_problem_is_told_alone() -> None:
-    assert refused("version = 1\n[packet]\nusers = 0\n").endswith(": scenario: an sk_buff has at least one user")
+    text = "version = 1\n[packet]\ndata_len = 21\n"
+    assert refused(text).endswith(": scenario: data_len 21 is more than len 20")
 
 
 def test_a_name_is_taken_once() -> None:

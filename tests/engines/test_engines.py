@@ -4,14 +4,17 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import event, given, note
 
 from skdiff import engines
+from skdiff.base.paths import CORPUS
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import CLASSES, Run
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.find_cases import files
+from skdiff.cases.on_kernel import needed
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.wire import SIZE, decode
 from skdiff.comparison.compare import compare
@@ -19,6 +22,8 @@ from skdiff.engines import random_engine
 from skdiff.engines.strategies import scenarios
 from skdiff.oracles.model import Model
 from skdiff.proof.extract_report import executed
+from skdiff.variants.abilities import lacking
+from skdiff.variants.version_rules import EPOCHS
 from tests.running import made
 
 ORIGIN = Origin("test", "", "", 11)
@@ -58,6 +63,40 @@ def test_the_reference_and_the_model_agree(reference, scenario):
 def test_drawn_reachable_scenarios_are_reachable(scenario):
     assert not scenario.hostile
     assert validity.problems(scenario) == []
+
+
+@pytest.mark.parametrize("engine", ["random", "corpus", "hypothesis"])
+def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
+    """Of what it calls reachable. That others are there shows that the kernel matters."""
+    oldest, seen = EPOCHS["6.1"], []
+
+    class Noted(Model):
+        def run(self, scenario: Scenario):
+            seen.append(scenario)
+            return super().run(scenario)
+
+    run = Run(lambda: [Noted(oldest), Model(oldest)], ORIGIN, tmp_path, lambda message: None, cases=1500)
+    run.lacks = lacking([oldest])
+    engines.drive(engine, run)
+    assert len(seen) >= 1500
+    assert [problem for scenario in seen for problem in validity.problems(scenario, oldest)] == []
+    assert any([*needed(scenario)] for scenario in seen if scenario.hostile)
+
+
+def test_the_corpus_engine_runs_a_case_that_the_kernel_cannot_reach_as_it_is(tmp_path):
+    kept = load(CORPUS / "surprises" / "assigned_listener_is_replaced.toml").scenario
+    seen = []
+
+    class Noted(Model):
+        def run(self, scenario: Scenario):
+            seen.append(scenario)
+            return super().run(scenario)
+
+    run = Run(lambda: [Noted(), Model()], ORIGIN, tmp_path, lambda message: None, cases=len([*files([])]))
+    run.lacks = lacking([EPOCHS["6.1"]])
+    engines.drive("corpus", run)
+    assert kept._replace(hostile=1) in seen
+    assert kept not in seen
 
 
 def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(reference, tmp_path):

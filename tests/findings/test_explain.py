@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CORPUS
 from skdiff.campaign.finding_files import steps_of
 from skdiff.cases import find_cases, wire
 from skdiff.cases.case_file import Case, dump, load
@@ -19,6 +21,7 @@ from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation, story
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
+from skdiff.variants.version_rules import EPOCHS
 from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 from tests.running import made
@@ -102,6 +105,30 @@ def test_explain_of_every_kept_case_ends_with_its_socket(traced):
             assert sentences[-1].endswith("gets the packet.")
             sk = case.expect.get("sk")
             assert sk is None or (sk == "none" and "Nobody" in sentences[-1]) or f"{sk} gets" in sentences[-1]
+
+
+def test_a_case_is_reachable_on_some_kernels(traced):
+    case = load(CORPUS / "surprises" / "assigned_listener_is_replaced.toml")
+    here = explanation(case, traced, Model()).data()
+    assert here["reachable"]
+    assert here["words"][-1].endswith("; reachable.")
+    there = explanation(case, traced, Model(EPOCHS["6.1"])).data()
+    assert not there["reachable"]
+    assert "not on this kernel: bpf_sk_assign() refuses full sockets with SO_REUSEPORT" in there["words"][-1]
+    hostile = replace(case, scenario=case.scenario._replace(hostile=1))
+    said = explanation(hostile, traced, Model(EPOCHS["6.1"])).data()
+    assert not said["reachable"]
+    assert said["words"][-1].endswith("; hostile.")
+
+
+def test_replay_says_what_another_kernel_reaches(capsys):
+    case = CORPUS / "surprises" / "assigned_listener_is_replaced.toml"
+    assert main(["replay", str(case)]) == 0
+    assert "another kernel only" not in capsys.readouterr().out
+    assert main(["replay", "--epoch", "6.1", str(case)]) == 1  # the text is that of 6.12
+    out = capsys.readouterr().out
+    assert "; 1 can be reached on another kernel only" in out
+    assert "not on this kernel: bpf_sk_assign() refuses" in out
 
 
 def test_explain_draws_and_tells_programs(tmp_path, capsys):

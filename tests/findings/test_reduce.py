@@ -39,6 +39,8 @@ from skdiff.findings.reduce import reduce, size, steps, without_socks
 from skdiff.findings.reduce_findings import reduce_findings
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
+from skdiff.variants.abilities import lacking
+from skdiff.variants.version_rules import EPOCHS
 from tests.arbitrary import valid_scenarios
 from tests.helpers import connection, listener, request, scenario, timewait, udp
 from tests.patched import Patch, patched_tree
@@ -67,7 +69,7 @@ def crowd():
     case = scenario(
         *members,
         *others,
-        packet=Packet(sport=40001, dport=OTHER_PORT, netns=0, sk=4, destructor=EDEMUX, sdif=2, len=60, doff=24),
+        packet=Packet(sport=40001, dport=OTHER_PORT, sk=4, destructor=EDEMUX, skb_iif=3, sdif=2, len=60, doff=24),
         hash_secret=0x9E3779B1,
         ehash_size=16,
         lhash2_size=4,
@@ -452,3 +454,17 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
     reduce_findings(findings, lambda: [made_of(tree)], "replay", said.append)
     assert said == ["not reduced: no compiler", "1 of 1 findings are left as they were found"]
     assert path.read_text() == before
+
+
+def test_what_the_kernel_cannot_reach_stays_hostile():
+    """bpf_sk_assign() of 6.1 refuses such a listener, so the smallest case that shows it is no reachable one there."""
+    case = scenario(listener(reuseport=1, reuseport_changed=1), listener(), packet=Packet(sk=0, destructor=PFREE))
+
+    def differs(s):
+        p = s.packet
+        return p.sk >= 0 and p.destructor == PFREE and bool(s.socks[p.sk].reuseport)
+
+    here, there = reduce(case, differs), reduce(case, differs, lacks=lacking([EPOCHS["6.1"]]))
+    assert (here.scenario.hostile, there.scenario.hostile) == (0, 1)
+    assert problems(there.scenario, EPOCHS["6.1"]) == []
+    assert len(there.scenario.socks) == 1

@@ -12,11 +12,13 @@ from skdiff.base import signals
 from skdiff.campaign.finding_files import Origin, keep
 from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, Message, Progress
 from skdiff.campaign.model_lines import LINES, Watch
+from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.oracles.interface import Oracle
+from skdiff.variants.abilities import NOTHING, Ability
 
 # The classes of cases; one that stays empty means that the engine does not reach it.
 CLASSES = (
@@ -45,6 +47,7 @@ class Run:
     `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
     engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
     `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
+    What a kernel that `lacks` some abilities cannot reach becomes a case that it can.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -64,6 +67,7 @@ class Run:
     counter: "list[int] | memoryview[int]" = field(default_factory=lambda: [0])
     watch: Watch | None = None
     alone: bool = True
+    lacks: frozenset[Ability] = NOTHING
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
@@ -83,6 +87,8 @@ class Run:
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
+        if self.lacks:
+            scenario = reachable_without(scenario, self.lacks)
         outcomes = [run(scenario) for run in self._runs]
         first = outcomes[0]
         via = outcomes[-1].via
@@ -129,6 +135,7 @@ class Run:
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
         known = self.mismatches[mismatch.signature]
+        scenario = as_it_is(scenario, self.lacks)  # an engine that shrinks may have come back to it
         finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
         known.file, known.size = finding.file, len(scenario.socks)
         if not known.reported:

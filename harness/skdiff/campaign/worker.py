@@ -30,6 +30,7 @@ from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.reference import Reference
+from skdiff.variants.abilities import lacking
 from skdiff.variants.config import parse
 
 # What a worker shares with its parent: the scenario record in hand, and behind it the number of cases done.
@@ -151,6 +152,7 @@ def work(job: Job, channel: int) -> None:
         counter=memoryview(memory)[DONE_AT:].cast("Q"),
         watch=Watch(builds[0].rules, builds[0].config) if alone_with_model else None,
         alone=job.alone,
+        lacks=lacking(made.rules for made in builds),
     )
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)

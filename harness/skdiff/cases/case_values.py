@@ -6,6 +6,7 @@ from typing import Any
 
 from skdiff.cases.fields import Field, Kind
 from skdiff.cases.scenario import FOREIGN, LEAVE, NONE
+from skdiff.cases.valid_values import fault
 
 
 class BadError(Exception):
@@ -67,7 +68,10 @@ def read_value(field: Field, value: Any, where: str, socks: Mapping[str, int]) -
             return lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
         case Kind.WORD if isinstance(value, str):
             return lookup(value, {text: number for number, text in field.words.items()}, where)
-    return read_number(value, where)
+    number = read_number(value, where)
+    if wrong := fault(field, number):
+        raise BadError(f"{where}: {number}: {wrong}")
+    return number
 
 
 def read_number(value: Any, where: str) -> int:

@@ -3,11 +3,80 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import (
+    IPPROTO_TCP,
+    LHASH2,
+    NOWHERE,
+    TCP_CLOSE,
+    Packet,
+    Scenario,
+    Sock,
+)
 
 # net/ipv4/inet_hashtables.c inet_reuseport_add_sock(): what the members of a group have in common. The device is not in
 # it: SO_BINDTODEVICE may move a listener later.
 GROUP_KEY = ("netns", "protocol", "family", "ipv6only", "rcv_saddr", "num")
+# What the established table tells connections apart by: include/net/inet_hashtables.h inet_match().
+CONNECTION = ("netns", "daddr", "rcv_saddr", "dport", "num", "bound_dev_if")
+
+LOOPBACK_IFINDEX = 1  # net/core/dev.c: in each namespace
+_BROADCAST = 0xFFFFFFFF
+_EVERYBODY_HERE = 0xE00000  # include/linux/in.h ipv4_is_local_multicast(): 224.0.0.0/24
+
+
+def is_own_packet(packet: Packet) -> bool:
+    """Whether a packet comes from this host, with the route that it went out by: drivers/net/loopback.c
+    loopback_xmit(), drivers/net/vrf.c vrf_local_xmit().
+    """
+    return packet.skb_iif == (packet.sdif or LOOPBACK_IFINDEX)
+
+
+def is_routed(saddr: int, daddr: int) -> bool:
+    """Whether a packet from another host with these addresses comes as far as TCP. net/ipv4/route.c
+    ip_route_input_slow() and ip_mc_validate_source(): the source is no multicast and no broadcast address, and not in
+    0.0.0.0/8 unless the packet goes to everybody; the destination is not in 0.0.0.0/8 unless both are 0.0.0.0. A packet
+    to a broadcast or multicast address is looked up, and refused later (tcp_v4_conn_request()).
+
+    Nobody looks at the addresses of this host's own packets, which bring their route along: raw sockets with IP_HDRINCL
+    send any.
+    """
+    if saddr >> 28 == 0xE or saddr == _BROADCAST:
+        return False
+    if daddr == _BROADCAST or not (saddr or daddr):
+        return True
+    return bool(daddr >> 24) and bool(saddr >> 24 or daddr >> 8 == _EVERYBODY_HERE)
+
+
+class Members(NamedTuple):
+    """The sockets that have a group, by their indices: `live` ones, those in its `closed` section, and those that can
+    be in neither, since somebody else is in the group.
+    """
+
+    live: list[int]
+    closed: list[int]
+    strangers: list[int]
+
+
+def group_members(socks: Sequence[Sock], number: int, num_socks: int) -> Members:
+    """Who is what in a group with so many live slots. net/core/sock_reuseport.c: listeners, and what is bound of other
+    protocols, are live; reuseport_stop_listen_sock() moves a listener into the closed section in shutdown(), if
+    requests may migrate; reuseport_attach_prog() makes a group for a socket that does not listen, which is alone in it,
+    live, and has the group as long as it does not listen.
+    """
+    members = [i for i, sock in enumerate(socks) if sock.group == number]
+    if len(members) == 1 and (num_socks or not _is_closed(socks[members[0]])):
+        return Members(members, [], [])
+    live = [i for i in members if _is_listening(socks[i])]
+    closed = [i for i in members if _is_closed(socks[i])]
+    return Members(live, closed, [i for i in members if i not in live and i not in closed])
+
+
+def _is_listening(sock: Sock) -> bool:
+    return sock.protocol != IPPROTO_TCP or sock.hashed == LHASH2
+
+
+def _is_closed(sock: Sock) -> bool:
+    return sock.protocol == IPPROTO_TCP and sock.hashed == NOWHERE and sock.state == TCP_CLOSE
 
 
 class GroupFacts(NamedTuple):
@@ -19,10 +88,24 @@ class GroupFacts(NamedTuple):
 
 
 def group_facts(number: int, cpus: Iterable[int], address: int | None, bind_inany: int) -> GroupFacts:
-    """net/core/sock_reuseport.c reuseport_alloc(), __reuseport_add_sock(): the group of that number, whose members have
-    these SO_INCOMING_CPU, and the first of them this local address (None without members: `bind_inany` stays).
+    """net/core/sock_reuseport.c reuseport_alloc(), __reuseport_add_sock(), __reuseport_add_closed_sock(): the group of
+    that number, whose members have these SO_INCOMING_CPU, and the first of them listens, or did, on this local address
+    (None without members: `bind_inany` stays).
     """
     return GroupFacts(number + 1, sum(cpu >= 0 for cpu in cpus), bind_inany if address is None else int(address == 0))
+
+
+NOT_LISTENING = -1  # as an address: reuseport_attach_prog() does not set bind_inany
+
+
+def facts_of_members(number: int, socks: Sequence[Sock], members: Members, bind_inany: int) -> GroupFacts:
+    """The same of a group with these members."""
+    everybody = [socks[i] for i in (*members.live, *members.closed)]
+    address = None
+    if everybody:
+        alone = bool(members.live) and not _is_listening(everybody[0])
+        address = NOT_LISTENING if alone else everybody[0].rcv_saddr
+    return group_facts(number, (sock.incoming_cpu for sock in everybody), address, bind_inany)
 
 
 def run_array(progs: Sequence[object]) -> int:
@@ -39,9 +122,7 @@ def with_derived(s: Scenario) -> Scenario:
     """A reachable scenario with those derived fields that need nothing else to change."""
     groups = []
     for i, group in enumerate(s.groups):
-        members = [sock for sock in s.socks if sock.group == i]
-        address = members[0].rcv_saddr if members else None
-        facts = group_facts(i, (sock.incoming_cpu for sock in members), address, group.bind_inany)
+        facts = facts_of_members(i, s.socks, group_members(s.socks, i, group.num_socks), group.bind_inany)
         groups.append(group._replace(**facts._asdict()))
     return s._replace(
         sk_lookup_enabled=sk_lookup_enabled(net.progs for net in s.netns),

@@ -1,12 +1,12 @@
 """What each field of a case is, said once: its kind, the values that it is drawn from, and what follows from that.
 
-From these tables come the text of a case (`case_values.py`), ranges (`validity.py`), the wire format, mutation,
-reduction, and what tests draw. `csrc/record.h` has the layout. The order here is that of record.h and of the classes of
-`scenario.py`, which is checked when this module is loaded.
+From these tables come the text of a case (`case_values.py`), which values are valid (`valid_values.py`), the wire
+format, the engine "wide", mutation, reduction, and what tests draw. `csrc/record.h` has the layout. The order here is
+that of record.h and of the classes of `scenario.py`, which is checked when this module is loaded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -31,7 +31,7 @@ from skdiff.cases.pools import (
     Pool,
     index,
 )
-from skdiff.cases.record import names, ranges
+from skdiff.cases.record import constants, names, ranges
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -90,6 +90,7 @@ class Kind(Enum):
     HEX = auto()  # a number that people read in hexadecimal
     FLAG = auto()
     WORD = auto()  # one of some words
+    SIZE = auto()  # of a hash table: a power of two
     ADDRESS = auto()  # IPv4, in host byte order
     PORT = auto()  # in host byte order
     DEVICE = auto()  # an interface index, 0 for none
@@ -104,8 +105,9 @@ class Kind(Enum):
 class Field:
     """A field of a record: its `kind`, the `pool` that its values are drawn from (of a list, how many there are), and
 
-    - `words` for the values of a WORD, by number;
-    - `range`, the least and the greatest value that is valid; None for what record.h can hold, or that of the kind;
+    - `words` for the values of a WORD, by number; other numbers are valid too if it is `open`;
+    - `range`, the least and the greatest value that is valid. In the tables below None is that of the kind: 0 and 1 of
+      a flag, the words, the things that there is room for, else what record.h can hold. FIELDS has it for each field;
     - `meets`, the field of the packet that a socket's field must equal for the socket to match;
     - `frame`, whether it may change while the tables stay as they are;
     - `derived`, whether it follows from the rest of a reachable case (see `derived.py`).
@@ -114,6 +116,7 @@ class Field:
     kind: Kind
     pool: Pool = ()
     words: Mapping[int, str] = field(default_factory=dict)
+    open: bool = False
     range: tuple[int, int] | None = None
     meets: str = ""
     frame: bool = False
@@ -134,12 +137,13 @@ FAMILIES = {AF_INET: "AF_INET", AF_INET6: "AF_INET6"}
 PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
 VERDICTS = {SK_DROP: "drop", SK_PASS: "pass"}
 _SIZE: Pool = ((1, 4), (2, 3), (4, 2), (16, 1))
+_U32 = (1 << 32) - 1
 _NUMBER, _SOCKET, _FLAG = Field(Kind.NUMBER), Field(Kind.SOCKET), Field(Kind.FLAG)
 
 HEAD_FIELDS: dict[str, Field] = {
     "hash_secret": Field(Kind.HEX, SECRETS, frame=True),
-    "ehash_size": Field(Kind.NUMBER, _SIZE, frame=True),
-    "lhash2_size": Field(Kind.NUMBER, _SIZE, frame=True),
+    "ehash_size": Field(Kind.SIZE, _SIZE, frame=True),
+    "lhash2_size": Field(Kind.SIZE, _SIZE, frame=True),
     "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
     "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
     "hostile": Field(Kind.FLAG, FLAG),
@@ -154,10 +158,11 @@ PACKET_FIELDS: dict[str, Field] = {
     "rt_iif": Field(Kind.DEVICE, ((0, 4), (1, 4), (2, 2), (3, 1)), frame=True),
     "skb_iif": Field(Kind.DEVICE, ((1, 4), (2, 2), (3, 1), (0, 1)), frame=True),
     "sdif": Field(Kind.DEVICE, ((0, 8), (2, 3), (3, 1), (1, 1)), frame=True),
-    "doff": Field(Kind.NUMBER, ((20, 5), (24, 2), (60, 2), (0, 1))),
+    # th->doff has four bits and counts words of four bytes: include/linux/tcp.h __tcp_hdrlen().
+    "doff": Field(Kind.NUMBER, ((20, 5), (24, 2), (60, 2), (0, 1)), range=(0, 60)),
     "len": Field(Kind.NUMBER, ((20, 4), (60, 3), (1460, 3), (8, 1))),
     "data_len": Field(Kind.NUMBER, ((0, 5), (1, 1), (8, 1), (50, 1), (1440, 1))),
-    "users": Field(Kind.NUMBER, ((1, 3), (2, 1))),
+    "users": Field(Kind.NUMBER, ((1, 3), (2, 1)), range=(1, _U32)),  # whoever has the sk_buff is one
     "clone_fails": Field(Kind.FLAG, SOME),
     "pull_fails": Field(Kind.FLAG, SOME),
     "netns": Field(Kind.NETNS, ((0, 4), (1, 1))),
@@ -165,7 +170,6 @@ PACKET_FIELDS: dict[str, Field] = {
         Kind.WORD,
         ((DESTRUCTOR_NONE, 2), (PFREE, 6), (EDEMUX, 3), (DESTRUCTOR_OTHER, 1)),
         DESTRUCTORS,
-        range=(DESTRUCTOR_NONE, DESTRUCTOR_OTHER),
     ),
     "sk": Field(Kind.SOCKET, index(none=60, first=5, rest=1, most=16)),
 }
@@ -183,17 +187,14 @@ SOCK_FIELDS: dict[str, Field] = {
     "incoming_cpu": Field(Kind.CPU, ((NONE, 8), (0, 4), (1, 2), (2, 1))),
     "dport": Field(Kind.PORT, ((0, 1), (PEER_PORT, 12), (OTHER_PEER_PORT, 1), (PORT, 1)), meets="sport"),
     "num": Field(Kind.PORT, ((PORT, 20), (OTHER_PORT, 1), (PEER_PORT, 1)), meets="dport"),
-    "protocol": Field(Kind.WORD, ((IPPROTO_TCP, 10), (IPPROTO_UDP, 3), (IPPROTO_SCTP, 1)), PROTOCOLS),
+    "protocol": Field(Kind.WORD, ((IPPROTO_TCP, 10), (IPPROTO_UDP, 3), (IPPROTO_SCTP, 1)), PROTOCOLS, open=True),
     "hash_kind": Field(
         Kind.WORD,
         ((HASH_OWN, 24), (HASH_WRONG, 1), (HASH_PACKET, 3)),
         _words("own", "wrong", "packet"),
-        range=(HASH_OWN, HASH_PACKET),
     ),
-    "kind": Field(
-        Kind.WORD, ((KIND_FULL, 8), (KIND_REQUEST, 2), (KIND_TIMEWAIT, 2)), KINDS, range=(KIND_FULL, KIND_TIMEWAIT)
-    ),
-    "family": Field(Kind.WORD, ((AF_INET, 9), (AF_INET6, 4)), FAMILIES),
+    "kind": Field(Kind.WORD, ((KIND_FULL, 8), (KIND_REQUEST, 2), (KIND_TIMEWAIT, 2)), KINDS),
+    "family": Field(Kind.WORD, ((AF_INET, 9), (AF_INET6, 4)), FAMILIES, open=True),
     "ipv6only": Field(Kind.FLAG, ((0, 14), (1, 1))),
     "state": Field(
         Kind.WORD,
@@ -212,12 +213,9 @@ SOCK_FIELDS: dict[str, Field] = {
         Kind.WORD,
         ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),
         _words("nowhere", "ehash", "lhash2"),
-        range=(NOWHERE, LHASH2),
     ),
     "no_pprev": Field(Kind.FLAG, RARE),
-    "race": Field(
-        Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), _words("stays", "leaves", "reused"), range=(STAYS, REUSED)
-    ),
+    "race": Field(Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), _words("stays", "leaves", "reused")),
     "syncookie": Field(Kind.FLAG, ((0, 2), (1, 1))),
     "group": Field(Kind.GROUP, ((NONE, 3), (0, 5), (1, 3), (2, 1), (3, 1))),
     "listener": Field(Kind.SOCKET, index(none=3, first=4, rest=1, most=16)),
@@ -226,19 +224,21 @@ GROUP_FIELDS: dict[str, Field] = {
     "reuseport_id": Field(Kind.NUMBER, ((1, 12), (2, 4), (3, 1), (4, 1), (0xFFFFFFFF, 2)), derived=True),
     "returns": Field(Kind.NUMBER, ((0, 3), (1, 3), (2, 2), (3, 1), (4, 1), (7, 1), (8, 1), (0xFFFFFFFF, 1))),
     "num_socks": Field(
-        Kind.NUMBER, ((0, 2), (1, 6), (2, 8), (3, 6), (4, 4), *((n, 1) for n in range(5, 9))), derived=True
+        Kind.NUMBER,
+        ((0, 2), (1, 6), (2, 8), (3, 6), (4, 4), *((n, 1) for n in range(5, 9))),
+        range=(0, constants.MAX_SLOTS),
+        derived=True,
     ),
-    "num_closed_socks": Field(Kind.NUMBER, ((0, 4), (1, 1))),
+    "num_closed_socks": Field(Kind.NUMBER, ((0, 4), (1, 1)), range=(0, constants.MAX_SLOTS)),
     "incoming_cpu": Field(Kind.NUMBER, ((0, 12), (1, 6), *((n, 1) for n in range(2, 9))), derived=True),
     "bind_inany": Field(Kind.FLAG, FLAG, derived=True),
     "prog": Field(
         Kind.WORD,
         ((PROG_NONE, 1), (FILTER, 1), (SK_REUSEPORT, 1)),
         _words("none", "filter", "sk_reuseport"),
-        range=(PROG_NONE, SK_REUSEPORT),
     ),
     "cb_access": Field(Kind.FLAG, FLAG),
-    "verdict": Field(Kind.WORD, VERDICT, VERDICTS),
+    "verdict": Field(Kind.WORD, VERDICT, VERDICTS, open=True),
     "select": Field(Kind.SOCKET, index(none=5, first=4, rest=1, most=16)),
     "slots": Field(Kind.LIST, ((0, 2), (1, 2), (2, 6), (3, 6), (4, 6), *((n, 2) for n in range(5, 9)))),
 }
@@ -251,18 +251,13 @@ NETNS_FIELDS: dict[str, Field] = {
     "progs": Field(Kind.LIST, ((0, 4), (1, 2), (2, 2), (3, 1))),
 }
 PROGRAM_FIELDS: dict[str, Field] = {
-    "verdict": Field(Kind.WORD, VERDICT, VERDICTS),
-    "assign": Field(Kind.SOCKET, ((LEAVE, 8), (NONE, 2), (0, 4), (1, 4), *((i, 1) for i in range(2, 16)))),
+    "verdict": Field(Kind.WORD, VERDICT, VERDICTS, open=True),
+    "assign": Field(
+        Kind.SOCKET,
+        ((LEAVE, 8), (NONE, 2), (0, 4), (1, 4), *((i, 1) for i in range(2, 16))),
+        range=(LEAVE, constants.MAX_SOCKS - 1),
+    ),
     "no_reuseport": Field(Kind.FLAG, SOME),
-}
-# The fields of each record, but for those of a Scenario that are records themselves.
-FIELDS: dict[Any, dict[str, Field]] = {
-    Scenario: HEAD_FIELDS,
-    Packet: PACKET_FIELDS,
-    Netns: NETNS_FIELDS,
-    Program: PROGRAM_FIELDS,
-    Group: GROUP_FIELDS,
-    Sock: SOCK_FIELDS,
 }
 STRUCTS = {
     Scenario: "scenario_record",
@@ -271,6 +266,45 @@ STRUCTS = {
     Program: "program_record",
     Group: "group_record",
     Sock: "sock_record",
+}
+
+
+def _with_range(field: Field, holds: tuple[int, int]) -> Field:
+    """A field with the least and the greatest value that is valid, where record.h `holds` those."""
+    if field.range is not None:
+        return field
+    match field.kind:
+        case Kind.FLAG:
+            holds = 0, 1
+        case Kind.WORD if not field.open:
+            holds = min(field.words), max(field.words)
+        case Kind.SIZE:
+            holds = 1, constants.MAX_TABLE
+        case Kind.NETNS:
+            holds = 0, constants.MAX_NETNS - 1
+        case Kind.GROUP:
+            holds = NONE, constants.MAX_GROUPS - 1
+        case Kind.SOCKET:
+            holds = NONE, constants.MAX_SOCKS - 1
+    return replace(field, range=holds)
+
+
+def _with_ranges(record: Any, fields: Mapping[str, Field]) -> dict[str, Field]:
+    holds = ranges(STRUCTS[record])
+    return {name: _with_range(field, holds[name]) if name in holds else field for name, field in fields.items()}
+
+
+# The fields of each record, but for those of a Scenario that are records themselves.
+FIELDS: dict[Any, dict[str, Field]] = {
+    record: _with_ranges(record, fields)
+    for record, fields in (
+        (Scenario, HEAD_FIELDS),
+        (Packet, PACKET_FIELDS),
+        (Netns, NETNS_FIELDS),
+        (Program, PROGRAM_FIELDS),
+        (Group, GROUP_FIELDS),
+        (Sock, SOCK_FIELDS),
+    )
 }
 
 # What has no record: the Outcome, and what BPF programs were shown.
@@ -307,12 +341,6 @@ def of_kind(record: Any, kind: Kind) -> tuple[str, ...]:
 def derived(record: Any) -> frozenset[str]:
     """The names of a record's fields that follow from the rest of a reachable case."""
     return frozenset(name for name, field in FIELDS[record].items() if field.derived)
-
-
-def valid_range(record: Any, name: str) -> tuple[int, int]:
-    """The least and the greatest value of a field that is no list."""
-    field = FIELDS[record][name]
-    return field.range or ranges(STRUCTS[record])[name]
 
 
 def positions(record: Any, *names: str) -> tuple[int, ...]:

@@ -5,12 +5,23 @@ It changes as little as it can, so that a small change of the drawn fields stays
 
 from collections.abc import Iterable
 
-from skdiff.cases.derived import GROUP_KEY, group_facts, run_array, sk_lookup_enabled
+from skdiff.cases.derived import (
+    CONNECTION,
+    GROUP_KEY,
+    LOOPBACK_IFINDEX,
+    NOT_LISTENING,
+    group_facts,
+    is_routed,
+    run_array,
+    sk_lookup_enabled,
+)
 from skdiff.cases.fields import positions
-from skdiff.cases.pools import BAD_VERDICT, HERE, PEER, PEER_PORT, Raw
+from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT, Raw
+from skdiff.cases.reachable import LOOPBACK4_IPV6, MOST_BYTES, MOST_CPUS, MOST_REFERENCES
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
+    AF_INET6,
     DESTRUCTOR_NONE,
     EDEMUX,
     EHASH,
@@ -26,6 +37,7 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
+    SK_DROP,
     SK_PASS,
     TCP_CLOSE,
     TCP_ESTABLISHED,
@@ -54,22 +66,29 @@ _P_DADDR, _P_DOFF, _P_LEN, _P_DATA_LEN, _P_USERS, _P_CLONE_FAILS, _P_PULL_FAILS 
     Packet, "daddr", "doff", "len", "data_len", "users", "clone_fails", "pull_fails"
 )
 _P_NETNS, _P_DESTRUCTOR, _P_SK = positions(Packet, "netns", "destructor", "sk")
+_P_SADDR, _P_RT_IIF, _P_SKB_IIF, _P_SDIF = positions(Packet, "saddr", "rt_iif", "skb_iif", "sdif")
 _G_NUM, _G_CLOSED, _G_PROG, _G_VERDICT, _G_SELECT = positions(
     Group, "num_socks", "num_closed_socks", "prog", "verdict", "select"
 )
 _G_ID, _G_CPU, _G_INANY = positions(Group, "reuseport_id", "incoming_cpu", "bind_inany")
 _VERDICT, _ASSIGN = positions(Program, "verdict", "assign")
 (_RUN_ARRAY,) = positions(Netns, "run_array")
-_NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED = positions(
-    Scenario, "ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled"
+_NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED, _CPU = positions(
+    Scenario, "ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled", "cpu"
 )
 MAX_SLOTS: int = constants.MAX_SLOTS
 _GROUP_KEY = positions(Sock, *GROUP_KEY)
-_MOST_REFERENCES = 3
+_CONNECTION = positions(Sock, *CONNECTION)
+_MANY_REFERENCES = 3
+_A_DEVICE = 2  # the first that is not lo
+_MINI_STATES = (*MINI_STATE.values(),)
 
 
 def normalise(raw: Raw) -> Scenario:
-    """The valid Scenario nearest to the drawn fields, which are used up. It is its own nearest one."""
+    """The valid Scenario nearest to the drawn fields, which are used up. It is its own nearest one.
+
+    The fields may have any values of `valid_values.valid_range`, not only those of their pools.
+    """
     head, packet, netns, groups, socks = raw
     n_netns, n_groups, n_socks = len(netns), len(groups), len(socks)
     packet[_P_NETNS] %= n_netns
@@ -79,7 +98,10 @@ def normalise(raw: Raw) -> Scenario:
     for sock in socks:
         sock[NETNS] %= n_netns
         if sock[KIND] == KIND_FULL:
-            sock[GROUP] = _in_range(sock[GROUP], n_groups)
+            if sock[STATE] in _MINI_STATES:
+                sock[STATE] = TCP_CLOSE
+            if sock[GROUP] >= n_groups:
+                sock[GROUP] = sock[GROUP] % n_groups if n_groups else NONE
             sock[LISTENER] = NONE
             sock[SYNCOOKIE] = 0
         else:
@@ -108,6 +130,8 @@ def normalise(raw: Raw) -> Scenario:
         _reachable_attached(packet, socks)
         made_netns = [_reachable_netns(fields, progs, socks) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
+        if not 0 <= head[_CPU] < MOST_CPUS:
+            head[_CPU] = 0
         head[_ENABLED] = sk_lookup_enabled(net.progs for net in made_netns)
     freed = []
     for number, sock in enumerate(socks):
@@ -151,7 +175,7 @@ def _netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) ->
 def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
     fields[_RUN_ARRAY] = run_array(progs)
     for program in progs:
-        if program[_VERDICT] == BAD_VERDICT:
+        if program[_VERDICT] not in (SK_DROP, SK_PASS):
             program[_VERDICT] = SK_PASS
         assign = program[_ASSIGN] = _in_range(program[_ASSIGN], len(socks))
         if assign >= 0:
@@ -163,24 +187,54 @@ def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list
 
 def _reachable_packet(packet: list[int]) -> None:
     packet[_P_USERS], packet[_P_CLONE_FAILS], packet[_P_PULL_FAILS] = 1, 0, 0
-    packet[_P_DADDR] = packet[_P_DADDR] or HERE
-    doff = packet[_P_DOFF] = max(packet[_P_DOFF], 20)
-    if packet[_P_LEN] < doff:
+    come_in(packet)
+    doff = packet[_P_DOFF] = max(packet[_P_DOFF] & ~3, 20)
+    if not doff <= packet[_P_LEN] <= MOST_BYTES:
         packet[_P_LEN] = 60
     if packet[_P_DATA_LEN] > packet[_P_LEN] - doff:
         packet[_P_DATA_LEN] = 0
 
 
+def come_in(packet: list[int]) -> None:
+    """Let a packet have devices and addresses with which a real one comes in."""
+    rt_iif, skb_iif, sdif = packet[_P_RT_IIF], packet[_P_SKB_IIF], packet[_P_SDIF]
+    if skb_iif <= 0:
+        skb_iif = LOOPBACK_IFINDEX
+    if rt_iif < 0:
+        rt_iif = 0
+    if sdif <= LOOPBACK_IFINDEX:
+        sdif = 0
+        if rt_iif:
+            skb_iif = LOOPBACK_IFINDEX
+    else:
+        if skb_iif == LOOPBACK_IFINDEX:
+            skb_iif = _A_DEVICE
+        if rt_iif:
+            sdif = skb_iif
+    packet[_P_RT_IIF], packet[_P_SKB_IIF], packet[_P_SDIF] = rt_iif, skb_iif, sdif
+    if skb_iif != (sdif or LOOPBACK_IFINDEX) and not is_routed(packet[_P_SADDR], packet[_P_DADDR]):
+        if not is_routed(packet[_P_SADDR], HERE):
+            packet[_P_SADDR] = PEER
+        if not is_routed(packet[_P_SADDR], packet[_P_DADDR]):
+            packet[_P_DADDR] = HERE
+
+
 def _reachable_socks(socks: list[list[int]]) -> None:
-    connections = set()
+    requests = set()
     for sock in socks:
         sock[HASH_KIND] = sock[NO_PPREV] = 0
-        sock[REFCNT] = min(sock[REFCNT], _MOST_REFERENCES) or 1
+        if not 1 <= sock[REFCNT] <= MOST_REFERENCES:
+            sock[REFCNT] = _MANY_REFERENCES if sock[REFCNT] else 1
+        if sock[BOUND] < 0:
+            sock[BOUND] = 0
+        if not sock[NUM]:
+            sock[NUM] = PORT
+        if sock[FAMILY] != AF_INET and sock[FAMILY] != AF_INET6:
+            sock[FAMILY] = AF_INET
         if sock[KIND] != KIND_FULL:
             sock[HASHED] = EHASH
             sock[PROTOCOL] = IPPROTO_TCP
             if sock[KIND] == KIND_REQUEST:
-                sock[FAMILY] = AF_INET
                 sock[REUSEPORT] = 0
         elif sock[PROTOCOL] != IPPROTO_TCP:
             sock[HASHED] = NOWHERE
@@ -188,30 +242,29 @@ def _reachable_socks(socks: list[list[int]]) -> None:
                 sock[STATE] = TCP_CLOSE
             if sock[PROTOCOL] == IPPROTO_UDP:
                 sock[RCU_FREE] = 1
-            else:
-                sock[GROUP] = NONE
         elif sock[HASHED] == LHASH2:
             sock[STATE] = TCP_LISTEN
             sock[RCU_FREE] = 1
-            sock[DADDR] = sock[DPORT] = 0
-        elif sock[HASHED] == EHASH:
-            if sock[STATE] in (TCP_LISTEN, TCP_CLOSE):
-                sock[STATE] = TCP_ESTABLISHED
-            sock[GROUP] = NONE
+            sock[DPORT] = 0
+        elif sock[HASHED] == NOWHERE:
+            sock[STATE] = TCP_CLOSE
+        elif sock[STATE] in (TCP_LISTEN, TCP_CLOSE):
+            sock[STATE] = TCP_ESTABLISHED
         if sock[HASHED] == EHASH:
+            # Any would do; those of a packet are found.
             sock[DADDR] = sock[DADDR] or PEER
             sock[RCV_SADDR] = sock[RCV_SADDR] or HERE
             sock[DPORT] = sock[DPORT] or PEER_PORT
             sock[IPV6ONLY] = 0
-            connection = (sock[NETNS], sock[DADDR], sock[RCV_SADDR], sock[DPORT], sock[NUM], sock[BOUND])
-            if connection in connections:
-                _close(sock)
-            connections.add(connection)
-        elif sock[PROTOCOL] == IPPROTO_TCP and sock[HASHED] == NOWHERE:
-            _close(sock)
+            if sock[KIND] == KIND_REQUEST:
+                connection = tuple([sock[place] for place in _CONNECTION])
+                if connection in requests:
+                    _close(sock)
+                requests.add(connection)
         if sock[IPV6ONLY]:
             sock[IPV6ONLY] = int(sock[FAMILY] != AF_INET)
-            sock[RCV_SADDR] = sock[RCV_SADDR] * (1 - sock[IPV6ONLY])
+            if sock[IPV6ONLY] and sock[RCV_SADDR] != LOOPBACK4_IPV6:
+                sock[RCV_SADDR] = 0
 
 
 def _reachable_in_listen(socks: list[list[int]]) -> None:
@@ -239,40 +292,71 @@ def _reachable_requests(socks: list[list[int]], attached: int) -> None:
             or listener[PROTOCOL] != IPPROTO_TCP
             or listener[NETNS] != sock[NETNS]
             or listener[STATE] not in (TCP_LISTEN, TCP_CLOSE)
+            or listener[IPV6ONLY]
         ):
             sock[KIND], sock[LISTENER], sock[SYNCOOKIE] = KIND_TIMEWAIT, NONE, 0
             sock[STATE] = MINI_STATE[KIND_TIMEWAIT]
-        elif sock[SYNCOOKIE] and attached == number and listener[STATE] == TCP_LISTEN:
+            continue
+        sock[FAMILY] = listener[FAMILY]
+        if sock[SYNCOOKIE] and attached == number and listener[STATE] == TCP_LISTEN:
             sock[HASHED], sock[REFCNT] = NOWHERE, 0
         else:
             sock[SYNCOOKIE] = 0
 
 
 def _reachable_group(number: int, fields: list[int], slots: list[int], socks: list[list[int]]) -> Group:
-    members: list[int] = []
-    for i, sock in enumerate(socks):
-        if sock[GROUP] != number:
-            continue
-        if len(members) == MAX_SLOTS or (members and sock[PROTOCOL] != socks[members[0]][PROTOCOL]):
-            sock[GROUP] = NONE
-            continue
-        members.append(i)
-        for key in _GROUP_KEY:
-            sock[key] = socks[members[0]][key]
-    order = sorted(members, key=lambda i: slots.index(i) if i in slots else len(slots) + i)
+    live, closed, alone = _members(number, socks)
+    members = live + closed if closed else live
+    if len(members) > 1:
+        first_member = socks[members[0]]
+        for i in members[1:]:
+            for key in _GROUP_KEY:
+                socks[i][key] = first_member[key]
+
+    first, last = _by_slot(live, slots), _by_slot(closed, slots)
     stale = [slot for slot in slots[fields[_G_NUM] :] if slot not in members][: MAX_SLOTS - len(members)]
-    fields[_G_NUM], fields[_G_CLOSED] = len(members), 0
-    address = socks[members[0]][RCV_SADDR] if members else None
+    fields[_G_NUM], fields[_G_CLOSED] = len(live), len(closed)
+    address = (NOT_LISTENING if alone else socks[members[0]][RCV_SADDR]) if members else None
     facts = group_facts(number, [socks[i][CPU] for i in members], address, fields[_G_INANY])
     fields[_G_ID], fields[_G_CPU], fields[_G_INANY] = facts
     if not members:
         fields[_G_PROG] = PROG_NONE
-    if fields[_G_VERDICT] == BAD_VERDICT:
-        fields[_G_VERDICT] = SK_PASS
     select = fields[_G_SELECT]
-    if select not in members:
-        fields[_G_SELECT] = members[select % len(members)] if members and select != NONE else NONE
-    return Group._make((*fields, tuple(order + stale)))
+    if select not in live:
+        fields[_G_SELECT] = live[select % len(live)] if live and select != NONE else NONE
+    return Group._make((*fields, (*first, *stale, *last)))
+
+
+def _by_slot(members: list[int], slots: list[int]) -> list[int]:
+    if len(members) < 2:
+        return members
+    return sorted(members, key=lambda i: slots.index(i) if i in slots else len(slots) + i)
+
+
+def _members(number: int, socks: list[list[int]]) -> tuple[list[int], list[int], bool]:
+    """The live members of a group and the closed ones, and whether the only one never listened. Who cannot be in it has
+    no group any more.
+    """
+    live: list[int] = []
+    closed: list[int] = []
+    connected: list[int] = []
+    protocol = None
+    for i, sock in enumerate(socks):
+        if sock[GROUP] != number:
+            continue
+        if sock[HASHED] == EHASH:
+            connected.append(i)
+        elif len(live) + len(closed) == MAX_SLOTS or protocol not in (None, sock[PROTOCOL]):
+            sock[GROUP] = NONE
+        else:
+            protocol = sock[PROTOCOL]
+            (closed if protocol == IPPROTO_TCP and sock[HASHED] == NOWHERE else live).append(i)
+    if not connected:
+        return live, closed, False
+    alone = not live and not closed
+    for i in connected[alone:]:
+        socks[i][GROUP] = NONE
+    return connected[:1] if alone else live, closed, alone
 
 
 def _reachable_attached(packet: list[int], socks: list[list[int]]) -> None:

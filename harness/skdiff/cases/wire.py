@@ -12,8 +12,8 @@ from operator import getitem
 from typing import Any, TypeAlias
 
 from skdiff.cases.fields import FIELDS, pools
-from skdiff.cases.normalise import normalise
-from skdiff.cases.pools import COUNTS, HERE, SLOT, Pool, Raw
+from skdiff.cases.normalise import come_in, normalise
+from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
@@ -91,7 +91,7 @@ _FRAME = tuple(table(HEAD[name]) for name in _FRAME_HEAD) + tuple(table(PACKET[n
 FRAME_SIZE = len(_FRAME)
 _HEAD_PLACES = [Scenario._fields.index(name) for name in _FRAME_HEAD]
 _PACKET_PLACES = [Packet._fields.index(name) for name in _FRAME_PACKET]
-_PACKET_PLACE, _DADDR_PLACE = Scenario._fields.index("packet"), Packet._fields.index("daddr")
+_PACKET_PLACE = Scenario._fields.index("packet")
 
 
 def other_packet(scenario: Scenario, data: bytes) -> Scenario:
@@ -103,7 +103,8 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     packet = list(scenario.packet)
     for place, value in zip(_PACKET_PLACES, values, strict=True):
         packet[place] = value
-    packet[_DADDR_PLACE] = packet[_DADDR_PLACE] or HERE
+    if not scenario.hostile:
+        come_in(packet)
     head[_PACKET_PLACE] = Packet._make(packet)
     return Scenario._make(head)
 

@@ -26,7 +26,9 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch
+from skdiff.variants.version_rules import Rules
 
 
 def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -35,8 +37,10 @@ def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return case.socks or socks, case.groups or groups
 
 
-def describe_case(case: Case) -> list[str]:
-    """The scenario, a line for each thing in it, in a reader's words."""
+def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
+    """The scenario, a line for each thing in it, in a reader's words, and whether it is reachable: on a kernel of these
+    `rules`, if there are any.
+    """
     scenario = case.scenario
     socks, groups = names_of(case)
     lines = [_packet(scenario, socks)]
@@ -52,7 +56,8 @@ def describe_case(case: Case) -> list[str]:
         extra.append(f"spoilt end marks ({scenario.ehash_nulls_xor:#x}) in ehash")
     if scenario.foreign_hashinfo:
         extra.append("the caller passes foreign tables")
-    extra.append("hostile" if scenario.hostile else "reachable")
+    elsewhere = not_on(scenario, rules) if rules is not None and not scenario.hostile else []
+    extra += elsewhere or ["hostile" if scenario.hostile else "reachable"]
     return [*lines, "; ".join(extra) + "."]
 
 
@@ -196,14 +201,22 @@ def outcomes_table(mismatch: Mismatch, case: Case) -> RenderableType:
     return table
 
 
-def render(mismatch: Mismatch, case: Case, kernel: str, closure: str, replay: str, width: int = 110) -> str:
-    """The whole report as plain text."""
+def render(
+    mismatch: Mismatch,
+    case: Case,
+    kernel: str,
+    closure: str,
+    replay: str,
+    width: int = 110,
+    rules: Rules | None = None,
+) -> str:
+    """The whole report as plain text; `rules` are those of the kernel, which say whether it can reach the case."""
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False)
     console.print(f"MISMATCH {mismatch.signature}", markup=False, soft_wrap=True)
     console.print(f"kernel {kernel}, closure {closure[:16]}", markup=False)
     console.print()
-    for line in describe_case(case):
+    for line in describe_case(case, rules):
         console.print("  " + line, markup=False, soft_wrap=True)
     console.print()
     console.print(outcomes_table(mismatch, case))

@@ -6,6 +6,7 @@ from random import Random
 from skdiff.cases import wire
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
+from skdiff.cases.on_kernel import as_it_is
 from skdiff.cases.scenario import Scenario
 from skdiff.engines.interface import Run
 from skdiff.engines.mutation import Mutator
@@ -18,7 +19,7 @@ def drive(run: Run) -> None:
     for scenario in kept:
         if run.over():
             return
-        run.case(scenario)
+        run.case(as_it_is(scenario, run.lacks))
     for scenario in candidates(kept, run.seed):
         if run.over():
             return

@@ -8,6 +8,7 @@ from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch
 from skdiff.oracles.interface import Oracle
+from skdiff.variants.abilities import Ability
 
 
 class Run(Protocol):
@@ -15,7 +16,8 @@ class Run(Protocol):
 
     `start` opens the oracles, and comes first: libFuzzer must be there before the C that feeds it. `seed` fixes the
     sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
-    and others too unless the run is `alone`; `scratch` is a folder that is gone after the run.
+    and others too unless the run is `alone`; `scratch` is a folder that is gone after the run. A kernel of the run
+    `lacks` some abilities.
     """
 
     seed: int
@@ -25,6 +27,7 @@ class Run(Protocol):
     alone: bool
     oracles: Sequence[Oracle]
     stopped: bool
+    lacks: frozenset[Ability]
 
     def start(self) -> None:
         """Open the oracles, and start the clock."""

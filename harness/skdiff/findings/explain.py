@@ -25,6 +25,7 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.cases.steps import VALUES, Step, culprit, parting
+from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
 from skdiff.kernel.build import Build
@@ -32,6 +33,7 @@ from skdiff.kernel.call_graph import Callers
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
 
 FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches"})
 SOCKETS = frozenset({"sk", "asked"})
@@ -77,11 +79,12 @@ class ToldStep(msgspec.Struct):
 
 
 class ExplainSummary(Summary, kw_only=True):
-    """A case in words, what happens in sentences, the steps of each oracle, the number (from 0) of the first step at
+    """A case in words, whether the kernel can reach it, what happens in sentences, the steps of each oracle, the number (from 0) of the first step at
     which they part and the function in which they do, and the name of the mismatch: None, "" and None if they do not.
     """
 
     words: list[str]
+    reachable: bool
     story: list[str]
     steps: dict[str, list[ToldStep]]
     part_at: int | None
@@ -91,16 +94,19 @@ class ExplainSummary(Summary, kw_only=True):
 
 @dataclass(frozen=True)
 class Explanation:
-    """A case, how two oracles came to their answers, and the mismatch if these differ; the kernel's configuration."""
+    """A case, how two oracles came to their answers, and the mismatch if these differ; the kernel's configuration and
+    rules.
+    """
 
     case: Case
     parted: Parting
     mismatch: Mismatch | None
     config: Config
+    rules: Rules
 
     def show(self, console: Console) -> None:
         """Print it: the case, the story, and for a mismatch where the sides part."""
-        for line in describe_case(self.case):
+        for line in describe_case(self.case, self.rules):
             console.print("  " + line, markup=False, soft_wrap=True)
         console.print()
         _, model = self.parted.names
@@ -118,7 +124,8 @@ class Explanation:
         """The same for programs."""
         socks, _ = names_of(self.case)
         return ExplainSummary(
-            words=describe_case(self.case),
+            words=describe_case(self.case, self.rules),
+            reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules),
             story=story(self.case, self.parted.traces[1], self.config),
             steps={
                 name: [ToldStep(step.function, step_text(step, socks)) for step in trace]
@@ -136,7 +143,7 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     outcomes = [reference.run(case.scenario), model.run(case.scenario)]
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
     parted = Parting(names, traces, parting(*traces), reference.build.callers)
-    return Explanation(case, parted, compare(names, outcomes), model.config)
+    return Explanation(case, parted, compare(names, outcomes), model.config, model.rules)
 
 
 def value_text(name: str, value: int, socks: Sequence[str]) -> str:

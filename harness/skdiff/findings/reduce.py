@@ -13,9 +13,11 @@ from skdiff.cases.derived import with_derived
 from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.fields import derived as derived_fields
 from skdiff.cases.normalise import normalise
+from skdiff.cases.on_kernel import as_it_is
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.validity import problems
+from skdiff.variants.abilities import NOTHING, Ability
 
 LIMIT, LIMIT_OF_ALL = 5.0, 60.0  # seconds for one finding, and for all of a run
 
@@ -68,6 +70,7 @@ def reduce(
     differs: Callable[[Scenario], bool],
     limit_seconds: float = LIMIT,
     stopped: Callable[[], bool] = never_stopped,
+    lacks: frozenset[Ability] = NOTHING,
 ) -> Reduction:
     """The smallest scenario in reach for which `differs` holds, as it does for `scenario`, which is valid.
 
@@ -75,9 +78,11 @@ def reduce(
     smaller (see `size`) than the best so far; a hostile one becomes reachable if it can. A finished result is
     1-minimal: `differs` holds for none of `steps(result)`. These have every valid scenario with one socket, slot,
     group, program or namespace less, and every valid one with one field at its default, which is the one of its class
-    in `scenario.py`; in a reachable scenario also those that are valid with what the change entails.
+    in `scenario.py`; in a reachable scenario also those that are valid with what the change entails. What a kernel that
+    `lacks` some abilities cannot reach is hostile here.
     """
     start = time.monotonic()
+    scenario = as_it_is(scenario, lacks)
     state, least = _State(scenario), size(scenario)
     seen = {scenario}
     kept = 0
@@ -86,7 +91,8 @@ def reduce(
         for raw in _candidates(state):
             if stopped() or time.monotonic() - start >= limit_seconds:
                 return Reduction(state.best, len(seen) - 1, kept, time.monotonic() - start, finished=False)
-            candidate = repair(raw)
+            repaired = repair(raw)
+            candidate = repaired and as_it_is(repaired, lacks)
             if candidate is None or candidate in seen or size(candidate) >= least:
                 continue
             seen.add(candidate)

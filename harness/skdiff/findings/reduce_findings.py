@@ -22,6 +22,8 @@ from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, Reduction, never_stopped
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
+from skdiff.oracles.model import Model
+from skdiff.variants.abilities import lacking
 
 # --- findings --------------------------------------------------------------------------------------------------------
 
@@ -68,7 +70,8 @@ def reduced(
     if first is None:
         return None
     seen = [first]
-    reduction = reduce(case.scenario, differs, limit_seconds, stopped)
+    lacks = lacking(oracle.rules for oracle in oracles if isinstance(oracle, Model))
+    reduction = reduce(case.scenario, differs, limit_seconds, stopped, lacks)
     before, after = len(case.scenario.socks), len(reduction.scenario.socks)
     told = f"{before} to {after} socket{'s' * (after != 1)} in {reduction.tried} steps"
     told += "" if reduction.finished else ", stopped early"

@@ -10,6 +10,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.cases.case_file import Case, load, unmet
 from skdiff.cases.find_cases import files
+from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import render, shell_path
@@ -27,12 +28,15 @@ WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
 
 class Replayed(msgspec.Struct):
-    """A case: one of WORDS, why, and what it needs that the kernel is not: then nobody looked at what it expects."""
+    """A case: one of WORDS, why, and what it needs that the kernel is not: then nobody looked at what it expects;
+    `unreachable` says why this kernel cannot reach it.
+    """
 
     file: str
     verdict: str
     why: list[str]
     needs: list[str] = []
+    unreachable: list[str] = []
 
 
 class ReplaySummary(BuiltKernelSummary, kw_only=True):
@@ -94,19 +98,22 @@ def replay(
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
             needs = unmet_needs(case.needs, reference.rules, reference.config)
-            results.append(Replayed(str(path), word, why, list(needs)))
+            elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)
+            results.append(Replayed(str(path), word, why, list(needs), list(elsewhere)))
             if mismatch is not None:
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
-                text = render(mismatch, case, reference.label, reference.closure, again)
+                text = render(mismatch, case, reference.label, reference.closure, again, rules=reference.rules)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
             for line in why if word in ("unexpected", "gone") else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
     counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
     unchecked = sum(bool(r.needs) for r in results)
+    unreachable = sum(bool(r.unreachable) for r in results)
     console.print(
         f"Linux {reference.label}: {len(results)} cases, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
-        + (f"; {unchecked} expect what another kernel does" if unchecked else ""),
+        + (f"; {unchecked} expect what another kernel does" if unchecked else "")
+        + (f"; {unreachable} can be reached on another kernel only" if unreachable else ""),
         soft_wrap=True,
     )
     return ReplaySummary(kernel=reference.told(), cases=results)

@@ -29,7 +29,7 @@ from skdiff.engines.atheris_engine import NO_COVERAGE
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.interface import Oracle
-from skdiff.oracles.reference import Reference
+from skdiff.oracles.reference import Buffer, Reference
 from skdiff.variants.abilities import lacking
 from skdiff.variants.config import parse
 
@@ -133,7 +133,8 @@ def work(job: Job, channel: int) -> None:
     builds = job.builds()
 
     def oracles() -> list[Oracle]:
-        return [*(Reference(made, memory) for made in builds), *models_of(builds)]
+        buffer = Buffer(memory)
+        return [*(Reference(made, buffer) for made in builds), *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     alone_with_model = len(builds) == 1  # then these two only have to agree

@@ -1,6 +1,5 @@
 """The reference: the kernel's own functions, extracted, compiled, and called through cffi."""
 
-from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,55 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import load
 
 
-class Reference:
-    """The oracle that runs the kernel's text.
+class Buffer:
+    """Where scenarios are written for the C to read; it knows whose tables it holds, so references may share one.
 
-    `buffer` is where scenarios are written for the C to read, at least SCENARIO_SIZE bytes: a shared mapping there lets
-    a parent process see the case in flight after a crash. One reference of a process runs one case at a time.
+    `memory` has at least SCENARIO_SIZE bytes: a shared mapping there lets a parent process see the case in flight after
+    a crash. Who writes there without `write` has to call `forget` before the next one.
     """
 
-    def __init__(self, build: Build, buffer: Any = None) -> None:
+    def __init__(self, memory: Any = None) -> None:
+        self.memory = bytearray(SCENARIO_SIZE) if memory is None else memory
+        self.forget()
+
+    def forget(self) -> None:
+        """The next scenario is written whole."""
+        self._netns: object = None
+        self._groups: object = None
+        self._socks: object = None
+
+    def write(self, scenario: Scenario) -> None:
+        """Write a scenario: of one that has the last one's very own tables (another packet for them), only the rest."""
+        netns, groups, socks = scenario[-3:]
+        if socks is self._socks and groups is self._groups and netns is self._netns:
+            encode_frame(scenario, self.memory)
+        else:
+            self.forget()  # what cannot be encoded leaves half a record
+            encode(scenario, self.memory)
+            self._netns, self._groups, self._socks = netns, groups, socks
+
+
+class Reference:
+    """The oracle that runs the kernel's text. Its scenarios are in `buffer`, which several references of a process may
+    share: they run one case at a time.
+    """
+
+    def __init__(self, build: Build, buffer: Buffer | None = None) -> None:
         self.build = build
         self._open(build.load(), f"Linux {build.label}", buffer)
 
     @classmethod
-    def of(cls, folder: Path, buffer: Any = None) -> "Reference":
+    def of(cls, folder: Path, buffer: Buffer | None = None) -> "Reference":
         """The reference in a build's folder, where the build itself is not at hand."""
         self = cls.__new__(cls)
         self._open(load(folder), folder.name, buffer)
         return self
 
-    def _open(self, module: Any, name: str, buffer: Any) -> None:
+    def _open(self, module: Any, name: str, buffer: Buffer | None) -> None:
         self.name = name
-        self._scenario = bytearray(SCENARIO_SIZE) if buffer is None else buffer
+        self.buffer = Buffer() if buffer is None else buffer
+        self._write = self.buffer.write
+        self._scenario = self.buffer.memory
         self._outcome = bytearray(OUTCOME_SIZE)
         self._call = module.lib.reference_call
         self._in = module.ffi.cast("struct scenario_record *", module.ffi.from_buffer(self._scenario))
@@ -41,7 +68,6 @@ class Reference:
         self._trace = module.lib.reference_trace
         self._crowded, self._mutate = module.lib.reference_crowded, module.lib.reference_mutate
         self.guard = module.lib.reference_guard
-        self._tables: tuple[Any, ...] = (None, None, None)
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
         self.guard()
 
@@ -55,7 +81,8 @@ class Reference:
         return frozenset(taken[0 : count[0]]), int(total)
 
     def buffers(self) -> tuple[Any, Any]:
-        """Where the C reads its scenario record and writes its outcome record."""
+        """Where the C reads its scenario record and writes its outcome record, for who fills the first on its own."""
+        self.buffer.forget()
         return self._scenario, self._outcome
 
     def mutate(self, mutant: int) -> bool:
@@ -78,18 +105,13 @@ class Reference:
 
     def crowded(self, scenario: Scenario, crowd: int, repeat: int) -> float:
         """Nanoseconds of one lookup with `crowd` unrelated sockets in the tables, the mean of `repeat`."""
-        encode(scenario, self._scenario)
+        self._write(scenario)
         return float(self._crowded(self._in, self._out, crowd, repeat))
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of the C. A crash or an endless loop in it is an outcome too; what the guard cannot catch kills
         the process (see `supervise`).
         """
-        tables = scenario[-3:]
-        if all(map(is_, tables, self._tables)):  # the last case's very own: other packets for the same tables
-            encode_frame(scenario, self._scenario)
-        else:
-            encode(scenario, self._scenario)
-            self._tables = tables
+        self._write(scenario)
         self._call(self._in, self._out)
         return outcome(self._outcome, len(scenario.socks))

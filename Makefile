@@ -3,7 +3,7 @@
 # `make help` shows the lines that begin with "#:".
 #: KERNEL=6.12      a version, which is fetched once, or the path of a source tree
 #: SECONDS=60       how long `make fuzz`, diff (20), matrix (3) and endurance (7200) run
-#: ENGINE=          atheris, random or hypothesis
+#: ENGINE=          atheris, random, wide, hypothesis or corpus
 #: SEED=            the same seed repeats a run
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs

@@ -65,7 +65,7 @@ def test_drawn_reachable_scenarios_are_reachable(scenario):
     assert validity.problems(scenario) == []
 
 
-@pytest.mark.parametrize("engine", ["random", "corpus", "hypothesis"])
+@pytest.mark.parametrize("engine", ["random", "wide", "corpus", "hypothesis"])
 def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
     """Of what it calls reachable. That others are there shows that the kernel matters."""
     oldest, seen = EPOCHS["6.1"], []

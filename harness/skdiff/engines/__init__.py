@@ -23,6 +23,7 @@ class Entry:
 ENGINES = {
     "atheris": Entry("atheris_engine", "guided by the coverage of the kernel's C", guided=True),
     "random": Entry("random_engine", "blind and fast"),
+    "wide": Entry("wide_engine", "random cases with one to three fields anywhere in their range"),
     "hypothesis": Entry("hypothesis_engine", "strategies of Hypothesis, with its shrinking"),
     "corpus": Entry("corpus_engine", "the kept cases, then random ones and mutations of the kept ones"),
 }

@@ -535,7 +535,7 @@ def _met(sock: Sock, index: int) -> tuple[int, int]:
     """When a search meets a listener among those of its address and port: who listened last first, but AF_INET6
     sockets with SO_REUSEPORT behind all others, and of them who listened first.
     """
-    return (1, index) if sock.family != AF_INET and sock.reuseport else (0, -index)
+    return (1, index) if sock.family != AF_INET and sock.reuseport != sock.reuseport_changed else (0, -index)
 
 
 def _candidates(scenario: Scenario, daddr: int) -> list[int]:

@@ -119,7 +119,8 @@ def closed(scenario: Scenario, index: int) -> Scenario:
     the closed section (__reuseport_detach_closed_sock()). Numbers stay.
     """
     sock = scenario.socks[index]
-    plainest = Sock(num=sock.num, netns=sock.netns, rcv_saddr=sock.rcv_saddr, refcnt=max(1, sock.refcnt))
+    kept = {name: getattr(sock, name) for name in ("num", "netns", "family", "rcv_saddr")}
+    plainest = Sock(**kept, refcnt=max(1, sock.refcnt))
     socks = (*scenario.socks[:index], plainest, *scenario.socks[index + 1 :])
     packet = scenario.packet
     if packet.sk == index:

@@ -79,8 +79,9 @@ class ToldStep(msgspec.Struct):
 
 
 class ExplainSummary(Summary, kw_only=True):
-    """A case in words, whether the kernel can reach it, what happens in sentences, the steps of each oracle, the number (from 0) of the first step at
-    which they part and the function in which they do, and the name of the mismatch: None, "" and None if they do not.
+    """A case in words, whether the kernel can reach it, what happens in sentences, the steps of each oracle, the number
+    (from 0) of the first step at which they part and the function in which they do, and the name of the mismatch: None,
+    "" and None if they do not.
     """
 
     words: list[str]

@@ -182,6 +182,20 @@ def test_an_unmet_expectation_exits_1(tmp_path, capsys):
     assert "refcounted is False, expected True" in capsys.readouterr().out
 
 
+def test_replay_counts_what_is_known_from_outside_the_model(tmp_path, capsys):
+    said = {"a": "selftest", "b": "model", "c": "kernel text", "d": "", "e": "selftest"}
+    for name, who in said.items():
+        case = Case(Scenario(), expect={"sk": "none"}, said_by=who, needs=("no-reselect",) if name == "e" else ())
+        (tmp_path / f"{name}.toml").write_text(dump(case))
+    (tmp_path / "f.toml").write_text(dump(Case(Scenario())))
+    summary = tmp_path / "summary.json"
+    assert cli.main(["replay", str(tmp_path), "--json", str(summary)]) == 0
+    assert "2 of 4 expectations come from outside the model" in capsys.readouterr().out
+    told = json.loads(summary.read_text())
+    assert told["expectations"] == {"all": 4, "selftest": 1, "model": 1, "kernel text": 1}
+    assert [case["from"] for case in told["cases"]] == ["selftest", "model", "kernel text", "", "", ""]
+
+
 def test_ctrl_c_at_the_start_of_a_run(kernel_tree, tmp_path):
     """Nothing was compared then, most often; no summary may say that it was."""
     with fuzzing("--findings", str(tmp_path)) as run:

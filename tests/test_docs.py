@@ -14,7 +14,7 @@ from rich.console import Console
 from skdiff import cli
 from skdiff.base.summary import read_summary
 from skdiff.campaign.run import CLASSES
-from skdiff.cases import case_file, case_values
+from skdiff.cases import case_file, case_values, expectations
 from skdiff.cases.fields import FIELDS, Kind
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
@@ -156,6 +156,14 @@ def test_cases_has_each_field_of_namespaces_and_programs() -> None:
     assert sorted(named) == sorted([*(set(Netns._fields) - {"progs"}), *Program._fields])
 
 
+def test_cases_has_each_field_that_can_be_expected_and_each_source() -> None:
+    """Those of which a case has tables are written as tables."""
+    named = [re.sub(r"\W|expect\.", "", word) for row in rows("docs/cases.md", "[expect]") for word in words(row[0])]
+    assert sorted(named) == sorted(
+        [*expectations.FIELDS, *(re.sub(r"\W", "", source) for source in expectations.SOURCES)]
+    )
+
+
 def test_cases_has_each_class_and_each_part_of_a_name() -> None:
     assert [words(row[0])[0] for row in rows("docs/cases.md", "Classes")] == list(CLASSES)
     parts = [name for row in rows("docs/cases.md", "Names of findings") for name in words(row[0])]
@@ -179,9 +187,10 @@ def test_surprises_name_each_case() -> None:
 
 
 def test_the_example_of_cases_is_the_case_of_the_corpus() -> None:
-    [text] = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/cases.md").read_text(), re.M | re.S)
+    text, _ = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/cases.md").read_text(), re.M | re.S)
     example, kept = case_file.parse(text), case_file.load(ROOT / "corpus/surprises/wildcard_group.toml")
-    assert (example.scenario, example.needs, example.expect) == (kept.scenario, kept.needs, kept.expect)
+    assert (example.scenario, example.needs) == (kept.scenario, kept.needs)
+    assert (example.expect, example.said_by) == (kept.expect, kept.said_by)
 
 
 def test_the_number_of_conformance_cases() -> None:

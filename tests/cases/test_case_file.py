@@ -9,16 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role, unmet
-from skdiff.cases.outcome import CRASHED, STUCK, Outcome
+from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role
 from skdiff.cases.scenario import (
     DESTRUCTOR_OTHER,
     FILTER,
-    FOREIGN,
     IPPROTO_SCTP,
     NONE,
     PFREE,
-    UNSET,
     Group,
     Netns,
     Packet,
@@ -67,23 +64,6 @@ def test_sockets_and_groups_may_have_any_names(case: Scenario, data: st.DataObje
     read = parse(dump(Case(case, socks=socks, groups=groups)))
     assert read.scenario == case
     assert (read.socks, read.groups) == (socks, groups)
-
-
-EXPECT = {
-    "ended": "returned",
-    "sk": "b",
-    "skb_sk": "none",
-    "refcounted": True,
-    "destructor": "sock_pfree",
-    "warns": ["inet_steal_sock"],
-    "refcnt": {"a": 3, "b": 1},
-    "listener": {"b": "a"},
-}
-
-
-def test_an_expectation_is_read_as_it_was_written() -> None:
-    case = Case(scenario(Sock(), Sock()), expect=EXPECT, socks=("a", "b"))
-    assert parse(dump(case)).expect == EXPECT
 
 
 def test_a_case_reads_well() -> None:
@@ -327,7 +307,7 @@ def test_counts_and_listeners_are_expected_of_sockets_of_the_case() -> None:
     for key in ("refcnt", "listener"):
         assert f"expect.{key}: 'b' is none of a" in refused(ONE + f"[expect.{key}]\nb = 1\n")
         assert f"expect.{key}: 'none' is none of a" in refused(ONE + f"[expect.{key}]\nnone = 1\n")
-        assert f"{key}: a table [{key}] is needed" in refused(ONE + f"[expect]\n{key} = 1\n")
+        assert f"expect.{key}: a table [expect.{key}] is needed" in refused(ONE + f"[expect]\n{key} = 1\n")
 
 
 def test_a_socket_and_a_group_may_have_the_same_name() -> None:
@@ -388,56 +368,3 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "case.toml"
     path.write_bytes(b"version = 1\n\xff")
     assert load_refused(path) == f"{path}: not UTF-8 text: invalid start byte at byte 12"
-
-
-# --- expectations ---
-
-SEEN = Outcome(sk=1, skb_sk=NONE, refcounted=1, destructor=PFREE, refcnt=(3, 1), listener=(NONE, 0), warns=("f", "g"))
-MET: dict[str, Any] = {
-    "ended": "returned",
-    "sk": "b",
-    "skb_sk": "none",
-    "refcounted": True,
-    "destructor": "sock_pfree",
-    "warns": ["f", "g"],
-    "refcnt": {"a": 3, "b": 1},
-    "listener": {"a": "none", "b": "a"},
-}
-
-
-def expecting(**expect: Any) -> Case:
-    return Case(scenario(Sock(), Sock()), expect=expect, socks=("a", "b"))
-
-
-def test_an_outcome_that_is_as_expected_is_not_unmet() -> None:
-    assert unmet(expecting(**MET), SEEN) == []
-    assert unmet(expecting(), SEEN) == []
-
-
-@pytest.mark.parametrize(
-    ("key", "wanted", "line"),
-    [
-        ("ended", "stuck", "ended is returned, expected stuck"),
-        ("sk", "a", "sk is b, expected a"),
-        ("sk", "none", "sk is b, expected none"),
-        ("skb_sk", "a", "skb_sk is none, expected a"),
-        ("refcounted", False, "refcounted is True, expected False"),
-        ("destructor", "none", "destructor is sock_pfree, expected none"),
-        ("warns", [], "warns is ['f', 'g'], expected []"),
-        ("refcnt", {"a": 3, "b": 2}, "refcnt of b is 1, expected 2"),
-        ("listener", {"b": "none"}, "listener of b is a, expected none"),
-    ],
-)
-def test_an_outcome_that_is_not_as_expected_is_told(key: str, wanted: Any, line: str) -> None:
-    assert unmet(expecting(**{**MET, key: wanted}), SEEN) == [line]
-
-
-def test_all_that_is_unmet_is_told() -> None:
-    assert len(unmet(expecting(sk="a", refcounted=False, refcnt={"a": 0, "b": 0}), SEEN)) == 4
-
-
-def test_strange_outcomes_meet_no_plain_expectation() -> None:
-    assert unmet(expecting(sk="none"), SEEN._replace(sk=FOREIGN)) == ["sk is foreign, expected none"]
-    assert unmet(expecting(refcounted=True), SEEN._replace(refcounted=UNSET)) == ["refcounted is 2, expected True"]
-    assert unmet(expecting(ended="returned"), Outcome(ended=CRASHED)) == ["ended is crashed, expected returned"]
-    assert unmet(expecting(refcnt={"a": 1}), Outcome(ended=STUCK)) == ["refcnt of a is None, expected 1"]

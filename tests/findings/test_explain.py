@@ -184,12 +184,26 @@ def test_keep_moves_a_finding_into_the_corpus(monkeypatch, tmp_path, capsys):
     assert main(["keep", str(path), "--name", "a-listener", "--why", "Because."]) == 0
     kept = load(tmp_path / "regressions" / "a-listener.toml")
     assert (kept.why, kept.expect) == ("Because.", {"sk": "listener0", "refcounted": False})
+    assert kept.said_by == "model"
     assert "# seen in the lab" in kept.path.read_text()
     assert not path.exists()
     for name in ("../up", "a-listener", "", "A b"):
         path.write_text(dump(Case(Scenario())))
         assert main(["keep", str(path), "--name", name]) == 2
         assert path.exists()
+
+
+def test_keep_asks_who_said_what_a_case_expects(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(keep_cases, "REGRESSIONS", tmp_path / "regressions")
+    path = tmp_path / "case.toml"
+    expect = {"sk": "listener0", "shown": []}
+    path.write_text(dump(Case(Scenario(socks=(LISTENER,)), expect=expect)))
+    assert main(["keep", str(path), "--name", "said"]) == 2
+    assert "[expect] does not say who said so: from is one of selftest, document" in capsys.readouterr().err
+    path.write_text(dump(Case(Scenario(socks=(LISTENER,)), expect=expect, said_by="running kernel")))
+    assert main(["keep", str(path), "--name", "said"]) == 0
+    kept = load(tmp_path / "regressions" / "said.toml")
+    assert (kept.expect, kept.said_by) == (expect, "running kernel")
 
 
 def test_distil_keeps_every_feature_and_never_returns_nothing(traced):
@@ -218,7 +232,9 @@ def test_corpus_distill_replaces_the_seeds(kernel_tree, monkeypatch, tmp_path, c
     assert f"{len(written)} seeds of 30 cases in {seeds}" in capsys.readouterr().out
     assert 1 < len(written) < 30
     assert [path.name[:4] for path in written] == [f"{number:03}-" for number in range(len(written))]
+    assert {load(path).said_by for path in written} == {"model"}
     assert main(["replay", str(seeds)]) == 0
+    assert f"0 of {len(written)} expectations come from outside the model" in capsys.readouterr().out
 
 
 def test_a_known_difference_is_counted_not_reported_and_must_still_be_there(kernel_tree, monkeypatch, tmp_path, capsys):

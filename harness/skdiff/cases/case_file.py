@@ -1,8 +1,7 @@
 """Cases as TOML, for people: names for sockets, dotted addresses, only what differs from the plain case."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import tomlkit
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_toml
-from skdiff.cases import validity
-from skdiff.cases.case_values import BadError, lookup, read_number, read_value, show
-from skdiff.cases.fields import FIELDS, KINDS, OUTCOME_FIELDS, PROTOCOLS, STATES, Kind, of_kind
-from skdiff.cases.outcome import Outcome
+from skdiff.cases import expectations, validity
+from skdiff.cases.case_values import BadError, at, known_only, lookup, read_value, show
+from skdiff.cases.fields import FIELDS, KINDS, PROTOCOLS, STATES, Kind, of_kind
 from skdiff.cases.scenario import (
     KIND_FULL,
     NONE,
@@ -37,13 +35,15 @@ MAX_BYTES = 1_000_000
 @dataclass(frozen=True)
 class Case:
     """A scenario with its story: `why` it is kept, how it was `found`, what to `expect` of a kernel that is what it
-    `needs` (see `harness/skdiff/variants/requirements.py`), and its sockets' names.
+    `needs` (see `harness/skdiff/variants/requirements.py`) and who said so (see `expectations.py`), and its sockets'
+    names.
     """
 
     scenario: Scenario
     why: str = ""
     found: Mapping[str, Any] = field(default_factory=dict)
     expect: Mapping[str, Any] = field(default_factory=dict)
+    said_by: str = ""
     socks: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     path: Path | None = None
@@ -52,17 +52,6 @@ class Case:
 
 # A name stands in reports, errors and drawings: one word or a few.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,63}")
-
-
-@contextmanager
-def _at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
-    """What does not fit in here is at this place, unless somebody further in knows better."""
-    try:
-        yield
-    except BadError as error:
-        if not error.place[0]:
-            error.place = (header, number, key or error.place[2])
-        raise
 
 
 def _line_of(text: str, place: tuple[str, int, str]) -> int:
@@ -120,7 +109,7 @@ def dump(case: Case) -> str:
     if case.found:
         document["found"] = _plain_table(case.found)
     if case.expect:
-        document["expect"] = _plain_table(case.expect)
+        document["expect"] = _plain_table(expectations.table(case.expect, case.said_by))
     plain = Scenario()
     document["scenario"] = _table(scenario, plain, socks)
     ends = (*of_kind(Packet, Kind.ADDRESS), *of_kind(Packet, Kind.PORT))  # who talks to whom is always said
@@ -213,7 +202,7 @@ def parse(text: str, where: str = "case") -> Case:
 
 def _case(document: dict[str, Any]) -> Case:
     known = {"version", "why", "needs", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
-    _only(document, known, "")
+    known_only(document, known, "")
     version, why = document.get("version"), document.get("why", "")
     if type(version) is not int or version != VERSION:
         raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}", ("", 0, "version"))
@@ -231,7 +220,6 @@ def _case(document: dict[str, Any]) -> Case:
     group_names = _names(groups, "group")
     sock_at = {name: i for i, name in enumerate(sock_names)}
     group_at = {name: i for i, name in enumerate(group_names)}
-    sock_at_or_none = {**sock_at, "none": NONE}
 
     def fill(
         kind: type[Any],
@@ -245,8 +233,8 @@ def _case(document: dict[str, Any]) -> Case:
         named = {"name"} if kind in (Group, Sock) else set()
         values = {}
         for name, value in table.items():
-            with _at(header, number, name):
-                _only({name: value}, {*fields, *named} - {"progs"} | set(special), where)
+            with at(header, number, name):
+                known_only({name: value}, {*fields, *named} - {"progs"} | set(special), where)
                 if name in special:
                     values[name] = special[name](value)
                 elif name != "name":
@@ -263,7 +251,7 @@ def _case(document: dict[str, Any]) -> Case:
 
     netns, n_progs = [], 0
     for i, table in enumerate(_array(document, "netns")):
-        with _at("netns", i, "progs"):
+        with at("netns", i, "progs"):
             tables = _array(table, "progs")
         progs = tuple(
             fill(Program, t, f"netns.{i}.progs", "netns.progs", n) for n, t in enumerate(tables, start=n_progs)
@@ -282,18 +270,11 @@ def _case(document: dict[str, Any]) -> Case:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise BadError(f"scenario: {wrong[0]}{more}", ("scenario", 0, ""))
     expect = dict(_subtable(document, "expect"))
-    with _at("expect"):
-        _check_expect(expect, sock_at_or_none)
+    said_by = expect.pop(expectations.FROM, "")
+    with at("expect"):
+        expectations.check(expect, said_by, sock_at)
     found = dict(_subtable(document, "found"))
-    return Case(scenario, why, found, expect, sock_names, group_names, needs=tuple(needs))
-
-
-def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
-            full = f"{where}.{shown}" if where else shown
-            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}", ("", 0, key))
+    return Case(scenario, why, found, expect, said_by, sock_names, group_names, needs=tuple(needs))
 
 
 def _subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -314,56 +295,10 @@ def _names(tables: list[dict[str, Any]], what: str) -> tuple[str, ...]:
     names: list[str] = []
     for i, table in enumerate(tables):
         name = table.setdefault("name", f"{what}{i}")
-        with _at(what, i, "name"):
+        with at(what, i, "name"):
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise BadError(f"name: {name!r} is no name: letters, digits, - and _, up to 64 of them")
             if name in ("none", "leave", "foreign", *names):
                 raise BadError(f"name: {name!r} is taken")
         names.append(name)
     return tuple(names)
-
-
-# --- expectations ----------------------------------------------------------------------------------------------------
-
-_EXPECTABLE = (*("ended", "sk", "refcounted", "skb_sk", "destructor", "warns"), "refcnt", "listener")
-
-
-def _check_expect(expect: Mapping[str, Any], socks: Mapping[str, int]) -> None:
-    only_socks = {name: index for name, index in socks.items() if index >= 0}
-    for key, value in expect.items():
-        where = f"expect.{key}"
-        with _at("expect", 0, key):
-            _only({key: value}, set(_EXPECTABLE), "expect")
-            if key in ("sk", "skb_sk"):
-                lookup(value, socks, where)
-            elif key in ("ended", "destructor"):
-                lookup(value, {name: number for number, name in OUTCOME_FIELDS[key].words.items()}, where)
-            elif key == "refcounted":
-                read_value(OUTCOME_FIELDS[key], value, where, socks)
-            elif key == "warns":
-                if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-                    raise BadError(f"{where}: a list of the functions that warn is needed, not {value!r}")
-            else:
-                for name, one in _subtable(expect, key).items():
-                    with _at(where, 0, name):
-                        lookup(name, only_socks, where)
-                        read_number(one, where) if key == "refcnt" else lookup(one, socks, where)
-
-
-def unmet(case: Case, outcome: Outcome) -> list[str]:
-    """What of the case's `[expect]` an outcome does not meet, a line each."""
-    found = []
-    for key, wanted in case.expect.items():
-        if key in ("refcnt", "listener"):
-            values = dict(zip(case.socks, getattr(outcome, key), strict=False))
-            for name, value in wanted.items():
-                got = show(OUTCOME_FIELDS[key], values.get(name), case.socks)
-                if got != value:
-                    found.append(f"{key} of {name} is {got}, expected {value}")
-        else:
-            got = show(OUTCOME_FIELDS[key], getattr(outcome, key), case.socks)
-            if isinstance(got, tuple):
-                got = list(got)
-            if got != wanted:
-                found.append(f"{key} is {got}, expected {wanted}")
-    return found

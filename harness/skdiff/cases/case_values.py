@@ -1,6 +1,8 @@
 """The values of a case as its text has them, by the kinds of `fields.py`."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
@@ -39,7 +41,36 @@ def show(field: Field, value: Any, socks: Sequence[str]) -> Any:
             return socks[value] if 0 <= value < len(socks) else {NONE: "none", FOREIGN: "foreign"}.get(value, value)
         case Kind.WORD:
             return field.words.get(value, value)
+        case Kind.SOCKETS:
+            return _sockets(value, socks)
     return value
+
+
+def _sockets(mask: int, socks: Sequence[str]) -> list[str]:
+    """The sockets of a mask: 16 bits, and 16 for those that were taken for what they are not."""
+    names = [socks[bit] if bit < len(socks) else str(bit) for bit in range(16)]
+    right = [name for bit, name in enumerate(names) if mask >> bit & 1]
+    return right + [f"{name} as what it is not" for bit, name in enumerate(names) if mask >> 16 + bit & 1]
+
+
+def known_only(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Raises BadError, which names it, for the first key that is not known."""
+    for key in table:
+        if key not in known:
+            shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
+            full = f"{where}.{shown}" if where else shown
+            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}", ("", 0, key))
+
+
+@contextmanager
+def at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
+    """What does not fit in here is at this place, unless somebody further in knows better."""
+    try:
+        yield
+    except BadError as error:
+        if not error.place[0]:
+            error.place = (header, number, key or error.place[2])
+        raise
 
 
 def lookup(value: Any, names: Mapping[str, int], key: str) -> int:

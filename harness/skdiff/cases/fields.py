@@ -99,6 +99,10 @@ class Kind(Enum):
     SOCKET = auto()  # an index; NONE, LEAVE
     GROUP = auto()  # an index; NONE
     LIST = auto()  # of things that have tables of their own, or of sockets
+    SOCKETS = auto()  # a bit mask of them
+    TEXTS = auto()  # a list of texts
+    WRITTEN = auto()  # an object of WRITTEN_NAMES, which one of these, and a byte in it; () for nothing
+    SHOWN = auto()  # a list of programs' runs: kind, and arguments named by SHOWN_NAMES
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ class Field:
       a flag, the words, the things that there is room for, else what record.h can hold. FIELDS has it for each field;
     - `meets`, the field of the packet that a socket's field must equal for the socket to match;
     - `frame`, whether it may change while the tables stay as they are;
-    - `derived`, whether it follows from the rest of a reachable case (see `derived.py`).
+    - `derived`, whether it follows from the rest of a reachable case (see `derived.py`);
+    - `each`, whether it has a value for each socket of the case.
     """
 
     kind: Kind
@@ -121,6 +126,7 @@ class Field:
     meets: str = ""
     frame: bool = False
     derived: bool = False
+    each: bool = False
 
 
 def _words(*words: str) -> dict[int, str]:
@@ -310,10 +316,16 @@ FIELDS: dict[Any, dict[str, Field]] = {
 # What has no record: the Outcome, and what BPF programs were shown.
 OUTCOME_FIELDS: dict[str, Field] = {
     **dict.fromkeys(Outcome._fields, _NUMBER),
-    **dict.fromkeys(("sk", "skb_sk", "listener"), _SOCKET),
+    **dict.fromkeys(("sk", "skb_sk"), _SOCKET),
     "ended": Field(Kind.WORD, words=_words(*ENDED_NAMES)),
     "refcounted": _FLAG,
     "destructor": PACKET_FIELDS["destructor"],
+    "freed": Field(Kind.SOCKETS),
+    "refcnt": Field(Kind.NUMBER, each=True),
+    "listener": Field(Kind.SOCKET, each=True),
+    "written": Field(Kind.WRITTEN),
+    "warns": Field(Kind.TEXTS),
+    "shown": Field(Kind.SHOWN),
 }
 _SHOWN: dict[str, Field] = {
     **dict.fromkeys(("saddr", "daddr"), Field(Kind.ADDRESS)),

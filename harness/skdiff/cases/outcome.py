@@ -8,6 +8,7 @@ RETURNED, STUCK, CRASHED, BROKEN = range(4)  # BROKEN is no outcome: see record.
 ENDED_NAMES = ("returned", "stuck", "crashed")
 
 SHOWN_SK_LOOKUP, SHOWN_FILTER, SHOWN_SK_REUSEPORT = 1, 2, 3
+SHOWN_KINDS = {SHOWN_SK_LOOKUP: "sk_lookup", SHOWN_FILTER: "filter", SHOWN_SK_REUSEPORT: "sk_reuseport"}
 # What each kind of BPF program was shown: the kernel's context fields, in the order of `struct shown_record`.
 SHOWN_NAMES: dict[int, tuple[str, ...]] = {
     SHOWN_SK_LOOKUP: (

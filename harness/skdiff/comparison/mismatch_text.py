@@ -11,7 +11,7 @@ from rich.table import Table
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import address, show
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, OUTCOME_FIELDS, PROTOCOLS, SHOWN_FIELDS, STATES, VERDICTS, Kind
-from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_SK_LOOKUP, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
+from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.scenario import (
     EHASH,
     FILTER,
@@ -150,15 +150,15 @@ def _cells(outcome: Outcome, socks: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(field, text) of each field of an outcome; a field of many sockets is split by socket."""
     value: Any
     for name, value in zip(Outcome._fields[:COMPARED], outcome, strict=False):
-        if name in ("refcnt", "listener"):
+        if OUTCOME_FIELDS[name].each:
             for sock, v in zip(socks, value, strict=False):
                 if name == "refcnt" or v != NONE:
                     yield f"{name} of {sock}", str(show(OUTCOME_FIELDS[name], v, socks))
         elif name == "shown":
             for i, event in enumerate(value):
                 yield f"program run {i}", _event(event, socks)
-        elif name == "warns":
-            yield name, ", ".join(value) or "none"
+        elif name in ("warns", "freed"):
+            yield name, ", ".join(show(OUTCOME_FIELDS[name], value, socks)) or "none"
         elif name == "written":
             yield name, _written(value, socks)
         else:
@@ -174,9 +174,8 @@ def _written(value: tuple[Any, ...], socks: Sequence[str]) -> str:
 
 
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:
-    kind = {SHOWN_SK_LOOKUP: "sk_lookup"}.get(event[0], "filter" if event[0] == 2 else "sk_reuseport")
     values = zip(SHOWN_FIELDS[event[0]].items(), event[1:], strict=False)
-    return f"{kind} " + " ".join(
+    return f"{SHOWN_KINDS[event[0]]} " + " ".join(
         f"{name}={v:#x}" if field.kind is Kind.HEX else f"{name}={show(field, v, socks)}" for (name, field), v in values
     )
 

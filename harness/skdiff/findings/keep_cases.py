@@ -13,8 +13,9 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
-from skdiff.cases.case_file import Case, dump, load, parse, unmet
+from skdiff.cases.case_file import Case, dump, load, parse
 from skdiff.cases.case_values import show
+from skdiff.cases.expectations import MODEL, SOURCES, table, unmet
 from skdiff.cases.fields import OUTCOME_FIELDS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import RETURNED
@@ -35,7 +36,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 def keep(path: Path, name: str, why: str, model: Model) -> Path:
     """Move a finding into the regressions as NAME.toml, with what the rules expect of it; returns where it is.
 
-    Raises CannotRun for a name that is no plain file name or is taken, or a file that is no case.
+    Raises CannotRun for a name that is no plain file name or is taken, a file that is no case, or one whose expectation
+    does not say who said so.
     """
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
@@ -45,8 +47,12 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
         raise CannotRun(f"{target.name} is there already: choose another name")
     document = tomlkit.parse(path.read_text())  # the text itself, with its comments
     document["why"] = why or case.why
-    document["expect"] = dict(case.expect) or expectation(case, model)
-    needs = case.needs or needed(replace(case, expect=document["expect"]), model)
+    if case.expect and not case.said_by:
+        raise CannotRun(f"{path}: [expect] does not say who said so: from is one of {', '.join(SOURCES)}")
+    if not case.expect:
+        case = replace(case, expect=expectation(case, model), said_by=MODEL)
+        document["expect"] = table(case.expect, case.said_by)
+    needs = case.needs or needed(case, model)
     if needs:
         document["needs"] = list(needs)
     parse(tomlkit.dumps(document), str(target))
@@ -77,7 +83,7 @@ def needed(case: Case, model: Model) -> tuple[str, ...]:
     found = []
     for word in WORDS:
         need, rules, config = with_one_changed(word, model.rules, model.config)
-        if unmet(case, Model(rules, config).run(case.scenario)):
+        if unmet(case.expect, case.socks, Model(rules, config).run(case.scenario)):
             found.append(need)
     return tuple(found)
 
@@ -135,7 +141,7 @@ def write_seeds(scenarios: Sequence[Scenario], model: Model, folder: Path) -> No
         named = Case(scenario, socks=socks, groups=groups)
         why = f"Covers what no other seed does; found by: {via.replace('-', ', ').replace('_', ' ')}."
         expect = expectation(named, model)
-        case = replace(named, why=why, expect=expect)
+        case = replace(named, why=why, expect=expect, said_by=MODEL)
         fresh[f"{number:03}-{via}.toml"] = dump(replace(case, needs=needed(case, model)))
     for name, text in fresh.items():
         write_whole(folder / name, text)

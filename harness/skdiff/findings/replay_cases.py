@@ -1,5 +1,6 @@
 """Replay: cases from files, on the reference and the model, against each other and against what they expect."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
-from skdiff.cases.case_file import Case, load, unmet
+from skdiff.cases.case_file import Case, load
+from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.find_cases import files
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
@@ -29,7 +31,7 @@ WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
 
 class Replayed(msgspec.Struct):
     """A case: one of WORDS, why, and what it needs that the kernel is not: then nobody looked at what it expects;
-    `unreachable` says why this kernel cannot reach it.
+    `unreachable` says why this kernel cannot reach it, `said_by` who said what it expects.
     """
 
     file: str
@@ -37,12 +39,14 @@ class Replayed(msgspec.Struct):
     why: list[str]
     needs: list[str] = []
     unreachable: list[str] = []
+    said_by: str = ""
 
 
 class ReplaySummary(BuiltKernelSummary, kw_only=True):
-    """What became of the cases of a replay."""
+    """What became of the cases of a replay, and how many expectations each source of them has."""
 
     cases: list[Replayed]
+    expectations: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def wrong(self) -> list[Replayed]:
@@ -58,7 +62,7 @@ def verdict(case: Case, reference: Oracle, model: Model) -> tuple[str, list[str]
     mismatch = compare([reference.name, model.name], outcomes)
     if mismatch is not None:
         return "mismatch", list(mismatch.fields), mismatch
-    wrong = [] if unmet_needs(case.needs, model.rules, model.config) else unmet(case, outcomes[0])
+    wrong = [] if unmet_needs(case.needs, model.rules, model.config) else unmet(case.expect, case.socks, outcomes[0])
     return ("unexpected" if wrong else "agreed"), wrong, None
 
 
@@ -99,7 +103,8 @@ def replay(
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
             needs = unmet_needs(case.needs, reference.rules, reference.config)
             elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)
-            results.append(Replayed(str(path), word, why, list(needs), list(elsewhere)))
+            said = case.said_by if case.expect and not needs else ""
+            results.append(Replayed(str(path), word, why, list(needs), list(elsewhere), said))
             if mismatch is not None:
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
                 text = render(mismatch, case, reference.label, reference.closure, again, rules=reference.rules)
@@ -109,11 +114,14 @@ def replay(
     counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
     unchecked = sum(bool(r.needs) for r in results)
     unreachable = sum(bool(r.unreachable) for r in results)
+    said_by = Counter(r.said_by for r in results if r.said_by)
+    outside = said_by.total() - said_by[MODEL]
     console.print(
         f"Linux {reference.label}: {len(results)} cases, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
-        + (f"; {unreachable} can be reached on another kernel only" if unreachable else ""),
+        + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")
+        + (f"; {outside} of {said_by.total()} expectations come from outside the model" if said_by else ""),
         soft_wrap=True,
     )
-    return ReplaySummary(kernel=reference.told(), cases=results)
+    return ReplaySummary(kernel=reference.told(), cases=results, expectations=dict(said_by))

@@ -8,6 +8,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump
+from skdiff.cases.expectations import MODEL
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.record import encode, outcome
 from skdiff.cases.scenario import Scenario
@@ -194,7 +195,7 @@ def keep(made: Schemata, kept: dict[int, Scenario], folder: Path) -> int:
             count = f"{len(numbers)} mutants" if len(numbers) > 1 else "one mutant"
             why = f"Tells {count} of {', '.join(f'{f}()' for f in functions)} from the kernel's own text."
             case = Case(cases[index], why, socks=socks, groups=groups)
-            case = replace(case, expect=expectation(case, model))
+            case = replace(case, expect=expectation(case, model), said_by=MODEL)
             name = f"{functions[0].strip('_').lower()}-{made.mutants[min(numbers)].id}.toml"
             write_whole(folder / name, dump(replace(case, needs=needed(case, model))))
     except OSError as error:

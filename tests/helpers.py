@@ -81,8 +81,10 @@ def mostly_long(items: Iterable[Any]) -> list[Any]:
 def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:
     """Both oracles give the expected outcome, whatever the tables' sizes; returns the model's.
 
-    What is not expected to differ is as it was: `refcnt` and `listener` name those sockets that change. `shown` and
-    `via` are looked at if they are given; the oracles agree about `shown` all the same."""
+    What is not expected to differ is as it was: `refcnt` and `listener` name those sockets that change. No program runs
+    unless `shown` says what it was shown, or `ran` at least the kind of each that did. `via` is looked at if it is
+    given.
+    """
     assert validity.problems(case) == []
     sizes = [(case.ehash_size, case.lhash2_size)]
     if sizes == [(1, 1)]:
@@ -90,16 +92,18 @@ def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:
     for ehash_size, lhash2_size in sizes:
         sized = case._replace(ehash_size=ehash_size, lhash2_size=lhash2_size)
         answers = {"kernel": reference.run(sized), "model": Model().run(sized)}
-        wanted = _wanted(sized, expected, answers["model"])
+        wanted = _wanted(sized, expected, answers["model"] if "ran" in expected else Outcome())
         for name, answer in answers.items():
             got = dict(zip(Outcome._fields[:COMPARED], answer, strict=False))
             assert {"oracle": name, **got} == {"oracle": name, **wanted}
+            if "ran" in expected:
+                assert tuple(kind for kind, *_ in answer.shown) == expected["ran"]
     via = expected.get("via")
     assert via is None or answers["model"].via == via
     return answers["model"]
 
 
-def _wanted(case: Scenario, expected: Mapping[str, Any], model: Outcome) -> dict[str, Any]:
+def _wanted(case: Scenario, expected: Mapping[str, Any], shown_as: Outcome) -> dict[str, Any]:
     if expected.get("ended") == STUCK:
         return dict(zip(Outcome._fields[:COMPARED], Outcome(ended=STUCK), strict=False))
     packet = case.packet
@@ -111,9 +115,9 @@ def _wanted(case: Scenario, expected: Mapping[str, Any], model: Outcome) -> dict
         skb_users=packet.users,
         refcnt=_changed([sock.refcnt for sock in case.socks], expected.get("refcnt", {})),
         listener=_changed([sock.listener for sock in case.socks], expected.get("listener", {})),
-        shown=expected.get("shown", model.shown),
+        shown=shown_as.shown,
     )
-    plain = {k: v for k, v in expected.items() if k not in ("refcnt", "listener", "shown", "via")}
+    plain = {k: v for k, v in expected.items() if k not in ("refcnt", "listener", "ran", "via")}
     return dict(zip(Outcome._fields[:COMPARED], wanted._replace(**plain), strict=False))
 
 

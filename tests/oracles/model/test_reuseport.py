@@ -186,11 +186,11 @@ def program(verdict: int, select: int, packet: Packet | None = None, **fields: A
 
 @pytest.mark.parametrize("select", range(3))
 def test_a_program_selects_a_member(reference: Reference, select: int) -> None:
-    agree(reference, program(SK_PASS, select), sk=select, via=BY_PROGRAM)
+    agree(reference, program(SK_PASS, select), sk=select, via=BY_PROGRAM, ran=(SHOWN_SK_REUSEPORT,))
 
 
 def test_a_program_that_selects_nobody_leaves_it_to_the_hash(reference: Reference) -> None:
-    agree(reference, program(SK_PASS, NONE), sk=2, via=BY_HASH)
+    agree(reference, program(SK_PASS, NONE), sk=2, via=BY_HASH, ran=(SHOWN_SK_REUSEPORT,))
 
 
 @pytest.mark.parametrize("select", [NONE, 0])
@@ -199,12 +199,17 @@ def test_any_other_verdict_drops_whatever_was_selected(
     reference: Reference, verdict: int, hostile: int, select: int
 ) -> None:
     case = program(verdict, select, hostile=hostile)
-    agree(reference, case, sk=-1, via=("wildcard listener", "drop"))
+    agree(reference, case, sk=-1, via=("wildcard listener", "drop"), ran=(SHOWN_SK_REUSEPORT,))
 
 
 def test_a_selected_socket_is_not_looked_at(reference: Reference) -> None:
     case = program(SK_PASS, 3, hostile=1)
-    agree(reference, case._replace(socks=(*case.socks[:3], Sock(state=TCP_ESTABLISHED, refcnt=0))), sk=3)
+    agree(
+        reference,
+        case._replace(socks=(*case.socks[:3], Sock(state=TCP_ESTABLISHED, refcnt=0))),
+        sk=3,
+        ran=(SHOWN_SK_REUSEPORT,),
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,17 +246,17 @@ def test_an_index_out_of_range_leaves_it_to_the_hash(reference: Reference, index
 @pytest.mark.parametrize("index", [1, 2])
 def test_the_index_of_a_stale_slot_leaves_it_to_the_hash(reference: Reference, index: int) -> None:
     case = grouped(0, 1, 1, members=1, prog=FILTER, returns=index)
-    agree(reference, case, sk=0, via=BY_HASH)
+    agree(reference, case, sk=0, via=BY_HASH, ran=(SHOWN_FILTER,))
 
 
 def test_a_filter_has_no_verdict_and_selects_by_index_alone(reference: Reference) -> None:
-    agree(reference, filtered(1, verdict=SK_DROP, select=1), sk=0, via=BY_PROGRAM)
+    agree(reference, filtered(1, verdict=SK_DROP, select=1), sk=0, via=BY_PROGRAM, ran=(SHOWN_FILTER,))
 
 
 def test_a_filter_may_return_a_connected_member(reference: Reference) -> None:
     case = udp_group(TCP_ESTABLISHED)
     groups = (case.groups[0]._replace(prog=FILTER, returns=0),)
-    agree(reference, case._replace(groups=groups), sk=1, skb_sk=NONE, destructor=0)
+    agree(reference, case._replace(groups=groups), sk=1, skb_sk=NONE, destructor=0, ran=(SHOWN_FILTER,))
 
 
 @pytest.mark.parametrize("packet", [Packet(), Packet(doff=60, len=1460), Packet(doff=24, len=60, data_len=30)])
@@ -339,4 +344,4 @@ def test_a_clone_that_cannot_be_pulled_is_freed(reference: Reference, packet: Pa
 @pytest.mark.parametrize("users", [1, 2])
 def test_an_sk_reuseport_program_needs_no_clone_and_no_pull(reference: Reference, users: int) -> None:
     packet = Packet(doff=60, len=60, data_len=50, users=users, clone_fails=1, pull_fails=1)
-    agree(reference, program(SK_PASS, 1, packet, hostile=1), sk=1, via=BY_PROGRAM)
+    agree(reference, program(SK_PASS, 1, packet, hostile=1), sk=1, via=BY_PROGRAM, ran=(SHOWN_SK_REUSEPORT,))

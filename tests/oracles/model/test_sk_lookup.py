@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from skdiff.cases.outcome import SHOWN_SK_LOOKUP
+from skdiff.cases.outcome import SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import (
     AF_INET,
     IPPROTO_TCP,
@@ -68,7 +68,7 @@ def test_a_connection_comes_before_programs(reference: Reference) -> None:
 
 def test_a_dying_connection_leaves_it_to_the_programs(reference: Reference) -> None:
     case = programs(assign(1), socks=(connection(refcnt=0), listener(num=81)), hostile=1)
-    agree(reference, case, sk=1, refcounted=0, **CHOSEN)
+    agree(reference, case, sk=1, refcounted=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_a_stolen_socket_comes_before_programs(reference: Reference) -> None:
@@ -97,7 +97,7 @@ def test_programs_of_another_namespace_are_not_run(reference: Reference) -> None
 def test_a_namespace_runs_its_own_programs(reference: Reference) -> None:
     netns = (Netns(run_array=1, progs=(DROP,)), Netns(run_array=1, progs=(PASS, assign(FIRST))))
     case = programs(netns=netns, packet=Packet(netns=1))
-    outcome = agree(reference, case, sk=FIRST, **CHOSEN)
+    outcome = agree(reference, case, sk=FIRST, **CHOSEN, ran=(SHOWN_SK_LOOKUP, SHOWN_SK_LOOKUP))
     assert [seen[1:3] for seen in outcome.shown] == [(1, 0), (1, 1)]
 
 
@@ -109,7 +109,7 @@ def test_programs_are_not_run_for_the_tables_of_somebody_else(reference: Referen
 @pytest.mark.parametrize("own_hashinfo", [0, 1])
 def test_programs_are_run_for_tables_of_the_namespaces_own(reference: Reference, own_hashinfo: int) -> None:
     netns = (Netns(own_hashinfo=own_hashinfo, run_array=1, progs=(assign(FIRST),)),)
-    agree(reference, programs(netns=netns), sk=FIRST, **CHOSEN)
+    agree(reference, programs(netns=netns), sk=FIRST, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 @pytest.mark.parametrize(
@@ -178,20 +178,26 @@ def test_all_programs_decide_together(
 
 @pytest.mark.parametrize("verdict", [BAD, 255])
 def test_a_verdict_that_is_neither_drops_nothing_and_chooses_nothing(reference: Reference, verdict: int) -> None:
-    agree(reference, programs(Program(verdict), hostile=1), **LISTENER)
-    agree(reference, programs(assign(FIRST, verdict), hostile=1), **LISTENER)
-    agree(reference, programs(assign(FIRST), assign(SECOND, verdict), hostile=1), sk=FIRST, **CHOSEN)
+    agree(reference, programs(Program(verdict), hostile=1), **LISTENER, ran=(SHOWN_SK_LOOKUP,))
+    agree(reference, programs(assign(FIRST, verdict), hostile=1), **LISTENER, ran=(SHOWN_SK_LOOKUP,))
+    agree(
+        reference,
+        programs(assign(FIRST), assign(SECOND, verdict), hostile=1),
+        sk=FIRST,
+        **CHOSEN,
+        ran=(SHOWN_SK_LOOKUP, SHOWN_SK_LOOKUP),
+    )
 
 
 def test_a_drop_leaves_nothing_to_listeners(reference: Reference) -> None:
     case = programs(DROP, socks=(listener(rcv_saddr=HERE), listener(bound_dev_if=1)))
-    agree(reference, case, **DROPPED)
+    agree(reference, case, **DROPPED, ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_a_chosen_socket_is_not_compared_with_the_packet(reference: Reference) -> None:
     chosen = Sock(num=7, rcv_saddr=PEER, bound_dev_if=9, state=TCP_ESTABLISHED, refcnt=0, netns=1)
     case = programs(assign(0), socks=(chosen,), netns=(Netns(run_array=1, progs=(assign(0),)), Netns()), hostile=1)
-    agree(reference, case, sk=0, refcounted=0, **CHOSEN)
+    agree(reference, case, sk=0, refcounted=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 # --- the group of the chosen socket ---
@@ -207,40 +213,40 @@ def with_group(*progs: Program, **fields: Any) -> Scenario:
 @pytest.mark.parametrize("wanted", range(3))
 def test_a_chosen_socket_stands_for_its_group_with_the_packets_own_address(reference: Reference, wanted: int) -> None:
     case = secret_for(with_group(assign(0)), HERE, 3, wanted, unlike=0)
-    agree(reference, case, sk=(1, 2, 0)[wanted], via=("sk_lookup", "group by hash"))
+    agree(reference, case, sk=(1, 2, 0)[wanted], via=("sk_lookup", "group by hash"), ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_no_reuseport_leaves_the_group_out(reference: Reference) -> None:
     case = secret_for(with_group(assign(0, no_reuseport=1)), HERE, 3, 1)
-    agree(reference, case, sk=0, **CHOSEN)
+    agree(reference, case, sk=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_no_reuseport_holds_when_a_later_program_passes(reference: Reference) -> None:
     case = secret_for(with_group(assign(0, no_reuseport=1), PASS, assign(NONE)), HERE, 3, 1)
-    agree(reference, case, sk=0, **CHOSEN)
+    agree(reference, case, sk=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP, SHOWN_SK_LOOKUP, SHOWN_SK_LOOKUP))
 
 
 def test_a_later_choice_of_the_same_socket_takes_no_reuseport_back(reference: Reference) -> None:
     case = secret_for(with_group(assign(0, no_reuseport=1), assign(0)), HERE, 3, 1)
-    agree(reference, case, sk=2, via=("sk_lookup", "group by hash"))
+    agree(reference, case, sk=2, via=("sk_lookup", "group by hash"), ran=(SHOWN_SK_LOOKUP, SHOWN_SK_LOOKUP))
 
 
 def test_a_chosen_socket_without_so_reuseport_stands_for_itself(reference: Reference) -> None:
     case = with_group(assign(0))
     socks = (case.socks[0]._replace(reuseport=0), *case.socks[1:])
-    agree(reference, secret_for(case._replace(socks=socks), HERE, 3, 1), sk=0, **CHOSEN)
+    agree(reference, secret_for(case._replace(socks=socks), HERE, 3, 1), sk=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_a_chosen_socket_whose_group_has_no_say_stands_for_itself(reference: Reference) -> None:
     case = with_group(assign(0), num_socks=0)._replace(hostile=1)
-    agree(reference, case, sk=0, **CHOSEN)
+    agree(reference, case, sk=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))
 
 
 def test_the_drop_of_the_chosen_sockets_group_ends_the_lookup(reference: Reference) -> None:
     case = with_group(assign(0), prog=SK_REUSEPORT, verdict=SK_DROP)
-    agree(reference, case, sk=NONE, via=("sk_lookup", "drop"))
+    agree(reference, case, sk=NONE, via=("sk_lookup", "drop"), ran=(SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT))
 
 
 def test_no_reuseport_leaves_out_a_group_that_would_drop(reference: Reference) -> None:
     case = with_group(assign(0, no_reuseport=1), prog=SK_REUSEPORT, verdict=SK_DROP)
-    agree(reference, case, sk=0, **CHOSEN)
+    agree(reference, case, sk=0, **CHOSEN, ran=(SHOWN_SK_LOOKUP,))

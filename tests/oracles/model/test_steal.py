@@ -105,7 +105,9 @@ def test_a_cookies_listener_stands_for_its_group(reference: Reference) -> None:
     groups = (Group(num_socks=2, bind_inany=1, prog=SK_REUSEPORT, select=2, slots=(1, 2)),)
     socks = (cookie(listener=1), listener(reuseport=1, group=0), listener(reuseport=1, group=0))
     case = scenario(*socks, packet=BY_BPF, groups=groups)
-    agree(reference, case, sk=2, refcounted=0, skb_sk=0, destructor=PFREE, listener={0: NONE})
+    agree(
+        reference, case, sk=2, refcounted=0, skb_sk=0, destructor=PFREE, listener={0: NONE}, ran=(SHOWN_SK_REUSEPORT,)
+    )
 
 
 def test_a_cookies_listener_that_closed_since_does_not_stand_for_its_group(reference: Reference) -> None:
@@ -134,7 +136,15 @@ def test_a_cookie_counts_only_on_an_assigned_request(reference: Reference, destr
 
 def test_an_assigned_listener_stands_for_its_group(reference: Reference) -> None:
     case = scenario(*[listener(reuseport=1, group=0)] * 2, packet=BY_BPF, groups=ELECTS_1)
-    agree(reference, case, sk=1, refcounted=0, via=("stolen", "group by program", "re-selected"), **STOLEN)
+    agree(
+        reference,
+        case,
+        sk=1,
+        refcounted=0,
+        via=("stolen", "group by program", "re-selected"),
+        **STOLEN,
+        ran=(SHOWN_SK_REUSEPORT,),
+    )
 
 
 @pytest.mark.parametrize("destructor", [EDEMUX, DESTRUCTOR_OTHER])
@@ -146,7 +156,7 @@ def test_a_listener_that_bpf_did_not_assign_stands_for_itself(reference: Referen
 
 def test_an_assigned_udp_socket_stands_for_its_group(reference: Reference) -> None:
     case = scenario(*[udp(reuseport=1, group=0)] * 2, packet=BY_BPF, groups=ELECTS_1)
-    agree(reference, case, sk=1, refcounted=0, **STOLEN)
+    agree(reference, case, sk=1, refcounted=0, **STOLEN, ran=(SHOWN_SK_REUSEPORT,))
 
 
 def test_an_assigned_connected_udp_socket_stands_for_itself(reference: Reference) -> None:
@@ -175,7 +185,8 @@ def test_tcp_stands_for_its_group_in_listen_udp_in_close_others_never(
 ) -> None:
     sock = Sock(protocol=protocol, state=state, rcu_free=1, reuseport=1, group=0)
     case = scenario(sock, listener(), packet=BY_BPF, groups=ELECTS_1, hostile=1)
-    agree(reference, case, sk=int(stands_for_its_group), refcounted=0, **STOLEN)
+    ran = (SHOWN_SK_REUSEPORT,) if stands_for_its_group else ()
+    agree(reference, case, sk=int(stands_for_its_group), refcounted=0, ran=ran, **STOLEN)
 
 
 @pytest.mark.parametrize("make", [timewait, request])
@@ -200,7 +211,9 @@ def test_an_assigned_listener_whose_group_has_no_say_stands_for_itself(
 
 def test_the_error_of_an_assigned_listeners_group_ends_the_lookup(reference: Reference) -> None:
     case = scenario(*[listener(reuseport=1, group=0)] * 2, connection(), packet=BY_BPF, groups=DROPS)
-    agree(reference, case, sk=-1, refcounted=0, via=("stolen", "drop", "re-selected"), **STOLEN)
+    agree(
+        reference, case, sk=-1, refcounted=0, via=("stolen", "drop", "re-selected"), **STOLEN, ran=(SHOWN_SK_REUSEPORT,)
+    )
 
 
 @pytest.mark.parametrize("groups", [ELECTS_1, DROPS])
@@ -210,7 +223,7 @@ def test_a_listener_that_is_refcounted_and_stands_for_its_group_gets_a_warning(
     sock = listener(rcu_free=0, reuseport=1, group=0)
     case = scenario(sock, listener(), packet=BY_BPF, groups=groups, hostile=1)
     chosen = 1 if groups is ELECTS_1 else NONE
-    agree(reference, case, sk=chosen, refcounted=1, warns=("inet_steal_sock",), **STOLEN)
+    agree(reference, case, sk=chosen, refcounted=1, warns=("inet_steal_sock",), **STOLEN, ran=(SHOWN_SK_REUSEPORT,))
 
 
 def test_a_listener_that_is_refcounted_and_stands_for_itself_gets_none(reference: Reference) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from skdiff.cases.outcome import STUCK
+from skdiff.cases.outcome import SHOWN_SK_REUSEPORT, STUCK
 from skdiff.cases.scenario import (
     AF_INET6,
     HASH_PACKET,
@@ -300,7 +300,13 @@ def test_a_drop_ends_the_lookup_with_nothing(reference: Reference, address: int)
     groups = (Group(num_socks=1, bind_inany=int(not address), prog=SK_REUSEPORT, verdict=SK_DROP, slots=(2,)),)
     better, wildcard = listener(rcv_saddr=address, bound_dev_if=1), listener()
     case = scenario(wildcard, better, listener(rcv_saddr=address, reuseport=1, group=0), groups=groups)
-    agree(reference, case, sk=-1, via=(f"{'exact' if address else 'wildcard'} listener", "drop"))
+    agree(
+        reference,
+        case,
+        sk=-1,
+        via=(f"{'exact' if address else 'wildcard'} listener", "drop"),
+        ran=(SHOWN_SK_REUSEPORT,),
+    )
 
 
 # --- devices ---

@@ -12,7 +12,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from skdiff.cases import wire
-from skdiff.cases.outcome import RETURNED, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.outcome import RETURNED, SHOWN_FILTER, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
@@ -22,6 +22,7 @@ from skdiff.cases.scenario import (
     HASH_OWN,
     HASH_PACKET,
     HASH_WRONG,
+    INT_MAX,
     IPPROTO_SCTP,
     IPPROTO_TCP,
     IPPROTO_UDP,
@@ -35,6 +36,8 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
+    REFCOUNT_SATURATED,
+    REUSED,
     SK_PASS,
     SK_REUSEPORT,
     STAYS,
@@ -721,6 +724,84 @@ def every_reference_is_accounted_for(draw: Draw, run: Run) -> bool:
     return outcome.sk != NONE
 
 
+def a_filter_s_run_pulls_the_header_and_nothing_else(draw: Draw, run: Run) -> bool:
+    """run_bpf_filter(): the header that lies in pages is pulled for a filter, of a shared packet into a clone, which is
+    shown to the filter behind the header, and freed. Where that fails no filter runs, and the packet stays as it was.
+    """
+    case = _case(draw)
+    length = draw(st.integers(20, 80))
+    packet = case.packet._replace(
+        doff=draw(st.integers(20, 60)),
+        len=length,
+        data_len=draw(st.integers(0, length)),
+        users=draw(st.integers(1, 2)),
+    )
+    case = case._replace(packet=packet, groups=tuple(group._replace(prog=FILTER) for group in case.groups))
+    outcome = run(case)
+    if outcome.ended != RETURNED:
+        return False
+    missing = max(0, packet.doff - (packet.len - packet.data_len))
+    shared = packet.users != 1
+    runs = [
+        dict(zip(SHOWN_NAMES[SHOWN_FILTER], args, strict=True)) for kind, *args in outcome.shown if kind == SHOWN_FILTER
+    ]
+    left = packet.data_len - (missing if runs and not shared else 0)
+    assert (outcome.skb_data_len, outcome.skb_len, outcome.skb_data) == (left, packet.len, 0)
+    assert (outcome.skb_users, outcome.clones, outcome.skb_cb) == (packet.users, 0, 0)
+    if runs:
+        assert packet.doff <= packet.len
+        assert not (shared and packet.clone_fails)
+        assert not (missing and packet.pull_fails)
+    seen = {"clone": int(shared), "data": packet.doff, "len": packet.len - packet.doff}
+    for one in runs:
+        assert one == {**one, **seen, "data_len": packet.data_len - missing}
+    return bool(runs)
+
+
+def _taken(case: Scenario, outcome: Outcome) -> bool:
+    """Whether the lookup took a reference to a connection that is in its table."""
+    found = outcome.sk
+    return found >= 0 and case.socks[found].hashed == EHASH and outcome.refcnt[found] == case.socks[found].refcnt + 1
+
+
+def a_count_that_would_overflow_is_pinned(draw: Draw, run: Run) -> bool:
+    """refcount_inc_not_zero(): a count at its end, or beyond, is found like any other, pinned in the middle of the
+    upper half with a warning, and nobody else's is touched.
+    """
+    case = _still(_case(draw))
+    before = run(case)
+    if not _taken(case, before):
+        return False
+    count = draw(st.sampled_from((INT_MAX, INT_MAX + 1, REFCOUNT_SATURATED, (1 << 32) - 1)))
+    socks = tuple(s._replace(refcnt=count) if i == before.sk else s for i, s in enumerate(case.socks))
+    after = run(case._replace(socks=socks))
+    assert any("saturated" in warning for warning in after.warns)
+    counts = tuple(REFCOUNT_SATURATED if i == before.sk else n for i, n in enumerate(before.refcnt))
+    assert after == before._replace(refcnt=counts, warns=after.warns)
+    return True
+
+
+def a_connection_that_goes_while_it_is_taken_is_not_found(draw: Draw, run: Run) -> bool:
+    """__inet_lookup_established() looks again after it took its reference: who has left the table by then, or is
+    another connection, gets nothing, and the packet goes where it would go without it.
+    """
+    case = _still(_case(draw))
+    before = run(case)
+    if not _taken(case, before):
+        return False
+    gone = closed(case, before.sk)
+    if gone._replace(socks=case.socks) != case:  # a program may still choose it, by its name
+        return False
+    race = draw(st.sampled_from((LEAVES, REUSED)))
+    socks = tuple(s._replace(race=race) if i == before.sk else s for i, s in enumerate(case.socks))
+    after, without_it = run(case._replace(socks=socks)), run(gone)
+    assert after.ended == without_it.ended
+    if after.ended == RETURNED:
+        assert (after.sk, after.refcounted) == (without_it.sk, without_it.refcounted)
+        assert after.freed == (race == LEAVES and case.socks[before.sk].refcnt == 1) << before.sk
+    return True
+
+
 # Each law, and in which share of the drawn cases it must at least apply.
 LAWS: dict[Law, float] = {
     the_same_case_gives_the_same_answer: 1,
@@ -748,4 +829,7 @@ LAWS: dict[Law, float] = {
     a_group_answers_for_the_first_who_is_heard: 0.15,
     what_hangs_on_the_packet_gets_it: 0.4,
     every_reference_is_accounted_for: 0.3,
+    a_filter_s_run_pulls_the_header_and_nothing_else: 0.05,
+    a_count_that_would_overflow_is_pinned: 0.1,
+    a_connection_that_goes_while_it_is_taken_is_not_found: 0.1,
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump
-from skdiff.cases.scenario import EHASH, NONE, NOWHERE, PROG_NONE
+from skdiff.cases.scenario import EHASH, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model, listeners
@@ -145,6 +145,23 @@ MISTAKES = {
         socks=tuple(
             sock._replace(hashed=NOWHERE) if sock.hashed == EHASH and sock.bound_dev_if else sock for sock in case.socks
         )
+    ),
+}
+
+
+def _with_socks(case, change):
+    return case._replace(socks=tuple(map(change, case.socks)))
+
+
+MISTAKES |= {
+    laws.a_filter_s_run_pulls_the_header_and_nothing_else: lambda case: case._replace(
+        packet=case.packet._replace(pull_fails=0)
+    ),
+    laws.a_count_that_would_overflow_is_pinned: lambda case: _with_socks(
+        case, lambda sock: sock._replace(refcnt=min(sock.refcnt, INT_MAX - 1))
+    ),
+    laws.a_connection_that_goes_while_it_is_taken_is_not_found: lambda case: _with_socks(
+        case, lambda sock: sock._replace(race=STAYS)
     ),
 }
 

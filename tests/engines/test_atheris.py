@@ -5,7 +5,7 @@ import shutil
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
@@ -145,15 +145,37 @@ def test_the_corpus_is_where_a_run_starts():
     assert len(set(found)) > 40
 
 
-@given(any_scenarios())
-def test_translation_keeps_who_is_equal_to_whom(scenario):
-    moved = translated(scenario)
-    for old, new in zip(scenario.socks, moved.socks, strict=True):
-        if scenario.packet.saddr != scenario.packet.daddr and scenario.packet.saddr and scenario.packet.daddr:
-            assert (old.rcv_saddr == scenario.packet.daddr) == (new.rcv_saddr == moved.packet.daddr)
-            assert (old.daddr == scenario.packet.saddr) == (new.daddr == moved.packet.saddr)
-        if scenario.packet.sport != scenario.packet.dport and scenario.packet.sport and scenario.packet.dport:
-            assert (old.num == scenario.packet.dport) == (new.num == moved.packet.dport)
+@given(any_scenarios(), st.data())
+def test_translation_keeps_who_is_equal_to_whom(scenario, data):
+    """Addresses over the whole range are hardly ever equal: a socket's ends are drawn from the packet's, too."""
+    packet = scenario.packet
+    assume(packet.saddr != packet.daddr and packet.saddr and packet.daddr)
+    assume(packet.sport != packet.dport and packet.sport and packet.dport)
+    addresses, ports = (
+        st.sampled_from((packet.saddr, packet.daddr, 0)),
+        st.sampled_from((packet.sport, packet.dport, 0)),
+    )
+    socks = [
+        sock._replace(
+            rcv_saddr=data.draw(addresses | st.just(sock.rcv_saddr)),
+            daddr=data.draw(addresses | st.just(sock.daddr)),
+            num=data.draw(ports | st.just(sock.num)),
+            dport=data.draw(ports | st.just(sock.dport)),
+        )
+        for sock in scenario.socks
+    ]
+    moved = translated(scenario._replace(socks=tuple(socks)))
+    for old, new in zip(socks, moved.socks, strict=True):
+        for end in ("saddr", "daddr"):
+            theirs, theirs_moved = getattr(packet, end), getattr(moved.packet, end)
+            assert (old.rcv_saddr == theirs) == (new.rcv_saddr == theirs_moved)
+            assert (old.daddr == theirs) == (new.daddr == theirs_moved)
+        for end in ("sport", "dport"):
+            theirs, theirs_moved = getattr(packet, end), getattr(moved.packet, end)
+            assert (old.num == theirs) == (new.num == theirs_moved)
+            assert (old.dport == theirs) == (new.dport == theirs_moved)
+        assert (bool(old.rcv_saddr), bool(old.daddr)) == (bool(new.rcv_saddr), bool(new.daddr))
+        assert (bool(old.num), bool(old.dport)) == (bool(new.num), bool(new.dport))
 
 
 def test_every_reachable_edge_is_taken_from_the_seeds(kernel_tree, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
+from skdiff.cases.case_file import load
 from skdiff.cases.outcome import COMPARED
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
@@ -141,7 +142,7 @@ def test_a_mutant_is_on_in_the_lookup_alone(made) -> None:
     assert (oracle.run(case).sk, changed.run(case).sk, oracle.run(case).sk) == (0, -1, 0)
 
 
-def test_a_hunt_tells_the_killed_from_those_alive(made) -> None:
+def test_a_hunt_tells_the_killed_from_those_alive(made, tmp_path) -> None:
     found = hunt.Hunt(made, [Scenario(), Scenario(socks=(LISTENER,))])
     score = number(made, "compute_score", "score++ -> score--")
     never = number(made, "compute_score", "return score -> return 0")
@@ -157,6 +158,9 @@ def test_a_hunt_tells_the_killed_from_those_alive(made) -> None:
     assert len(small.socks) <= 2
     oracle = hunt.Mutated(found.reference, member)
     assert oracle.run(small)[:COMPARED] != found.reference.run(small)[:COMPARED]
+    assert hunt.keep(made, {member: small}, tmp_path) == 1
+    [kept] = map(load, tmp_path.iterdir())
+    assert (kept.scenario, kept.said_by) == (small, "model")
 
 
 def test_a_hunt_starts_from_cases_on_which_both_sides_agree(made, monkeypatch) -> None:

@@ -693,7 +693,7 @@ def every_reference_is_accounted_for(draw: Draw, run: Run) -> bool:
 
     A request whose SYN cookie BPF validated is an exception that balances: it stays on the sk_buff as it was, and
     hands its listener, which needs no reference, or a member of that one's group to the caller. A connection that left
-    its table meanwhile has lost the table's reference, and is freed if that was the last.
+    its table meanwhile has lost the table's reference, and is freed if that was the last, a request with its listener.
     """
     case = _case(draw)
     outcome = run(case)
@@ -706,7 +706,8 @@ def every_reference_is_accounted_for(draw: Draw, run: Run) -> bool:
         (NONE, DESTRUCTOR_NONE) if stolen else (packet.sk, packet.destructor)
     )
     assert outcome.listener == tuple(
-        NONE if cookie and i == packet.sk else sock.listener for i, sock in enumerate(case.socks)
+        NONE if (cookie and i == packet.sk) or outcome.freed >> i & 1 else sock.listener
+        for i, sock in enumerate(case.socks)
     )
     if cookie and case.socks[packet.sk].listener != NONE:
         assert not outcome.refcounted

@@ -142,9 +142,10 @@ def test_no_compiler_exits_2_with_one_line(monkeypatch, capsys):
 
 
 def test_an_unknown_sanitizer_exits_2(monkeypatch, capsys):
-    monkeypatch.setenv("SAN", "tsan")
-    assert cli.main(["fuzz", "--cases", "1"]) == 2
-    assert "SAN=tsan" in capsys.readouterr().err
+    for word in ("tsan", "coverage"):
+        monkeypatch.setenv("SAN", word)
+        assert cli.main(["fuzz", "--cases", "1"]) == 2
+        assert f"SAN={word}: asan or ubsan" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], ["fuzz"], ["diff"], ["drift"], ["replay"], ["extract"], ["bench"]])

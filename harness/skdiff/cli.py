@@ -14,14 +14,15 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import INSTALLED, ROOT
 from skdiff.commands import COMMANDS
 from skdiff.commands.output import NO_VERDICT, check_writable, errors
+from skdiff.kernel.compilation import SANITIZERS
 
 # Texts as they are laid out here.
-EPILOG = """\
+EPILOG = f"""\
 `skdiff COMMAND --help` describes the options of a command and its exit codes: 0 agreed, 1 a difference, 2 no verdict.
 
 environment:
   CC              the C compiler (default: gcc, else clang, else cc; for guided fuzzing clang first)
-  SAN             asan or ubsan: build the kernel's text with that sanitizer
+  SAN             {" or ".join(SANITIZERS)}: build the kernel's text with that sanitizer
   EPOCH           as --epoch, the rules that the model follows
   CONFIG          as --config, the configuration of the kernel's text
   SKDIFF_STUBS    as --stub, files separated by colons

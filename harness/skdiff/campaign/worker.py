@@ -22,7 +22,7 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
-from skdiff.cases.record import SCENARIO_SIZE
+from skdiff.cases.record import SCENARIO_SIZE, aligned
 from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
@@ -34,7 +34,7 @@ from skdiff.variants.abilities import lacking
 from skdiff.variants.config import parse
 
 # What a worker shares with its parent: the scenario record in hand, and behind it the number of cases done.
-DONE_AT = (SCENARIO_SIZE + 7) // 8 * 8
+DONE_AT = aligned(SCENARIO_SIZE)
 SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1

@@ -34,6 +34,11 @@ SCENARIO_SIZE: int = ffi.sizeof("struct scenario_record")
 OUTCOME_SIZE: int = ffi.sizeof("struct outcome_record")
 
 
+def aligned(offset: int) -> int:
+    """The first place from an offset on at which C may have any of its objects: a multiple of 8 bytes."""
+    return (offset + 7) // 8 * 8
+
+
 def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
     """The leading plain fields of a struct of record.h: how to pack them, and their names."""
     text, names = "=", []

@@ -25,6 +25,7 @@ from skdiff.kernel.compilation import (
     KERNEL_FLAGS,
     VARIANTS,
     DoesNotCompile,
+    check_preloaded,
     compile_unit,
     compiler,
     digest_of_build,
@@ -175,6 +176,7 @@ class Build:
 
     def load(self) -> Any:
         """Import the module; returns cffi's (ffi, lib) pair as attributes of it. Raises CannotRun if it cannot load."""
+        check_preloaded(self.variant)
         return load(self.folder)
 
 

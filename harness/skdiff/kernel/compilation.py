@@ -1,6 +1,7 @@
 """The compiler: which one, its flags, and from a text to a Python module."""
 
 import contextlib
+import ctypes
 import hashlib
 import importlib.util
 import io
@@ -55,6 +56,9 @@ VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "coverage": (("-O0", "--coverage"), ("--coverage",)),
     "traced": (("-DTRACED",), ()),
 }
+
+
+SANITIZERS = ("asan", "ubsan")  # the variants that a user may ask for
 
 
 # Coverage for libFuzzer: clang's inline counters, or gcc's hooks with csrc/trace.c to make counters of them.
@@ -207,6 +211,12 @@ _UNKNOWN = re.compile(
     r"implicit declaration of function|undeclared|unknown type name|has no member named|no member named"
     r"|(?P<incomplete>undefined type|incomplete|storage size)"
 )
+
+
+def check_preloaded(variant: str) -> None:
+    """Raises CannotRun if this process cannot load a build of this variant: AddressSanitizer would end it."""
+    if variant == "asan" and not hasattr(ctypes.CDLL(None), "__asan_init"):
+        raise CannotRun("SAN=asan: this command runs the kernel's code in its own process, where ASan cannot be loaded")
 
 
 def preload(variant: str) -> dict[str, str]:

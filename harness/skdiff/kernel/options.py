@@ -11,7 +11,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.closure import extract
-from skdiff.kernel.compilation import VARIANTS
+from skdiff.kernel.compilation import SANITIZERS
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
 from skdiff.variants import config, version_rules
@@ -45,8 +45,8 @@ class BuildOptions:
         line do. Raises CannotRun for what cannot be read.
         """
         sanitizer = environment.get("SAN", "")
-        if sanitizer and sanitizer not in VARIANTS:
-            raise CannotRun(f"SAN={sanitizer}: one of {', '.join(VARIANTS)}")
+        if sanitizer and sanitizer not in SANITIZERS:
+            raise CannotRun(f"SAN={sanitizer}: {' or '.join(SANITIZERS)}, or nothing")
         files = [*stubs] or [name for name in environment.get(STUBS, "").split(os.pathsep) if name]
         paths = tuple(Path(name).expanduser().absolute() for name in files)
         for path in paths:

@@ -9,13 +9,15 @@ from types import TracebackType
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.outcome import CRASHED, Outcome
-from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, encode, outcome, steps
+from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, aligned, encode, outcome, steps
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import load, preload
 
-_TRACE_AT = SCENARIO_SIZE + OUTCOME_SIZE
+# Where each record is in the memory that both processes share.
+_OUTCOME_AT = aligned(SCENARIO_SIZE)
+_TRACE_AT = aligned(_OUTCOME_AT + OUTCOME_SIZE)
 _SIZE = _TRACE_AT + TRACE_SIZE
 
 
@@ -57,7 +59,7 @@ class Guarded:
         except BrokenPipeError:
             answer = b""
         if answer == b".":
-            return outcome(memoryview(self._memory)[SCENARIO_SIZE:], len(scenario.socks))
+            return outcome(memoryview(self._memory)[_OUTCOME_AT:], len(scenario.socks))
         self._process = None
         process.communicate()
         if process.returncode >= 0:
@@ -91,7 +93,7 @@ def main() -> None:
     memory = mmap.mmap(int(shared), _SIZE)
     start = module.ffi.from_buffer(memory)
     scenario = module.ffi.cast("struct scenario_record *", start)
-    result = module.ffi.cast("struct outcome_record *", start + SCENARIO_SIZE)
+    result = module.ffi.cast("struct outcome_record *", start + _OUTCOME_AT)
     module.lib.reference_trace(module.ffi.cast("struct trace_record *", start + _TRACE_AT))
     module.lib.reference_guard()
     while os.read(0, 1):

@@ -23,6 +23,7 @@ from skdiff.engines.atheris_engine import available, make_libfuzzer_global
 from skdiff.engines.mutation import Mutator
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import compiler, is_clang, preload
+from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import version_rules
@@ -67,8 +68,12 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
     yield Check(
         "kernel source", True, f"Linux {plain.tree.version}, {plain.tree.origin}; {version_rules.describe(plain.rules)}"
     )
-    reference = Reference(plain)
-    outcomes = [reference.run(LISTENER), Model(plain.rules, plain.config).run(LISTENER)]
+    try:
+        with Guarded(plain) as reference:  # it may be a build that this process cannot load (SAN=asan)
+            outcomes = [reference.run(LISTENER), Model(plain.rules, plain.config).run(LISTENER)]
+    except CannotRun as error:
+        yield Check("reference", False, str(error))
+        return
     agree = compare([reference.name, "model"], outcomes) is None and outcomes[0].sk == 0
     yield Check("reference", agree, f"closure {plain.closure[:16]}, {len(plain.kernel)} definitions of the kernel's")
     if not available():
@@ -88,6 +93,11 @@ def _guided(build: Build) -> Iterator[Check]:
     kind = (
         "clang's inline counters" if is_clang(build.compiler) else "gcc's hooks (apt install clang for exact counters)"
     )
+    if build.variant == "asan":
+        yield Check(
+            "coverage of the C", None, "AddressSanitizer's runtime takes it from libFuzzer: SAN=asan runs blind"
+        )
+        return
     yield Check("coverage of the C", True, f"{kind}, {build.compiler}")
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(

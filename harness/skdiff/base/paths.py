@@ -49,3 +49,12 @@ def command() -> str:
     if found is not None and Path(found).samefile(script):
         return "skdiff"
     return shlex.quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
+
+
+def shell_path(path: Path) -> str:
+    """A path as a person would type it from here, quoted for a shell: printed commands have no path in another form."""
+    try:
+        text = str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

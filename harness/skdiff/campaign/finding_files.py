@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skdiff.base.files import write_whole
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch
-from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.comparison.mismatch_text import render
 
 
 @dataclass(frozen=True)

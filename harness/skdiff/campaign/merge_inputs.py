@@ -21,7 +21,7 @@ import msgspec
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
 from skdiff.cases.wire import SIZE, decode
 from skdiff.engines.atheris_engine import make_libfuzzer_global
@@ -69,7 +69,7 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
         if not source.is_dir():
             raise CannotRun(f"{source}: no such folder of inputs")
     if not folder.is_dir() and not sources:
-        raise CannotRun(f"{folder}: no such folder of inputs: `{command()} fuzz --inputs {folder}` makes one")
+        raise CannotRun(f"{folder}: no such folder of inputs: `{command()} fuzz --inputs {shell_path(folder)}` makes one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as work:

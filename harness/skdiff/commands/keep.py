@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from skdiff.base.paths import command, need_checkout
+from skdiff.base.paths import command, need_checkout, shell_path
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show
 from skdiff.findings import keep_cases
@@ -28,5 +28,5 @@ def run(arguments: argparse.Namespace) -> int:
     need_checkout("keep")
     build = common.build_options(arguments).build(arguments.kernel, say=say)
     target = keep_cases.keep(arguments.path, arguments.name, arguments.why, Model(build.rules, build.config))
-    show(f"kept as {target}; replay: {command()} replay {target}")
+    show(f"kept as {target}; replay: {command()} replay {shell_path(target)}")
     return AGREED

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -222,11 +221,3 @@ def render(
     console.print()
     console.print(f"replay: {replay}", markup=False, soft_wrap=True)
     return out.getvalue()
-
-
-def shell_path(path: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case
 from skdiff.cases.outcome import ENDED_NAMES, RETURNED
 from skdiff.cases.steps import Step, parting
 from skdiff.comparison.compare import Mismatch
-from skdiff.comparison.mismatch_text import describe_case, outcomes_table, shell_path
+from skdiff.comparison.mismatch_text import describe_case, outcomes_table
 from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles

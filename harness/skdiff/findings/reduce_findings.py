@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.base.signals import interrupts_noted
 from skdiff.base.summary import Summary
 from skdiff.campaign.finding_files import SAID, report_of
@@ -16,7 +16,7 @@ from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
-from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.comparison.mismatch_text import render
 from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
 from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, Reduction, never_stopped, reduce
 from skdiff.kernel.build import Build

@@ -8,14 +8,14 @@ import msgspec
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.find_cases import files
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.mismatch_text import render, shell_path
+from skdiff.comparison.mismatch_text import render
 from skdiff.findings.explain import explanation
 from skdiff.findings.triage import cause
 from skdiff.kernel.build import Build

@@ -11,14 +11,13 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
-from skdiff.base.paths import command
+from skdiff.base.paths import command, shell_path
 from skdiff.base.signals import interrupts_noted
 from skdiff.campaign.finding_files import SAID, report_of, steps_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED
 from skdiff.comparison.compare import Mismatch
-from skdiff.comparison.mismatch_text import shell_path
 from skdiff.findings import drawing
 from skdiff.findings.explain import Explanation, explanation
 from skdiff.kernel.build import Build

@@ -20,7 +20,7 @@ LATER_WINS = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", "
 
 @pytest.fixture
 def odd(kernel_tree, tmp_path, monkeypatch):
-    """A folder of an odd name to stand in, with a tree of an odd name in which later listeners win, and a case of it."""
+    """A folder of an odd name, with a tree of an odd name in which later listeners win, and a case of it."""
     folder = tmp_path / ODD
     folder.mkdir()
     patched_tree(kernel_tree.path, folder / ODD, LATER_WINS)
@@ -37,7 +37,7 @@ def printed(text):
 @pytest.mark.parametrize(
     "words",
     [
-        ["fuzz", "--engine", "random", "--seed", "1", "--cases", "3000", "--kernel", ODD, "--findings", f"{ODD} 2"],
+        ["fuzz", "--engine", "random", "--seed", "1", "--cases", "1500", "--kernel", ODD, "--findings", f"{ODD} 2"],
         ["reduce", "--kernel", ODD, f"{ODD}.toml"],
         ["replay", "--kernel", ODD, f"{ODD}.toml"],
         ["diff", "6.12", ODD, f"{ODD}.toml"],

@@ -3,12 +3,16 @@
 """
 
 import argparse
+import contextlib
+import os
 import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import INSTALLED, ROOT
@@ -54,9 +58,43 @@ def _version() -> str:
     return f"{number}, commit {done.stdout.strip()}" if done.returncode == 0 else number
 
 
+class _Parser(argparse.ArgumentParser):
+    """A grammar that does not keep for itself that its help could not be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        elif message:
+            with contextlib.suppress(BrokenPipeError):  # nobody reads any more
+                file.write(message)
+
+
+class _CommandParser(_Parser):
+    """The grammar of a command: its options may stand anywhere between the rest, and what it does not know is refused
+    with its own usage.
+    """
+
+    _within = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse has it; the parsers of commands are called by that of skdiff."""
+        if self._within or "--" in (args or ()):  # argparse cannot do both
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            found, left = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="skdiff",
         description="Differential fuzzing of the Linux kernel's IPv4 socket lookup: the kernel's own C, taken out\n"
         "of a source tree, against a Python model of its rules.",
@@ -64,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show skdiff's version, and end")
-    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_CommandParser)
     for command in COMMANDS:
         sub = commands.add_parser(
             command.NAME,
@@ -80,13 +118,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    grammar = parser()
-    arguments = grammar.parse_args(argv)
-    if arguments.command is None:
-        grammar.print_help()
-        return NO_VERDICT
-    arguments.started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
+        arguments = _arguments(argv)
+        if arguments is None:
+            return NO_VERDICT
+        arguments.started = datetime.now(UTC).isoformat(timespec="seconds")
+        _check_folder()
         if arguments.json is not None:
             check_writable(arguments.json)
         return int(arguments.run(arguments))
@@ -100,6 +137,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True, end="")
         errors.print(f"skdiff: a fault of skdiff itself: {error!r}; please report it", markup=False, soft_wrap=True)
     return NO_VERDICT
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace | None:
+    """What the command line says; None, and the help, for an empty one. Raises OSError for a help that cannot be
+    written.
+    """
+    grammar = parser()
+    try:
+        arguments = grammar.parse_args(argv)
+        if arguments.command is not None:
+            return arguments
+        grammar.print_help()
+    except (SystemExit, OSError):
+        _flush()
+        raise
+    _flush()
+    return None
+
+
+def _flush() -> None:
+    """Write out what was printed. Raises OSError, and then there is nothing left that Python would try at its end; that
+    nobody reads any more is no error.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _check_folder() -> None:
+    """Raises CannotRun if the current folder was removed: paths are relative to it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise CannotRun(f"the current folder is gone ({error.strerror}): change to one that is there") from error
 
 
 if __name__ == "__main__":

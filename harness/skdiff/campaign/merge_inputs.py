@@ -69,7 +69,9 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
         if not source.is_dir():
             raise CannotRun(f"{source}: no such folder of inputs")
     if not folder.is_dir() and not sources:
-        raise CannotRun(f"{folder}: no such folder of inputs: `{command()} fuzz --inputs {shell_path(folder)}` makes one")
+        raise CannotRun(
+            f"{folder}: no such folder of inputs: `{command()} fuzz --inputs {shell_path(folder)}` makes one"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as work:

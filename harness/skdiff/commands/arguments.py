@@ -9,6 +9,13 @@ from skdiff.variants import config
 DEFAULT_KERNEL = "6.12"
 
 
+def path(text: str) -> Path:
+    """A path; the empty text, as an unset variable of a shell leaves it, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return Path(text)
+
+
 def number(text: str) -> int:
     """A whole number from 0 up, also in hex or octal as C writes them."""
     try:
@@ -109,7 +116,7 @@ def add_build(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a summary for programs to FILE")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write a summary for programs to FILE")
 
 
 def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
@@ -124,7 +131,7 @@ def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
     parser.add_argument("--seed", type=seed, metavar="N", help="the same seed repeats a run (default: a new one)")
     parser.add_argument(
         "--findings",
-        type=Path,
+        type=path,
         default=Path("findings"),
         metavar="DIR",
         help="write the cases that differ to DIR (default: %(default)s)",

@@ -6,13 +6,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases import find_cases
+from skdiff.cases.case_file import Case, load
+from skdiff.cases.find_cases import NAMING
 from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, show, write_json, write_last
 from skdiff.comparison.referee import SIDES
 from skdiff.findings import diff_summary, kernel_difference
 from skdiff.kernel import patches, text_changes
-from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_files, diff, patched_side
+from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_cases, diff, patched_side
 from skdiff.runs.supervised import check_writable
 
 NAME = "diff"
@@ -44,9 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=common.path,
+        default=[],
         metavar="FILE",
-        help="compare on these cases instead of searching; the limits, --seed and --findings are those of a search",
+        help="compare on these cases instead of searching; the limits, --seed and --findings are those of a search."
+        f" {NAMING}",
     )
     common.add_budget(parser, SECONDS)
 
@@ -56,13 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = common.build_options(arguments)
     if options.epoch:
         raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
-    check_writable(arguments.findings)
-    other: str | None = arguments.b
-    paths: list[Path] = arguments.paths
-    if arguments.patch:
-        other, paths = None, [*([Path(other)] if other is not None else []), *paths]
-    elif other is None:
-        raise CannotRun("diff compares A with B, or A with A and a --patch: one of them is missing")
+    other, cases = _other_and_cases(arguments)
+    if not cases:
+        check_writable(arguments.findings)
     with ExitStack() as stack:
         patch = stack.enter_context(patched_side(_patch_files(arguments))) if arguments.patch else None
         request = DiffRequest(
@@ -75,7 +76,20 @@ def run(arguments: argparse.Namespace) -> int:
             seconds=common.seconds_of(arguments, SECONDS),
             findings=arguments.findings,
         )
-        return _compare(arguments, request, paths)
+        return _compare(arguments, request, cases)
+
+
+def _other_and_cases(arguments: argparse.Namespace) -> tuple[str | None, list[Case]]:
+    """The other side, None for a patch of A, and the cases of files, which are read before anything is built."""
+    if not arguments.patch:
+        if arguments.b is None:
+            raise CannotRun("diff compares A with B, or A with A and a --patch: one of them is missing")
+        return arguments.b, [load(path) for path in find_cases.files(arguments.paths)] if arguments.paths else []
+    paths: list[Path] = [*([Path(arguments.b)] if arguments.b is not None else []), *arguments.paths]
+    try:
+        return None, [load(path) for path in find_cases.files(paths)] if paths else []
+    except CannotRun as error:
+        raise CannotRun(f"{error} (with --patch, A is compared with A and the patch: all behind A is FILE)") from error
 
 
 def _patch_files(arguments: argparse.Namespace) -> list[Path]:
@@ -92,7 +106,7 @@ def _patch_files(arguments: argparse.Namespace) -> list[Path]:
     return [kept if path == Path("-") else path for path in paths]
 
 
-def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
+def _compare(arguments: argparse.Namespace, request: DiffRequest, cases: list[Case]) -> int:
     builds = request.sides(say=say)
     for name, build in zip(SIDES, builds, strict=True):
         show(f"{name}: {kernel_difference.describe_side(build)}")
@@ -101,8 +115,8 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, paths: list[Pa
             show(f"not read by the lookup: {file}")
         if request.patch.changes_nothing(builds):
             return _nothing_to_run(arguments, request.patch)
-    if paths:
-        return _compare_files(arguments, request, paths)
+    if cases:
+        return _compare_cases(arguments, request, cases)
     changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     text_changes.show_changes(console, changed)
     result = diff(request, builds, changed, errors, say)
@@ -120,9 +134,9 @@ def _nothing_to_run(arguments: argparse.Namespace, patch: PatchedSide) -> int:
     return AGREED
 
 
-def _compare_files(arguments: argparse.Namespace, request: DiffRequest, paths: list[Path]) -> int:
+def _compare_cases(arguments: argparse.Namespace, request: DiffRequest, cases: list[Case]) -> int:
     result = diff_summary.CasesSummary(cases=[])
-    for case, report in compare_files(request, paths, say):
+    for case, report in compare_cases(request, cases, say):
         console.print(report, markup=False, soft_wrap=True, end="")
         result.cases.append(case)
     write_json(arguments, result)

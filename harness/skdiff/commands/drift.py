@@ -1,7 +1,6 @@
 """skdiff drift."""
 
 import argparse
-from pathlib import Path
 
 from skdiff.base.paths import need_checkout
 from skdiff.commands import arguments as common
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", action="store_true", help="write the record of this kernel instead of comparing it")
     parser.add_argument(
         "--against",
-        type=Path,
+        type=common.path,
         metavar="FILE",
         help=f"the record, also the one to write (default: in corpus/{recorded.RECORDS.name}/; to compare, that of the"
         " nearest version)",

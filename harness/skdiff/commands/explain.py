@@ -1,9 +1,9 @@
 """skdiff explain."""
 
 import argparse
-from pathlib import Path
 
 from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import NAMING, file
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, console, say, write_json
 from skdiff.findings import drawing
@@ -23,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
     common.add_json(parser)
-    parser.add_argument("path", type=Path, metavar="FILE", help="a case")
-    parser.add_argument("--dot", type=Path, metavar="FILE", help="draw the tables and the walked path, for Graphviz")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
+    parser.add_argument("path", type=common.path, metavar="FILE", help=f"a case, or the folder of a finding. {NAMING}")
+    parser.add_argument(
+        "--dot", type=common.path, metavar="FILE", help="draw the tables and the walked path, for Graphviz"
+    )
+    parser.add_argument("--svg", type=common.path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    case = load(arguments.path)
+    case = load(file(arguments.path))
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, Model(build.rules, build.config))

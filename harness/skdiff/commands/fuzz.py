@@ -1,7 +1,6 @@
 """skdiff fuzz."""
 
 import argparse
-from pathlib import Path
 
 from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
@@ -40,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of worker processes, each with its own seed; those of atheris share inputs (default: %(default)s)",
     )
     parser.add_argument(
-        "--inputs", type=Path, metavar="DIR", help="of atheris: start from the inputs in DIR, and keep new ones there"
+        "--inputs",
+        type=common.path,
+        metavar="DIR",
+        help="of atheris: start from the inputs in DIR, and keep new ones there",
     )
     parser.add_argument(
         "flags", nargs="*", metavar="-- FLAG", help="of atheris: flags of libFuzzer and folders of inputs, after a --"

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-from pathlib import Path
 
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
@@ -22,8 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_kernel(parser)
     common.add_config(parser)
     common.add_json(parser)
-    parser.add_argument("into", type=Path, metavar="DIR", help="a folder of `fuzz --inputs`; it is changed")
-    parser.add_argument("sources", nargs="*", type=Path, metavar="FROM", help="more such folders; they are only read")
+    parser.add_argument("into", type=common.path, metavar="DIR", help="a folder of `fuzz --inputs`; it is changed")
+    parser.add_argument(
+        "sources", nargs="*", type=common.path, metavar="FROM", help="more such folders; they are only read"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,6 @@
 """skdiff mutants."""
 
 import argparse
-from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.commands import arguments as common
@@ -40,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cases of each seed (default: %(default)s)",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="write reduced cases to DIR that notice what the corpus does not"
+        "--keep",
+        type=common.path,
+        metavar="DIR",
+        help="write reduced cases to DIR that notice what the corpus does not",
     )
 
 

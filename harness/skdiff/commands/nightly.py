@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--folder",
-        type=Path,
+        type=common.path,
         default=Path("nights"),
         metavar="DIR",
         help="folder of all nights (default: %(default)s)",
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NIGHT", help="the name of its folder there (default: the time)")
     parser.add_argument(
         "--inputs",
-        type=Path,
+        type=common.path,
         default=Path("inputs"),
         metavar="DIR",
         help="inputs of the guided runs, kept from night to night (default: %(default)s)",

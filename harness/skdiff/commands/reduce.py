@@ -6,6 +6,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
 from skdiff.cases.case_file import dump, load
+from skdiff.cases.find_cases import NAMING, file
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, write, write_json
 from skdiff.findings import reduce as reducer
@@ -26,14 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
     common.add_json(parser)
-    parser.add_argument("path", type=Path, metavar="FILE", help="a case that shows a difference")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write (default: FILE-reduced.toml)")
+    parser.add_argument("path", type=common.path, metavar="FILE", help=f"a case that shows a difference. {NAMING}")
+    parser.add_argument(
+        "-o", "--output", type=common.path, metavar="OUT", help="where to write (default: FILE-reduced.toml)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    path, options = arguments.path, common.build_options(arguments)
-    out = arguments.output or path.with_name(f"{path.stem}-reduced.toml")
+    path, options = file(arguments.path), common.build_options(arguments)
+    beside = path if arguments.path.exists() else Path(path.name)  # what was only named is not to be added to
+    out = arguments.output or beside.with_name(f"{path.stem}-reduced.toml")
     case = load(path)
     build = options.build(arguments.kernel, say=say)
     with Guarded(build) as oracle, interrupts_noted() as stopped:

@@ -1,8 +1,8 @@
 """skdiff replay."""
 
 import argparse
-from pathlib import Path
 
+from skdiff.cases.find_cases import NAMING, files
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, write_json
 from skdiff.findings import replay_cases
@@ -17,16 +17,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
     common.add_json(parser)
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the corpus)")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=common.path,
+        metavar="PATH",
+        default=[],
+        help=f"files or folders (default: the corpus). {NAMING}",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
+    paths = files(arguments.paths)
     options = common.build_options(arguments)
     reference = options.build(arguments.kernel, say=say)
     words = options.kernel_words(arguments.kernel)
     result = replay_cases.replay(
-        arguments.paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
+        paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
     )
     write_json(arguments, result)
     if any(case.verdict == "unreadable" for case in result.wrong):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, show, write
 from skdiff.nightly import page, summaries
 
@@ -16,11 +17,11 @@ EXIT_CODES = "0 wrote the page; 2 could not"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the --json files and the findings are")
-    parser.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the page (default: DIR/report.html)")
+    parser.add_argument("folder", type=common.path, metavar="DIR", help="where the --json files and the findings are")
+    parser.add_argument("-o", "--output", type=common.path, metavar="PAGE", help="the page (default: DIR/report.html)")
     parser.add_argument(
         "--issues",
-        type=Path,
+        type=common.path,
         metavar="DIR",
         help="write an issue text to DIR for each signature that is new in the last night",
     )

@@ -11,7 +11,6 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.expectations import MODEL, unmet
-from skdiff.cases.find_cases import files
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
@@ -86,12 +85,12 @@ def replay(
     say: Callable[[str], None],
     traced: Callable[[], Build],
 ) -> ReplaySummary:
-    """Replay all cases, print what is wrong, and return the summary. An unreadable file does not stop the others."""
+    """Replay cases of files, print what is wrong; the summary of it. An unreadable file does not stop the others."""
     results: list[Replayed] = []
     model = Model(reference.rules, reference.config)
     listed = {e.case.resolve(): e for e in known_differences.load() if e.covers(reference.tree.version)}
     with Guarded(reference) as oracle:
-        for path in files(paths):
+        for path in paths:
             try:
                 case = load(path)
             except CannotRun as error:

@@ -11,8 +11,7 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.worker import Job, Subject
-from skdiff.cases.case_file import load
-from skdiff.cases.find_cases import files
+from skdiff.cases.case_file import Case
 from skdiff.comparison.referee import SIDES, Referee, closure_of
 from skdiff.findings import kernel_difference, reduce_findings
 from skdiff.findings.diff_summary import ComparedCase, DiffSummary, Group, Worth
@@ -162,13 +161,15 @@ def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say:
     return Worth(of_these, of_all)
 
 
-def compare_files(request: DiffRequest, paths: Sequence[Path], say: Say) -> Iterator[tuple[ComparedCase, str]]:
+def compare_cases(request: DiffRequest, cases: Sequence[Case], say: Say) -> Iterator[tuple[ComparedCase, str]]:
     """Tell about cases from files, instead of looking for some: each with its report. Raises CannotRun."""
     builds = request.sides("traced", say)
     referee = Referee(*builds)
     with Guarded(builds[0]) as one, Guarded(builds[1]) as other:
-        for path in files(paths):
-            found = kernel_difference.difference(load(path), (one, other), referee)
+        for case in cases:
+            path = case.path
+            assert path is not None  # they are of files
+            found = kernel_difference.difference(case, (one, other), referee)
             if found is None:
                 yield ComparedCase(str(path)), f"{path}: no difference\n"
             else:

@@ -1,5 +1,6 @@
 """The engines reach what they are for, and the extracted text is what runs."""
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,8 +19,9 @@ from skdiff.cases.find_cases import files
 from skdiff.cases.on_kernel import needed
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.wire import SIZE, decode
+from skdiff.cli import main
 from skdiff.comparison.compare import compare
-from skdiff.engines import random_engine
+from skdiff.engines import atheris_engine, random_engine
 from skdiff.engines.strategies import scenarios
 from skdiff.oracles.model import Model
 from skdiff.proof.extract_report import executed
@@ -176,3 +178,29 @@ def test_the_corpus_engine_runs_the_kept_cases_first(tmp_path):
     drive("corpus", [Listening()], len(kept) + 200, tmp_path)
     assert heard[: len(kept)] == kept
     assert len({*heard} - {*kept}) > 150
+
+
+@pytest.mark.parametrize("jobs", [1, 3, 1000])
+def test_a_run_has_as_many_cases_as_it_was_asked_for(jobs, kernel_tree, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fuzz", "--engine", "random", "--cases", "5", "--jobs", str(jobs), "--json", "told.json"]) == 0
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["cases"] == 5
+    assert len(told["workers"]) == min(jobs, 5)
+    assert "1000 workers" not in capsys.readouterr().err
+
+
+def test_an_engine_that_is_not_installed_is_refused_before_anything_is_built(monkeypatch, capsys):
+    monkeypatch.setattr(atheris_engine, "available", lambda: False)
+    monkeypatch.setattr("skdiff.kernel.options.find", None)
+    assert main(["fuzz", "--engine", "atheris", "--cases", "1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("skdiff: --engine atheris: atheris is not installed")
+    assert said.count("\n") == 1
+
+
+def test_inputs_that_no_engine_reads_are_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(atheris_engine, "available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["fuzz", "--cases", "5", "--inputs", "inputs"]) == 0
+    assert "the random engine runs instead, which does not read --inputs" in capsys.readouterr().err

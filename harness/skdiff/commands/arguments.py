@@ -127,7 +127,9 @@ def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
         metavar="N",
         help=f"stop after N seconds; 0: only --cases or Ctrl-C stops it (default: {usual}, or 0 with --cases)",
     )
-    parser.add_argument("--cases", type=number, default=0, metavar="N", help="stop after N cases (default: no limit)")
+    parser.add_argument(
+        "--cases", type=number, default=0, metavar="N", help="stop after N cases; 0: no limit (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=seed, metavar="N", help="the same seed repeats a run (default: a new one)")
     parser.add_argument(
         "--findings",

@@ -36,13 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.count,
         default=1,
         metavar="N",
-        help="number of worker processes, each with its own seed; those of atheris share inputs (default: %(default)s)",
+        help="number of worker processes, each with its own seed, no more than cases; those of atheris share inputs"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--inputs",
         type=common.path,
         metavar="DIR",
-        help="of atheris: start from the inputs in DIR, and keep new ones there",
+        help="of atheris alone: start from the inputs in DIR, and keep new ones there",
     )
     parser.add_argument(
         "flags", nargs="*", metavar="-- FLAG", help="of atheris: flags of libFuzzer and folders of inputs, after a --"

@@ -19,6 +19,10 @@ class Entry:
         engine: Engine = import_module(f"{__name__}.{self.module}")
         return engine
 
+    def available(self) -> bool:
+        """Whether what it needs is installed."""
+        return bool(getattr(self.load(), "available", lambda: True)())
+
 
 ENGINES = {
     "atheris": Entry("atheris_engine", "guided by the coverage of the kernel's C", guided=True),

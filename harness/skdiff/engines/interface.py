@@ -63,7 +63,7 @@ class Run(Protocol):
 
 
 class Engine(Protocol):
-    """A module that makes scenarios."""
+    """A module that makes scenarios; one that needs what may not be installed also has an `available()`."""
 
     def drive(self, run: Run) -> None:
         """Feed a run until it is over."""

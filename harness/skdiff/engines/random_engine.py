@@ -19,4 +19,6 @@ def drive(run: Run) -> None:
         scenario = decode(draw(SIZE))
         case(scenario)
         for _ in range(PACKETS_MORE):
+            if over():
+                return
             case(other_packet(scenario, draw(FRAME_SIZE)))

@@ -9,11 +9,12 @@ from msgspec import Meta, structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import command
 from skdiff.campaign import inputs
 from skdiff.campaign.messages import Finding, WorkerTotal
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
-from skdiff.engines import GUIDED, atheris_engine
+from skdiff.engines import ENGINES, GUIDED, atheris_engine
 from skdiff.findings import reduce_findings
 from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
@@ -110,7 +111,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
         say(line)
-    say(f"engine {engine}, seed {seed}" + (f", {request.jobs} workers" if request.jobs > 1 else ""))
+    workers = min(request.jobs, job.cases or request.jobs)
+    say(f"engine {engine}, seed {seed}" + (f", {workers} workers" if workers > 1 else ""))
     with supervised(job, made.closure, errors, request.jobs) as (progress, total):
         mismatches = total.mismatches
         if mismatches:
@@ -155,7 +157,10 @@ def _engine(request: FuzzRequest, say: Say) -> str:
     """The engine that runs. Raises CannotRun for options that it would ignore."""
     engine = request.engine or ("atheris" if atheris_engine.available() else "random")
     if not request.engine and engine == "random":
-        say("atheris is not installed: the random engine runs instead")
+        unread = ", which does not read --inputs" if request.inputs else ""
+        say(f"atheris is not installed: the random engine runs instead{unread}")
+    if not ENGINES[engine].available():
+        raise CannotRun(f"--engine {engine}: {engine} is not installed for this Python; `{command()} doctor` says more")
     atheris_engine.check(request.flags)
     if request.flags and engine not in GUIDED:
         raise CannotRun(f"{request.flags[0]}: flags of libFuzzer are for the atheris engine, this is {engine}")

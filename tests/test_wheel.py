@@ -67,6 +67,12 @@ def test_it_explains_a_case_of_the_corpus(installed):
     assert done.returncode == 0 and "gets the packet" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("name", ["corpus/surprises/wildcard_group.toml", "wildcard_group"])
+def test_a_case_of_its_own_corpus_is_found_from_any_folder(name, installed):
+    done = installed.run("explain", name)
+    assert done.returncode == 0 and "gets the packet" in done.stdout, done.stderr
+
+
 def test_it_has_the_templates_of_the_page(installed):
     (installed.away / "nights").mkdir()
     summary = {

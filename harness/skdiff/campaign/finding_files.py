@@ -45,6 +45,7 @@ def _case(scenario: Scenario, mismatch: Mismatch, origin: Origin) -> Case:
         "closure": origin.closure,
         "engine": origin.engine,
         "seed": origin.seed,
+        "again": origin.again,
         "signature": mismatch.signature,
         "oracles": list(mismatch.names),
         "fields": list(mismatch.fields),

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from skdiff.base.words import counted
 from skdiff.campaign.messages import Finding, Running
 from skdiff.campaign.run import CLASSES
 
@@ -81,8 +82,8 @@ class RunView:
         elif time.monotonic() - self._shown >= QUIET_EVERY:
             self._shown = time.monotonic()
             found = sum(finding.count for finding in news.mismatches)
-            words = (*_numbers(news), f"{found:,} mismatches", self._left(news))
-            self._console.print(f"{news.seconds:.0f}s: {', '.join(filter(None, words))}")
+            words = (*_numbers(news), f"{found:,} mismatch{'es' * (found != 1)}", self._left(news))
+            self._console.print(f"{news.seconds:.0f}s: {', '.join(filter(None, words))}", soft_wrap=True)
 
     def _finding(self, finding: Finding) -> None:
         if not finding.file:
@@ -91,7 +92,8 @@ class RunView:
             return
         self._found += 1
         if self._found == 1:
-            self._console.print(f"found {finding.signature}: {finding.file}", markup=False, soft_wrap=True)
+            # Its file moves when it is sorted by cause: the summary says where to.
+            self._console.print(f"found {finding.signature}", markup=False, soft_wrap=True)
 
     def _left(self, run: Running) -> str:
         """How much time is left, as far as the run has a bound and a pace."""
@@ -106,11 +108,11 @@ class RunView:
 def _numbers(run: Running) -> list[str]:
     """The numbers of a run, for a line."""
     rate = run.cases / run.seconds if run.seconds else 0
-    words = [f"{run.cases:,} cases", f"{rate:,.0f}/s"]
+    words = [counted(run.cases, "case"), f"{rate:,.0f}/s"]
     for (taken, among), what in ((run.edges, "edges of the C"), (run.lines, "lines of the model")):
         words += [f"{taken}/{among} {what}"] if among else []
-    words += [f"{run.inputs:,} inputs"] if run.inputs else []
-    words += [f"{run.deaths} workers died"] if run.deaths else []
+    words += [counted(run.inputs, "input")] if run.inputs else []
+    words += [f"{counted(run.deaths, 'worker')} died"] if run.deaths else []
     return words
 
 

@@ -10,6 +10,7 @@ import tomlkit
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_toml
+from skdiff.base.paths import command
 from skdiff.cases import expectations, validity
 from skdiff.cases.case_values import BadError, at, known_only, lookup, read_value, show
 from skdiff.cases.fields import FIELDS, KINDS, PROTOCOLS, STATES, Kind, of_kind
@@ -48,6 +49,13 @@ class Case:
     groups: tuple[str, ...] = ()
     path: Path | None = None
     needs: tuple[str, ...] = ()
+
+    def again(self, path: str) -> str:
+        """The line with the command that shows a difference between two kernels again, for a case that one found, which
+        is at `path` (quoted for a shell); "" for others.
+        """
+        words = str(self.found.get("again", ""))
+        return f"again: {command()} {words} {path}" if words.startswith("diff ") else ""
 
 
 # A name stands in reports, errors and drawings: one word or a few.
@@ -203,7 +211,9 @@ def parse(text: str, where: str = "case") -> Case:
 def _case(document: dict[str, Any]) -> Case:
     known = {"version", "why", "needs", "found", "expect", "scenario", "packet", "netns", "group", "sock"}
     known_only(document, known, "")
-    version, why = document.get("version"), document.get("why", "")
+    if "version" not in document:
+        raise BadError(f"version is missing: the format of a case has a number, write `version = {VERSION}`")
+    version, why = document["version"], document.get("why", "")
     if type(version) is not int or version != VERSION:
         raise BadError(f"version: {version!r}; this skdiff reads version {VERSION}", ("", 0, "version"))
     if not isinstance(why, str):

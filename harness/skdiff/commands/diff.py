@@ -11,7 +11,18 @@ from skdiff.cases.case_file import Case, load
 from skdiff.cases.find_cases import NAMING
 from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
-from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, show, write_json, write_last
+from skdiff.commands.output import (
+    AGREED,
+    DIFFERENCE,
+    NO_VERDICT,
+    console,
+    errors,
+    say,
+    say_all,
+    show,
+    write_json,
+    write_last,
+)
 from skdiff.comparison.referee import SIDES
 from skdiff.findings import diff_summary, kernel_difference
 from skdiff.kernel import patches, text_changes
@@ -116,6 +127,7 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, cases: list[Ca
         if request.patch.changes_nothing(builds):
             return _nothing_to_run(arguments, request.patch)
     if cases:
+        say_all(dict.fromkeys(line for build in builds for line in build.unused_stubs))
         return _compare_cases(arguments, request, cases)
     changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     text_changes.show_changes(console, changed)

@@ -2,10 +2,11 @@
 
 import argparse
 
+from skdiff.base.paths import shell_path
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import NAMING, file
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, DIFFERENCE, console, say, write_json
+from skdiff.commands.output import AGREED, DIFFERENCE, console, say, say_all, show, write_json
 from skdiff.findings import drawing
 from skdiff.findings import explain as explanations
 from skdiff.oracles.guarded import Guarded
@@ -32,15 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    case = load(file(arguments.path))
+    path = file(arguments.path)
+    case = load(path)
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, Model(build.rules, build.config))
-    write_json(arguments, explained.summary())
+    write_json(arguments, explained.summary(build.told()))
     sides = drawing.sides(explained.parted)
     if arguments.dot is not None:
         drawing.draw(arguments.dot, case, sides)
     if arguments.svg is not None:
         drawing.draw(arguments.svg, case, sides, "svg")
+    say_all(build.unused_stubs)
+    show(build.title)
     explained.show(console)
+    if again := case.again(shell_path(path)):
+        show(f"\n{again}")
     return DIFFERENCE if explained.mismatch is not None else AGREED

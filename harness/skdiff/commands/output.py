@@ -2,10 +2,11 @@
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import structs
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import to_json, write_whole
@@ -14,7 +15,20 @@ from skdiff.base.summary import Summary
 AGREED, DIFFERENCE, NO_VERDICT = 0, 1, 2
 
 
+_WIDE = 100_000  # columns
+
+
 class _Console(Console):
+    @property
+    def size(self) -> ConsoleDimensions:
+        """That of a terminal; elsewhere a line is as long as it is, for who searches it."""
+        size = super().size
+        return size if self.is_terminal else ConsoleDimensions(_WIDE, size.height)
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self._width, self._height = new
+
     def on_broken_pipe(self) -> None:
         """Nobody reads any more: the command does its work all the same, and its exit code says how that went."""
         self.quiet = True
@@ -35,6 +49,12 @@ def show(text: str) -> None:
 def say(text: str) -> None:
     """A line of progress, on stderr."""
     errors.print(text, markup=False, soft_wrap=True)
+
+
+def say_all(lines: Iterable[str]) -> None:
+    """Some lines of progress."""
+    for line in lines:
+        say(line)
 
 
 def write_json(arguments: argparse.Namespace, summary: Summary) -> None:

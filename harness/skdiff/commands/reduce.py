@@ -8,7 +8,7 @@ from skdiff.base.signals import interrupts_noted
 from skdiff.cases.case_file import dump, load
 from skdiff.cases.find_cases import NAMING, file
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, say, show, write, write_json
+from skdiff.commands.output import AGREED, say, say_all, show, write, write_json
 from skdiff.findings import reduce as reducer
 from skdiff.findings import reduce_findings
 from skdiff.oracles.guarded import Guarded
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.output or beside.with_name(f"{path.stem}-reduced.toml")
     case = load(path)
     build = options.build(arguments.kernel, say=say)
+    say_all(build.unused_stubs)
     with Guarded(build) as oracle, interrupts_noted() as stopped:
         done = reduce_findings.reduced(case, [oracle, Model(build.rules, build.config)], reducer.LIMIT_OF_ALL, stopped)
     if done is None:

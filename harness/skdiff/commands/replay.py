@@ -4,7 +4,7 @@ import argparse
 
 from skdiff.cases.find_cases import NAMING, files
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, write_json
+from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases
 
 NAME = "replay"
@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = files(arguments.paths)
     options = common.build_options(arguments)
     reference = options.build(arguments.kernel, say=say)
+    say_all(reference.unused_stubs)
     words = options.kernel_words(arguments.kernel)
     result = replay_cases.replay(
         paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)

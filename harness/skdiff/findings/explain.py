@@ -9,9 +9,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.base.summary import Summary
+from skdiff.cases import case_values
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
+from skdiff.cases.fields import OUTCOME_FIELDS
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import (
     AF_INET,
@@ -30,11 +31,13 @@ from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
 from skdiff.kernel.build import Build
 from skdiff.kernel.call_graph import Callers
+from skdiff.kernel.summary import BuiltKernelSummary, Kernel
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
+TOLD = ("ended", "sk", "refcounted")  # of an outcome, to programs: the others are steps, or stay as they were
 FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches"})
 SOCKETS = frozenset({"sk", "asked"})
 
@@ -78,16 +81,17 @@ class ToldStep(msgspec.Struct):
     text: str
 
 
-class ExplainSummary(Summary, kw_only=True):
-    """A case in words, whether the kernel can reach it, what happens in sentences, the steps of each oracle, the number
-    (from 0) of the first step at which they part and the function in which they do, and the name of the mismatch: None,
-    "" and None if they do not.
+class ExplainSummary(BuiltKernelSummary, kw_only=True):
+    """A case in words, whether the kernel can reach it, what happens in sentences, the steps of each oracle and who
+    gets the packet by it, the number (from 0) of the first step at which they part and the function in which they do,
+    and the name of the mismatch: None, "" and None if they do not.
     """
 
     words: list[str]
     reachable: bool
     story: list[str]
     steps: dict[str, list[ToldStep]]
+    outcomes: dict[str, dict[str, Any]]
     part_at: int | None
     part_in: str
     mismatch: str | None
@@ -95,12 +99,13 @@ class ExplainSummary(Summary, kw_only=True):
 
 @dataclass(frozen=True)
 class Explanation:
-    """A case, how two oracles came to their answers, and the mismatch if these differ; the kernel's configuration and
-    rules.
+    """A case, how two oracles came to their answers, these, and the mismatch if they differ; the kernel's
+    configuration and rules.
     """
 
     case: Case
     parted: Parting
+    outcomes: tuple[Outcome, Outcome]
     mismatch: Mismatch | None
     config: Config
     rules: Rules
@@ -121,16 +126,21 @@ class Explanation:
             console.print()
             console.print(outcomes_table(self.mismatch, self.case))
 
-    def summary(self) -> ExplainSummary:
+    def summary(self, kernel: Kernel) -> ExplainSummary:
         """The same for programs."""
         socks, _ = names_of(self.case)
         return ExplainSummary(
+            kernel=kernel,
             words=describe_case(self.case, self.rules),
             reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules),
             story=story(self.case, self.parted.traces[1], self.config),
             steps={
                 name: [ToldStep(step.function, step_text(step, socks)) for step in trace]
                 for name, trace in zip(self.parted.names, self.parted.traces, strict=True)
+            },
+            outcomes={
+                name: {field: case_values.show(OUTCOME_FIELDS[field], getattr(outcome, field), socks) for field in TOLD}
+                for name, outcome in zip(self.parted.names, self.outcomes, strict=True)
             },
             part_at=self.parted.at,
             part_in=self.parted.function,
@@ -141,10 +151,10 @@ class Explanation:
 def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     """Ask both oracles for their steps and outcomes."""
     names = (reference.name, model.name)
-    outcomes = [reference.run(case.scenario), model.run(case.scenario)]
+    outcomes = (reference.run(case.scenario), model.run(case.scenario))
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
     parted = Parting(names, traces, parting(*traces), reference.build.callers)
-    return Explanation(case, parted, compare(names, outcomes), model.config, model.rules)
+    return Explanation(case, parted, outcomes, compare(names, outcomes), model.config, model.rules)
 
 
 def value_text(name: str, value: int, socks: Sequence[str]) -> str:
@@ -240,9 +250,12 @@ class _Story:
             kept = "with a reference" if refcounted else "without a reference"
             yield f"skb_steal_sock(): {self.name(sk)} hangs on the sk_buff ({how}); the caller takes it, {kept}."
         else:
+            end = f"its listener {self.name(sk)} is taken, without a reference, and the request stays"
+            if sk == NONE:
+                end = "it has no listener any more, so nothing is taken and the tables are searched; the request stays"
             yield (
                 f"skb_steal_sock(): {self.name(p.sk)} on the sk_buff is a request whose SYN cookie BPF validated:"
-                f" its listener {self.name(sk)} is taken, without a reference, and the request stays."
+                f" {end}."
             )
 
     def stolen(self, sk: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
+from skdiff.base.words import counted
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.validity import not_on
@@ -108,6 +109,10 @@ def replay(
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
                 text = render(mismatch, case, reference.label, reference.closure, again, rules=reference.rules)
                 console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
+            if again := case.again(shell_path(path)):
+                console.print(
+                    f"{shell_path(path)} is a difference between two kernels; {again}", markup=False, soft_wrap=True
+                )
             for line in why if word in ("unexpected", "gone") else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
     counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
@@ -116,7 +121,7 @@ def replay(
     said_by = Counter(r.said_by for r in results if r.said_by)
     outside = said_by.total() - said_by[MODEL]
     console.print(
-        f"Linux {reference.label}: {len(results)} cases, "
+        f"Linux {reference.label}: {counted(len(results), 'case')}, "
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
         + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")

@@ -17,6 +17,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import CSRC, builds
 from skdiff.cases.steps import KINDS
+from skdiff.kernel import own_stubs
 from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.call_graph import Callers, callers
 from skdiff.kernel.closure import Closure, extract
@@ -135,6 +136,12 @@ class Build:
         ]
 
     @property
+    def unused_stubs(self) -> list[str]:
+        """The user's own stubs that nothing uses, a line for each file."""
+        outside = f"{STAND_IN_PREFIX}outside/"
+        return own_stubs.unused(self.stubs, [line.name for line in self.stand_ins if line.file.startswith(outside)])
+
+    @property
     def missing_rules(self) -> tuple[str, ...]:
         """The rules that a kernel of its version should have and that its text has not."""
         return version_rules.missing(self.text_rules, self.unknown_rules, self.tree.version)
@@ -159,7 +166,7 @@ class Build:
     def notes(self) -> list[str]:
         """What is odd about it, a line each: a user's own stubs, and where its text and its version disagree."""
         doubts = version_rules.describe_doubts(self.text_rules, self.unknown_rules, self.tree.version)
-        return [*self.stubbed, *doubts]
+        return [*self.stubbed, *self.unused_stubs, *doubts]
 
     def told(self) -> Kernel:
         """What a summary says of it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.steps import load_kinds
+from skdiff.kernel import own_stubs
 from skdiff.kernel.detect import detect
 from skdiff.kernel.emit import emit
 from skdiff.kernel.following import Following
@@ -116,10 +117,7 @@ def extract(
     for path in manifest.stand_ins:
         stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stand_ins/{path.name}")
     for path in manifest.outside:
-        try:
-            outside += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}outside/{path.name}")
-        except OSError as error:
-            raise CannotRun(f"cannot read {path}: {error.strerror}") from error
+        outside += own_stubs.read(path, f"{STAND_IN_PREFIX}outside/{path.name}")
     listed = (*manifest.files, *manifest.optional)
     following = Following(tree, listed)
     index = TreeIndex(kernel, outside, stand_ins, manifest, following)

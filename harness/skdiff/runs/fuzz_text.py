@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.base.words import counted
 from skdiff.campaign.run import CLASSES
 from skdiff.runs.fuzz_run import FuzzSummary
 
@@ -18,14 +19,14 @@ def show(console: Console, summary: FuzzSummary) -> None:
         table.add_row(name, f"{count:,}", f"{100 * count / summary.cases:.1f} %" if summary.cases else "-")
     console.print(table)
     console.print(
-        f"Linux {summary.kernel.label} and the model: {summary.cases:,} cases in {summary.seconds:.1f} s"
+        f"Linux {summary.kernel.label} and the model: {counted(summary.cases, 'case')} in {summary.seconds:.1f} s"
         f" ({summary.cases_per_second:,}/s), seed {summary.seed}",
         soft_wrap=True,
     )
     reached = [f"{taken} of {lines} lines of the model seen" for taken, lines in (summary.lines,) if lines]
     taken, edges = summary.edges
     if edges:
-        kept = f"{summary.inputs:,} inputs kept"
+        kept = f"{counted(summary.inputs, 'input')} kept"
         reached = [f"{taken} of {edges} edges of the extracted C taken", *reached, kept]
     if reached:
         console.print(", ".join(reached), soft_wrap=True)
@@ -53,7 +54,7 @@ def show(console: Console, summary: FuzzSummary) -> None:
     elif not summary.mismatches and not summary.unwritten:
         agreed = "no new difference" if summary.known else "no difference"
         if summary.unseen is not None:
-            agreed = summary.unseen.verdict(f"{agreed} in {summary.cases:,} cases")
+            agreed = summary.unseen.verdict(f"{agreed} in {counted(summary.cases, 'case')}")
         console.print(agreed, markup=False, soft_wrap=True)
     for mismatch in summary.mismatches:
         console.print(f"{mismatch.count:6} x {mismatch.signature}: {mismatch.file}", soft_wrap=True)

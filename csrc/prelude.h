@@ -1,4 +1,4 @@
-/* What stands before the closure: the records, and the names of the driver and the guard that the stand-ins call. */
+/* What stands before the closure: the records, and the names of the driver and the guard that the stubs call. */
 #include <stddef.h>
 #include <stdint.h>
 

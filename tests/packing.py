@@ -1,4 +1,4 @@
-"""A stand-in for OSS-Fuzz's compile_python_fuzzer: `packing.py TARGET.py OPTIONS...` leaves TARGET and what it needs in
+"""A stub for OSS-Fuzz's compile_python_fuzzer: `packing.py TARGET.py OPTIONS...` leaves TARGET and what it needs in
 $OUT. With $SKDIFF_PACKER, a Python that has PyInstaller, it packs; else it lays the files out as packing would.
 """
 

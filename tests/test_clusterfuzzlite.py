@@ -1,6 +1,6 @@
-"""ClusterFuzzLite's build, run as its images do: build.sh with stand-ins of what they have, then the target on seeds.
+"""ClusterFuzzLite's build, run as its images do: build.sh with stubs of what they have, then the target on seeds.
 
-By default a stand-in lays the target out without packing it; `make clusterfuzzlite` packs it with PyInstaller.
+By default a stub lays the target out without packing it; `make clusterfuzzlite` packs it with PyInstaller.
 """
 
 import configparser

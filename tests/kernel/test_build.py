@@ -450,7 +450,7 @@ def test_the_report_names_each_definition_with_its_place_and_hash(reference: Ref
     assert {line.file for line in made.kernel} <= {*Manifest.load().files, *Manifest.load().optional}
 
 
-def test_each_stand_in_says_what_the_kernel_does_and_what_it_does_itself(reference: Reference) -> None:
+def test_each_stub_says_what_the_kernel_does_and_what_it_does_itself(reference: Reference) -> None:
     for line in reference.build.stand_ins:
         assert re.match(r"Kernel: .+ Here: .+", line.reason) or line.name.startswith(("CONFIG_", "__KERNEL__")), line
 

@@ -27,7 +27,7 @@ def c(text: str) -> str:
 
 @dataclass(frozen=True)
 class Small:
-    """A small kernel tree with stand-ins and a driver, in a folder."""
+    """A small kernel tree with stubs and a driver, in a folder."""
 
     folder: Path
     manifest: Manifest
@@ -255,7 +255,7 @@ def test_a_name_missing_in_a_branch_is_left_to_the_compiler(small) -> None:
 # --- annotations and locals ---
 
 
-def test_annotations_that_stand_ins_define_compile(small) -> None:
+def test_annotations_that_stubs_define_compile(small) -> None:
     found = small(
         """
         struct s { int value; struct s __rcu *next; };
@@ -606,10 +606,10 @@ def test_a_traced_closure_has_a_probe_behind_each_function_that_has_one(small) -
     assert traced_library.steps() == 2  # not for its own recursion
 
 
-# --- stand-ins ---
+# --- stubs ---
 
 
-def test_a_stand_in_wins_over_the_kernels_definition_and_its_comment_is_its_reason(small) -> None:
+def test_a_stub_wins_over_the_kernels_definition_and_its_comment_is_its_reason(small) -> None:
     found = small(
         {
             "net/a.c": "int root(void) { return cpu() + weight(); }\nint cpu(void) { return reads_the_hardware(); }\n",
@@ -619,29 +619,29 @@ def test_a_stand_in_wins_over_the_kernels_definition_and_its_comment_is_its_reas
     )
     closure = found.extract()
     assert [(d.name, d.file, d.comment) for d, _ in closure.definitions(stand_ins=True)] == [
-        ("cpu", "csrc/stand_ins/ours.h", "Kernel: asks the CPU. Here: 40.")
+        ("cpu", "csrc/stubs/ours.h", "Kernel: asks the CPU. Here: 40.")
     ]
     assert [d.name for d, _ in closure.definitions(stand_ins=False)] == ["weight", "root"]
-    assert '#line 2 "csrc/stand_ins/ours.h"\nstatic int cpu(void) { return 40; }\n' in closure.text
+    assert '#line 2 "csrc/stubs/ours.h"\nstatic int cpu(void) { return 40; }\n' in closure.text
     assert found.library().root() == 41
 
 
-def test_a_stand_in_that_nobody_uses_is_left_out(small) -> None:
+def test_a_stub_that_nobody_uses_is_left_out(small) -> None:
     found = small("int root(void) { return 1; }\n", stand_ins="#define UNUSED 1\n")
     assert taken(found.extract()) == ["root"]
 
 
-def test_a_stand_in_struct_wins_over_the_kernels(small) -> None:
+def test_a_stub_struct_wins_over_the_kernels(small) -> None:
     found = small(
         "struct s { struct huge x; int value; };\nint root(struct s *s) { return s->value; }\n",
         stand_ins="/* Kernel: huge. Here: small. */\nstruct s { int value; };\n",
         driver="int run(void) { struct s s = { 2 }; return root(&s); }",
     )
-    assert [d.file for d in found.extract().order] == ["csrc/stand_ins/ours.h", "net/a.c"]
+    assert [d.file for d in found.extract().order] == ["csrc/stubs/ours.h", "net/a.c"]
     assert found.library().run() == 2
 
 
-def test_a_stand_in_may_need_the_kernels_text(small) -> None:
+def test_a_stub_may_need_the_kernels_text(small) -> None:
     found = small(
         "#define KERNELS 5\nint root(void) { return ours(); }\n",
         stand_ins="static int ours(void) { return KERNELS; }\n",
@@ -662,7 +662,7 @@ def test_an_unresolved_name_is_told_with_its_place_and_user(small) -> None:
     assert small(text).refused() == (
         "net/a.c:5: helper uses missing, which no file that it includes defines and no stub supplies; the tree has it"
         " nowhere in include/, lib/ and net/\n"
-        "Add a stub for it to csrc/stand_ins/compiler.h, or to a file of your own that you pass with --stub FILE, such"
+        "Add a stub for it to csrc/stubs/compiler.h, or to a file of your own that you pass with --stub FILE, such"
         " as:\n"
         "    #define missing(...) 0"
     )
@@ -673,9 +673,9 @@ def test_an_unresolved_name_of_a_macro_is_told_with_its_line(small) -> None:
     assert small(text).refused().startswith("net/a.c:3: HELPER uses missing, ")
 
 
-def test_an_unresolved_name_of_a_stand_in_is_told(small) -> None:
+def test_an_unresolved_name_of_a_stub_is_told(small) -> None:
     said = small("int root(void) { return ours(); }\n", stand_ins="\nint ours(void) { return missing; }\n").refused()
-    assert said.startswith("csrc/stand_ins/ours.h:1: ours uses missing, ")
+    assert said.startswith("csrc/stubs/ours.h:1: ours uses missing, ")
 
 
 def test_several_unresolved_names_are_counted(small) -> None:
@@ -733,12 +733,12 @@ MANIFEST = 'roots = ["r"]\nfiles = ["net/a.c"]\nwhole = ["s"]\ngiven = ["int"]\n
 
 @pytest.fixture
 def csrc(tmp_path: Path) -> Path:
-    (tmp_path / "stand_ins").mkdir()
+    (tmp_path / "stubs").mkdir()
     (tmp_path / "closure.toml").write_text(MANIFEST)
     (tmp_path / "record.h").write_text("enum { NONE = -1 };\n#define MAX 3\nint call(void);\n")
     (tmp_path / "prelude.h").write_text("void stop(int why);\n")
-    (tmp_path / "stand_ins" / "b.h").write_text("#define B 1\n")
-    (tmp_path / "stand_ins" / "a.h").write_text("#define A 1\n")
+    (tmp_path / "stubs" / "b.h").write_text("#define B 1\n")
+    (tmp_path / "stubs" / "a.h").write_text("#define A 1\n")
     return tmp_path
 
 

@@ -136,7 +136,7 @@ def test_all_names_without_an_answer_are_told_at_once(kernel_tree, recorded, tmp
     assert not (tmp_path / "new.toml").exists()
 
 
-def test_what_a_stand_in_takes_the_place_of_is_watched(kernel_tree, recorded, tmp_path):
+def test_what_a_stub_takes_the_place_of_is_watched(kernel_tree, recorded, tmp_path):
     tree = edited(kernel_tree, tmp_path, Edit("include/net/request_sock.h", "reqsk_free", r"\A([^{]*\{)", r"\1 ;"))
     status, summary = drift(tree, recorded, tmp_path)
     assert (status, summary["definitions"]) == (1, [])

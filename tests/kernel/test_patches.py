@@ -223,7 +223,7 @@ def test_a_patch_that_the_lookup_does_not_read_is_no_difference_and_runs_nothing
     assert "leaves the text of the lookup as it is" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_patch_of_what_a_stand_in_takes_the_place_of_is_no_verdict(kernel_tree, tmp_path, capsys):
+def test_a_patch_of_what_a_stub_takes_the_place_of_is_no_verdict(kernel_tree, tmp_path, capsys):
     file, path = "include/net/request_sock.h", tmp_path / "x.patch"
     text = (kernel_tree.path / file).read_text()
     [head] = re.findall(r"^[^\n]*\breqsk_free\(struct request_sock \*req\)\n\{\n", text, re.MULTILINE)

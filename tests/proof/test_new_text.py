@@ -54,7 +54,7 @@ DEAD = {
         "inet_fast",
     ),
     "clock": ([(HASHTABLES_C, MATCH, f"{MATCH}\t\tif (jiffies)\n\t\t\treturn -2;\n")], "jiffies"),
-    "stand-in": (
+    "stub": (
         [("include/net/request_sock.h", "\t__reqsk_free(req);\n", "\tif (req)\n\t\t__reqsk_free(req);\n")],
         "reqsk_free",
     ),
@@ -104,14 +104,14 @@ def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     assert (status, summary["differ"]) == (2, False)
     named = out[out.index("A and B: ") :]
     assert words in named
-    assert "compute_score: return -2;" in named or name in ("option", "stand-in")
+    assert "compute_score: return -2;" in named or name in ("option", "stub")
     assert "no verdict: no difference in " in out
     found = {key: bool(summary["unseen"][key]) for key in ("lines", "names", "options", "stand_ins")}
     assert found == {
-        "lines": name != "stand-in",
+        "lines": name != "stub",
         "names": name in ("flag", "sysctl", "key", "clock"),
         "options": name == "option",
-        "stand_ins": name == "stand-in",
+        "stand_ins": name == "stub",
     }
 
 

@@ -53,7 +53,7 @@ _UNGUIDED = '#pragma clang attribute push(__attribute__((no_sanitize("coverage")
 
 class Line(msgspec.Struct, frozen=True):
     """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
-    reaches it (the rest serves the driver); a stand-in has its reason.
+    reaches it (the rest serves the driver); a stub has its reason.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Build:
     `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
     `unknown_rules`; `config` is what it was built with,
     `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
-    `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stand-ins take
+    `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stubs take
     the place of; `callers` are the functions that each step's function returns to.
     """
 
@@ -321,8 +321,8 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
             "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
             f"#define RENAMED {renamed}",
             (CSRC / "prelude.h").read_text(),
-            '#line 1 "csrc/stand_ins/config.h"',
-            (CSRC / "stand_ins" / "config.h").read_text(),
+            '#line 1 "csrc/stubs/config.h"',
+            (CSRC / "stubs" / "config.h").read_text(),
             text or closure.text,
             member_names(closure.walk),
             *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),

@@ -1,7 +1,7 @@
 """The closure: every definition that the lookup reaches, in an order that C accepts, as one readable file.
 
-Kernel text and stand-ins go the same way: both are definitions of files, both are copied byte for byte with `#line`;
-where a name is in both, the stand-in wins. Structs are cut to the members that somebody uses (a slice), except those
+Kernel text and stubs go the same way: both are definitions of files, both are copied byte for byte with `#line`;
+where a name is in both, the stub wins. Structs are cut to the members that somebody uses (a slice), except those
 that `closure.toml` wants whole.
 """
 
@@ -36,7 +36,7 @@ class Closure:
     """What was found: `order` is the order of emission, `text` the generated C, `sha256` names it (hex); the first
     `lookup` definitions are what the roots reach, the rest is there for the driver; `rules` are those of its text,
     which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
-    `replaced` are the kernel's definitions that the stand-ins in it, or the driver, take the place of; `unset` is what
+    `replaced` are the kernel's definitions that the stubs in it, or the driver, take the place of; `unset` is what
     it reads and nothing sets, fields and static keys. `missing` says what a lenient extraction did not find, a line
     each. `followed` are the tree's files that were looked into for names that the manifest's files lack.
     """
@@ -93,7 +93,7 @@ def extract(
     for the members of structs, only the `wanted` names are: those that a compiler has missed.
 
     Raises CannotRun for an unreadable file, a root that is not there, and a name that is neither the kernel's nor a
-    stand-in; the lines say where it is used and what to add. A `lenient` extraction notes what is not there, and goes
+    stub; the lines say where it is used and what to add. A `lenient` extraction notes what is not there, and goes
     on: what it makes is for reading.
     """
     missing: list[str] = []
@@ -115,7 +115,7 @@ def extract(
     stand_ins: list[Definition] = []
     outside: list[Definition] = []
     for path in manifest.stand_ins:
-        stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stand_ins/{path.name}")
+        stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stubs/{path.name}")
     for path in manifest.outside:
         outside += own_stubs.read(path, f"{STAND_IN_PREFIX}outside/{path.name}")
     listed = (*manifest.files, *manifest.optional)

@@ -32,7 +32,7 @@ _HEAD = """\
 
 @dataclass(frozen=True)
 class Record:
-    """A closure without its text: the kernel's own definitions (they have no line numbers), those that stand-ins take
+    """A closure without its text: the kernel's own definitions (they have no line numbers), those that stubs take
     the place of, and the rules of its text; names that it reads and nothing here sets, and options that it asks for
     (without CONFIG_). `missing` says what could not be found, a line each.
     """
@@ -153,8 +153,8 @@ class RecordedSummary(KernelSummary, kw_only=True):
 
 
 class Drift(KernelSummary, kw_only=True):
-    """What of a kernel is not as it was recorded of the version `record`: definitions, what stand-ins take the place
-    of, and rules; and what is not to be found, so that nothing can be built before closure.toml or a stand-in has it.
+    """What of a kernel is not as it was recorded of the version `record`: definitions, what stubs take the place
+    of, and rules; and what is not to be found, so that nothing can be built before closure.toml or a stub has it.
     """
 
     version: str
@@ -181,7 +181,7 @@ class Drift(KernelSummary, kw_only=True):
             title = "definitions that stubs or the driver take the place of, whose text differs"
             show_changes(console, self.replaced, title)
         if self.missing:
-            console.print("not found in the files of closure.toml, nor among the stand-ins:")
+            console.print("not found in the files of closure.toml, nor among the stubs:")
         for text in (*self.missing, *(f"the rule differs: {word} now" for word in self.rules)):
             console.print(f"  {text}", markup=False, soft_wrap=True)
         console.print(f"drifted from Linux {self.record}" if self else f"the text is that of Linux {self.record}")

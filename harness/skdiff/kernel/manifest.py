@@ -73,7 +73,7 @@ class Manifest:
                 given=data.given
                 | declared((csrc / "record.h").read_bytes())
                 | declared((csrc / "prelude.h").read_bytes()),
-                stand_ins=tuple(sorted((csrc / "stand_ins").glob("*.h"))),
+                stand_ins=tuple(sorted((csrc / "stubs").glob("*.h"))),
                 driver=tuple(csrc / "driver" / name for name in data.driver),
                 csrc=csrc,
                 inputs=frozenset(data.inputs),

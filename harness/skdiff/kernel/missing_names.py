@@ -7,7 +7,7 @@ from skdiff.kernel.following import Following
 from skdiff.kernel.index import Definition
 from skdiff.kernel.mentions import Mention
 
-_HOME = "csrc/stand_ins/compiler.h"
+_HOME = "csrc/stubs/compiler.h"
 
 
 def refusal(unresolved: Mapping[str, tuple[Definition, Mention]], following: Following, listed: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ _COMPILERS_OWN = re.compile(r"__(?:builtin|atomic|sync|ATOMIC)_\w+|__\w+_ENDIAN_
 
 
 class TreeIndex:
-    """name -> definitions, tags apart from other names; stand-ins hide kernel definitions."""
+    """name -> definitions, tags apart from other names; stubs hide kernel definitions."""
 
     def __init__(
         self,

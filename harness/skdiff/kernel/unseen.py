@@ -67,7 +67,7 @@ class Unseen(msgspec.Struct, frozen=True):
             ("new or changed lines that no case ran", [str(place) for place in self.lines]),
             ("read by the new text, and set by no case", read),
             ("options of the new text that were taken as off", options),
-            ("new or changed, but a stand-in takes its place", [f"{one.place}: {one.name}" for one in self.stand_ins]),
+            ("new or changed, but a stub takes its place", [f"{one.place}: {one.name}" for one in self.stand_ins]),
         ):
             if places:
                 told += [f"{what}: {len(places)}", *(f"  {place}" for place in places[:SHOWN])]

@@ -213,7 +213,7 @@ def issue(finding: Finding) -> str:
         "",
         *_fenced("\n".join(lines).rstrip() or "the report is not among the files", "text"),
         "",
-        "Is it a bug of the kernel, of the model, or of a stand-in? Once that is known: `skdiff keep`, and if the"
+        "Is it a bug of the kernel, of the model, or of a stub? Once that is known: `skdiff keep`, and if the"
         " difference stays, an entry in `corpus/known.toml`.",
     ]
     return "\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""What `skdiff extract` shows: definitions taken, stand-ins with reasons, how much of what runs is the kernel's."""
+"""What `skdiff extract` shows: definitions taken, stubs with reasons, how much of what runs is the kernel's."""
 
 import msgspec
 from rich.console import Console
@@ -9,7 +9,7 @@ from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.proof.kernel_coverage import count_runs
 
 CASES = 20_000
-# Functions of the driver that stand-ins call while a lookup runs; the rest of it builds and reads the case.
+# Functions of the driver that stubs call while a lookup runs; the rest of it builds and reads the case.
 _DRIVER_AT_WORK = ("reference_", "run_")
 _NOT_AT_WORK = ("reference_lookup", "reference_race")  # the latter is another CPU
 
@@ -28,7 +28,7 @@ class Executed(msgspec.Struct):
 
 
 class ExtractSummary(BuiltKernelSummary, kw_only=True):
-    """What is taken out of a kernel tree: its definitions, the stand-ins for the rest, the folder of the build, and how
+    """What is taken out of a kernel tree: its definitions, the stubs for the rest, the folder of the build, and how
     much of what runs is the kernel's.
     """
 
@@ -93,7 +93,7 @@ def line_counts(build: Build, cases: int) -> list[tuple[str, int, int, str]]:
 
 def show(console: Console, report: ExtractSummary) -> None:
     """Print the report."""
-    for title, rows, last in (("kernel text", report.definitions, "sha256"), ("stand-in", report.stand_ins, "reason")):
+    for title, rows, last in (("kernel text", report.definitions, "sha256"), ("stub", report.stand_ins, "reason")):
         table = Table(box=None, pad_edge=False)
         for heading in (title, "kind", "where", last):
             table.add_column(heading, overflow="fold")
@@ -107,7 +107,7 @@ def show(console: Console, report: ExtractSummary) -> None:
     kernel, run = report.kernel, report.executed
     console.print(
         f"Linux {kernel.version} ({kernel.origin}): {len(report.definitions)} definitions, {lines} lines of"
-        f" {len(files)} files; {len(report.stand_ins)} stand-ins; closure {kernel.closure}"
+        f" {len(files)} files; {len(report.stand_ins)} stubs; closure {kernel.closure}"
     )
     console.print(
         f"of the lines of C that ran in {run.cases} random lookups, {100 * run.share_of_lines:.1f} % are the"

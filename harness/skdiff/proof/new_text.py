@@ -124,7 +124,7 @@ def _runs(line: Line) -> bool:
 def _names(build: Build, unset: Iterable[str], options: Iterable[str], new: Iterable[Line]) -> Unseen:
     """What a build's text reads and nothing sets, and its options taken as off, beside those that are known."""
     read = {u.name: f"{u.file}:{u.line}" for u in build.unset if u.name not in {*unset}}
-    for line in new:  # what a stand-in makes stand still is set by nothing either
+    for line in new:  # what a stub makes stand still is set by nothing either
         for number, text in enumerate(_texts(build, line) if _runs(line) else (), line.line):
             read |= {word: f"{line.file}:{number}" for word in STILL if re.search(rf"\b{word}\b", text)}
     off = {name: _where(build, f"CONFIG_{name}") for name in build.options_off if name not in {*options}}

@@ -19,6 +19,7 @@ from skdiff.comparison import known_differences
 from skdiff.findings import keep_cases
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation, story
+from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants.version_rules import EPOCHS
@@ -109,16 +110,16 @@ def test_explain_of_every_kept_case_ends_with_its_socket(traced):
 
 def test_a_case_is_reachable_on_some_kernels(traced):
     case = load(CORPUS / "surprises" / "assigned_listener_is_replaced.toml")
-    here = explanation(case, traced, Model()).data()
-    assert here["reachable"]
-    assert here["words"][-1].endswith("; reachable.")
-    there = explanation(case, traced, Model(EPOCHS["6.1"])).data()
-    assert not there["reachable"]
-    assert "not on this kernel: bpf_sk_assign() refuses full sockets with SO_REUSEPORT" in there["words"][-1]
+    here = explanation(case, traced, Model()).summary(Kernel())
+    assert here.reachable
+    assert here.words[-1].endswith("; reachable.")
+    there = explanation(case, traced, Model(EPOCHS["6.1"])).summary(Kernel())
+    assert not there.reachable
+    assert "not on this kernel: bpf_sk_assign() refuses full sockets with SO_REUSEPORT" in there.words[-1]
     hostile = replace(case, scenario=case.scenario._replace(hostile=1))
-    said = explanation(hostile, traced, Model(EPOCHS["6.1"])).data()
-    assert not said["reachable"]
-    assert said["words"][-1].endswith("; hostile.")
+    said = explanation(hostile, traced, Model(EPOCHS["6.1"])).summary(Kernel())
+    assert not said.reachable
+    assert said.words[-1].endswith("; hostile.")
 
 
 def test_replay_says_what_another_kernel_reaches(capsys):

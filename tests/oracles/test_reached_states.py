@@ -2,6 +2,7 @@
 
 import pytest
 
+from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import AF_INET6, FILTER, NONE, SK_REUSEPORT, Group, Packet, Sock
 from skdiff.oracles.reference import Reference
 from tests.helpers import HERE, PEER, agree, connection, listener, request, scenario
@@ -21,9 +22,9 @@ def test_a_member_that_was_shut_down_waits_in_the_closed_section(reference: Refe
     """net.ipv4.tcp_migrate_req is on; another listen() takes it back, behind the others."""
     member, shut = listener(reuseport=1, group=0), Sock(reuseport=1, group=0)
     group = Group(num_socks=1, num_closed_socks=1, bind_inany=1, slots=(1, 0), prog=FILTER, returns=1)
-    agree(reference, scenario(shut, member, groups=(group,)), sk=1)
+    agree(reference, scenario(shut, member, groups=(group,)), sk=1, ran=(SHOWN_FILTER,))
     back = Group(num_socks=2, bind_inany=1, slots=(1, 0), prog=FILTER, returns=1)
-    agree(reference, scenario(member, member, groups=(back,)), sk=0)
+    agree(reference, scenario(member, member, groups=(back,)), sk=0, ran=(SHOWN_FILTER,))
 
 
 def test_a_group_without_listeners_says_nothing(reference: Reference) -> None:
@@ -62,7 +63,7 @@ def test_a_listener_has_a_reference_of_each_of_1200_requests(reference: Referenc
 def test_a_program_of_a_group_may_return_anything(reference: Reference, verdict: int) -> None:
     """The verifier asks for 0 or 1 of sk_lookup programs only; what is not SK_PASS drops."""
     group = Group(num_socks=1, bind_inany=1, slots=(0,), prog=SK_REUSEPORT, verdict=verdict, select=0)
-    agree(reference, scenario(listener(reuseport=1, group=0), groups=(group,)), sk=NONE)
+    agree(reference, scenario(listener(reuseport=1, group=0), groups=(group,)), sk=NONE, ran=(SHOWN_SK_REUSEPORT,))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Replayed(msgspec.Struct):
     why: list[str]
     needs: list[str] = []
     unreachable: list[str] = []
-    said_by: str = ""
+    said_by: str = msgspec.field(default="", name="from")
 
 
 class ReplaySummary(BuiltKernelSummary, kw_only=True):
@@ -88,6 +88,7 @@ def replay(
 ) -> ReplaySummary:
     """Replay cases of files, print what is wrong; the summary of it. An unreadable file does not stop the others."""
     results: list[Replayed] = []
+    expected = 0
     model = Model(reference.rules, reference.config)
     listed = {e.case.resolve(): e for e in known_differences.load() if e.covers(reference.tree.version)}
     with Guarded(reference) as oracle:
@@ -104,6 +105,7 @@ def replay(
             needs = unmet_needs(case.needs, reference.rules, reference.config)
             elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)
             said = case.said_by if case.expect and not needs else ""
+            expected += bool(case.expect) and not needs
             results.append(Replayed(str(path), word, why, list(needs), list(elsewhere), said))
             if mismatch is not None:
                 again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
@@ -125,7 +127,7 @@ def replay(
         + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
         + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")
-        + (f"; {outside} of {said_by.total()} expectations come from outside the model" if said_by else ""),
+        + (f"; {outside} of {expected} expectations come from outside the model" if expected else ""),
         soft_wrap=True,
     )
-    return ReplaySummary(kernel=reference.told(), cases=results, expectations=dict(said_by))
+    return ReplaySummary(kernel=reference.told(), cases=results, expectations={"all": expected, **said_by})

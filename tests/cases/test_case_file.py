@@ -178,7 +178,7 @@ def test_verdicts_have_the_kernels_numbers() -> None:
 # --- errors ---
 
 WRONG: dict[str, tuple[str, int, str]] = {
-    "no version": ("", 1, "version: None"),
+    "no version": ("", 1, "version is missing"),
     "a future version": ("# new\nversion = 2\n", 2, "version: 2; this skdiff reads version 1"),
     "a version that is a text": ('version = "1"\n', 1, "version: '1'"),
     "an unknown table": ("version = 1\n[sockets]\n", 2, "sockets: no such key here; known: expect, found, "),

@@ -96,7 +96,7 @@ def test_with_all_steps_kernel_and_model_agree(copy) -> None:
     assert done.returncode == 0 and "no difference" in done.stdout, done.stdout + done.stderr
     (copy.folder / "case.toml").write_text(CASE)
     replayed = copy.run("replay", "--kernel", copy.tree, "case.toml")
-    assert replayed.returncode == 0 and "1 cases, 1 agreed" in replayed.stdout, replayed.stdout + replayed.stderr
+    assert replayed.returncode == 0 and "1 case, 1 agreed" in replayed.stdout, replayed.stdout + replayed.stderr
 
 
 @pytest.mark.parametrize("forgotten", STEPS)

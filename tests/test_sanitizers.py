@@ -21,8 +21,8 @@ def with_asan(*words):
 
 
 def test_records_are_where_c_may_have_them():
-    assert guarded._OUTCOME_AT % 8 == guarded._TRACE_AT % 8 == 0
-    assert guarded._SIZE == guarded._TRACE_AT + TRACE_SIZE
+    assert guarded.OUTCOME_AT % 8 == guarded.TRACE_AT % 8 == 0
+    assert guarded.SHARED_SIZE == guarded.TRACE_AT + TRACE_SIZE
 
 
 def test_replay_agrees_under_ubsan(monkeypatch, capsys):

@@ -10,9 +10,10 @@ import pytest
 from cffi import FFI
 from hypothesis import given
 
+from skdiff.base.errors import CannotRun
 from skdiff.cases import outcome as outcomes
 from skdiff.cases import record, scenario, validity
-from skdiff.cases.outcome import CRASHED, RETURNED, STUCK, Outcome
+from skdiff.cases.outcome import BROKEN, CRASHED, RETURNED, STUCK, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 from skdiff.oracles.model.state import DROP
@@ -345,6 +346,13 @@ def test_warnings_stay_in_their_order_and_are_cut_to_the_room() -> None:
     assert record.outcome(data, 0).warns == ("inet_steal_sock", "a_function")
     data = written(n_warns=9, warns=["d", "c", "b", "a" * 95])
     assert record.outcome(data, 0).warns == ("d", "c", "b", "a" * 95)
+
+
+def test_a_crash_of_the_driver_is_no_outcome() -> None:
+    with pytest.raises(
+        CannotRun, match=r"^csrc/driver crashed \(signal 11\) outside the kernel's text: a fault of skdiff$"
+    ):
+        record.outcome(written(ended=BROKEN, signal=11), 0)
 
 
 def test_a_case_that_did_not_return_has_nothing_but_its_end_and_signal() -> None:

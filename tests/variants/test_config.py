@@ -14,6 +14,7 @@ from skdiff.cli import main
 from skdiff.findings.explain import explanation
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
+from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import config
@@ -96,7 +97,7 @@ def test_a_story_is_of_its_configuration(kernel_tree):
     told = explanation(case, reference, Model(config=options))
     assert told.parted.at is None
     assert told.mismatch is None
-    text = " ".join(told.summary().story)
+    text = " ".join(told.summary(Kernel()).story)
     assert "another namespace" not in text
     assert "1 for its CPU" in text
 

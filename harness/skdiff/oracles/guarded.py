@@ -16,9 +16,9 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import load, preload
 
 # Where each record is in the memory that both processes share.
-_OUTCOME_AT = aligned(SCENARIO_SIZE)
-_TRACE_AT = aligned(_OUTCOME_AT + OUTCOME_SIZE)
-_SIZE = _TRACE_AT + TRACE_SIZE
+OUTCOME_AT = aligned(SCENARIO_SIZE)
+TRACE_AT = aligned(OUTCOME_AT + OUTCOME_SIZE)
+SHARED_SIZE = TRACE_AT + TRACE_SIZE
 
 
 class Guarded:
@@ -31,8 +31,8 @@ class Guarded:
         self.build = build
         self.name = f"Linux {build.label}"
         self._shared = os.memfd_create("skdiff-records")  # no file: neither a full disk nor a kill -9 must matter
-        os.ftruncate(self._shared, _SIZE)
-        self._memory = mmap.mmap(self._shared, _SIZE)
+        os.ftruncate(self._shared, SHARED_SIZE)
+        self._memory = mmap.mmap(self._shared, SHARED_SIZE)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Guarded":
@@ -59,7 +59,7 @@ class Guarded:
         except BrokenPipeError:
             answer = b""
         if answer == b".":
-            return outcome(memoryview(self._memory)[_OUTCOME_AT:], len(scenario.socks))
+            return outcome(memoryview(self._memory)[OUTCOME_AT:], len(scenario.socks))
         self._process = None
         process.communicate()
         if process.returncode >= 0:
@@ -68,9 +68,9 @@ class Guarded:
 
     def trace(self, scenario: Scenario) -> list[Step]:
         """The steps of the C, up to its death if it dies; a build of the variant "traced" has some, others none."""
-        self._memory[_TRACE_AT:_SIZE] = bytes(TRACE_SIZE)
+        self._memory[TRACE_AT:SHARED_SIZE] = bytes(TRACE_SIZE)
         self.run(scenario)
-        return steps(self._memory, _TRACE_AT)
+        return steps(self._memory, TRACE_AT)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         build = self.build
@@ -90,11 +90,11 @@ def main() -> None:
     """The process: one byte in, run the scenario in the shared memory, one byte out."""
     folder, shared = sys.argv[1:]
     module = load(Path(folder))
-    memory = mmap.mmap(int(shared), _SIZE)
+    memory = mmap.mmap(int(shared), SHARED_SIZE)
     start = module.ffi.from_buffer(memory)
     scenario = module.ffi.cast("struct scenario_record *", start)
-    result = module.ffi.cast("struct outcome_record *", start + _OUTCOME_AT)
-    module.lib.reference_trace(module.ffi.cast("struct trace_record *", start + _TRACE_AT))
+    result = module.ffi.cast("struct outcome_record *", start + OUTCOME_AT)
+    module.lib.reference_trace(module.ffi.cast("struct trace_record *", start + TRACE_AT))
     module.lib.reference_guard()
     while os.read(0, 1):
         module.lib.reference_call(scenario, result)

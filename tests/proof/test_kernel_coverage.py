@@ -74,7 +74,9 @@ def test_a_broken_list_is_one_line(tmp_path, text):
 
 def test_a_reason_is_for_the_kernels_that_it_names(tmp_path):
     path = tmp_path / "list.toml"
-    path.write_text('[[unreached]]\nfunction = "f"\nkernels = ["6.1"]\nids = ["0123456789ab"]\nwhy = "x"\n')
+    path.write_text(
+        '[[unreached]]\nfunction = "f"\nkernels = ["6.1"]\nids = ["0123456789ab"]\nkind = "lookup"\nwhy = "x"\n'
+    )
     assert [len(kernel_coverage.judged_unreachable(v, path)) for v in ("6.1.192", "6.12.117", "7.2.13")] == [1, 0, 1]
     assert kernel_coverage.summary([], {"0123456789ab": "x"}, listed=False).gone == []
 

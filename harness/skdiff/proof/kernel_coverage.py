@@ -30,7 +30,7 @@ from skdiff.cases.scenario import Scenario
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import is_clang
 from skdiff.kernel.summary import KernelSummary
-from skdiff.proof.mutants.common import LISTED, check_listed, series
+from skdiff.proof.mutants.common import LISTED, Kind, check_listed, check_needs, series
 
 UNREACHED = CORPUS / "unreached.toml"
 NUMBERED_BY = "gcc 12"  # the branches of that list
@@ -143,11 +143,14 @@ def spots(build: Build, told: Counted) -> list[Spot]:
 class _Unreached(msgspec.Struct, forbid_unknown_fields=True):
     function: str
     ids: list[str]
+    kind: Kind
     why: str
     kernels: tuple[str, ...] = LISTED
+    needs: str = ""
 
     def __post_init__(self) -> None:
         check_listed(self.kernels)
+        check_needs(self.kind, self.needs)
 
 
 class _List(msgspec.Struct, forbid_unknown_fields=True):

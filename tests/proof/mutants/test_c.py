@@ -206,9 +206,9 @@ def test_the_bars() -> None:
     fates[2] = hunt.Fate()
     assert not report.summary("c", mutants, fates, [], fuzzed=True, version="6.12.117").good
     assert report.summary("c", mutants, fates, [], fuzzed=False, version="6.12.117").good
-    judged = [Judgement("c", "f0", frozenset({mutants[2].id}), "because")]
+    judged = [Judgement("c", "f0", frozenset({mutants[2].id}), "lookup", "because")]
     assert report.summary("c", mutants, fates, judged, fuzzed=True, version="6.12.117").good
-    wrong = [*judged, Judgement("c", "f1", frozenset({mutants[3].id}), "because")]
+    wrong = [*judged, Judgement("c", "f1", frozenset({mutants[3].id}), "lookup", "because")]
     told = report.summary("c", mutants, fates, wrong, fuzzed=True, version="6.12.117")
     assert (told.good, len(told.judged_but_killed)) == (False, 1)
     for n in (4, 6):
@@ -232,7 +232,7 @@ def test_the_list_of_judged_mutants_is_read(tmp_path, made) -> None:
 def test_what_is_judged_for_one_kernel_is_not_for_another(version, applies) -> None:
     """The same line can mean another thing elsewhere; of a kernel that nobody has judged all may hold."""
     mutant = Mutant("c", "a.c", "f", 1, "x", "o", "a -> b")
-    entries = [Judgement("c", "f", frozenset({mutant.id}), "because", ("6.1",))]
+    entries = [Judgement("c", "f", frozenset({mutant.id}), "lookup", "because", ("6.1",))]
     alive, killed = {1: hunt.Fate("", (), True)}, {1: hunt.Fate(hunt.FIRST, (), True)}
     told = report.summary("c", {1: mutant}, alive, entries, True, version)
     assert [len(told.survivors), told.functions[0].judged] == [int(not applies), int(applies)]
@@ -243,8 +243,38 @@ def test_what_is_judged_for_one_kernel_is_not_for_another(version, applies) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("", "missing required field `kind`"),
+        ('kind = "obvious"', "obvious"),
+        ('kind = "unseen"', "says what it `needs`"),
+        ('kind = "lookup"\nneeds = "more"', "says what it `needs`"),
+    ],
+)
+def test_each_judgement_says_of_which_kind_it_is(words, reason, tmp_path) -> None:
+    path = tmp_path / "list.toml"
+    path.write_text(f'[[mutant]]\nof = "c"\nfunction = "f"\nids = []\nwhy = "x"\n{words}\n')
+    with pytest.raises(CannotRun, match=reason):
+        judgements(path)
+
+
+def test_what_is_unseen_counts_as_not_seen() -> None:
+    mutants = {n: Mutant("c", "a.c", "f", n, "x", "o", "a -> b") for n in (1, 2, 3)}
+    unseen = Judgement("c", "f", frozenset({mutants[1].id}), "unseen", "because", needs="an eye")
+    mutants[2] = Mutant("c", "a.c", "f", 2, "y", "o", "a -> b")
+    mutants[3] = Mutant("c", "a.c", "f", 3, "z", "o", "a -> b")
+    killed = hunt.Fate(hunt.FIRST, (0,), True, fields=frozenset({"written"}))
+    fates = {1: hunt.Fate("", (), True), 2: killed, 3: killed}
+    told = report.summary("c", mutants, fates, [unseen], True, "6.12.117")
+    assert told.corpus_kills == pytest.approx(2 / 3)
+    assert told.unseen == [f"{mutants[1]} (it needs an eye)"]
+    assert told.survivors == []
+    assert {field: count for field, count in told.alone.items() if count} == {"written": 2}
+
+
 def test_an_entry_for_a_kernel_that_nobody_has_judged_is_refused(tmp_path) -> None:
     path = tmp_path / "list.toml"
-    path.write_text('[[mutant]]\nof = "c"\nfunction = "f"\nkernels = ["5.10"]\nids = []\nwhy = "x"\n')
+    path.write_text('[[mutant]]\nof = "c"\nfunction = "f"\nkernels = ["5.10"]\nids = []\nkind = "lookup"\nwhy = "x"\n')
     with pytest.raises(CannotRun, match=r"kernels = \['5.10'\]"):
         judgements(path)

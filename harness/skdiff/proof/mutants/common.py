@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -41,19 +42,27 @@ class Mutant:
         return sha256(what.encode()).hexdigest()[:12]
 
 
+# Why nobody sees something: by the rules of the language, by a fact of the lookup, or because nobody looks there.
+Kind = Literal["language", "lookup", "unseen"]
+UNSEEN: Kind = "unseen"
+
+
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Mutants of a function, by their ids, that change nothing that anybody can see, and why; `kernels` are the series
-    of LISTED whose text has them.
+    """Mutants of a function, by their ids, that change nothing that anybody can see, of what kind that is, and why;
+    `kernels` are the series of LISTED whose text has them, `needs` is what would see those that are unseen.
     """
 
     of: str
     function: str
     ids: frozenset[str]
+    kind: Kind
     why: str
     kernels: tuple[str, ...] = LISTED
+    needs: str = ""
 
     def __post_init__(self) -> None:
         check_listed(self.kernels)
+        check_needs(self.kind, self.needs)
 
 
 class _List(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +72,12 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 def judgements(path: Path = JUDGED) -> list[Judgement]:
     """The judgements of a list. Raises BadFile for a list that cannot be read."""
     return read_toml(path, _List, "a list of judged mutants").mutant
+
+
+def check_needs(kind: Kind, needs: str) -> None:
+    """Raises ValueError where what is unseen does not say what would see it, or something else does."""
+    if (kind == UNSEEN) != bool(needs):
+        raise ValueError('what is "unseen", and nothing else, says what it `needs` to be seen')
 
 
 def check_listed(kernels: tuple[str, ...]) -> None:

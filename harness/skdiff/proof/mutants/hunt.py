@@ -30,13 +30,15 @@ FIRST, LATER = "the corpus", "fuzzing"
 @dataclass(frozen=True)
 class Fate:
     """What became of a mutant: killed by `by` ("" for a survivor), `cases` in the order of the corpus, or of each seed
-    that killed it; `reached` by any case at all; `how` it was killed, where somebody can tell.
+    that killed it; `reached` by any case at all; `how` it was killed, where somebody can tell; `fields` of the outcome
+    that differ in any case of the corpus, none for one that killed the process.
     """
 
     by: str = ""
     cases: tuple[int, ...] = ()
     reached: bool = False
     how: str = ""
+    fields: frozenset[str] = frozenset()
 
     @property
     def killed(self) -> bool:
@@ -83,22 +85,38 @@ class Hunt:
         self.reference.call()
         return self._out != raw and outcome(self._out, socks)[:COMPARED] != expected[:COMPARED]
 
-    def killer(self, number: int) -> tuple[int, bool]:
-        """(the first case of the corpus that tells a mutant apart, -1 for none; whether any came to it)."""
+    def _fields(self, expected: Outcome, socks: int) -> set[str]:
+        """The fields in which the outcome that was written differs."""
+        return {
+            name
+            for name, got, wanted in zip(Outcome._fields[:COMPARED], outcome(self._out, socks), expected, strict=False)
+            if got != wanted
+        }
+
+    def killer(self, number: int) -> tuple[int, bool, frozenset[str]]:
+        """(the first case of the corpus that tells a mutant apart, -1 for none; whether any came to it; the fields of
+        the outcome that tell it apart, two of them at least if there is more than one).
+        """
         self.reference.guard()
         self.reference.mutate(number)
+        first, fields = -1, set[str]()
         for index, (record, raw, expected, socks) in enumerate(self._cases):
             self._in[:] = record
             if self._differs(raw, expected, socks):
-                return index, True
-        return -1, self.reference.mutate(0)
+                first = index if first < 0 else first
+                fields |= self._fields(expected, socks)
+                if len(fields) > 1:
+                    break
+        reached = self.reference.mutate(0)
+        return first, reached or first >= 0, frozenset(fields)
 
     def corpus(self, numbers: Iterable[int], progress: Callable[[], None] = lambda: None) -> dict[int, Fate]:
         """The corpus against mutants, each in a process of its own."""
         fates = {}
         for number, answer in each(self.killer, sorted(numbers)):
-            index, reached = (len(self._cases), True) if isinstance(answer, Died) else answer
-            fates[number] = Fate(FIRST if index >= 0 else "", (index,) if index >= 0 else (), reached)
+            index, reached, fields = (len(self._cases), True, frozenset()) if isinstance(answer, Died) else answer
+            cases = (index,) if index >= 0 else ()
+            fates[number] = Fate(FIRST if index >= 0 else "", cases, reached, fields=fields)
             progress()
         return fates
 

@@ -8,8 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.kernel.summary import Kernel, KernelSummary
-from skdiff.proof.mutants.common import LISTED, Judgement, Mutant, judge, judgements_for, series
+from skdiff.proof.mutants.common import LISTED, UNSEEN, Judgement, Mutant, judge, judgements_for, series
 from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
@@ -39,8 +40,9 @@ class Survivor(msgspec.Struct):
 class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What became of the mutants of one kind (`of`): by function, with a row for all at the end; the share that the
     corpus alone kills; whether others were `fuzzed`, and whether the bars are met; who is alive without a reason, and
-    what is judged but killed, or gone, a line each. Those of the C have a kernel, and some that did not compile
-    (`dropped`) or are not in this configuration (`absent`).
+    what is judged but killed, or gone, a line each; `unseen` are judged mutants that this harness does not see, with
+    what would; `alone` counts for each field of the Outcome the mutants that only it tells apart in the corpus. Those
+    of the C have a kernel, and some that did not compile (`dropped`) or are not in this configuration (`absent`).
     """
 
     of: str
@@ -51,6 +53,8 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     survivors: list[Survivor]
     judged_but_killed: list[str]
     judged_but_gone: list[str]
+    unseen: list[str] = []
+    alone: dict[str, int] = {}
     dropped: int = 0
     absent: int = 0
     kernel: str = ""
@@ -103,7 +107,9 @@ def summary(
     functions = dict.fromkeys(mutant.function for mutant in mutants.values())
     rows = [_row(f, [n for n, m in mutants.items() if m.function == f], mutants, fates, judged) for f in functions]
     total = _row("all", list(mutants), mutants, fates, judged)
-    countable = total.mutants - total.judged
+    unseen = [f"{mutant} (it needs {entry.needs})" for mutant, entry in judged.items() if entry.kind == UNSEEN]
+    countable = total.mutants - total.judged + len(unseen)
+    alone = Counter(field for fate in fates.values() if len(fate.fields) == 1 for field in fate.fields)
     share = total.corpus / countable if countable else 0.0
     survivors = [
         Survivor(str(mutants[n]), fate.reached) for n, fate in fates.items() if not fate.by and mutants[n] not in judged
@@ -117,6 +123,8 @@ def summary(
         survivors=survivors,
         judged_but_killed=wrong,
         judged_but_gone=stale,
+        unseen=unseen,
+        alone={field: alone[field] for field in Outcome._fields[:COMPARED]} if of == "c" else {},
     )
 
 
@@ -153,6 +161,11 @@ def show(console: Console, result: Report, what: str) -> None:
         console.print(f"judged equivalent, but killed: {line}", markup=False, soft_wrap=True)
     for line in result.judged_but_gone:
         console.print(f"judged, but no longer there: {line}", markup=False, soft_wrap=True)
+    for line in result.unseen:
+        console.print(f"not seen by this harness: {line}", markup=False, soft_wrap=True)
+    if result.alone:
+        told = ", ".join(f"{field} {count}" for field, count in result.alone.items())
+        console.print(f"told apart by one field of the outcome alone: {told}", markup=False, soft_wrap=True)
     console.print(
         f"The corpus alone kills {result.corpus_kills:.1%} of the mutants that are not judged equivalent"
         f" ({BAR:.0%} are wanted); {len(result.survivors)} are alive without a reason."

@@ -70,6 +70,17 @@ def test_what_is_written_to_has_the_names_of_the_record() -> None:
         bucket = " bucket" if word.endswith(("hash", "hash2")) else ""
         assert outcomes.WRITTEN_NAMES[number] == words.get(word, word) + bucket
 
+    assert outcomes.WRITTEN_SOCK == record.constants.WRITTEN_SOCK
+
+
+def test_kinds_of_programs_have_a_word_each() -> None:
+    kinds = (outcomes.SHOWN_SK_LOOKUP, outcomes.SHOWN_FILTER, outcomes.SHOWN_SK_REUSEPORT)
+    assert dict(zip(kinds, ("sk_lookup", "filter", "sk_reuseport"), strict=True)) == outcomes.SHOWN_KINDS
+
+
+def test_a_record_lies_at_a_multiple_of_eight() -> None:
+    assert [record.aligned(n) for n in (0, 1, 7, 8, 9, 16, 17)] == [0, 8, 8, 8, 16, 16, 24]
+
 
 def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
     room = len(ffi.new("struct shown_record *").args)
@@ -319,6 +330,7 @@ def test_an_outcome_is_read_field_by_field() -> None:
     }
     data = written(**plain, refcnt=[1, 0xC0000000, 3], listener=[-1, 0, -3])
     assert record.outcome(data, 3) == Outcome(**plain, refcnt=(1, 0xC0000000, 3), listener=(-1, 0, -3))
+    assert record.outcome(written(written=[1, 0, 0], written_member="sk_state"), 0).written == (1, 0, 0, "sk_state")
     data_written = written(written=[1, 2, 40], refcnt=[7], written_member="sk_state")
     assert record.outcome(data_written, 1).written == (1, 2, 40, "sk_state")
     assert record.outcome(data, 1).refcnt == (1,)

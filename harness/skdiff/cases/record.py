@@ -163,7 +163,7 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
             *values[:_SIGNAL],
             values[_REFCNT : _REFCNT + n_socks],
             values[_LISTENER : _LISTENER + n_socks],
-            _written(buffer, values[_WRITTEN : _WRITTEN + 3]) if values[_WRITTEN] else (),
+            _written(buffer, values[_WRITTEN:]) if values[_WRITTEN] else (),
             _warns(buffer, n_warns) if n_warns else (),
             _shown(buffer, n_shown) if n_shown else (),
             (),

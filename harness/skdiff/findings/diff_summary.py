@@ -6,6 +6,7 @@ import msgspec
 from rich.console import Console
 
 from skdiff.base.summary import Summary
+from skdiff.base.words import counted
 from skdiff.campaign.messages import Finding
 from skdiff.comparison.referee import SIDES, describe_origin
 from skdiff.kernel.summary import Kernel
@@ -154,7 +155,7 @@ def show(console: Console, result: DiffSummary) -> None:
     def line(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    line(f"A and B: {result.cases:,} cases in {result.seconds:.1f} s, seed {result.seed}")
+    line(f"A and B: {counted(result.cases, 'case')} in {result.seconds:.1f} s, seed {result.seed}")
     for lost in result.unwritten:
         line(f"{lost.count:,} x {lost.signature}: not written ({lost.why}); this is its case:\n{lost.case}")
     if result.gave_up:
@@ -191,6 +192,6 @@ def show(console: Console, result: DiffSummary) -> None:
         f"{worth.changed.seen:,} of {worth.changed.mutants:,} mutants of the changed functions of both sides are told"
         " apart"
     )
-    line(left.verdict(f"no difference in {result.cases:,} cases", *((both,) if worth.changed.mutants else ())))
+    line(left.verdict(f"no difference in {counted(result.cases, 'case')}", *((both,) if worth.changed.mutants else ())))
     if worth.all.mutants:
         line(f"{worth.all.seen:,} of {worth.all.mutants:,} mutants of all functions are told apart by the corpus")

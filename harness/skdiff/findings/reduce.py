@@ -1,4 +1,4 @@
-"""Reduction: the smallest case that still shows the same difference, and the findings of a run made that small.
+"""Reduction: the smallest case that still shows the same difference.
 
 A step is one change of a Scenario that makes it smaller; what that entails in a reachable one (a group that has lost a
 member counts one less) is left to `normalise`. `reduce` takes each step that keeps the difference, until none does.

@@ -5,6 +5,7 @@ broken costs one line and nothing else.
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def finding_of(entry: messages.Finding, summary: SummaryFile[Summary], folder: P
     case, report = (_text(p) for p in ((path, report_of(path)) if path else (None, None)))
     commands = ("replay: ", "again: ")  # of kernel against model, and of kernel against kernel
     replay = next((line.partition(": ")[2] for line in report.splitlines() if line.startswith(commands)), "")
-    replay = replay or f"skdiff replay {entry.file}"
+    replay = replay or f"skdiff replay {shlex.quote(entry.file)}"
     return Finding(entry.signature, entry.count, summary, path, case, report, replay)
 
 

@@ -108,7 +108,7 @@ class DiffSummary(Summary, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether the run came to its end, with cases, and looked at all of the new text."""
-        return bool(self.cases) and not self.gave_up and not self.unseen
+        return bool(self.cases) and not self.gave_up and not (self.unseen and self.unseen.anything)
 
 
 class UnchangedSummary(Summary, kw_only=True):

@@ -43,7 +43,9 @@ class Unseen(msgspec.Struct, frozen=True):
     stand_ins: tuple[Named, ...] = ()
     why: str = ""
 
-    def __bool__(self) -> bool:
+    @property
+    def anything(self) -> bool:
+        """Whether something was not looked at. It is no __bool__: `unseen or ...` would drop what all ran."""
         return bool(self.lines or self.names or self.options or self.stand_ins or self.why)
 
     @property
@@ -54,7 +56,7 @@ class Unseen(msgspec.Struct, frozen=True):
     def verdict(self, agreed: str, *more: str) -> str:
         """The last line of a run without a difference: what its agreement is worth, or that it is none."""
         worth = ", ".join(filter(None, (self.ran, *more)))
-        if self:
+        if self.anything:
             return f"no verdict: {agreed}, but {worth + ': ' if worth else ''}not all of the new text was looked at"
         return f"{agreed}: {worth}" if worth else agreed
 

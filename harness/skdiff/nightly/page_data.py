@@ -60,7 +60,8 @@ def cases_of(file: AnyFile) -> int:
 
 def without_verdict(file: AnyFile) -> bool:
     """Whether a run left something of a kernel's new text unseen (see harness/skdiff/proof/new_text.py)."""
-    return isinstance(file.summary, FuzzSummary | DiffSummary) and bool(file.summary.unseen)
+    summary = file.summary
+    return isinstance(summary, FuzzSummary | DiffSummary) and summary.unseen is not None and summary.unseen.anything
 
 
 def state(step: StepResult) -> str:
@@ -93,8 +94,8 @@ def agreement(file: FuzzFile, name: str) -> dict[str, Any]:
         "run": run,
         "name": name,
         "label": file.label,
-        "verdict": many(new, "difference") if new else "no verdict" if run.unseen else "agreed",
-        "state": "bad" if new else "none" if run.unseen else "good",
+        "verdict": many(new, "difference") if new else "no verdict" if without_verdict(file) else "agreed",
+        "state": "bad" if new else "none" if without_verdict(file) else "good",
         "more": (f" ({known} known)" if known else "") + (" ended early" if run.gave_up else ""),
     }
 

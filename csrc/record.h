@@ -169,10 +169,13 @@ enum written {
 };
 /* ENDED_BROKEN: the driver crashed, not the kernel's text. */
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN };
+/* When reference_plant() changes a byte: before the kernel's function runs, or behind it. */
+enum planted { PLANTED_NEVER, PLANTED_BEFORE, PLANTED_BEHIND };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);
 uint32_t reference_mutate(uint32_t mutant);
+uint32_t reference_plant(uint32_t at, uint32_t when);
 void reference_trace(struct trace_record *trace);
 uint32_t reference_edges(uint32_t *taken, uint32_t *n_taken);
 double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,

@@ -10,6 +10,9 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Found
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
+from skdiff.cases.find_cases import files
+from skdiff.cases.outcome import COMPARED, STUCK
+from skdiff.cases.record import constants
 from skdiff.engines import random_engine
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
@@ -123,3 +126,21 @@ def test_a_broken_insertion_is_reported(what, kernel_tree, reference, tmp_path):
     case, oracles = first_finding(kernel_tree, tmp_path, INSERTIONS[what])
     assert verdict(case, *oracles)[0] == "mismatch"
     assert verdict(case, reference, Model())[0] == "agreed"
+
+
+def test_each_byte_that_changes_is_told(reference):
+    # By its name in the Outcome, or as `written`: nothing in the tables, sockets, groups, programs and packet is left out.
+    cases = [load(path).scenario for path in files([])]
+    ended = [scenario for scenario in cases if reference.run(scenario).ended != STUCK]
+    assert len(cases) - len(ended) <= 2
+    for scenario in ended:
+        whole = reference.run(scenario)
+        count = reference.plant(0, constants.PLANTED_NEVER)
+        assert count > 1500
+        try:
+            for at in range(count):
+                reference.plant(at, constants.PLANTED_BEHIND)
+                assert reference.run(scenario)[:COMPARED] != whole[:COMPARED], (scenario, at)
+        finally:
+            reference.plant(0, constants.PLANTED_NEVER)
+        assert reference.run(scenario) == whole

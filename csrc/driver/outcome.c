@@ -1,10 +1,11 @@
 /* What the lookup left behind: the socket, the sk_buff, counts and listeners, and what programs were shown. */
 
-static unsigned int destructor_of(const struct sk_buff *skb)
+static int destructor_of(const struct sk_buff *skb)
 {
 	return !skb->destructor ? DESTRUCTOR_NONE :
 		skb->destructor == sock_pfree ? DESTRUCTOR_PFREE :
-		skb->destructor == sock_edemux ? DESTRUCTOR_EDEMUX : DESTRUCTOR_OTHER;
+		skb->destructor == sock_edemux ? DESTRUCTOR_EDEMUX :
+		skb->destructor == other_destructor ? DESTRUCTOR_OTHER : FOREIGN;
 }
 
 static int data_offset(const struct sk_buff *skb)

@@ -78,7 +78,9 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	reference_mutant = 0;
 	fill_case();
 	keep_all();
+	plant(PLANTED_BEFORE);
 	sk = call_root(&refcounted.value);
+	plant(PLANTED_BEHIND);
 	out->refcounted = refcounted.byte;
 	read_outcome(sk);
 }

@@ -37,19 +37,24 @@ static void keep_all(void)
 		forbid_strange_memory(&arena.socks[i], in->socks[i].kind);
 }
 
-/* What the Outcome tells by name is no news. */
+static int destructor_of(const struct sk_buff *skb);
+static int data_offset(const struct sk_buff *skb);
+
+/* What the Outcome tells by name, and whole, is no news. */
 static void leave_out_told(void)
 {
 	struct sk_buff *skb = &kept.skb;
 
 	for (int i = 0; i < in->n_socks; i++) {
 		kept.socks[i].sk.sk_refcnt = arena.socks[i].sk.sk_refcnt;
-		if (in->socks[i].kind == KIND_REQUEST)
+		if (in->socks[i].kind == KIND_REQUEST && !(out->freed & 1u << i))
 			kept.socks[i].req.rsk_listener = arena.socks[i].req.rsk_listener;
 	}
 	skb->sk = arena.skb.sk;
-	skb->destructor = arena.skb.destructor;
-	skb->data = arena.skb.data;
+	if (destructor_of(&arena.skb) != FOREIGN)
+		skb->destructor = arena.skb.destructor;
+	if (arena.skb.data == arena.data + HEADROOM + data_offset(&arena.skb))
+		skb->data = arena.skb.data;
 	skb->len = arena.skb.len;
 	skb->data_len = arena.skb.data_len;
 	skb->users = arena.skb.users;

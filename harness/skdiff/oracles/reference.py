@@ -67,6 +67,7 @@ class Reference:
         self._keep = (module, module.ffi.from_buffer(self._scenario), module.ffi.from_buffer(self._outcome))
         self._trace = module.lib.reference_trace
         self._crowded, self._mutate = module.lib.reference_crowded, module.lib.reference_mutate
+        self._plant = module.lib.reference_plant
         self.guard = module.lib.reference_guard
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
         self.guard()
@@ -88,6 +89,12 @@ class Reference:
     def mutate(self, mutant: int) -> bool:
         """Turn on a mutant of a mutated build, 0 for none; returns whether a case came to the one that was on."""
         return bool(self._mutate(mutant))
+
+    def plant(self, at: int, when: int) -> int:
+        """Change a byte of what a lookup may write in each case from now on, `when` of PLANTED_NEVER, PLANTED_BEFORE and
+        PLANTED_BEHIND; returns how many bytes the last case had.
+        """
+        return int(self._plant(at, when))
 
     def call(self) -> None:
         """Run the record that is in the buffer as it is, and leave the outcome record unread."""

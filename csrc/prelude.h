@@ -14,6 +14,9 @@ void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 int memcmp(const void *one, const void *two, size_t bytes);
 
+/* Each byte of what nobody sets, or has freed. */
+#define POISON 0x6b
+
 /* Whether the kernel's text runs: a crash is its own then. */
 extern volatile int reference_in_kernel;
 void reference_stop(int why) __attribute__((noreturn));

@@ -111,7 +111,7 @@ struct scenario_record {
 
 struct shown_record {
 	uint32_t program;	/* enum shown: what kind of program was run */
-	int64_t args[11];	/* what it saw: outcome.py names them by kind */
+	int64_t args[12];	/* what it saw: outcome.py names them by kind */
 };
 
 struct outcome_record {
@@ -127,7 +127,7 @@ struct outcome_record {
 	uint32_t skb_cb;	/* bytes of skb->cb that are not what they were */
 	int32_t clones;		/* clones that nobody freed */
 	uint32_t freed;		/* bit i: socket i was freed; bit 16 + i: but not as what it is */
-	int32_t sections;	/* RCU and migration: opened and not closed */
+	int32_t sections;	/* sections that were opened and not closed, of each kind so many times enum section */
 	int32_t signal;		/* that a crash came with */
 	uint32_t n_warns;
 	uint32_t n_shown;
@@ -165,10 +165,13 @@ enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
  */
 enum written {
 	WRITTEN_NOTHING, WRITTEN_SOCK, WRITTEN_GROUP, WRITTEN_PROGRAM, WRITTEN_NETNS, WRITTEN_DEVICE, WRITTEN_ROUTE, WRITTEN_PACKET,
-	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL
+	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL,
+	WRITTEN_CHAIN, WRITTEN_MEMBERS	/* before the lookup, by what put a socket into its chain, or its group */
 };
 /* ENDED_BROKEN: the driver crashed, not the kernel's text. */
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN };
+/* What a section counts for: so much apart that the end of one is not taken for the end of another. */
+enum section { SECTION_RCU = 1, SECTION_MIGRATION = 0x100, SECTION_LOCK = 0x10000 };
 /* When reference_plant() changes a byte: before the kernel's function runs, or behind it. */
 enum planted { PLANTED_NEVER, PLANTED_BEFORE, PLANTED_BEHIND };
 

@@ -58,6 +58,75 @@ WRITES = {
         Edit(INET_HASHTABLES_C, "__inet_lookup_established", r"(sock_gen_put\(sk\);)", r"\1 sk->sk_bound_dev_if = 0;"),
         "written",
     ),
+    "reads a socket that was freed": (
+        Edit(
+            INET_HASHTABLES_C,
+            "__inet_lookup_established",
+            r"(sock_gen_put\(sk\);)",
+            r"\1 if (sk->sk_net_refcnt) goto out;",
+        ),
+        "sk",
+    ),
+    "frees a timewait socket as a request": (
+        Edit(INET_HASHTABLES_C, "sock_gen_put", r"inet_twsk_free\(inet_twsk\(sk\)\)", "reqsk_free(inet_reqsk(sk))"),
+        "freed",
+    ),
+    "writes to what the kernel reads for each packet": (
+        Edit(INET_HASHTABLES_C, "__inet_lookup_listener", r"(done:)", r"if (!result) inet_ehash_secret++; \1"),
+        "written",
+    ),
+    "clears a bit of the group that is for UDP": (
+        Edit(REUSEPORT, "reuseport_select_sock", r"(prog = rcu)", r"reuse->has_conns = 0; \1"),
+        "written",
+    ),
+    "clears what nobody reads of the packet": (
+        Edit("include/net/inet_hashtables.h", "__inet_lookup_skb", r"(sk = inet_steal)", r"skb->mark = 0; \1"),
+        "written",
+    ),
+    "clears what nobody reads of a socket": (
+        Edit(INET_HASHTABLES_C, "inet_lhash2_lookup", r"(result = sk;)", r"\1 sk->sk_reuse = 0;"),
+        "written",
+    ),
+    "writes behind the table of connections": (
+        Edit(
+            INET_HASHTABLES_C,
+            "__inet_lookup_established",
+            r"(sk = NULL;)",
+            r"hashinfo->ehash[hashinfo->ehash_mask + 1].chain.first = (void *)hashinfo; \1",
+        ),
+        "written",
+    ),
+    "ends a section of another kind": (
+        Edit("include/linux/filter.h", "bpf_prog_run_save_cb", r"migrate_enable", "rcu_read_unlock"),
+        "sections",
+    ),
+    "frees the clone before the program sees it": (
+        Edit(
+            REUSEPORT,
+            "run_bpf_filter",
+            r"(index = bpf_prog_run_save_cb\(prog, skb\);)(\s*__skb_push\(skb, hdr_len\);)\s*consume_skb\(nskb\);",
+            r"consume_skb(nskb); \1\2",
+        ),
+        "shown",
+    ),
+    "shows a filter another network header": (
+        Edit(
+            REUSEPORT,
+            "run_bpf_filter",
+            r"(index = bpf_prog_run_save_cb\(prog, skb\);)",
+            r"skb->network_header += 4; \1 skb->network_header -= 4;",
+        ),
+        "shown",
+    ),
+    "shows an sk_lookup program an IPv6 address": (
+        Edit(
+            "include/linux/filter.h",
+            "bpf_sk_lookup_run_v4",
+            r"(\.family\s*= AF_INET,)",
+            r"\1 .v6.saddr = (const struct in6_addr *)psk,",
+        ),
+        "shown",
+    ),
     "warns where nothing is wrong": (
         Edit(INET_HASHTABLES_C, "inet_lookup_reuseport", r"(return reuse_sk;)", r"WARN_ON_ONCE(reuse_sk); \1"),
         "warns",
@@ -94,6 +163,24 @@ INSERTIONS = {
         "memmove(reuse->socks + 1, reuse->socks, reuse->num_socks * sizeof(sk)); reuse->socks[0] = sk;",
     ),
     "a member's CPU not counted": Edit(REUSEPORT, "reuseport_get_incoming_cpu", r">= 0", "> 100"),
+    "a node at the end that does not know who points to it": Edit(
+        "include/linux/rculist_nulls.h", "hlist_nulls_add_tail_rcu", r"n->pprev = &last->next", "n->pprev = &n->next"
+    ),
+    "a node that does not know who came before it": Edit(
+        "include/linux/rculist_nulls.h", "hlist_nulls_add_head_rcu", r"if \(!is_a_nulls\(first\)\)", "if (0)"
+    ),
+    "a closed member one slot too far": Edit(
+        REUSEPORT, "__reuseport_add_closed_sock", r"num_closed_socks - 1\] = sk", "num_closed_socks - 2] = sk"
+    ),
+    "a closed member's CPU not counted": Edit(
+        REUSEPORT, "__reuseport_add_closed_sock", r"reuseport_get_incoming_cpu\(sk, reuse\);", ""
+    ),
+    "connections that are established at the end of their chain": Edit(
+        INET_HASHTABLES_C,
+        "inet_ehash_insert",
+        r"(__sk_nulls_add_node_rcu\(sk, list\);)",
+        r"{ if (sk->sk_state == TCP_ESTABLISHED) __sk_nulls_add_node_tail_rcu(sk, list); else \1 }",
+    ),
     "a mapped address of another hash": Edit(
         "include/net/ipv6.h", "ipv6_portaddr_hash", r"s6_addr32\[3\]", "s6_addr32[2]"
     ),

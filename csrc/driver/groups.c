@@ -10,16 +10,20 @@ static void fill_members_as_said(struct sock_reuseport *reuse, const struct grou
 		reuse->socks[j] = sock_at(from->slots[j]);
 }
 
-/* The kernel's own way into a group: it counts the members, and those that asked for a CPU. */
+/* The kernel's own way into a group: it counts the members, and those that asked for a CPU. Closed ones have the last slots,
+ * and each comes in front of those before it.
+ */
 static void add_members(struct sock_reuseport *reuse, const struct group_record *from)
 {
+	int closed_at = from->n_slots - from->num_closed_socks;
+
 	reference_in_kernel++;
 	for (int j = 0; j < from->num_socks; j++)
 		__reuseport_add_sock(sock_at(from->slots[j]), reuse);
-	for (int j = 0; j < from->num_closed_socks; j++)
-		__reuseport_add_closed_sock(sock_at(from->slots[from->num_socks + j]), reuse);
+	for (int j = from->n_slots - 1; j >= closed_at; j--)
+		__reuseport_add_closed_sock(sock_at(from->slots[j]), reuse);
 	reference_in_kernel--;
-	for (int j = from->num_socks + from->num_closed_socks; j < from->n_slots && j < MAX_SLOTS - from->num_closed_socks; j++)
+	for (int j = from->num_socks; j < closed_at; j++)
 		reuse->socks[j] = sock_at(from->slots[j]);	/* who left, and nobody came to that slot */
 }
 
@@ -28,7 +32,10 @@ static void fill_group(int i)
 	const struct group_record *from = &in->groups[i];
 	struct sock_reuseport *reuse = &arena.groups[i].reuse;
 
-	__builtin_memset(reuse, 0, sizeof(arena.groups[i]));
+	__builtin_memset(reuse, POISON, sizeof(arena.groups[i]));
+	__builtin_memset(reuse->socks, 0, MAX_SLOTS * sizeof(reuse->socks[0]));
+	reuse->num_socks = reuse->num_closed_socks = reuse->incoming_cpu = 0;
+	reuse->prog = NULL;
 	reuse->max_socks = MAX_SLOTS;
 	reuse->reuseport_id = from->reuseport_id;
 	reuse->bind_inany = from->bind_inany;

@@ -1,11 +1,11 @@
 /* The objects of a case: sockets, groups, programs, namespaces, devices, tables and the packet, which lie in one arena.
+ * What a case does not say is POISON: a lookup that clears it, or puts it back to what it is after the boot, is seen.
  *
  * The driver is compiled behind the closure, in one unit with it, so that it uses the kernel's own types and static
  * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.
  */
 
 #define FUEL 20000
-#define POISON 0x6b
 #define HEADROOM 512
 #define REDZONE 64
 
@@ -72,9 +72,10 @@ struct arena {
 static struct arena arena;
 static struct glimpse seen[MAX_SHOWN + 1];
 
-/* The buckets of the two tables. */
-static struct inet_ehash_bucket ehash[2][MAX_TABLE];
-static struct inet_listen_hashbucket lhash2[2][MAX_TABLE];
+/* The buckets of the two tables, and one behind the last one, which is nobody's. */
+#define BEHIND 1
+static struct inet_ehash_bucket ehash[2][MAX_TABLE + BEHIND];
+static struct inet_listen_hashbucket lhash2[2][MAX_TABLE + BEHIND];
 
 static const struct scenario_record *in;
 static struct outcome_record *out;

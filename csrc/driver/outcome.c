@@ -13,6 +13,25 @@ static int data_offset(const struct sk_buff *skb)
 	return skb->data - arena.data - HEADROOM;
 }
 
+/* How many bytes of a packet that a program saw are not those that came in, besides what the Outcome tells by name. */
+static int other_bytes(const struct sk_buff *seen)
+{
+	struct sk_buff one = *seen;
+	const unsigned char *now = (const unsigned char *)&one, *before = (const unsigned char *)&kept.skb;
+	int count = 0;
+
+	one.sk = kept.skb.sk;
+	one.destructor = kept.skb.destructor;
+	one.data = kept.skb.data;
+	one.len = kept.skb.len;
+	one.data_len = kept.skb.data_len;
+	one.users = kept.skb.users;
+	__builtin_memcpy(one.cb, kept.skb.cb, sizeof(one.cb));
+	for (size_t i = 0; i < sizeof(one); i++)
+		count += now[i] != before[i];
+	return count;
+}
+
 static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 {
 	const struct bpf_sk_lookup_kern *lookup = &seen->lookup;
@@ -32,6 +51,7 @@ static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 		args[8] = (int)lookup->ingress_ifindex;
 		args[9] = index_of(lookup->selected_sk);
 		args[10] = lookup->no_reuseport;
+		args[11] = lookup->v6.saddr || lookup->v6.daddr;
 	} else if (seen->any->run == run_filter) {
 		shown->program = SHOWN_FILTER;
 		args[0] = seen->any->number;
@@ -42,6 +62,7 @@ static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 		args[5] = 0;
 		for (unsigned int i = 0; i < sizeof(seen->skb.cb); i++)
 			args[5] += seen->skb.cb[i] != 0;
+		args[6] = other_bytes(&seen->skb);
 	} else {
 		shown->program = SHOWN_SK_REUSEPORT;
 		args[0] = seen->any->number;

@@ -12,21 +12,20 @@ static unsigned char *planted_byte(size_t at, size_t *count)
 	} runs[] = {
 		{ &arena, offsetof(struct arena, tables) + sizeof(arena.tables) },	/* padding follows */
 		{ arena.socks, in->n_socks * sizeof(arena.socks[0]) },
-		{ &init_net, sizeof(init_net) },
-		{ &bpf_sk_lookup_enabled.enabled, sizeof(bpf_sk_lookup_enabled.enabled) },
-		{ ehash[0], in->ehash_size * sizeof(ehash[0][0]) },
-		{ lhash2[0], in->lhash2_size * sizeof(lhash2[0][0]) },
-		{ ehash[1], tables < 2 ? 0 : in->ehash_size * sizeof(ehash[0][0]) },
-		{ lhash2[1], tables < 2 ? 0 : in->lhash2_size * sizeof(lhash2[0][0]) },
+		{ ehash[0], ehash_bytes() },
+		{ lhash2[0], lhash2_bytes() },
+		{ ehash[1], tables < 2 ? 0 : ehash_bytes() },
+		{ lhash2[1], tables < 2 ? 0 : lhash2_bytes() },
 	};
 	unsigned char *found = NULL;
 
 	*count = 0;
-	for (unsigned int i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+	for (unsigned int i = 0; i < sizeof(runs) / sizeof(runs[0]); *count += runs[i++].length)
 		if (at >= *count && at - *count < runs[i].length)
 			found = (unsigned char *)runs[i].from + (at - *count);
-		*count += runs[i].length;
-	}
+	for (int i = 0; kernel_objects[i].at; *count += kernel_objects[i++].size)
+		if (at >= *count && at - *count < kernel_objects[i].size)
+			found = (unsigned char *)kernel_objects[i].at + (at - *count);
 	return found;
 }
 

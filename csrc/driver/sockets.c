@@ -42,7 +42,7 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 
 	allow(any, sizeof(*any));
 	__builtin_memset(any, POISON, sizeof(*any));
-	__builtin_memset(&sk->__sk_common, 0, sizeof(sk->__sk_common));
+	__builtin_memset(&sk->sk_nulls_node, 0, sizeof(sk->sk_nulls_node));
 	sk->sk_daddr = htonl(from->daddr);
 	sk->sk_rcv_saddr = htonl(from->rcv_saddr);
 	sk->sk_dport = htons(from->dport);
@@ -61,10 +61,9 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	sk->sk_net.net = net_at(from->netns);
 #endif
 	sk->sk_incoming_cpu = from->incoming_cpu;
-	refcount_set(&sk->sk_refcnt, from->refcnt);
-	hash_sock(sk, from);
 	sk->sk_state = from->state;
 	sk->sk_reuseport = from->reuseport;
+	refcount_set(&sk->sk_refcnt, from->refcnt);
 	if (from->kind == KIND_REQUEST) {
 		any->req.rsk_listener = sock_at(from->listener);
 		any->req.syncookie = from->syncookie;
@@ -73,12 +72,11 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		any->tw.tw_substate = from->state;
 		any->tw.tw_family = from->family;
 	} else {
-		if (from->hashed != HASHED_LHASH2)
-			sk->sk_flags = from->rcu_free ? 1UL << SOCK_RCU_FREE : 0;
-		else if (!from->rcu_free)
-			sk->sk_flags = 0;	/* inet_hash() has set it, which it does to each listener */
+		/* Of a listener inet_hash() sets it. */
+		sk->sk_flags = from->rcu_free && from->hashed != HASHED_LHASH2 ? 1UL << SOCK_RCU_FREE : 0;
 		sk->sk_protocol = from->protocol;
 		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
 	}
+	hash_sock(sk, from);
 	forbid_strange_memory(any, from->kind);
 }

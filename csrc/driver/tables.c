@@ -11,6 +11,8 @@ static void fill_tables(void)
 			INIT_HLIST_NULLS_HEAD(&ehash[t][i].chain, (i ^ in->ehash_nulls_xor));
 		for (u32 i = 0; i < in->lhash2_size; i++)
 			INIT_HLIST_NULLS_HEAD(&lhash2[t][i].nulls_head, i + LISTENING_NULLS_BASE);
+		__builtin_memset(&ehash[t][in->ehash_size], POISON, BEHIND * sizeof(ehash[t][0]));
+		__builtin_memset(&lhash2[t][in->lhash2_size], POISON, BEHIND * sizeof(lhash2[t][0]));
 	}
 }
 
@@ -42,6 +44,10 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 		reference_in_kernel++;
 		inet_hash(sk);
 		reference_in_kernel--;
+		sk->sk_state = from->state;
+		sk->sk_reuseport = from->reuseport;
+		if (!from->rcu_free)
+			sk->sk_flags = 0;
 	}
 }
 

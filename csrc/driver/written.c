@@ -4,10 +4,9 @@
  */
 
 static struct arena kept;
-static struct inet_ehash_bucket kept_ehash[2][MAX_TABLE];
-static struct inet_listen_hashbucket kept_lhash2[2][MAX_TABLE];
-static struct net kept_init_net;
-static int kept_key;
+static struct inet_ehash_bucket kept_ehash[2][MAX_TABLE + BEHIND];
+static struct inet_listen_hashbucket kept_lhash2[2][MAX_TABLE + BEHIND];
+static unsigned char kept_objects[KERNEL_OBJECTS_BYTES];
 
 static size_t arena_bytes(void)
 {
@@ -23,16 +22,28 @@ static int tables_used(void)
 	return 1 + (in->foreign_hashinfo != 0);
 }
 
+static size_t ehash_bytes(void)
+{
+	return (in->ehash_size + BEHIND) * sizeof(ehash[0][0]);
+}
+
+static size_t lhash2_bytes(void)
+{
+	return (in->lhash2_size + BEHIND) * sizeof(lhash2[0][0]);
+}
+
 static void keep_all(void)
 {
+	unsigned char *to = kept_objects;
+
 	allow(&arena, sizeof(arena));
 	__builtin_memcpy(&kept, &arena, arena_bytes());
 	for (int t = 0; t < tables_used(); t++) {
-		__builtin_memcpy(kept_ehash[t], ehash[t], in->ehash_size * sizeof(ehash[t][0]));
-		__builtin_memcpy(kept_lhash2[t], lhash2[t], in->lhash2_size * sizeof(lhash2[t][0]));
+		__builtin_memcpy(kept_ehash[t], ehash[t], ehash_bytes());
+		__builtin_memcpy(kept_lhash2[t], lhash2[t], lhash2_bytes());
 	}
-	kept_init_net = init_net;
-	kept_key = bpf_sk_lookup_enabled.enabled;
+	for (int i = 0; kernel_objects[i].at; to += kernel_objects[i++].size)
+		__builtin_memcpy(to, kernel_objects[i].at, kernel_objects[i].size);
 	for (int i = 0; i < in->n_socks; i++)
 		forbid_strange_memory(&arena.socks[i], in->socks[i].kind);
 }
@@ -98,18 +109,28 @@ static void note_difference(int object, const void *now, const void *before, siz
 #define NOTE_ONE(object, member) \
 	note_difference(object, &arena.member, &kept.member, sizeof(arena.member), sizeof(arena.member))
 
+/* The kernel's own static objects, which a lookup reads. */
+static void note_objects(void)
+{
+	const unsigned char *from = kept_objects;
+
+	for (int i = 0; kernel_objects[i].at; from += kernel_objects[i++].size) {
+		if (out->written[0] || !__builtin_memcmp(kernel_objects[i].at, from, kernel_objects[i].size))
+			continue;
+		note_difference(WRITTEN_KERNEL, kernel_objects[i].at, from, kernel_objects[i].size, kernel_objects[i].size);
+		__builtin_strncpy(out->written_member, kernel_objects[i].name, sizeof(out->written_member) - 1);
+	}
+}
+
 static void note_written(void)
 {
 	allow(&arena, sizeof(arena));
 	leave_out_told();
 	for (int t = 0; t < tables_used(); t++) {
-		note_difference(WRITTEN_EHASH + t, ehash[t], kept_ehash[t], in->ehash_size * sizeof(ehash[t][0]),
-				sizeof(ehash[t][0]));
-		note_difference(WRITTEN_LHASH2 + t, lhash2[t], kept_lhash2[t], in->lhash2_size * sizeof(lhash2[t][0]),
-				sizeof(lhash2[t][0]));
+		note_difference(WRITTEN_EHASH + t, ehash[t], kept_ehash[t], ehash_bytes(), sizeof(ehash[t][0]));
+		note_difference(WRITTEN_LHASH2 + t, lhash2[t], kept_lhash2[t], lhash2_bytes(), sizeof(lhash2[t][0]));
 	}
-	note_difference(WRITTEN_NETNS, &init_net, &kept_init_net, sizeof(init_net), sizeof(init_net));
-	note_difference(WRITTEN_KERNEL, &bpf_sk_lookup_enabled.enabled, &kept_key, sizeof(kept_key), sizeof(kept_key));
+	note_objects();
 	if (!__builtin_memcmp(&arena, &kept, arena_bytes()))
 		return;
 	note_difference(WRITTEN_SOCK, arena.socks, kept.socks, in->n_socks * sizeof(arena.socks[0]), sizeof(arena.socks[0]));

@@ -35,12 +35,12 @@ struct static_key_true {
 /* Kernel: the same, unchecked. Here: the same. */
 #define raw_cpu_ptr(pointer) (pointer)
 /* Kernel: this CPU's object, with preemption off. Here: the one for all, counted as a section. */
-#define get_cpu_var(object) (*({ ++reference_sections; &(object); }))
+#define get_cpu_var(object) (*({ reference_sections += SECTION_LOCK; &(object); }))
 /* Kernel: ends that. Here: counted. */
-#define put_cpu_var(object) ((void)--reference_sections)
+#define put_cpu_var(object) ((void)(reference_sections -= SECTION_LOCK))
 /* Kernel: this CPU's number, with preemption off. Here: the Scenario's, counted as a section. */
-#define get_cpu() ({ ++reference_sections; raw_smp_processor_id(); })
+#define get_cpu() ({ reference_sections += SECTION_LOCK; raw_smp_processor_id(); })
 /* Kernel: ends that. Here: counted. */
-#define put_cpu() ((void)--reference_sections)
+#define put_cpu() ((void)(reference_sections -= SECTION_LOCK))
 /* Kernel: this CPU's number, where preemption is off. Here: the Scenario's. */
 #define smp_processor_id() raw_smp_processor_id()

@@ -18,11 +18,11 @@ typedef spinlock_t rwlock_t;
 /* Kernel: makes a lock free. Here: the same. */
 #define spin_lock_init(lock) ((void)((lock)->held = 0))
 /* Kernel: takes the lock of a socket. Here: counted. */
-#define bh_lock_sock(sk) ((void)++reference_sections)
+#define bh_lock_sock(sk) ((void)(reference_sections += SECTION_LOCK))
 /* Kernel: takes the lock of a socket inside another one. Here: counted. */
-#define bh_lock_sock_nested(sk) ((void)++reference_sections)
+#define bh_lock_sock_nested(sk) ((void)(reference_sections += SECTION_LOCK))
 /* Kernel: gives it back. Here: counted. */
-#define bh_unlock_sock(sk) ((void)--reference_sections)
+#define bh_unlock_sock(sk) ((void)(reference_sections -= SECTION_LOCK))
 /* Kernel: a retry counter for readers. Here: nobody writes. */
 #define read_seqbegin(lock) 0U
 /* Kernel: whether a reader has to begin again. Here: never. */
@@ -37,9 +37,9 @@ typedef spinlock_t rwlock_t;
 /* Kernel: no such thing. Here: the number is no macro any more. */
 #define reference_guarded_as(number) int __cleanup(reference_guard_closes) guard__##number
 /* Kernel: no such thing. Here: the beginning of a guard, whatever its arguments. */
-static int reference_guard_opens() { return ++reference_sections; }
+static int reference_guard_opens() { return reference_sections += SECTION_LOCK; }
 /* Kernel: no such thing. Here: its end. */
-static void reference_guard_closes(int *guard) { --reference_sections; }
+static void reference_guard_closes(int *guard) { reference_sections -= SECTION_LOCK; }
 /* Kernel: calls a function on a variable that goes out of scope. Here: the same. */
 #define __cleanup(function) __attribute__((__cleanup__(function)))
 /* Kernel: what DEFINE_FREE() of that name made, on a variable that goes out of scope. Here: the same. */

@@ -1,9 +1,9 @@
 /* Kernel: RCU, per-CPU data, barriers, static keys: one thread needs none of it. */
 
 /* Kernel: starts a read-side section. Here: counted, nobody writes. */
-#define rcu_read_lock() ((void)++reference_sections)
+#define rcu_read_lock() ((void)(reference_sections += SECTION_RCU))
 /* Kernel: ends a read-side section. Here: counted. */
-#define rcu_read_unlock() ((void)--reference_sections)
+#define rcu_read_unlock() ((void)(reference_sections -= SECTION_RCU))
 /* Kernel: lockdep's answer. Here: yes, the receive path reads under RCU. */
 #define rcu_read_lock_held() 1
 /* Kernel: lockdep's answer. Here: no, it is the other one that is held. */
@@ -21,10 +21,10 @@
 /* Kernel: orders after a control dependency. Here: nothing. */
 #define smp_acquire__after_ctrl_dep() barrier()
 /* Kernel: pins the task to its CPU. Here: counted. */
-#define migrate_disable() ((void)++reference_sections)
+#define migrate_disable() ((void)(reference_sections += SECTION_MIGRATION))
 /* Kernel: ends that. Here: counted. */
-#define migrate_enable() ((void)--reference_sections)
-/* Kernel: no such thing. Here: how many sections are open. */
+#define migrate_enable() ((void)(reference_sections -= SECTION_MIGRATION))
+/* Kernel: no such thing. Here: how many sections are open, of each kind (enum section). */
 static int reference_sections;
 #ifdef CONFIG_SMP
 /* Kernel: the CPU that runs this. Here: the Scenario's. */

@@ -16,12 +16,14 @@ typedef unsigned int gfp_t;
 static struct sk_buff reference_clone;
 /* Kernel: no such thing. Here: how many clones are out. */
 static int reference_clones;
-/* Kernel: no such thing. Here: one user less, of the clone or of the packet, which the Outcome tells of. */
+/* Kernel: no such thing. Here: one user less, of the clone, whose memory is then somebody else's, or of the packet, which the
+ * Outcome tells of. */
 static void reference_put_skb(struct sk_buff *skb)
 {
-	if (skb == &reference_clone)
+	if (skb == &reference_clone) {
 		reference_clones--;
-	else if (skb)
+		__builtin_memset(skb, POISON, sizeof(*skb));
+	} else if (skb)
 		skb->users.refs.counter--;
 }
 /* Kernel: finds memory or not. Here: as the Scenario says. */

@@ -13,9 +13,9 @@ SHOWN_KINDS = {SHOWN_SK_LOOKUP: "sk_lookup", SHOWN_FILTER: "filter", SHOWN_SK_RE
 SHOWN_NAMES: dict[int, tuple[str, ...]] = {
     SHOWN_SK_LOOKUP: (
         *("netns", "prog", "family", "protocol", "saddr", "sport", "daddr", "dport", "ingress_ifindex"),
-        *("selected_sk", "no_reuseport"),
+        *("selected_sk", "no_reuseport", "ipv6"),
     ),
-    SHOWN_FILTER: ("group", "clone", "data", "len", "data_len", "cb_bytes_set"),
+    SHOWN_FILTER: ("group", "clone", "data", "len", "data_len", "cb_bytes_set", "other_bytes"),
     SHOWN_SK_REUSEPORT: (
         *("group", "sk", "hash", "reuseport_id", "bind_inany", "selected_sk", "migrating_sk", "own_skb", "headlen"),
     ),
@@ -24,6 +24,7 @@ SHOWN_NAMES: dict[int, tuple[str, ...]] = {
 WRITTEN_NAMES = (
     *("nothing", "socket", "group", "program", "namespace", "device", "route", "packet", "data", "table"),
     *("ehash bucket", "own ehash bucket", "lhash2 bucket", "own lhash2 bucket", "kernel object"),
+    *("place in a chain", "place in a group"),
 )
 WRITTEN_SOCK = WRITTEN_NAMES.index("socket")
 MAX_SHOWN = 16
@@ -36,7 +37,8 @@ class Outcome(NamedTuple):
     Sockets are indices, NONE or FOREIGN (a pointer that is no socket's); `refcounted` is UNSET as long as nobody wrote
     it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
     `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
-    counts RCU and migration sections that were opened and not closed; `listener` is each request's rsk_listener, NONE
+    counts sections that were opened and not closed, each kind in a place of its own (csrc/record.h, enum section);
+    `listener` is each request's rsk_listener, NONE
     for other sockets; `written` is what else was changed, () for nothing: which object of WRITTEN_NAMES, which of them,
     the first byte in it, and the name of the member there, "" for none; `warns` are the functions that warned, each
     with its text if it has one, in their order; each of `shown` is (kind, arguments named by SHOWN_NAMES).

@@ -12,8 +12,9 @@ NAME = "mutants"
 HELP = "measure how many small changes of kernel, model and harness are noticed"
 DESCRIPTION = (
     "Mutation testing: make thousands of small changes, one at a time, and count those that nothing notices. Changes of"
-    " the kernel's text (c) must be noticed by the corpus or by random cases, those of the model by the corpus, those"
-    " of the harness by its tests."
+    " the kernel's text of the lookup (c), and of the driver, the stubs and the kernel's functions that fill the tables"
+    " (driver), must be noticed by the corpus or by random cases, those of the model by the corpus, those of the harness"
+    " by its tests."
 )
 EXIT_CODES = "0 enough are noticed; 1 too few are; 2 could not run"
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_kernel(parser)
     common.add_stubs(parser)
     common.add_json(parser)
-    parser.add_argument("of", nargs="*", metavar="c|model|harness", help="whose mutants (default: c and model)")
+    parser.add_argument("of", nargs="*", metavar="c|driver|model|harness", help="whose mutants (default: c and model)")
     parser.add_argument(
         "--seeds",
         type=common.number,

@@ -97,7 +97,7 @@ def reduce_findings(
     deadline = time.monotonic() + LIMIT_OF_ALL
     todo = [(finding, finding.file) for finding in findings]
     todo += [(finding, other) for finding in findings for other in finding.others]
-    kept: dict[Scenario, str] = {}
+    kept: dict[tuple[str, Scenario], str] = {}
     with interrupts_noted() as stopped, ExitStack() as stack:
         try:
             builds = make()
@@ -114,7 +114,7 @@ def reduce_findings(
                 done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
                 if done is None or done[1].signature != finding.signature:
                     say(f"{file}: does not show its difference again, left as it was found")
-                elif kept.setdefault(done[0].scenario, file) != file:  # of the same signature: one of its others
+                elif kept.setdefault((finding.signature, done[0].scenario), file) != file:  # it is one of its others
                     path.unlink()
                     report_of(path).unlink(missing_ok=True)
                     finding.others.remove(file)

@@ -6,9 +6,10 @@ A build is named by everything that went into it, so nothing is built twice and 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from skdiff.kernel.compilation import (
     is_clang,
     load,
 )
-from skdiff.kernel.emit import member_names
+from skdiff.kernel.emit import kernel_objects, member_names
 from skdiff.kernel.following import digest
 from skdiff.kernel.index import Definition
 from skdiff.kernel.lookup_inputs import Unset
@@ -309,9 +310,15 @@ def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> tuple[Line, ...]
     )
 
 
-def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...] = ()) -> str:
-    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver.
-    Raises CannotRun for a root with an argument that nobody here knows.
+def unit(
+    closure: Closure,
+    config: Config,
+    text: str = "",
+    extra: tuple[str, ...] = (),
+    driver: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The C of one reference: what it starts with, the closure's text, or another in its place, and the driver, or
+    other texts of its files, by name. Raises CannotRun for a root with an argument that nobody here knows.
     """
     inline = any("inline-8bit" in flag for flag in extra)
     renamed = "".join(f'{{ "{name}", "{role}" }}, ' for role, name in sorted(closure.roles.items()) if role != name)
@@ -325,9 +332,13 @@ def unit(closure: Closure, config: Config, text: str = "", extra: tuple[str, ...
             (CSRC / "stubs" / "config.h").read_text(),
             text or closure.text,
             member_names(closure.walk),
+            kernel_objects(closure.walk),
             *(f"#define {role} {name}" for role, name in closure.roles.items() if role != name),
             _UNGUIDED if inline else "",
-            *(f'#line 1 "csrc/driver/{path.name}"\n{path.read_text()}' for path in Manifest.load().driver),
+            *(
+                driver.get(path.name) or f'#line 1 "csrc/driver/{path.name}"\n{path.read_text()}'
+                for path in Manifest.load().driver
+            ),
             "#pragma clang attribute pop" if inline else "",
         ]
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from skdiff.kernel.index import Definition, Member
+from skdiff.kernel.lookup_inputs import static_objects
 from skdiff.kernel.walk import Walk
 
 _BIT_FIELD = re.compile(rb":\s*\w+\s*[;,]")
@@ -81,6 +82,26 @@ def member_names(walk: Walk) -> str:
                         line = f'\t{{ {kind}, "{name}", {place} }},\n'
                         lines += [*_open(member.conditions), line, "#endif\n" * len(member.conditions)]
     return "".join([*lines, "\t{ WRITTEN_NOTHING }\n};\n"])
+
+
+def kernel_objects(walk: Walk) -> str:
+    """A table in C of the objects with static storage that a closure's text and its stubs have at file level: those that
+    a lookup may write to. The stubs' own counters are no part of the kernel.
+    """
+    at_file_level = {(d.file, d.line, d.name): d for d in walk.order}
+    found = []
+    for one in static_objects(walk.order):
+        definition = at_file_level.get((one.file, one.line, one.name))
+        if definition is not None and not one.name.startswith("reference_"):
+            found.append((definition, f"sizeof({one.name})"))
+    lines = ["static const struct {\n\tvoid *at;\n\tsize_t size;\n\tconst char *name;\n} kernel_objects[] = {\n"]
+    for definition, size in found:
+        line = f'\t{{ (void *)&{definition.name}, {size}, "{definition.name}" }},\n'
+        lines += [*_open(definition.conditions), line, "#endif\n" * len(definition.conditions)]
+    lines.append("\t{ NULL }\n};\nenum { KERNEL_OBJECTS_BYTES = 1\n")
+    for definition, size in found:
+        lines += [*_open(definition.conditions), f"\t+ {size}\n", "#endif\n" * len(definition.conditions)]
+    return "".join([*lines, "};\n"])
 
 
 def _named(members: Iterable[Member], keeps: Callable[[Member], bool]) -> Iterator[Member]:

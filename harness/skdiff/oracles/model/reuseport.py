@@ -86,7 +86,7 @@ def run_bpf_filter(state: State, number: int, group: Group) -> int:
             state.data_len = data_len
     cb_bytes_set = _CB - _BPF_CB if group.cb_access else _CB
     state.shown.append(
-        (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_set)
+        (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_set, 0)
     )
     return group.slots[group.returns] if group.returns < group.num_socks else NONE
 

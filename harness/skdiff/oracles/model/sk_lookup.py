@@ -39,7 +39,7 @@ def bpf_sk_lookup_run_v4(state: State) -> tuple[int, int]:
         state.shown.append(
             (
                 *(SHOWN_SK_LOOKUP, packet.netns, i, AF_INET, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
-                *(packet.dport, state.dif, *_choice(progs[:i])),
+                *(packet.dport, state.dif, *_choice(progs[:i]), 0),
             )
         )
     chosen, no_reuseport = _choice(progs)

@@ -13,12 +13,13 @@ from skdiff.base.files import read_toml
 from skdiff.base.paths import CORPUS
 
 JUDGED = CORPUS / "equivalent.toml"
+OF_KERNEL = ("c", "driver")  # mutants of C, which differ from kernel to kernel
 LISTED = ("6.1", "6.12", "7.3")  # the series that the lists of judged mutants and of unreached lines are made for
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change in one place: `of` is "c", "model" or "harness"; `line` is 1-based in `file`, `text` that line as it
+    """One change in one place: `of` is "c", "driver", "model" or "harness"; `line` is 1-based in `file`, `text` that line as it
     stands, without the blanks around it; `change` says "before -> after"; `nth` counts those of a function that are
     the same in all of this (from 0).
     """
@@ -94,7 +95,7 @@ def series(version: str) -> str:
 def judgements_for(entries: Iterable[Judgement], version: str) -> list[Judgement]:
     """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it."""
     of = series(version)
-    return [entry for entry in entries if entry.of != "c" or of not in LISTED or of in entry.kernels]
+    return [entry for entry in entries if entry.of not in OF_KERNEL or of not in LISTED or of in entry.kernels]
 
 
 def judge(mutants: Iterable[Mutant], entries: Iterable[Judgement]) -> dict[Mutant, Judgement]:

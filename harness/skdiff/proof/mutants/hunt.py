@@ -4,13 +4,14 @@ import mmap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.expectations import MODEL
-from skdiff.cases.outcome import COMPARED, Outcome
-from skdiff.cases.record import encode, outcome
+from skdiff.cases.outcome import COMPARED, RETURNED, Outcome
+from skdiff.cases.record import constants, encode, outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import names_of
@@ -46,6 +47,43 @@ class Fate:
         return bool(self.by)
 
 
+class Planted(NamedTuple):
+    """Bytes of a case of the corpus that change in turn: its index, when (see Reference.plant), and how many (0: all)."""
+
+    index: int
+    when: int
+    count: int = 0
+
+
+_UNUSED_GROUP = 8  # bytes at the start of the arena, where groups are: nothing reads them in a case without groups
+
+
+def planted(scenarios: Sequence[Scenario], model: Model) -> list[Planted]:
+    """Cases that have all that there is to write to: those with the most of each kind; and for what changes before the
+    lookup runs, cases in which a socket is freed or another CPU comes between. There only what the lookup does not read
+    may change: a wild pointer writes anywhere.
+    """
+    ended = [i for i, scenario in enumerate(scenarios) if model.run(scenario).ended == RETURNED]
+
+    def most(count: Callable[[Scenario], int]) -> int:
+        return max(ended, key=lambda i: count(scenarios[i]))
+
+    full = {
+        most(lambda s: len(s.socks)),
+        most(lambda s: len(s.groups)),
+        most(lambda s: len(s.netns)),
+        most(lambda s: sum(netns.own_hashinfo for netns in s.netns)),
+        most(lambda s: bool(s.foreign_hashinfo)),
+        *(most(lambda s, kind=kind: sum(sock.kind == kind for sock in s.socks)) for kind in range(3)),  # type: ignore[misc]
+    }
+    freed = [i for i in ended if model.run(scenarios[i]).freed]
+    moving = [*freed, *(i for i in ended if any(sock.race for sock in scenarios[i].socks))]
+    return [
+        *(Planted(i, constants.PLANTED_BEHIND) for i in sorted(full | {*freed[:4]})),
+        *(Planted(i, constants.PLANTED_BEFORE, _UNUSED_GROUP) for i in moving if not scenarios[i].groups),
+    ]
+
+
 class Mutated:
     """The oracle of one mutant: the kernel's text with that one change."""
 
@@ -66,7 +104,9 @@ class Hunt:
     the default one if there is none.
     """
 
-    def __init__(self, made: Schemata, scenarios: Sequence[Scenario], model: Model | None = None) -> None:
+    def __init__(
+        self, made: Schemata, scenarios: Sequence[Scenario], model: Model | None = None, planted: Sequence[Planted] = ()
+    ) -> None:
         self.made = made
         self.reference = Reference.of(made.folder)
         self._in, self._out = self.reference.buffers()
@@ -79,11 +119,16 @@ class Hunt:
             if mismatch is not None:
                 raise CannotRun(f"without any mutant the C and the model differ on a case ({mismatch.signature})")
             self._cases.append((bytes(self._in), bytes(self._out), expected, len(scenario.socks)))
+        self._planted = [(*each, self._each_byte(*each)) for each in planted]
 
     def _differs(self, raw: bytes, expected: Outcome, socks: int) -> bool:
         """Whether the record that is in the buffer gives another outcome; `raw` is the expected one's record."""
         self.reference.call()
         return self._out != raw and outcome(self._out, socks)[:COMPARED] != expected[:COMPARED]
+
+    def _differs_from(self, raw: bytes, socks: int) -> bool:
+        """Whether the outcome that was written is another one than that of a record."""
+        return outcome(self._out, socks)[:COMPARED] != outcome(raw, socks)[:COMPARED]
 
     def _fields(self, expected: Outcome, socks: int) -> set[str]:
         """The fields in which the outcome that was written differs."""
@@ -93,9 +138,35 @@ class Hunt:
             if got != wanted
         }
 
+    def _each_byte(self, index: int, when: int, count: int) -> list[bytes]:
+        """The outcome's record of a case of the corpus for each byte that changes."""
+        self._in[:] = self._cases[index][0]
+        self.reference.call()
+        found = []
+        for at in range(count or self.reference.plant(0, constants.PLANTED_NEVER)):
+            self.reference.plant(at, when)
+            self.reference.call()
+            found.append(bytes(self._out))
+        self.reference.plant(0, constants.PLANTED_NEVER)
+        return found
+
+    def _misses(self) -> int:
+        """The case of the corpus in which the outcome of a byte that changes is another one now, -1 for none."""
+        for index, when, _, outcomes in self._planted:
+            self._in[:] = self._cases[index][0]
+            socks = self._cases[index][3]
+            for at, raw in enumerate(outcomes):
+                self.reference.plant(at, when)
+                self.reference.call()
+                if self._out != raw and self._differs_from(raw, socks):
+                    return index
+            self.reference.plant(0, constants.PLANTED_NEVER)
+        return -1
+
     def killer(self, number: int) -> tuple[int, bool, frozenset[str]]:
         """(the first case of the corpus that tells a mutant apart, -1 for none; whether any came to it; the fields of
-        the outcome that tell it apart, two of them at least if there is more than one).
+        the outcome that tell it apart, two of them at least if there is more than one; of the first case alone where
+        bytes are planted: many a mutant of the driver makes each case endless, and takes its time).
         """
         self.reference.guard()
         self.reference.mutate(number)
@@ -105,8 +176,10 @@ class Hunt:
             if self._differs(raw, expected, socks):
                 first = index if first < 0 else first
                 fields |= self._fields(expected, socks)
-                if len(fields) > 1:
+                if len(fields) > 1 or self._planted:
                     break
+        if first < 0:
+            first = self._misses()
         reached = self.reference.mutate(0)
         return first, reached or first >= 0, frozenset(fields)
 

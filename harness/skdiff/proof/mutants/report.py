@@ -10,7 +10,7 @@ from rich.table import Table
 
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.kernel.summary import Kernel, KernelSummary
-from skdiff.proof.mutants.common import LISTED, UNSEEN, Judgement, Mutant, judge, judgements_for, series
+from skdiff.proof.mutants.common import LISTED, OF_KERNEL, UNSEEN, Judgement, Mutant, judge, judgements_for, series
 from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     corpus alone kills; whether others were `fuzzed`, and whether the bars are met; who is alive without a reason, and
     what is judged but killed, or gone, a line each; `unseen` are judged mutants that this harness does not see, with
     what would; `alone` counts for each field of the Outcome the mutants that only it tells apart in the corpus. Those
-    of the C have a kernel, and some that did not compile (`dropped`) or are not in this configuration (`absent`).
+    of C have a kernel, and some that did not compile (`dropped`) or are not in this configuration (`absent`).
     """
 
     of: str
@@ -100,7 +100,7 @@ def summary(
     """
     entries = judgements_for([entry for entry in entries if entry.of == of], version)
     judged = judge(mutants.values(), entries)
-    listed = of != "c" or series(version) in LISTED  # nobody has judged those of another series
+    listed = of not in OF_KERNEL or series(version) in LISTED  # nobody has judged those of another series
     wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged and listed]
     there = {mutant.id for mutant in mutants.values()}
     stale = sorted(f"{entry.function}: {mutant}" for entry in entries for mutant in entry.ids - there if listed)
@@ -124,7 +124,7 @@ def summary(
         judged_but_killed=wrong,
         judged_but_gone=stale,
         unseen=unseen,
-        alone={field: alone[field] for field in Outcome._fields[:COMPARED]} if of == "c" else {},
+        alone={field: alone[field] for field in Outcome._fields[:COMPARED]} if of in OF_KERNEL else {},
     )
 
 

@@ -1,8 +1,12 @@
-"""All C mutants in one library: each site asks whether its mutant is on; those that do not compile are dropped."""
+"""All C mutants in one library: each site asks whether its mutant is on; those that do not compile are dropped.
+
+Those of "c" are in the kernel's text of the lookup, and are on while the kernel's function runs. Those of the "driver"
+are in the driver, in the stubs, and in the kernel's functions that the driver calls, and are on for the whole case.
+"""
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +20,8 @@ from skdiff.kernel import build as builds
 from skdiff.kernel import compilation
 from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.closure import Closure, extract
-from skdiff.kernel.index import Definition
-from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
+from skdiff.kernel.index import Definition, definitions
+from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree
 from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
@@ -27,10 +31,15 @@ from skdiff.variants.version_rules import Rules, rules_to_follow
 
 # A pointer where another one belongs is no mutant that a compiler would let pass unseen.
 _STRICT = ("-O1", "-Werror=int-conversion", "-Werror=incompatible-pointer-types")
+_ON = {"c": "reference_mutant", "driver": "mutant"}  # the variable of csrc/driver/hooks.c that says which one is on
 _ASK = """#include <stdint.h>
-static uint32_t reference_mutant, reference_reached;
-#define MUTANT(n) (reference_mutant == (n) && (reference_reached = 1))
+static uint32_t reference_mutant, reference_reached, mutant;
+#define MUTANT(n) ({on} == (n) && (reference_reached = 1))
 """
+# Of the driver: what no case runs (benchmarks, steps of traced builds), and what turns mutants and planted faults on.
+_NOT_OF_A_CASE = frozenset(
+    "reference_prepare reference_again reference_trace reference_step reference_mutate reference_plant planted_byte plant".split()
+)
 _NAME = "mutants.c"
 _FIRST = f'#line 1 "{_NAME}"\n'
 _ROUNDS = 60
@@ -61,23 +70,30 @@ class _Report(msgspec.Struct, frozen=True):
     mutants: dict[int, Mutant]
 
 
-def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[Path, ...] = ()) -> Schemata:
-    """Build the mutants of a tree's lookup, with stubs of a user's own, or find those that are there. Raises CannotRun
-    as `build` does.
+def schemata(
+    tree: Tree,
+    say: Callable[[str], None] | None = None,
+    stubs: tuple[Path, ...] = (),
+    of: str = "c",
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> Schemata:
+    """Build the mutants of a tree's lookup ("c") or of what is around it ("driver"), with stubs of a user's own, or find
+    those that are there. Raises CannotRun as `build` does.
     """
     cc = compilation.compiler()
     manifest = Manifest.load(stubs)
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    plain = builds.build(tree, say=say, stubs=stubs)  # it knows for which names to look further
-    key = builds.key_of(tree, manifest, cc, ("mutants", ours, plain.folder.name), Config())
-    folder = own_builds() / f"{tree.version}-mutants-{key[:16]}"
+    plain = builds.build(tree, say=say, config=config, stubs=stubs)  # it knows for which names to look further
+    key = builds.key_of(tree, manifest, cc, ("mutants", of, ours, plain.folder.name), config)
+    folder = own_builds() / f"{tree.version}-mutants-{of}-{key[:16]}"
     report = folder / "mutants.json"
     if not is_whole(folder):
         if say is not None:
-            say(f"mutating the lookup of Linux {tree.version} ({cc})")
+            what = "the lookup" if of == "c" else "the driver of the lookup"
+            say(f"mutating {what} of Linux {plain.label} ({cc})")
         with filled(folder) as work:
             closure = extract(tree.path, manifest, wanted=frozenset(plain.wanted))
-            write_json(work / report.name, _mutate(closure, work, cc))
+            write_json(work / report.name, _mutate(closure, manifest, work, cc, of, config))
     try:
         read = read_json(report, _Report, "a report of mutants")
     except BadFile as error:
@@ -86,30 +102,35 @@ def schemata(tree: Tree, say: Callable[[str], None] | None = None, stubs: tuple[
     return Schemata(folder, tree, read.closure, rules, read.mutants, read.dropped, read.absent)
 
 
-def _mutate(closure: Closure, work: Path, cc: str) -> _Report:
-    known = types(closure.order, closure.keeps)
+def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, config: Config) -> _Report:
+    driver = {path: path.read_bytes() for path in manifest.driver}
+    own = [d for path, text in driver.items() for d in definitions(text, f"csrc/driver/{path.name}")]
+    record = definitions((CSRC / "record.h").read_bytes(), "csrc/record.h")
+    known = types([*closure.order, *own, *record], lambda d, m: d in own or d in record or closure.keeps(d, m))
     asked = _configured_names(closure)
-    kernels = [
+    around = [d for stubs in (True, False) for d, lookup in closure.definitions(stubs) if stubs or not lookup]
+    changed = [d for d, lookup in closure.definitions(stand_ins=False) if lookup] if of == "c" else [*around, *own]
+    changed = [
         d
-        for d, lookup in closure.definitions(stand_ins=False)
-        if lookup and (d.kind == "function" or (d.kind == "macro" and d.name not in asked))
+        for d in changed
+        if d.kind in ("function", "macro") and d.name not in _NOT_OF_A_CASE and not (d.kind == "macro" and d.name in asked)
     ]
     dropped: set[int] = set()
     numbers: dict[int, Mutant] = {}
     for _ in range(_ROUNDS):
         numbers, texts = {}, {}
-        for definition in kernels:
-            text, mutants = mutated(definition, known, len(numbers) + 1, frozenset(dropped))
+        for definition in changed:
+            text, mutants = mutated(definition, known, len(numbers) + 1, frozenset(dropped), of)
             numbers |= dict(enumerate(mutants, start=len(numbers) + 1))
             texts[_place(definition)] = text
-        (work / "closure.c").write_text(_unit(closure, texts))
+        (work / "closure.c").write_text(_unit(closure, texts, driver if of == "driver" else {}, of, config))
         wrong = _do_not_compile(work, cc)
         if not wrong:
             break
         dropped |= wrong
     else:
         raise CannotRun(f"{cc} still refuses mutants after {_ROUNDS} rounds")
-    there = _compiled(work, cc)
+    there = _compiled(work, cc, of)
     compilation.compile_unit(work, cc, _STRICT, ())
     left = {n: m for n, m in numbers.items() if n in there and n not in dropped}
     return _Report(closure.sha256, closure.rules, len(dropped), len(numbers) - len(dropped) - len(left), left)
@@ -124,17 +145,28 @@ def _configured_names(closure: Closure) -> set[str]:
     return names
 
 
-def _place(definition: Definition) -> tuple[str, int]:
-    return definition.file, definition.line
+_Place = tuple[str, int, str]
 
 
-def _unit(closure: Closure, texts: dict[tuple[str, int], str]) -> str:
+def _place(definition: Definition) -> _Place:
+    return definition.file, definition.line, definition.name
+
+
+def _unit(
+    closure: Closure, texts: dict[_Place, str], driver: Mapping[Path, bytes], of: str, config: Config
+) -> str:
     def text_of(definition: Definition) -> str:
-        own = definition.text.decode("utf-8", "replace")
-        return own if definition.file.startswith(STAND_IN_PREFIX) else texts.get(_place(definition), own)
+        return texts.get(_place(definition), definition.text.decode("utf-8", "replace"))
 
     lines = closure.rewritten(text_of).splitlines(keepends=True)
-    return builds.unit(closure, Config(), _FIRST + _ASK + "".join(n for n in lines if not n.startswith("#line")))
+    ask = _ASK.format(on=_ON[of])
+    changed = {}
+    for path, source in driver.items():
+        changed[path.name] = source.decode()
+        for d in definitions(source, f"csrc/driver/{path.name}"):
+            changed[path.name] = changed[path.name].replace(d.text.decode(), text_of(d))
+    text = _FIRST + ask + "".join(n for n in lines if not n.startswith("#line"))
+    return builds.unit(closure, config, text, driver=changed)
 
 
 def _do_not_compile(work: Path, cc: str) -> set[int]:
@@ -158,10 +190,10 @@ def _do_not_compile(work: Path, cc: str) -> set[int]:
     return found
 
 
-def _compiled(work: Path, cc: str) -> set[int]:
-    """The mutants that are left in the lookup when the preprocessor has been there."""
+def _compiled(work: Path, cc: str, of: str) -> set[int]:
+    """The mutants that are left when the preprocessor has been there: in the lookup, or in all that is compiled."""
     command = [*compilation.closure_command(cc, _STRICT), "-E", "-P", "closure.c"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    lookup = done.stdout[: done.stdout.index("union any_sock")]
     assert (CSRC / "driver" / "objects.c").read_text().count("union any_sock {")
-    return {int(n) for n in re.findall(r"reference_mutant == \((\d+)\)", lookup)}
+    text = done.stdout[: done.stdout.index("union any_sock")] if of == "c" else done.stdout
+    return {int(n) for n in re.findall(rf"\b{_ON[of]} == \((\d+)\)", text)}

@@ -13,14 +13,15 @@ from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import find
+from skdiff.oracles.model import Model
 from skdiff.proof.mutants import harness as of_harness
 from skdiff.proof.mutants import hunt as hunting
 from skdiff.proof.mutants import model as of_model
 from skdiff.proof.mutants import report
-from skdiff.proof.mutants.common import Judgement, Mutant, judgements
+from skdiff.proof.mutants.common import OF_KERNEL, Judgement, Mutant, judgements
 from skdiff.proof.mutants.schemata import schemata
 
-OF = ("c", "model", "harness")
+OF = (*OF_KERNEL, "model", "harness")
 Say = Callable[[str], None]
 
 
@@ -49,8 +50,9 @@ class Scored:
 def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -> Iterator[Scored]:
     """Hunt the mutants of those in OF that are wanted; progress goes to the console `errors`. Raises CannotRun."""
     entries = judgements()
-    if "c" in of:
-        yield _of_c(request, entries, errors, say)
+    for name in OF_KERNEL:
+        if name in of:
+            yield _of_kernel(name, request, entries, errors, say)
     hunts: dict[str, Callable[[Callable[[int, int], None]], list[tuple[Mutant, hunting.Fate]]]] = {
         "model": lambda tell: of_model.hunt(of_model.cases(), tell),
         "harness": of_harness.hunt,
@@ -68,19 +70,21 @@ def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
 
 
-def _of_c(request: CMutants, entries: Sequence[Judgement], errors: Console, say: Say) -> Scored:
+def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors: Console, say: Say) -> Scored:
     manifest = Manifest.load()
     tree = find(request.kernel, manifest.files, optional=manifest.optional, say=say)
-    made = schemata(tree, say, request.stubs)
-    found = hunting.Hunt(made, [load(path).scenario for path in files([])])
+    made = schemata(tree, say, request.stubs, of)
+    scenarios, model = [load(path).scenario for path in files([])], Model(made.rules)
+    planted = hunting.planted(scenarios, model) if of == "driver" else ()
+    found = hunting.Hunt(made, scenarios, model, planted)
     with Progress(console=errors, transient=True) as bar:
-        task = bar.add_task("the corpus against all mutants of the C", total=len(made.mutants))
+        task = bar.add_task(f"the corpus against all mutants of the {'C' if of == 'c' else of}", total=len(made.mutants))
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
     examples: dict[int, Scenario] = {}
     if request.seeds:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
     version, notes = made.tree.version, []
-    summary = report.summary("c", made.mutants, fates, entries, bool(request.seeds), version)
+    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version)
     summary.dropped, summary.absent = made.dropped, made.absent
     summary.kernel, summary.closure, summary.origin = version, made.closure, made.tree.origin
     if request.keep is not None and examples:
@@ -88,4 +92,5 @@ def _of_c(request: CMutants, entries: Sequence[Judgement], errors: Console, say:
         count = hunting.keep(made, hunting.small(found, examples), request.keep)
         notes.append(f"{count} cases kept in {request.keep}")
     notes.append(f"{made.dropped} more did not compile, {made.absent} are not in this configuration.")
-    return Scored(summary, f"Linux {version}", tuple(notes))
+    what = f"Linux {version}" if of == "c" else f"the driver, Linux {version}"
+    return Scored(summary, what, tuple(notes))

@@ -70,9 +70,11 @@ _LOOPS = ("while_statement", "for_statement", "do_statement")
 EXCHANGES = 3  # of a field or a variable with others of its type
 
 
-def mutated(definition: Definition, known: Types, first: int, dropped: frozenset[int]) -> tuple[str, list[Mutant]]:
-    """The text of a definition with its mutants, numbered from `first`, and all of these; `dropped` ones are not in the
-    text. A macro that is no piece of code by itself has none.
+def mutated(
+    definition: Definition, known: Types, first: int, dropped: frozenset[int], of: str = "c"
+) -> tuple[str, list[Mutant]]:
+    """The text of a definition with its mutants, numbered from `first`, and all of these, which are `of` something;
+    `dropped` ones are not in the text. A macro that is no piece of code by itself has none.
     """
     source = definition.text
     if definition.kind == "macro":
@@ -80,7 +82,7 @@ def mutated(definition: Definition, known: Types, first: int, dropped: frozenset
         if found is None:
             return source.decode(), []
         wrapped, body, start = found
-        writer = _Writer(definition, wrapped, known, first, dropped)
+        writer = _Writer(definition, wrapped, known, first, dropped, of)
         text = writer.text(body)
         assert text.startswith("{")
         return source[:start].decode() + re.sub(r"\v?\n", r"\\\n", text[1:-2]), writer.mutants
@@ -88,7 +90,7 @@ def mutated(definition: Definition, known: Types, first: int, dropped: frozenset
     block = first_child(root, "compound_statement")
     if block is None:
         return source.decode(), []
-    writer = _Writer(definition, source, known, first, dropped)
+    writer = _Writer(definition, source, known, first, dropped, of)
     text = source[: block.start_byte].decode() + writer.text(block) + source[block.end_byte :].decode()
     return text, writer.mutants
 
@@ -97,10 +99,10 @@ class _Writer:
     """Writes one definition; `mutants` are those met so far."""
 
     def __init__(
-        self, definition: Definition, source: bytes, known: Types, first: int, dropped: frozenset[int]
+        self, definition: Definition, source: bytes, known: Types, first: int, dropped: frozenset[int], of: str
     ) -> None:
         self.definition, self.source, self.known = definition, source, known
-        self.first, self.dropped = first, dropped
+        self.first, self.dropped, self.of = first, dropped, of
         self.mutants: list[Mutant] = []
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lines = definition.text.decode().splitlines()
@@ -163,7 +165,7 @@ class _Writer:
             d = self.definition
             self.mutants.append(
                 Mutant(
-                    *("c", d.file, d.name, d.line + line, stands, operator, change),
+                    *(self.of, d.file, d.name, d.line + line, stands, operator, change),
                     self._seen[stands, change] - 1,
                 )
             )

@@ -1,0 +1,46 @@
+/* Whether the kernel's own functions put sockets where they belong: what no lookup reads of it is looked at here. */
+
+static void note_misplaced(int object, int which, const char *member)
+{
+	if (out->written[0])
+		return;
+	out->written[0] = object;
+	out->written[1] = which;
+	__builtin_strncpy(out->written_member, member, sizeof(out->written_member) - 1);
+}
+
+/* A node's pprev points to the pointer that points to it. */
+static void check_chain(int i)
+{
+	const struct hlist_nulls_node *node = &arena.socks[i].sk.sk_nulls_node;
+
+	if (node->pprev && *node->pprev != node)
+		note_misplaced(WRITTEN_CHAIN, i, "pprev");
+}
+
+/* A group has its members in the places that the case says, and counts them. */
+static void check_members(int i)
+{
+	const struct group_record *from = &in->groups[i];
+	const struct sock_reuseport *reuse = &arena.groups[i].reuse;
+	int closed_at = from->n_slots - from->num_closed_socks, room = MAX_SLOTS - from->n_slots;
+
+	for (int j = 0; j < from->n_slots; j++)
+		if (reuse->socks[j < closed_at ? j : room + j] != sock_at(from->slots[j]))
+			note_misplaced(WRITTEN_MEMBERS, i, "socks");
+	for (int j = closed_at; j < closed_at + room; j++)
+		if (reuse->socks[j])
+			note_misplaced(WRITTEN_MEMBERS, i, "socks");
+	if (reuse->num_socks != from->num_socks || reuse->num_closed_socks != from->num_closed_socks)
+		note_misplaced(WRITTEN_MEMBERS, i, "num_socks");
+	if (reuse->incoming_cpu != from->incoming_cpu)
+		note_misplaced(WRITTEN_MEMBERS, i, "incoming_cpu");
+}
+
+static void check_insertion(void)
+{
+	for (int i = 0; i < in->n_socks; i++)
+		check_chain(i);
+	for (int i = 0; i < in->n_groups && !in->hostile; i++)
+		check_members(i);
+}

@@ -172,8 +172,10 @@ enum written {
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN };
 /* What a section counts for: so much apart that the end of one is not taken for the end of another. */
 enum section { SECTION_RCU = 1, SECTION_MIGRATION = 0x100, SECTION_LOCK = 0x10000 };
-/* When reference_plant() changes a byte: before the kernel's function runs, or behind it. */
-enum planted { PLANTED_NEVER, PLANTED_BEFORE, PLANTED_BEHIND };
+/* When reference_plant() changes a byte: before the kernel's function runs, behind it, or only while it is checked where the
+ * kernel has put sockets.
+ */
+enum planted { PLANTED_NEVER, PLANTED_BEFORE, PLANTED_BEHIND, PLANTED_IN_TABLES };
 
 int reference_call(const struct scenario_record *scenario, struct outcome_record *outcome);
 void reference_guard(void);

@@ -131,6 +131,10 @@ WRITES = {
         Edit(INET_HASHTABLES_C, "inet_lookup_reuseport", r"(return reuse_sk;)", r"WARN_ON_ONCE(reuse_sk); \1"),
         "warns",
     ),
+    "warns each time": (
+        Edit("include/net/inet_hashtables.h", "inet_steal_sock", r"WARN_ON_ONCE", "WARN_ON"),
+        "warns",
+    ),
     "warns with another text": (
         Edit("lib/refcount.c", "refcount_warn_saturate", r"saturated; leaking memory", "underflow; use-after-free"),
         "warns",
@@ -216,7 +220,7 @@ def test_a_broken_insertion_is_reported(what, kernel_tree, reference, tmp_path):
 
 
 def test_each_byte_that_changes_is_told(reference):
-    # By its name in the Outcome, or as `written`: nothing in the tables, sockets, groups, programs and packet is left out.
+    # By its name in the Outcome, or as `written`: nothing of tables, sockets, groups, programs and packet is left out.
     cases = [load(path).scenario for path in files([])]
     ended = [scenario for scenario in cases if reference.run(scenario).ended != STUCK]
     assert len(cases) - len(ended) <= 2

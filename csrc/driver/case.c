@@ -24,7 +24,9 @@ static void fill_case(void)
 		fill_sock(&arena.socks[i], &in->socks[i]);
 	for (int i = 0; i < in->n_groups; i++)
 		fill_group(i);
+	plant(PLANTED_IN_TABLES);
 	check_insertion();
+	plant(PLANTED_IN_TABLES);	/* and what it was again */
 	spoil_nodes();
 	fill_packet();
 }

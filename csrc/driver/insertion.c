@@ -9,12 +9,21 @@ static void note_misplaced(int object, int which, const char *member)
 	__builtin_strncpy(out->written_member, member, sizeof(out->written_member) - 1);
 }
 
-/* A node's pprev points to the pointer that points to it. */
+static bool is_within(const void *from, const void *start, size_t n_bytes)
+{
+	return (const char *)from >= (const char *)start && (const char *)from + sizeof(void *) <= (const char *)start + n_bytes;
+}
+
+/* A node's pprev points to the pointer that points to it, in a bucket or in another socket. */
 static void check_chain(int i)
 {
 	const struct hlist_nulls_node *node = &arena.socks[i].sk.sk_nulls_node;
+	const void *from = node->pprev;
 
-	if (node->pprev && *node->pprev != node)
+	if (!from)
+		return;
+	if ((!is_within(from, arena.socks, sizeof(arena.socks)) && !is_within(from, ehash, sizeof(ehash)) &&
+	     !is_within(from, lhash2, sizeof(lhash2))) || *node->pprev != node)
 		note_misplaced(WRITTEN_CHAIN, i, "pprev");
 }
 

@@ -2,8 +2,8 @@
 
 /* Kernel: warns once per boot. Here: once per case, the boot of this userspace. */
 #define WARN_ON_ONCE(condition) reference_warned(condition, "")
-/* Kernel: warns each time. Here: counted once per function and case. */
-#define WARN_ON(condition) reference_warned(condition, "")
+/* Kernel: warns each time. Here: once per case, and said to be one of these. */
+#define WARN_ON(condition) reference_warned(condition, "each time")
 /* Kernel: warns once per boot, with a text. Here: once per case, with the text as it stands. */
 #define WARN_ONCE(condition, format...) reference_warned(condition, reference_first(format, ""))
 /* Kernel: warns where CONFIG_DEBUG_NET is on. Here: never, distributions have it off. */

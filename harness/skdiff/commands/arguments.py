@@ -102,7 +102,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="C",
         help="the kernel's configuration: NAME=y or NAME=n, several in one word, of"
-        f" {', '.join(name.upper() for name in config.NAMES)}; or the path of a .config file (environment: CONFIG)",
+        f" {', '.join(name.upper() for name in config.NAMES)}; or minimal, which is everything off; or the path"
+        " of a .config file (environment: CONFIG)",
     )
     add_stubs(parser)
 

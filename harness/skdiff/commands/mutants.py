@@ -13,8 +13,8 @@ HELP = "measure how many small changes of kernel, model and harness are noticed"
 DESCRIPTION = (
     "Mutation testing: make thousands of small changes, one at a time, and count those that nothing notices. Changes of"
     " the kernel's text of the lookup (c), and of the driver, the stubs and the kernel's functions that fill the tables"
-    " (driver), must be noticed by the corpus or by random cases, those of the model by the corpus, those of the harness"
-    " by its tests."
+    " (driver), must be noticed by the corpus or by random cases, those of the model by the corpus, those of the"
+    " harness by its tests."
 )
 EXIT_CODES = "0 enough are noticed; 1 too few are; 2 could not run"
 
@@ -22,7 +22,7 @@ EXIT_CODES = "0 enough are noticed; 1 too few are; 2 could not run"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_kernel(parser)
-    common.add_stubs(parser)
+    common.add_config(parser)
     common.add_json(parser)
     parser.add_argument("of", nargs="*", metavar="c|driver|model|harness", help="whose mutants (default: c and model)")
     parser.add_argument(
@@ -53,9 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     for word in of:
         if word not in score_all.OF:
             raise CannotRun(f"no mutants of {word!r}: one of {', '.join(score_all.OF)}")
-    request = score_all.CMutants(
-        arguments.kernel, common.build_options(arguments).stubs, arguments.seeds, arguments.cases, arguments.keep
-    )
+    options = common.build_options(arguments)
+    request = score_all.CMutants(arguments.kernel, options, arguments.seeds, arguments.cases, arguments.keep)
     summary = mutant_report.MutantsSummary(mutants=[])
     for result in score_all.score_all(of, request, errors, say):
         mutant_report.show(console, result.report, result.what)

@@ -85,8 +85,8 @@ def member_names(walk: Walk) -> str:
 
 
 def kernel_objects(walk: Walk) -> str:
-    """A table in C of the objects with static storage that a closure's text and its stubs have at file level: those that
-    a lookup may write to. The stubs' own counters are no part of the kernel.
+    """A table in C of the objects with static storage that a closure's text and its stubs have at file level: what a
+    lookup may write to. The stubs' own counters are no part of the kernel.
     """
     at_file_level = {(d.file, d.line, d.name): d for d in walk.order}
     found = []

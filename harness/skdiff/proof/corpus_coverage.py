@@ -12,6 +12,7 @@ from skdiff.proof import kernel_coverage, model_coverage
 from skdiff.proof.kernel_coverage import Listing, Reached
 from skdiff.proof.mutants import model as model_mutants
 from skdiff.proof.mutants.common import LISTED, series
+from skdiff.variants.config import Config
 
 
 class Random(msgspec.Struct):
@@ -44,8 +45,11 @@ def measure(build: Build, cases: int, say: Callable[[str], None]) -> tuple[Cover
     version = build.tree.version
     say("the corpus")
     counted = kernel_coverage.count_runs(build, str(CORPUS))
-    spots, reasons = kernel_coverage.spots(build, counted), kernel_coverage.judged_unreachable(version)
-    listed = series(version) in LISTED
+    spots, reasons = (
+        kernel_coverage.spots(build, counted),
+        kernel_coverage.judged_unreachable(version, config=build.config),
+    )
+    listed = series(version) in LISTED and build.config == Config()
     result = CoverageSummary(
         kernel=build.told(),
         text=kernel_coverage.listing(build, spots, reasons),

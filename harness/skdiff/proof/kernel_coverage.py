@@ -17,7 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -31,6 +31,7 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import is_clang
 from skdiff.kernel.summary import KernelSummary
 from skdiff.proof.mutants.common import LISTED, Kind, check_listed, check_needs, series
+from skdiff.variants.config import Config
 
 UNREACHED = CORPUS / "unreached.toml"
 NUMBERED_BY = "gcc 12"  # the branches of that list
@@ -147,6 +148,7 @@ class _Unreached(msgspec.Struct, forbid_unknown_fields=True):
     why: str
     kernels: tuple[str, ...] = LISTED
     needs: str = ""
+    config: Literal["", "minimal"] = ""
 
     def __post_init__(self) -> None:
         check_listed(self.kernels)
@@ -157,12 +159,23 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
     unreached: list[_Unreached]
 
 
-def judged_unreachable(version: str, path: Path = UNREACHED) -> dict[str, str]:
+def judged_unreachable(
+    version: str,
+    path: Path = UNREACHED,
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> dict[str, str]:
     """The ids of what no scenario can reach in a kernel of this version, each with the reason: what is listed for its
-    series, and all that is listed where nobody has looked at it. Raises BadFile for a list that cannot be read.
+    series, and all that is listed where nobody has looked at it; what is listed for everything off too, unless the
+    configuration is the default one. Raises BadFile for a list that cannot be read.
     """
     of, found = series(version), read_toml(path, _List, "a list of what is unreached").unreached
-    return {id_: entry.why for entry in found if of not in LISTED or of in entry.kernels for id_ in entry.ids}
+    whole = config == Config()
+    return {
+        id_: entry.why
+        for entry in found
+        if (of not in LISTED or of in entry.kernels) and not (whole and entry.config)
+        for id_ in entry.ids
+    }
 
 
 def note_on_compiler(compiler: str) -> str:

@@ -82,14 +82,16 @@ def _only(**values: Any) -> Config:
     return Config(**values)
 
 
+MINIMAL = _only(**dict.fromkeys(NAMES, False))  # everything off
 # What `make matrix` builds: each option on its own the other way, and all of them.
 MATRIX: tuple[Config, ...] = (
     Config(),
     *(_only(**{option.name: not option.default}) for option in OPTIONS),
-    _only(**dict.fromkeys(NAMES, False)),
+    MINIMAL,
 )
 
 
+_MINIMAL = "minimal"
 _MODULES = frozenset(option.name for option in OPTIONS if option.metadata["module"])
 Asks = Callable[[str], bool]
 
@@ -100,10 +102,13 @@ def _nothing_more(_name: str) -> bool:
 
 def parse(text: str, asks: Asks = _nothing_more) -> Config:
     """The configuration that a user asks for: NAME=y and NAME=n, apart by blanks or commas, where NAME is an option's
-    name here or the kernel's; or the path of a kernel's .config file. `asks` tells whether a tree's text asks for an
-    option that is unknown here (its name in the kernel): these can be set too. Raises CannotRun.
+    name here or the kernel's; "minimal", which is everything off; or the path of a kernel's .config file. `asks` tells
+    whether a tree's text asks for an option that is unknown here (its name in the kernel): these can be set too. Raises
+    CannotRun.
     """
     words = text.replace(",", " ").split()
+    if words == [_MINIMAL]:
+        return MINIMAL
     if len(words) == 1 and "=" not in words[0]:
         return _of_file(Path(words[0]), asks)
     values: dict[str, Any] = {}

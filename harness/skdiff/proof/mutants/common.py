@@ -11,6 +11,7 @@ import msgspec
 
 from skdiff.base.files import read_toml
 from skdiff.base.paths import CORPUS
+from skdiff.variants.config import MINIMAL, Config
 
 JUDGED = CORPUS / "equivalent.toml"
 OF_KERNEL = ("c", "driver")  # mutants of C, which differ from kernel to kernel
@@ -19,9 +20,9 @@ LISTED = ("6.1", "6.12", "7.3")  # the series that the lists of judged mutants a
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change in one place: `of` is "c", "driver", "model" or "harness"; `line` is 1-based in `file`, `text` that line as it
-    stands, without the blanks around it; `change` says "before -> after"; `nth` counts those of a function that are
-    the same in all of this (from 0).
+    """One change in one place: `of` is "c", "driver", "model" or "harness"; `line` is 1-based in `file`, `text` that
+    line as it stands, without the blanks around it; `change` says "before -> after"; `nth` counts those of a function
+    that are the same in all of this (from 0).
     """
 
     of: str
@@ -50,7 +51,8 @@ UNSEEN: Kind = "unseen"
 
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mutants of a function, by their ids, that change nothing that anybody can see, of what kind that is, and why;
-    `kernels` are the series of LISTED whose text has them, `needs` is what would see those that are unseen.
+    `kernels` are the series of LISTED whose text has them, `needs` is what would see those that are unseen. Those of
+    the configuration "minimal" are alive in that one alone.
     """
 
     of: str
@@ -60,6 +62,7 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     kernels: tuple[str, ...] = LISTED
     needs: str = ""
+    config: Literal["", "minimal"] = ""
 
     def __post_init__(self) -> None:
         check_listed(self.kernels)
@@ -92,10 +95,21 @@ def series(version: str) -> str:
     return ".".join(version.split(".")[:2]).partition("-")[0]
 
 
-def judgements_for(entries: Iterable[Judgement], version: str) -> list[Judgement]:
-    """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it."""
-    of = series(version)
-    return [entry for entry in entries if entry.of not in OF_KERNEL or of not in LISTED or of in entry.kernels]
+def judgements_for(entries: Iterable[Judgement], version: str, config: Config = Config()) -> list[Judgement]:  # noqa: B008
+    """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it; and
+    all of those for everything off, where that or something else is off.
+    """
+    of, whole = series(version), config == Config()
+    return [
+        entry
+        for entry in entries
+        if entry.of not in OF_KERNEL or ((of not in LISTED or of in entry.kernels) and not (whole and entry.config))
+    ]
+
+
+def is_listed(version: str, config: Config = Config()) -> bool:  # noqa: B008
+    """Whether somebody has judged what is alive or unreached in a kernel and its configuration."""
+    return series(version) in LISTED and config in (Config(), MINIMAL)
 
 
 def judge(mutants: Iterable[Mutant], entries: Iterable[Judgement]) -> dict[Mutant, Judgement]:

@@ -11,7 +11,7 @@ from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.expectations import MODEL
 from skdiff.cases.outcome import COMPARED, RETURNED, Outcome
-from skdiff.cases.record import constants, encode, outcome
+from skdiff.cases.record import OUTCOME_SIZE, constants, encode, outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import names_of
@@ -25,6 +25,7 @@ from skdiff.proof.mutants.schemata import Schemata
 
 CASES = 20_000  # of one seed
 SEEDS = 5
+_JUNK = bytes([0x55]) * OUTCOME_SIZE
 FIRST, LATER = "the corpus", "fuzzing"
 
 
@@ -48,11 +49,11 @@ class Fate:
 
 
 class Planted(NamedTuple):
-    """Bytes of a case of the corpus that change in turn: its index, when (see Reference.plant), and how many (0: all)."""
+    """Bytes of a case of the corpus that change in turn: which case, when (see Reference.plant), how many (0: all)."""
 
-    index: int
+    case: int
     when: int
-    count: int = 0
+    n_bytes: int = 0
 
 
 _UNUSED_GROUP = 8  # bytes at the start of the arena, where groups are: nothing reads them in a case without groups
@@ -80,6 +81,7 @@ def planted(scenarios: Sequence[Scenario], model: Model) -> list[Planted]:
     moving = [*freed, *(i for i in ended if any(sock.race for sock in scenarios[i].socks))]
     return [
         *(Planted(i, constants.PLANTED_BEHIND) for i in sorted(full | {*freed[:4]})),
+        *(Planted(i, constants.PLANTED_IN_TABLES) for i in sorted(full)),
         *(Planted(i, constants.PLANTED_BEFORE, _UNUSED_GROUP) for i in moving if not scenarios[i].groups),
     ]
 
@@ -115,6 +117,7 @@ class Hunt:
         self._cases: list[tuple[bytes, bytes, Outcome, int]] = []
         for scenario in scenarios:
             expected = model.run(scenario)
+            self._out[:] = _JUNK
             mismatch = compare(["C", "model"], [self.reference.run(scenario), expected])
             if mismatch is not None:
                 raise CannotRun(f"without any mutant the C and the model differ on a case ({mismatch.signature})")
@@ -122,7 +125,10 @@ class Hunt:
         self._planted = [(*each, self._each_byte(*each)) for each in planted]
 
     def _differs(self, raw: bytes, expected: Outcome, socks: int) -> bool:
-        """Whether the record that is in the buffer gives another outcome; `raw` is the expected one's record."""
+        """Whether the record in the buffer gives another outcome; `raw` is the expected one's record. Nothing is
+        left of the outcome before: what a mutant does not write must not look like what it should.
+        """
+        self._out[:] = _JUNK
         self.reference.call()
         return self._out != raw and outcome(self._out, socks)[:COMPARED] != expected[:COMPARED]
 
@@ -138,13 +144,14 @@ class Hunt:
             if got != wanted
         }
 
-    def _each_byte(self, index: int, when: int, count: int) -> list[bytes]:
+    def _each_byte(self, case: int, when: int, n_bytes: int) -> list[bytes]:
         """The outcome's record of a case of the corpus for each byte that changes."""
-        self._in[:] = self._cases[index][0]
+        self._in[:] = self._cases[case][0]
         self.reference.call()
         found = []
-        for at in range(count or self.reference.plant(0, constants.PLANTED_NEVER)):
+        for at in range(n_bytes or self.reference.plant(0, constants.PLANTED_NEVER)):
             self.reference.plant(at, when)
+            self._out[:] = _JUNK
             self.reference.call()
             found.append(bytes(self._out))
         self.reference.plant(0, constants.PLANTED_NEVER)
@@ -157,6 +164,7 @@ class Hunt:
             socks = self._cases[index][3]
             for at, raw in enumerate(outcomes):
                 self.reference.plant(at, when)
+                self._out[:] = _JUNK
                 self.reference.call()
                 if self._out != raw and self._differs_from(raw, socks):
                     return index
@@ -222,6 +230,7 @@ class Hunt:
             encode(scenario, self._in)
             expected, socks = model.run(scenario), len(scenario.socks)
             self.reference.mutate(0)
+            self._out[:] = _JUNK
             self.reference.call()
             raw = bytes(self._out)
             notes[8:16] = done.to_bytes(8, "little")

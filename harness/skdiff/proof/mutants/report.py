@@ -10,8 +10,9 @@ from rich.table import Table
 
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.kernel.summary import Kernel, KernelSummary
-from skdiff.proof.mutants.common import LISTED, OF_KERNEL, UNSEEN, Judgement, Mutant, judge, judgements_for, series
+from skdiff.proof.mutants.common import OF_KERNEL, UNSEEN, Judgement, Mutant, is_listed, judge, judgements_for
 from skdiff.proof.mutants.hunt import FIRST, LATER, Fate
+from skdiff.variants.config import Config
 
 BAR = 0.98  # of the mutants that are not judged equivalent the corpus alone kills
 
@@ -60,6 +61,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     kernel: str = ""
     closure: str = ""
     origin: str = ""
+    config: str = ""
 
 
 class MutantsSummary(KernelSummary, kw_only=True):
@@ -69,11 +71,12 @@ class MutantsSummary(KernelSummary, kw_only=True):
     kernel: str = ""
     origin: str = ""
     closure: str = ""
+    config: str = ""
 
     @property
     def about(self) -> Kernel:
         """See KernelSummary."""
-        return Kernel(version=self.kernel, origin=self.origin, closure=self.closure)
+        return Kernel(version=self.kernel, origin=self.origin, closure=self.closure, config=self.config)
 
     @property
     def good(self) -> bool:
@@ -85,6 +88,7 @@ class MutantsSummary(KernelSummary, kw_only=True):
         self.mutants.append(report)
         if report.kernel:
             self.kernel, self.origin, self.closure = report.kernel, report.origin, report.closure
+            self.config = report.config
 
 
 def summary(
@@ -94,16 +98,23 @@ def summary(
     entries: Sequence[Judgement],
     fuzzed: bool,
     version: str = "",
+    config: Config = Config(),  # noqa: B008  # it is frozen
 ) -> Report:
-    """What became of the mutants of one kind. `version` is that of the
-    kernel, for those of the C: what is judged for its series holds, and all that is judged where that is not in LISTED.
+    """What became of the mutants of one kind. `version` and `config` are those of the
+    kernel, for those of C: what is judged for its series holds, and all that is judged where that is not in LISTED.
     """
-    entries = judgements_for([entry for entry in entries if entry.of == of], version)
+    entries = judgements_for([entry for entry in entries if entry.of == of], version, config)
     judged = judge(mutants.values(), entries)
-    listed = of not in OF_KERNEL or series(version) in LISTED  # nobody has judged those of another series
-    wrong = [str(mutants[n]) for n, fate in fates.items() if fate.by and mutants[n] in judged and listed]
+    # Nobody has judged those of another series; and with everything off, only what is judged for that is a fact there.
+    listed = of not in OF_KERNEL or is_listed(version, config)
+    wrong = [
+        str(mutants[n])
+        for n, fate in fates.items()
+        if fate.by and mutants[n] in judged and listed and (judged[mutants[n]].config or config == Config())
+    ]
     there = {mutant.id for mutant in mutants.values()}
-    stale = sorted(f"{entry.function}: {mutant}" for entry in entries for mutant in entry.ids - there if listed)
+    here = [entry for entry in entries if listed and (entry.config or config == Config())]
+    stale = sorted(f"{entry.function}: {mutant}" for entry in here for mutant in entry.ids - there)
     functions = dict.fromkeys(mutant.function for mutant in mutants.values())
     rows = [_row(f, [n for n, m in mutants.items() if m.function == f], mutants, fates, judged) for f in functions]
     total = _row("all", list(mutants), mutants, fates, judged)

@@ -1,7 +1,8 @@
 """All C mutants in one library: each site asks whether its mutant is on; those that do not compile are dropped.
 
 Those of "c" are in the kernel's text of the lookup, and are on while the kernel's function runs. Those of the "driver"
-are in the driver, in the stubs, and in the kernel's functions that the driver calls, and are on for the whole case.
+are in the driver, in the stubs, and in the kernel's functions that the driver calls, and are on for the whole case: all
+kinds of them in the stubs, whose text is small and means much, and elsewhere each statement that is dropped.
 """
 
 import re
@@ -37,8 +38,9 @@ static uint32_t reference_mutant, reference_reached, mutant;
 #define MUTANT(n) ({on} == (n) && (reference_reached = 1))
 """
 # Of the driver: what no case runs (benchmarks, steps of traced builds), and what turns mutants and planted faults on.
-_NOT_OF_A_CASE = frozenset(
-    "reference_prepare reference_again reference_trace reference_step reference_mutate reference_plant planted_byte plant".split()
+_NOT_OF_A_CASE = (
+    *("reference_prepare", "reference_again", "reference_trace", "reference_step"),
+    *("reference_mutate", "reference_plant", "planted_byte", "plant"),
 )
 _NAME = "mutants.c"
 _FIRST = f'#line 1 "{_NAME}"\n'
@@ -77,8 +79,8 @@ def schemata(
     of: str = "c",
     config: Config = Config(),  # noqa: B008  # it is frozen
 ) -> Schemata:
-    """Build the mutants of a tree's lookup ("c") or of what is around it ("driver"), with stubs of a user's own, or find
-    those that are there. Raises CannotRun as `build` does.
+    """Build the mutants of a tree's lookup ("c") or of what is around it ("driver"), with stubs of a user's own, or
+    find those that are there. Raises CannotRun as `build` does.
     """
     cc = compilation.compiler()
     manifest = Manifest.load(stubs)
@@ -108,19 +110,23 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
     record = definitions((CSRC / "record.h").read_bytes(), "csrc/record.h")
     known = types([*closure.order, *own, *record], lambda d, m: d in own or d in record or closure.keeps(d, m))
     asked = _configured_names(closure)
-    around = [d for stubs in (True, False) for d, lookup in closure.definitions(stubs) if stubs or not lookup]
-    changed = [d for d, lookup in closure.definitions(stand_ins=False) if lookup] if of == "c" else [*around, *own]
+    lookup = [d for d, reached in closure.definitions(stand_ins=False) if reached]
+    insertion = [d for d, reached in closure.definitions(stand_ins=False) if not reached]
+    stubs = [d for d, _ in closure.definitions(stand_ins=True)]
     changed = [
         d
-        for d in changed
-        if d.kind in ("function", "macro") and d.name not in _NOT_OF_A_CASE and not (d.kind == "macro" and d.name in asked)
+        for d in (lookup if of == "c" else [*stubs, *insertion, *own])
+        if d.kind in ("function", "macro")
+        and d.name not in _NOT_OF_A_CASE
+        and not (d.kind == "macro" and d.name in asked)
     ]
     dropped: set[int] = set()
     numbers: dict[int, Mutant] = {}
     for _ in range(_ROUNDS):
         numbers, texts = {}, {}
         for definition in changed:
-            text, mutants = mutated(definition, known, len(numbers) + 1, frozenset(dropped), of)
+            operator = "dropped" if of == "driver" and definition not in stubs else ""
+            text, mutants = mutated(definition, known, len(numbers) + 1, frozenset(dropped), of, operator)
             numbers |= dict(enumerate(mutants, start=len(numbers) + 1))
             texts[_place(definition)] = text
         (work / "closure.c").write_text(_unit(closure, texts, driver if of == "driver" else {}, of, config))
@@ -152,9 +158,7 @@ def _place(definition: Definition) -> _Place:
     return definition.file, definition.line, definition.name
 
 
-def _unit(
-    closure: Closure, texts: dict[_Place, str], driver: Mapping[Path, bytes], of: str, config: Config
-) -> str:
+def _unit(closure: Closure, texts: dict[_Place, str], driver: Mapping[Path, bytes], of: str, config: Config) -> str:
     def text_of(definition: Definition) -> str:
         return texts.get(_place(definition), definition.text.decode("utf-8", "replace"))
 

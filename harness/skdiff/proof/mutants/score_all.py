@@ -12,6 +12,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.manifest import Manifest
+from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.source import find
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants import harness as of_harness
@@ -32,7 +33,7 @@ class CMutants:
     """
 
     kernel: str
-    stubs: tuple[Path, ...]
+    options: BuildOptions
     seeds: int
     cases: int
     keep: Path | None = None
@@ -73,24 +74,29 @@ def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
 def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors: Console, say: Say) -> Scored:
     manifest = Manifest.load()
     tree = find(request.kernel, manifest.files, optional=manifest.optional, say=say)
-    made = schemata(tree, say, request.stubs, of)
-    scenarios, model = [load(path).scenario for path in files([])], Model(made.rules)
+    config = request.options.configuration(tree)
+    made = schemata(tree, say, request.options.stubs, of, config)
+    scenarios, model = [load(path).scenario for path in files([])], Model(made.rules, config)
     planted = hunting.planted(scenarios, model) if of == "driver" else ()
     found = hunting.Hunt(made, scenarios, model, planted)
     with Progress(console=errors, transient=True) as bar:
-        task = bar.add_task(f"the corpus against all mutants of the {'C' if of == 'c' else of}", total=len(made.mutants))
+        task = bar.add_task(
+            f"the corpus against all mutants of the {'C' if of == 'c' else of}", total=len(made.mutants)
+        )
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
     examples: dict[int, Scenario] = {}
     if request.seeds:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
     version, notes = made.tree.version, []
-    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version)
+    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version, config)
     summary.dropped, summary.absent = made.dropped, made.absent
     summary.kernel, summary.closure, summary.origin = version, made.closure, made.tree.origin
+    summary.config = str(config)
     if request.keep is not None and examples:
         say(f"reducing the cases of {len(examples)} mutants")
         count = hunting.keep(made, hunting.small(found, examples), request.keep)
         notes.append(f"{count} cases kept in {request.keep}")
     notes.append(f"{made.dropped} more did not compile, {made.absent} are not in this configuration.")
-    what = f"Linux {version}" if of == "c" else f"the driver, Linux {version}"
+    label = version + (f" ({config})" if summary.config else "")
+    what = f"Linux {label}" if of == "c" else f"the driver, Linux {label}"
     return Scored(summary, what, tuple(notes))

@@ -71,10 +71,16 @@ EXCHANGES = 3  # of a field or a variable with others of its type
 
 
 def mutated(
-    definition: Definition, known: Types, first: int, dropped: frozenset[int], of: str = "c"
+    definition: Definition,
+    known: Types,
+    first: int,
+    dropped: frozenset[int],
+    of: str = "c",
+    operator: str = "",
 ) -> tuple[str, list[Mutant]]:
-    """The text of a definition with its mutants, numbered from `first`, and all of these, which are `of` something;
-    `dropped` ones are not in the text. A macro that is no piece of code by itself has none.
+    """The text of a definition with its mutants, numbered from `first`, and all of these, which are `of` something, and
+    of one `operator` if that is given; `dropped` ones are not in the text. A macro that is no piece of code by itself
+    has none.
     """
     source = definition.text
     if definition.kind == "macro":
@@ -82,7 +88,7 @@ def mutated(
         if found is None:
             return source.decode(), []
         wrapped, body, start = found
-        writer = _Writer(definition, wrapped, known, first, dropped, of)
+        writer = _Writer(definition, wrapped, known, first, dropped, of, operator)
         text = writer.text(body)
         assert text.startswith("{")
         return source[:start].decode() + re.sub(r"\v?\n", r"\\\n", text[1:-2]), writer.mutants
@@ -90,7 +96,7 @@ def mutated(
     block = first_child(root, "compound_statement")
     if block is None:
         return source.decode(), []
-    writer = _Writer(definition, source, known, first, dropped, of)
+    writer = _Writer(definition, source, known, first, dropped, of, operator)
     text = source[: block.start_byte].decode() + writer.text(block) + source[block.end_byte :].decode()
     return text, writer.mutants
 
@@ -99,10 +105,17 @@ class _Writer:
     """Writes one definition; `mutants` are those met so far."""
 
     def __init__(
-        self, definition: Definition, source: bytes, known: Types, first: int, dropped: frozenset[int], of: str
+        self,
+        definition: Definition,
+        source: bytes,
+        known: Types,
+        first: int,
+        dropped: frozenset[int],
+        of: str,
+        operator: str,
     ) -> None:
         self.definition, self.source, self.known = definition, source, known
-        self.first, self.dropped, self.of = first, dropped, of
+        self.first, self.dropped, self.of, self.operator = first, dropped, of, operator
         self.mutants: list[Mutant] = []
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lines = definition.text.decode().splitlines()
@@ -157,6 +170,8 @@ class _Writer:
 
     def _wrapped(self, node: Node, text: str) -> str:
         for operator, form, change, after in self._alternatives(node):
+            if self.operator not in ("", operator):
+                continue
             line = self._line(node)
             stands = self._lines[line].strip().removesuffix("\\").strip() if line < len(self._lines) else ""
             change = " ".join(change.split())

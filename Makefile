@@ -83,7 +83,7 @@ records: $(VENV)/ready ## Record the text of KERNELS= in corpus/closures/
 figures: $(VENV)/ready ## Measure what README and docs/ quote, and write it to docs/figures/ (some ten minutes)
 	mkdir -p build/figures
 	$(BIN)/skdiff coverage --cases 0 --json build/figures/coverage.json
-	$(BIN)/skdiff mutants c model harness --seeds 0 --json build/figures/mutants.json
+	$(BIN)/skdiff mutants c driver model harness --seeds 0 --json build/figures/mutants.json
 	$(BIN)/skdiff fuzz --seconds 60 --seed 1 --json docs/figures/fuzz.json
 	$(BIN)/skdiff diff 6.1 6.12 --seconds 20 --seed 1 --json docs/figures/diff.json || test $$? -eq 1 # they differ
 	$(BIN)/python -m skdiff.proof.figures docs/figures/proof.json build/figures/coverage.json build/figures/mutants.json

@@ -111,7 +111,7 @@ def test_a_plain_outcome_is_that_nothing_happened():
 
 
 # How the C says what a program was shown, where it has another name for it.
-_SAID = {"number": "prog group", "skb": "own_skb data", "data_end": "headlen", "0": "cb_bytes_set"}
+_SAID = {"number": "prog group", "skb": "own_skb data", "data_end": "headlen", "0": "cb_bytes_set", "v6": "ipv6"}
 
 
 def test_what_programs_are_shown_is_named_as_the_c_writes_it():

@@ -28,7 +28,7 @@ def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
     plan = {step.name: step for step in steps()}
     assert len(plan) == len(steps())
     fuzzed = [step.command for step in plan.values() if step.command[0] == "fuzz"]
-    assert len(fuzzed) == len(night.KERNELS) * len(MATRIX)
+    assert len(fuzzed) == len(night.KERNELS) * (len(MATRIX) + 1)
     for kernel in night.KERNELS:
         assert "--jobs" in plan[f"fuzz-{kernel}"].command
         told = {c[c.index("--config") + 1] if "--config" in c else "" for c in fuzzed if kernel in c}
@@ -36,6 +36,8 @@ def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
     assert 0.6 * 3600 < sum(step.seconds for step in plan.values()) < 3600
     for kernel in night.KERNELS:
         assert {f"{part}-{kernel}" for part in ("replay", "coverage", "mutants", "drift")} < set(plan)
+        assert "wide" in plan[f"fuzz-{kernel}-wide"].command
+        assert {f"coverage-{kernel}-minimal", f"mutants-{kernel}-minimal", f"mutants-{kernel}-driver"} < set(plan)
     assert {"mutants-model", "drift-mainline", "diff-6.1-6.12", "diff-6.12-7.3", "hypothesis"} < set(plan)
 
 

@@ -199,6 +199,8 @@ def plan(
     for name, kernel in named.items():
         words = ("coverage", "--kernel", kernel, "--cases", "0")
         small.append(fixed(f"coverage-{name}", COVERAGE, *words, of=[kernel], why=listed))
+        minimal: tuple[str, ...] = (*words, "--config", "minimal")
+        late.append(fixed(f"coverage-{name}-minimal", COVERAGE, *minimal, of=[kernel], why=listed))
     for (a, one), (b, other) in pairwise(named.items()):
         findings = ("--findings", str(out / f"findings-diff-{a}-{b}"))
         words = ("diff", one, other, *findings)
@@ -214,6 +216,10 @@ def plan(
             why=listed or by_hand,
         )
         late.append(replace(step, seconds=step.seconds and step.seconds + seeds * MUTANT_SEED))
+        more_mutants: dict[str, tuple[str, ...]] = {"driver": ("driver",), "minimal": ("c", "--config", "minimal")}
+        for what, of in more_mutants.items():
+            command = ("mutants", *of, "--kernel", kernel, "--seeds", "0")
+            late.append(fixed(f"mutants-{name}-{what}", MUTANTS_OF_ONE, *command, of=[kernel], why=listed or by_hand))
     late.append(fixed("mutants-model", MUTANTS_OF_ONE, "mutants", "model"))
     rest = total - sum(step.seconds for step in [*small, *late])
     examples = max(10, int(EXAMPLES_A_MINUTE * HYPOTHESIS * rest / 60))
@@ -238,9 +244,13 @@ def _fuzzing(
     first: Callable[..., Callable[[], object] | None],
     minutes: float,
 ) -> Iterator[Step]:
-    """The runs that fuzz each kernel, guided, and in each configuration, in so many seconds."""
+    """The runs that fuzz each kernel in so many seconds: guided, with wide values, and in each configuration."""
     share = seconds / len(named)
-    others = [str(options) for options in MATRIX if str(options)]
+    configs = [str(options) for options in MATRIX if str(options)]
+    others: dict[str, tuple[str, ...]] = {
+        config.replace(" ", "-").replace("=", "_"): ("--engine", "random", "--config", config) for config in configs
+    }
+    others["wide"] = ("--engine", "wide")
     of_one = share * (1 - DEFAULT_SHARE) / len(others) - BUILD
     why = ""
     if config:
@@ -254,9 +264,9 @@ def _fuzzing(
         words = ("fuzz", *at, *_seconds(guided), "--findings", str(out / f"findings-{name}"), *workers)
         words = (*words, "--inputs", str(inputs))
         yield Step(f"fuzz-{name}", words, guided + BUILD, first=first(kernel), compares=True)
-        for options in others:
-            step = f"{name}-{options.replace(' ', '-').replace('=', '_')}"
-            words = ("fuzz", *at, "--config", options, *_seconds(of_one), "--engine", "random", *workers)
+        for other, options in others.items():
+            step = f"{name}-{other}"
+            words = ("fuzz", *at, *options, *_seconds(of_one), *workers)
             words = (*words, "--findings", str(out / f"findings-{step}"))
             time_of_it = 0 if why else of_one + BUILD
             yield Step(f"fuzz-{step}", words, time_of_it, first=first(kernel, why=why), compares=True)

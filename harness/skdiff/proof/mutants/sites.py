@@ -62,11 +62,7 @@ _SKIPPED = re.compile(
 
 
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
-
-
 _LOOPS = ("while_statement", "for_statement", "do_statement")
-
-
 EXCHANGES = 3  # of a field or a variable with others of its type
 
 

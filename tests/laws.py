@@ -225,6 +225,11 @@ def what_is_behind_a_group_s_members_does_not_matter(draw: Draw, run: Run) -> bo
     groups = tuple(
         group._replace(
             num_closed_socks=0,
+            incoming_cpu=(
+                group.incoming_cpu
+                if case.hostile
+                else sum(case.socks[i].incoming_cpu >= 0 for i in group.slots[: group.num_socks])
+            ),
             slots=(
                 *group.slots[: group.num_socks],
                 *draw(st.lists(index, max_size=constants.MAX_SLOTS - group.num_socks)),

@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
         (["fuzz", "--cases", "1", "--findings", "/dev/null/x"], "findings cannot be written"),
         (["replay", "{tmp}"], "no case (*.toml) in that folder"),
         (["diff", "6.12", "6.12", "{tmp}"], "no case (*.toml) in that folder"),
-        (["mutants", "modle"], "no mutants of 'modle': one of c, model, harness"),
+        (["mutants", "modle"], "no mutants of 'modle': one of c, driver, model, harness"),
         (["replay", "--json", "{tmp}"], "it is a folder"),
         (["fuzz", "--epoch", "9.9"], "the rules of Linux 9.9 are not known"),
     ],

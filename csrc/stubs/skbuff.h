@@ -16,8 +16,7 @@ typedef unsigned int gfp_t;
 static struct sk_buff reference_clone;
 /* Kernel: no such thing. Here: how many clones are out. */
 static int reference_clones;
-/* Kernel: no such thing. Here: one user less, of the clone, whose memory is then somebody else's, or of the packet, which the
- * Outcome tells of. */
+/* Kernel: no such thing. Here: one user less: of the clone, which is poisoned, or of the packet, of which the Outcome tells. */
 static void reference_put_skb(struct sk_buff *skb)
 {
 	if (skb == &reference_clone) {

@@ -14,8 +14,8 @@ from tests.helpers import HERE, PEER, scenario
 
 SOCKS = ("a", "b")
 TEXT = 'version = 1\n[scenario]\nhostile = true\n[[sock]]\nname = "a"\n[expect]\n'
-SK_LOOKUP = (1, 0, 1, 2, 6, PEER, 40000, HERE, 80, 1, NONE, 0)
-FILTER = (2, 0, 1, 20, 40, 0, -1)
+SK_LOOKUP = (1, 0, 1, 2, 6, PEER, 40000, HERE, 80, 1, NONE, 0, 0)
+FILTER = (2, 0, 1, 20, 40, 0, -1, 0)
 SK_REUSEPORT = (3, 0, 1, 0x89ABCDEF, 1, 1, NONE, NONE, 1, 20)
 SEEN = Outcome(
     sk=1,
@@ -96,6 +96,7 @@ ARGUMENTS = [
     *((0, name, got, wrong) for name, got, wrong in (("selected_sk", "none", "a"), ("no_reuseport", False, True))),
     *((1, name, got, wrong) for name, got, wrong in (("group", 0, 1), ("clone", 1, 0), ("data", 20, 0))),
     *((1, name, got, wrong) for name, got, wrong in (("len", 40, 20), ("data_len", 0, 1), ("cb_bytes_set", -1, 0))),
+    *((number, name, 0, 1) for number, name in ((0, "ipv6"), (1, "other_bytes"))),
     *((2, name, got, wrong) for name, got, wrong in (("group", 0, 1), ("sk", "b", "a"), ("hash", 0x89ABCDEF, 0))),
     *((2, name, got, wrong) for name, got, wrong in (("reuseport_id", 1, 2), ("bind_inany", True, False))),
     *((2, name, got, wrong) for name, got, wrong in (("selected_sk", "none", "b"), ("migrating_sk", "none", "b"))),

@@ -45,7 +45,11 @@ def test_outcome_begins_with_the_fields_of_its_record() -> None:
     assert Outcome._fields[len(plain) :][:4] == ("refcnt", "listener", "written", "warns")
 
 
-NAMES = [name for name in dir(record.constants) if name.isupper() and not name.startswith("WRITTEN_")]
+NAMES = [
+    name
+    for name in dir(record.constants)
+    if name.isupper() and not name.startswith(("WRITTEN_", "PLANTED_", "SECTION_"))
+]
 PREFIXES = ("", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_")
 LIMITS = {
     *("MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS"),
@@ -65,6 +69,7 @@ def test_what_is_written_to_has_the_names_of_the_record() -> None:
     there = {name: getattr(record.constants, name) for name in dir(record.constants) if name.startswith("WRITTEN_")}
     assert sorted(there.values()) == list(range(len(outcomes.WRITTEN_NAMES)))
     words = {"sock": "socket", "netns": "namespace", "kernel": "kernel object"}
+    words |= {"chain": "place in a chain", "members": "place in a group"}
     for name, number in there.items():
         word = name.removeprefix("WRITTEN_").lower().replace("_", " ")
         bucket = " bucket" if word.endswith(("hash", "hash2")) else ""
@@ -344,11 +349,11 @@ def test_an_outcome_is_read_field_by_field() -> None:
 
 def test_what_programs_saw_is_read_in_order_with_as_many_numbers_as_their_kind_has() -> None:
     large = [n << 40 for n in range(1, 10)]
-    seen = [(outcomes.SHOWN_FILTER, range(1, 7)), (outcomes.SHOWN_SK_LOOKUP, range(-15, -4)), (3, large)]
+    seen = [(outcomes.SHOWN_FILTER, range(1, 8)), (outcomes.SHOWN_SK_LOOKUP, range(-15, -3)), (3, large)]
     got = record.outcome(written(n_shown=3, shown=seen), 0).shown
-    assert got == ((2, *range(1, 7)), (1, *range(-15, -4)), (3, *large))
+    assert got == ((2, *range(1, 8)), (1, *range(-15, -3)), (3, *large))
     assert record.outcome(written(n_shown=2, shown=seen), 0).shown == got[:2]
-    many = [(outcomes.SHOWN_FILTER, [n] * 6) for n in range(outcomes.MAX_SHOWN)]
+    many = [(outcomes.SHOWN_FILTER, [n] * 7) for n in range(outcomes.MAX_SHOWN)]
     for n_shown in (outcomes.MAX_SHOWN, outcomes.MAX_SHOWN + 1):
         assert record.outcome(written(n_shown=n_shown, shown=many), 0).shown == tuple((2, *args) for _, args in many)
 

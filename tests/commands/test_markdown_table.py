@@ -22,7 +22,7 @@ def test_each_command_has_one_row_in_the_order_of_the_help():
 
 def test_a_bar_in_a_cell_begins_no_other_cell():
     [row] = markdown_table([mutants]).splitlines()[2:]
-    assert row.startswith(r"| `mutants [c\|model\|harness ...]` | ")
+    assert row.startswith(r"| `mutants [c\|driver\|model\|harness ...]` | ")
 
 
 def test_it_is_printed_by_its_module():

@@ -176,7 +176,7 @@ def test_words_of_what_is_left():
     assert told[12:] == ["read by the new text, and set by no case: 1", "  a.c:1: sk_fast"]
     assert Unseen(new=3).verdict("no difference") == "no difference: 3 of 3 new or changed lines ran"
     assert Unseen().verdict("no difference") == "no difference"
-    assert not Unseen(new=3)
+    assert not Unseen(new=3).anything
 
 
 def test_changes_of_a_build_are_found_by_their_place():

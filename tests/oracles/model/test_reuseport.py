@@ -47,7 +47,7 @@ def filtered(index: int, packet: Packet | None = None, **fields: Any) -> Scenari
 
 
 def shown(packet: Packet, data_len: int, clone: int = 0, cb_bytes_set: int = 48) -> tuple[tuple[int, ...], ...]:
-    return ((SHOWN_FILTER, 0, clone, packet.doff, packet.len - packet.doff, data_len, cb_bytes_set),)
+    return ((SHOWN_FILTER, 0, clone, packet.doff, packet.len - packet.doff, data_len, cb_bytes_set, 0),)
 
 
 # --- by hash ---

@@ -43,7 +43,7 @@ def shown(*selected: tuple[int, int], packet: Packet | None = None, dif: int = 1
     """What each program saw; (chosen so far, its no_reuseport) by program."""
     p = packet or Packet()
     return tuple(
-        (SHOWN_SK_LOOKUP, 0, i, AF_INET, IPPROTO_TCP, p.saddr, p.sport, p.daddr, p.dport, dif, *seen)
+        (SHOWN_SK_LOOKUP, 0, i, AF_INET, IPPROTO_TCP, p.saddr, p.sport, p.daddr, p.dport, dif, *seen, 0)
         for i, seen in enumerate(selected)
     )
 

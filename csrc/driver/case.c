@@ -9,7 +9,7 @@ static void fill_case(void)
 	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
 	inet_ehash_secret = in->hash_secret;
 #endif
-	__builtin_memset(&arena.prot, POISON, sizeof(arena.prot));
+	__builtin_memset(&arena.prot, UNSET_BYTE, sizeof(arena.prot));
 	arena.prot.h.hashinfo = NULL;
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;

@@ -32,7 +32,7 @@ static void fill_group(int i)
 	const struct group_record *from = &in->groups[i];
 	struct sock_reuseport *reuse = &arena.groups[i].reuse;
 
-	__builtin_memset(reuse, POISON, sizeof(arena.groups[i]));
+	__builtin_memset(reuse, UNSET_BYTE, sizeof(arena.groups[i]));
 	__builtin_memset(reuse->socks, 0, MAX_SLOTS * sizeof(reuse->socks[0]));
 	reuse->num_socks = reuse->num_closed_socks = reuse->incoming_cpu = 0;
 	reuse->prog = NULL;

@@ -6,8 +6,8 @@ static void fill_netns(int i)
 	struct net *net = net_at(i);
 	struct bpf_prog_array *array = &arena.arrays[i].array;
 
-	__builtin_memset(net, POISON, sizeof(*net));
-	__builtin_memset(&arena.devices[i], POISON, sizeof(arena.devices[i]));
+	__builtin_memset(net, UNSET_BYTE, sizeof(*net));
+	__builtin_memset(&arena.devices[i], UNSET_BYTE, sizeof(arena.devices[i]));
 	net->hash_mix = from->hash_mix;
 #ifdef CONFIG_NET_L3_MASTER_DEV
 	net->ipv4.sysctl_tcp_l3mdev_accept = from->tcp_l3mdev_accept;

@@ -1,5 +1,6 @@
 /* The objects of a case: sockets, groups, programs, namespaces, devices, tables and the packet, which lie in one arena.
- * What a case does not say is POISON: a lookup that clears it, or puts it back to what it is after the boot, is seen.
+ * What a case does not say is UNSET_BYTE, which is POISON: a lookup that clears it is seen. It is 0 in a tree whose lookup
+ * reads what nobody sets, as after the boot: harness/skdiff/kernel/build.py defines it.
  *
  * The driver is compiled behind the closure, in one unit with it, so that it uses the kernel's own types and static
  * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.

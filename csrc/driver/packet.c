@@ -9,8 +9,9 @@ static void fill_packet(void)
 	struct sk_buff *skb = &arena.skb;
 	struct iphdr *iph = (struct iphdr *)(arena.data + HEADROOM - sizeof(struct iphdr));
 
-	__builtin_memset(skb, POISON, sizeof(*skb));
-	__builtin_memset(arena.data, POISON, sizeof(arena.data));
+	__builtin_memset(skb, UNSET_BYTE, sizeof(*skb));
+	__builtin_memset(skb->cb, POISON, sizeof(skb->cb));
+	__builtin_memset(arena.data, UNSET_BYTE, sizeof(arena.data));
 	iph->saddr = htonl(from->saddr);
 	iph->daddr = htonl(from->daddr);
 	skb->head = arena.data;
@@ -22,7 +23,7 @@ static void fill_packet(void)
 	refcount_set(&skb->users, from->users);
 	skb->sk = sock_at(from->sk);
 	skb->destructor = destructors[from->destructor];
-	__builtin_memset(&arena.route, POISON, sizeof(arena.route));
+	__builtin_memset(&arena.route, UNSET_BYTE, sizeof(arena.route));
 	arena.route.dst.dev = &arena.devices[from->netns];
 	arena.route.rt_iif = from->rt_iif;
 	skb->_skb_refdst = (unsigned long)&arena.route.dst | SKB_DST_NOREF;

@@ -42,6 +42,7 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 
 	allow(any, sizeof(*any));
 	__builtin_memset(any, POISON, sizeof(*any));
+	__builtin_memset(&sk->__sk_common, UNSET_BYTE, sizeof(sk->__sk_common));
 	__builtin_memset(&sk->sk_nulls_node, 0, sizeof(sk->sk_nulls_node));
 	sk->sk_daddr = htonl(from->daddr);
 	sk->sk_rcv_saddr = htonl(from->rcv_saddr);

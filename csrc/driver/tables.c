@@ -2,7 +2,7 @@
 
 static void fill_tables(void)
 {
-	__builtin_memset(arena.tables, POISON, sizeof(arena.tables));
+	__builtin_memset(arena.tables, UNSET_BYTE, sizeof(arena.tables));
 	for (int t = 0; t < 2; t++) {
 		arena.tables[t].ehash = ehash[t];
 		arena.tables[t].ehash_mask = in->ehash_size - 1;

@@ -327,6 +327,8 @@ def unit(
             f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
             "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
             f"#define RENAMED {renamed}",
+            # What is read and set by nobody is told; until somebody sets it, it is what it is after the boot.
+            f"#define UNSET_BYTE {'0' if any(one.kind == 'field' for one in closure.unset) else 'POISON'}",
             (CSRC / "prelude.h").read_text(),
             '#line 1 "csrc/stubs/config.h"',
             (CSRC / "stubs" / "config.h").read_text(),

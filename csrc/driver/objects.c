@@ -6,7 +6,7 @@
  * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.
  */
 
-#define FUEL 20000
+#define FUEL 4000	/* steps of a walk: a valid case needs some hundreds, 16 sockets and a restart for each that a race moves */
 #define HEADROOM 512
 #define REDZONE 64
 

@@ -55,7 +55,7 @@ void reference_again(void)
 {
 	bool refcounted;
 
-	reference_fuel = FUEL;
+	reference_fuel = FUEL + MAX_CROWD;
 	call_root(&refcounted);
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from skdiff import cli
+from skdiff.base.paths import PACKAGE
 from skdiff.campaign.messages import Running
 from skdiff.campaign.progress import SAMPLES, Series
 from skdiff.cases.case_file import Case, dump
@@ -16,6 +17,7 @@ from skdiff.cases.scenario import Scenario
 from skdiff.nightly import plots, summaries
 from skdiff.nightly.page import page
 from skdiff.nightly.page_data import kernel_names
+from skdiff.proof.mutants.score_all import OF
 from tests.helpers import listener
 
 
@@ -421,3 +423,9 @@ def test_edges_have_a_scale_that_shows_them(tmp_path):
     text = page(tmp_path)[0]
     drawn = re.search(r"<figcaption>Edges of the C taken, in this run.*?</svg>", text, re.DOTALL)
     assert re.findall(r'class="y"[^>]*>([^<]+)', drawn[0])[0] == "214"
+
+
+def test_the_page_has_a_heading_for_mutants_of_each_kind():
+    text = (PACKAGE / "nightly" / "templates" / "mutants.html").read_text()
+    for kind in OF:
+        assert f'"{kind}": ' in text

@@ -91,7 +91,7 @@ def add_stubs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a C file with your own stubs of what userspace does not have, as in csrc/stand_ins; may be repeated"
+        help="a C file with your own stubs of what userspace does not have, as in csrc/stubs; may be repeated"
         " (environment: SKDIFF_STUBS, files separated by colons)",
     )
 

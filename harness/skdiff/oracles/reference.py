@@ -91,8 +91,8 @@ class Reference:
         return bool(self._mutate(mutant))
 
     def plant(self, at: int, when: int) -> int:
-        """Change a byte of what a lookup may write in each case from now on, `when` of PLANTED_NEVER, PLANTED_BEFORE
-        and PLANTED_BEHIND; returns how many bytes the last case had.
+        """Change a byte of what a lookup may write in each case from now on, `when` of csrc/record.h's enum
+        planted; returns how many bytes the last case had.
         """
         return int(self._plant(at, when))
 

@@ -30,7 +30,7 @@ from skdiff.cases.scenario import Scenario
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import is_clang
 from skdiff.kernel.summary import KernelSummary
-from skdiff.proof.mutants.common import LISTED, Kind, check_listed, check_needs, series
+from skdiff.proof.mutants.common import LISTED, Kind, check_listed, check_needs, holds_for
 from skdiff.variants.config import Config
 
 UNREACHED = CORPUS / "unreached.toml"
@@ -168,12 +168,11 @@ def judged_unreachable(
     series, and all that is listed where nobody has looked at it; what is listed for everything off too, unless the
     configuration is the default one. Raises BadFile for a list that cannot be read.
     """
-    of, found = series(version), read_toml(path, _List, "a list of what is unreached").unreached
-    whole = config == Config()
+    found = read_toml(path, _List, "a list of what is unreached").unreached
     return {
         id_: entry.why
         for entry in found
-        if (of not in LISTED or of in entry.kernels) and not (whole and entry.config)
+        if holds_for(entry.kernels, entry.config, version, config)
         for id_ in entry.ids
     }
 

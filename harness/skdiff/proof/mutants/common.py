@@ -99,12 +99,19 @@ def judgements_for(entries: Iterable[Judgement], version: str, config: Config = 
     """The judgements that hold for a kernel of this version: those for its series, all where nobody has judged it; and
     all of those for everything off, where that or something else is off.
     """
-    of, whole = series(version), config == Config()
     return [
         entry
         for entry in entries
-        if entry.of not in OF_KERNEL or ((of not in LISTED or of in entry.kernels) and not (whole and entry.config))
+        if entry.of not in OF_KERNEL or holds_for(entry.kernels, entry.config, version, config)
     ]
+
+
+def holds_for(kernels: tuple[str, ...], minimal: str, version: str, config: Config) -> bool:
+    """Whether what is listed for some series, and perhaps for everything off alone, holds for a kernel of this version
+    and its configuration.
+    """
+    of = series(version)
+    return (of not in LISTED or of in kernels) and not (minimal and config == Config())
 
 
 def is_listed(version: str, config: Config = Config()) -> bool:  # noqa: B008

@@ -124,12 +124,16 @@ class Hunt:
             self._cases.append((bytes(self._in), bytes(self._out), expected, len(scenario.socks)))
         self._planted = [(*each, self._each_byte(*each)) for each in planted]
 
-    def _differs(self, raw: bytes, expected: Outcome, socks: int) -> bool:
-        """Whether the record in the buffer gives another outcome; `raw` is the expected one's record. Nothing is
-        left of the outcome before: what a mutant does not write must not look like what it should.
+    def _call(self) -> None:
+        """Run the record in the buffer. Nothing is left of the outcome before: what a mutant does not write must not
+        look like what it should.
         """
         self._out[:] = _JUNK
         self.reference.call()
+
+    def _differs(self, raw: bytes, expected: Outcome, socks: int) -> bool:
+        """Whether the record in the buffer gives another outcome; `raw` is the expected one's record."""
+        self._call()
         return self._out != raw and outcome(self._out, socks)[:COMPARED] != expected[:COMPARED]
 
     def _differs_from(self, raw: bytes, socks: int) -> bool:
@@ -151,8 +155,7 @@ class Hunt:
         found = []
         for at in range(n_bytes or self.reference.plant(0, constants.PLANTED_NEVER)):
             self.reference.plant(at, when)
-            self._out[:] = _JUNK
-            self.reference.call()
+            self._call()
             found.append(bytes(self._out))
         self.reference.plant(0, constants.PLANTED_NEVER)
         return found
@@ -164,8 +167,7 @@ class Hunt:
             socks = self._cases[index][3]
             for at, raw in enumerate(outcomes):
                 self.reference.plant(at, when)
-                self._out[:] = _JUNK
-                self.reference.call()
+                self._call()
                 if self._out != raw and self._differs_from(raw, socks):
                     return index
             self.reference.plant(0, constants.PLANTED_NEVER)
@@ -230,8 +232,7 @@ class Hunt:
             encode(scenario, self._in)
             expected, socks = model.run(scenario), len(scenario.socks)
             self.reference.mutate(0)
-            self._out[:] = _JUNK
-            self.reference.call()
+            self._call()
             raw = bytes(self._out)
             notes[8:16] = done.to_bytes(8, "little")
             for number in tuple(left):

@@ -39,7 +39,7 @@ def one(tree: Tree, kernel: str, options: Config, seconds: float) -> str:
         )
         total = supervise(job, made.closure, lambda message: None)
     wrong += [mismatch.signature for mismatch in total.mismatches]
-    print(f"{str(options) or 'default':70} {total['cases']:9,} cases  {', '.join(wrong) or 'clean'}", flush=True)
+    print(f"{str(options) or 'default':70} {total.cases:9,} cases  {', '.join(wrong) or 'clean'}", flush=True)
     return ", ".join(wrong)
 
 

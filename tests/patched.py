@@ -4,7 +4,7 @@ to take a tree over the boundary of a rule, words of functions.
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,11 @@ class Patch:
     old: str
     new: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.function}-{self.nth}-{self.old}-{self.new}".replace(" ", "")
 
 
-def _nodes(node: Node):
+def _nodes(node: Node) -> Iterator[Node]:
     for child in node.children:
         yield child
         yield from _nodes(child)

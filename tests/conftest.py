@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ __all__ = ["pytest_sessionstart"]
 OLDEST = 117  # of 6.12.y: the model's defaults are its rules, which no later one has taken back
 
 profiles.register()
+# Under nohup it is ignored, and processes that a test starts inherit that: tests send it to them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager

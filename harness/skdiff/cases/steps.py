@@ -23,6 +23,12 @@ class StepKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     returns: str
     values: dict[str, str]
     only_if: str = ""
+    file: str = ""  # of a function of which there is one of the same name elsewhere
+
+    @property
+    def name(self) -> str:
+        """What the step is called."""
+        return f"{self.file}:{self.function}" if self.file else self.function
 
 
 class _Steps(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,10 +42,10 @@ def load_kinds(path: Path = CSRC / "steps.toml") -> tuple[StepKind, ...]:
 
 KINDS = load_kinds()
 # By the number that a trace record has: the kernel function, and the names of up to three values.
-FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("", ()), *((k.function, tuple(k.values)) for k in KINDS))
+FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("", ()), *((k.name, tuple(k.values)) for k in KINDS))
 VALUES = dict(FUNCTIONS)
 # Noted only for what has to do with the packet, or what they take all the same.
-CHOOSY = tuple(kind.function for kind in KINDS if kind.only_if)
+CHOOSY = tuple(kind.name for kind in KINDS if kind.only_if)
 
 
 class Step(NamedTuple):

@@ -35,6 +35,7 @@ from skdiff.kernel.compilation import (
     load,
 )
 from skdiff.kernel.emit import kernel_objects, member_names
+from skdiff.kernel.file_scope import place_of
 from skdiff.kernel.following import digest
 from skdiff.kernel.index import Definition
 from skdiff.kernel.lookup_inputs import Unset
@@ -53,8 +54,9 @@ _UNGUIDED = '#pragma clang attribute push(__attribute__((no_sanitize("coverage")
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, and whether a lookup
-    reaches it (the rest serves the driver); a stub has its reason.
+    """One definition in the report of a closure: where it stands, the SHA-256 (hex) of its text, whether a lookup
+    reaches it (the rest serves the driver), and which ones do; a stub has its reason. `named` is its name in the
+    generated C if that is another one, as two files have one of its name.
     """
 
     name: str
@@ -65,6 +67,13 @@ class Line(msgspec.Struct, frozen=True):
     sha256: str
     reason: str
     lookup: bool
+    lookups: tuple[str, ...] = ()
+    named: str = ""
+
+    @property
+    def function(self) -> str:
+        """What it is called in lists that go by names."""
+        return self.named or self.name
 
 
 class _Followed(msgspec.Struct, frozen=True):
@@ -238,10 +247,10 @@ def build(
                     unset=closure.unset,
                     wanted=tuple(sorted(wanted)),
                     replaced=lines_of((d, True) for d in closure.replaced),
-                    callers=dict(callers(closure.order[: closure.lookup], [k.function for k in KINDS], closure.roles)),
+                    callers=dict(callers(closure.order[: closure.lookup], KINDS, closure.roles)),
                     followed=_Followed(tuple(closure.followed), followed),
-                    kernel=lines_of(closure.definitions(stand_ins=False)),
-                    stand_ins=lines_of(closure.definitions(stand_ins=True)),
+                    kernel=lines_of(closure.definitions(stand_ins=False), closure),
+                    stand_ins=lines_of(closure.definitions(stand_ins=True), closure),
                 )
                 write_json(work / _REPORT, report)
             return _read(target, tree, config, stubs)
@@ -298,13 +307,14 @@ def key_of(tree: Tree, manifest: Manifest, cc: str, extra: tuple[str, ...], conf
     return digest_of_build((*own, *manifest.outside, *of_tree), cc, config.defines(), extra, KERNEL_FLAGS)
 
 
-def lines_of(definitions: Iterable[tuple[Definition, bool]]) -> tuple[Line, ...]:
-    """The report's lines of definitions, each with whether a lookup reaches it."""
+def lines_of(definitions: Iterable[tuple[Definition, bool]], closure: Closure | None = None) -> tuple[Line, ...]:
+    """The report's lines of definitions, each with whether a lookup reaches it; those of a closure say which ones."""
     return tuple(
         Line(
             *(d.name, d.kind, d.file, d.line, d.end_line, hashlib.sha256(d.text).hexdigest()),
             d.comment if d.file.startswith(STAND_IN_PREFIX) else "",
             lookup,
+            *((tuple(sorted(closure.lookups.get(place_of(d), ()))), closure.renamed(d)) if closure else ()),
         )
         for d, lookup in definitions
     )
@@ -321,7 +331,8 @@ def unit(
     other texts of its files, by name. Raises CannotRun for a root with an argument that nobody here knows.
     """
     inline = any("inline-8bit" in flag for flag in extra)
-    renamed = "".join(f'{{ "{name}", "{role}" }}, ' for role, name in sorted(closure.roles.items()) if role != name)
+    known_as = {name: role for role, name in sorted(closure.roles.items()) if role != name} | closure.walk.twins.renamed()
+    renamed = "".join(f'{{ "{name}", "{role}" }}, ' for name, role in known_as.items())
     return "\n".join(
         [
             f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",

@@ -7,8 +7,9 @@ that `closure.toml` wants whole.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
@@ -16,6 +17,7 @@ from skdiff.cases.steps import load_kinds
 from skdiff.kernel import own_stubs
 from skdiff.kernel.detect import detect
 from skdiff.kernel.emit import emit
+from skdiff.kernel.file_scope import Place, Twins, place_of
 from skdiff.kernel.following import Following
 from skdiff.kernel.index import Definition, Member, definitions
 from skdiff.kernel.lookup_inputs import Unset, static_objects, unset_fields
@@ -38,7 +40,8 @@ class Closure:
     which does not tell of `unknown_rules`; `roles` are the names that functions which are known here have in it;
     `replaced` are the kernel's definitions that the stubs in it, or the driver, take the place of; `unset` is what
     it reads and nothing sets, fields and static keys. `missing` says what a lenient extraction did not find, a line
-    each. `followed` are the tree's files that were looked into for names that the manifest's files lack.
+    each. `followed` are the tree's files that were looked into for names that the manifest's files lack; `lookups` says
+    whose roots reach a definition, by its place.
     """
 
     order: list[Definition]
@@ -53,6 +56,16 @@ class Closure:
     missing: tuple[str, ...]
     unset: tuple[Unset, ...] = ()
     followed: tuple[str, ...] = ()
+    lookups: Mapping[Place, frozenset[str]] = field(default_factory=dict)
+
+    def name_of(self, definition: Definition) -> str:
+        """The name of a definition in the generated C: another one if two files have one of its name."""
+        return self.walk.twins.name_of(definition)
+
+    def renamed(self, definition: Definition) -> str:
+        """That name if it is not the definition's own, or else ""."""
+        name = self.name_of(definition)
+        return name if name != definition.name else ""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -115,44 +128,44 @@ def extract(
     stand_ins: list[Definition] = []
     outside: list[Definition] = []
     for path in manifest.stand_ins:
-        stand_ins += definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stubs/{path.name}")
+        found = definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stubs/{path.name}")
+        stand_ins += [d for d in found if manifest.kernels_own.isdisjoint(d.names)]
     for path in manifest.outside:
         outside += own_stubs.read(path, f"{STAND_IN_PREFIX}outside/{path.name}")
     listed = (*manifest.files, *manifest.optional)
     following = Following(tree, listed)
     index = TreeIndex(kernel, outside, stand_ins, manifest, following)
     driver = _driver_references(manifest.driver)
-    roots = []
-    for root in manifest.roots:
+    roots: dict[str, list[Definition]] = {lookup: [] for lookup in manifest.roots}
+    for lookup, either in ((lookup, root) for lookup, names in manifest.roots.items() for root in names):
+        root = next((name for name in either.split("|") if name in index.names), either.partition("|")[0])
         first = next((d for d in kernel if d.file.endswith(".c")), None)
         if root not in index.names and first is not None:
             index.follow(Mention("name", root, 0), first)
         if root not in index.names:
             text = (
                 f"no definition of {root}() in the {len(manifest.files)} files of closure.toml, nor in what they"
-                f" include: if it has another name in this tree, write that name into {_roots_line(manifest)}"
+                f" include: if it has another name in this tree, write that name into {_roots_line(manifest, either)}"
             )
             if not lenient:
                 raise CannotRun(f"{tree}: {text}")
             missing.append(text)
-        roots += index.names.get(root, [])
-    driver_roots = list(_driver_roots(index, driver))
+        roots[lookup] += index.names.get(root, [])
     used = {r.name for r in driver if r.kind == "field"}
     whole = {r.name for r in driver if r.kind == "whole"} | manifest.whole
     while True:  # a longer list of used members can only reach more: repeat until it stands still
         walk = Walk(index, frozenset(whole), used, wanted)
-        for definition in roots:
-            walk.visit(definition)
-        lookup = len(walk.order)
-        for definition in driver_roots:
-            walk.visit(definition)
+        walk.visit_all(chain.from_iterable(roots.values()))
+        n_reached = len(walk.order)
+        for reference in driver:
+            walk.visit_all(walk.meant(reference, None))
         if walk.used == used and walk.whole_too == whole:
             break
         used, whole = walk.used, walk.whole_too
     missing += [f"{d.file}:{r.line}: {d.name} uses {name}" for name, (d, r) in sorted(walk.unresolved.items())]
     if walk.unresolved and not lenient:
         raise CannotRun(refusal(walk.unresolved, following, listed))
-    unset = _unset(walk.order, lookup, driver, manifest.inputs)
+    unset = _unset(walk, n_reached, driver, manifest.inputs)
     for one in unset:
         if one.kind == "object":
             text = (
@@ -167,12 +180,13 @@ def extract(
     text = "".join(emit(walk, {}))
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if traced:
-        text = "".join(emit(walk, _probes(manifest, text_rules.roles)))
+        text = "".join(emit(walk, _probes(manifest, text_rules.roles, walk.twins)))
     stubbed = {name for d in walk.order if d.file.startswith(STAND_IN_PREFIX) for name in d.names}
     replaced = (*(d for d in kernel if not stubbed.isdisjoint(d.names)), *assumed)
     return Closure(
         order=walk.order,
-        lookup=lookup,
+        lookup=n_reached,
+        lookups=_lookups(walk, roots, n_reached),
         text=text,
         sha256=sha256,
         rules=text_rules.rules,
@@ -186,35 +200,44 @@ def extract(
     )
 
 
-def _roots_line(manifest: Manifest) -> str:
-    """Where the roots stand."""
+def _lookups(walk: Walk, roots: Mapping[str, list[Definition]], n_reached: int) -> dict[Place, frozenset[str]]:
+    """The lookups whose roots reach each definition: walks of their own, with the members that all of them use."""
+    if len(roots) == 1:
+        return {place_of(d): frozenset(roots) for d in walk.order[:n_reached]}
+    found: dict[Place, frozenset[str]] = {}
+    for lookup, starts in roots.items():
+        own = Walk(walk.index, walk.whole, walk.used, walk.wanted)
+        own.visit_all(starts)
+        found |= {place_of(d): found.get(place_of(d), frozenset()) | {lookup} for d in own.order}
+    return found
+
+
+def _roots_line(manifest: Manifest, root: str) -> str:
+    """Where a root stands."""
     path = manifest.csrc / "closure.toml"
     lines = path.read_text().splitlines() if path.exists() else []
-    line = next((i for i, text in enumerate(lines, 1) if text.startswith("roots")), 0)
+    line = next((i for i, text in enumerate(lines, 1) if text.startswith("roots") and f'"{root}"' in text), 0)
     return f"csrc/closure.toml:{line} (roots)" if line else "the roots of csrc/closure.toml"
 
 
-def _unset(
-    order: Sequence[Definition], lookup: int, driver: Iterable[Mention], known: frozenset[str]
-) -> tuple[Unset, ...]:
-    """What of a closure's kernel text has no value of its own in each case."""
+def _unset(walk: Walk, n_reached: int, driver: Iterable[Mention], known: frozenset[str]) -> tuple[Unset, ...]:
+    """What of a closure's kernel text has no value of its own in each case. Twins have the names of the generated C."""
+    order = [replace(d, name=walk.twins.name_of(d)) for d in walk.order] if walk.twins else walk.order
     own_mentions = [*driver, *(r for d in order if d.file.startswith(STAND_IN_PREFIX) for r in d.references)]
     kernel_text = [d for d in order if not d.file.startswith(STAND_IN_PREFIX)]
     mentioned = {reference.name for reference in own_mentions}
     objects = [one for one in static_objects(kernel_text) if one.name not in mentioned]
-    reached = [d for d in order[:lookup] if not d.file.startswith(STAND_IN_PREFIX)]
+    reached = [d for d in order[:n_reached] if not d.file.startswith(STAND_IN_PREFIX)]
     return tuple(one for one in (*objects, *unset_fields(reached, order, own_mentions)) if one.name not in known)
 
 
-def _probes(manifest: Manifest, roles: Mapping[str, str]) -> dict[str, str]:
-    """What comes behind the last definition of each name. Functions have the names that they have in this tree."""
+def _probes(manifest: Manifest, roles: Mapping[str, str], twins: Twins) -> dict[str, str]:
+    """What comes behind the last definition of each name. Functions have the names that they have in the generated C;
+    one whose step names no file is the first lookup's.
+    """
     found: dict[str, str] = {}
     for number, kind in enumerate(load_kinds(manifest.csrc / "steps.toml"), 1):
-        name = roles.get(kind.function, kind.function)
-        found[name] = found.get(name, "") + f"{probe(number, kind, name)}\n"
+        name = twins.name_in(kind.function, kind.file) if kind.file else roles.get(kind.function, kind.function)
+        if name:
+            found[name] = found.get(name, "") + f"{probe(number, kind, name)}\n"
     return found
-
-
-def _driver_roots(index: TreeIndex, references: Iterable[Mention]) -> Iterator[Definition]:
-    for reference in references:
-        yield from index.find(reference)

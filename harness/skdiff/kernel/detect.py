@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from skdiff.kernel.index import Definition
-from skdiff.kernel.roles import roles
+from skdiff.kernel.roles import Functions, players
 from skdiff.kernel.syntax import captures, parse, text_of
 from skdiff.variants.version_rules import Rules
 
@@ -37,21 +37,19 @@ class TextRules:
 
 def detect(kernel: Iterable[Definition]) -> TextRules:
     """The rules in the definitions of a kernel's files. What cannot be told counts as off, and is named."""
-    everything = list(kernel)
-    functions: dict[str, list[Definition]] = {}
-    for definition in everything:
-        if definition.kind == "function":
-            functions.setdefault(definition.name, []).append(definition)
-    played = {**roles(everything), _INSERT: _INSERT}
+    functions = Functions(kernel)
+    playing = players(functions)
+    played = {role: found[0].name for role, found in playing.items()} | {_INSERT: _INSERT}
 
     def texts(role: str) -> list[Definition]:
-        return functions.get(played.get(role, ""), [])
+        return functions.any(_INSERT) if role == _INSERT else playing.get(role, [])
 
     def helpers(role: str) -> list[Definition]:
         """The functions of the same file that a function calls and that have no part of their own."""
         own = texts(role)
         files, names = {d.file for d in own}, {r.name for d in own for r in d.references} - {*played.values()}
-        return [d for name in sorted(names) for d in functions.get(name, ()) if d.file in files]
+        found = (d for name in sorted(names) for file in sorted(files) for d in functions.seen(name, file))
+        return [*dict.fromkeys(d for d in found if d.file in files)]
 
     def mentions(role: str, word: str) -> bool:
         """Whether a function, or a helper of its, names another one, or a member, whose name has the word in it."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from skdiff.kernel.file_scope import seen_from
 from skdiff.kernel.index import Definition, definitions, place_of
 from skdiff.kernel.source import fetch_missing
 
@@ -47,7 +48,7 @@ class Following:
             if source is None or name.encode() not in source:
                 continue
             parsed = definitions(source, path) if may_define.search(source) else []
-            found = [d for d in parsed if _defines(d, name, tag)]
+            found = seen_from([d for d in parsed if _defines(d, name, tag)], user)
             if found:
                 return found
             declared = declared or place_of(name, source)[1] == "declares"

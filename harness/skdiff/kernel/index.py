@@ -6,13 +6,14 @@ that are no C (`__rcu`, `__must_check`, ...) are blanked out, byte for byte, so 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from tree_sitter import Node
 
+from skdiff.kernel.inner_branches import inside_parentheses
 from skdiff.kernel.kernel_words import kernel_words
 from skdiff.kernel.mentions import (
     KEYWORDS,
@@ -24,6 +25,7 @@ from skdiff.kernel.mentions import (
     mentions_of,
     mentions_of_annotations,
     mentions_of_macro,
+    mentions_of_other_branches,
 )
 from skdiff.kernel.syntax import captures, declared_name, line_of, parse, tail_of, text_of
 
@@ -113,6 +115,8 @@ def definitions(source: bytes, file: str) -> list[Definition]:
     conditions = conditions_by_line(source)
     lines = source.split(b"\n")
     found: list[Definition] = []
+    inner = inside_parentheses(source)
+    others = [parse(source, branch) for branch in range(1, max((len(lines) - 1 for lines in inner), default=1))]
     for node, kind, name, names in _walk(parse(source)):
         start, end = node.start_byte, node.end_byte
         if kind == "macro":
@@ -137,6 +141,7 @@ def definitions(source: bytes, file: str) -> list[Definition]:
                         else mentions_of(node, kind)
                     ),
                     *mentions_of_annotations(source[start:end], line),
+                    *(mentions_of_other_branches(node, source, inner, others) if kind == "function" else ()),
                 ),
                 comment=comment.removeprefix("/*").removesuffix("*/").strip() if comment.startswith("/*") else "",
                 members=_members(node, source, conditions) if kind == "tag" else None,
@@ -333,6 +338,15 @@ def _members(node: Node, source: bytes, conditions: list[tuple[tuple[str, ...], 
     if body is not None:
         visit(body)
     return tuple(found)
+
+
+def leaves(members: Iterable[Member]) -> Iterator[Member]:
+    """Members, and in the place of an unnamed struct its own."""
+    for member in members:
+        if member.nested is None:
+            yield member
+        else:
+            yield from leaves(member.nested)
 
 
 def is_member_path(definition: Definition) -> bool:

@@ -6,12 +6,12 @@ every case. So is an object with static storage. What such text decides was not 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from skdiff.kernel.index import Definition, Member, is_member_path
+from skdiff.kernel.index import Definition, is_member_path, leaves
 from skdiff.kernel.mentions import Mention
 from skdiff.kernel.syntax import captures, declared_name, line_of, parse
 
@@ -59,7 +59,7 @@ def unset_fields(lookup: Iterable[Definition], all_of_it: Iterable[Definition], 
     written, read = _with_aliases(written, aliases), _with_aliases(read, aliases)
     found: dict[str, Unset] = {}
     for definition in definitions:
-        for member in _leaves(definition.members or ()):
+        for member in leaves(definition.members or ()):
             for name in member.names:
                 if name in read and name not in written:
                     found.setdefault(name, Unset(name, "field", definition.file, member.line))
@@ -77,14 +77,6 @@ def _with_aliases(names: set[str], aliases: dict[str, set[str]]) -> set[str]:
         fresh = {target for name in fresh for target in aliases.get(name, ())} - more
         more |= fresh
     return more
-
-
-def _leaves(members: Iterable[Member]) -> Iterator[Member]:
-    for member in members:
-        if member.nested is None:
-            yield member
-        else:
-            yield from _leaves(member.nested)
 
 
 def static_objects(definitions: Iterable[Definition]) -> list[Unset]:

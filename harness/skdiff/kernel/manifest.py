@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.files import read_toml
+from skdiff.base.files import BadFile, read_toml
 from skdiff.base.paths import CSRC
 from skdiff.kernel.index import declared
 
@@ -25,10 +25,20 @@ class Pattern:
     reason: str
 
 
+class _Lookup(msgspec.Struct, forbid_unknown_fields=True):
+    """A lookup of closure.toml, which says itself what each key is."""
+
+    roots: tuple[str, ...]
+    on: bool
+    files: tuple[str, ...] = ()
+    stubs: frozenset[str] = frozenset()
+    kernels_own: frozenset[str] = frozenset()
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """What closure.toml has; it says itself what each key is."""
 
-    roots: tuple[str, ...]
+    lookups: dict[str, _Lookup]
     files: tuple[str, ...]
     whole: frozenset[str]
     given: frozenset[str]
@@ -42,12 +52,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Manifest:
-    """`csrc/closure.toml`: where to start, which kernel files to search, which structs stay whole; `inputs` are fields
-    and objects that are set though the driver does not name them; `assumed` are functions of files whose work the
-    driver does itself; `outside` are the user's own stubs, which win.
+    """`csrc/closure.toml`: where each lookup starts, which kernel files to search, which structs stay whole; `inputs`
+    are fields and objects that are set though the driver does not name them; `assumed` are functions of files whose
+    work the driver does itself; `kernels_own` are names of which the kernel's definition is taken though there is a
+    stub; `outside` are the user's own stubs, which win.
     """
 
-    roots: tuple[str, ...]
+    roots: Mapping[str, tuple[str, ...]]
     files: tuple[str, ...]
     optional: tuple[str, ...]
     whole: frozenset[str]
@@ -59,27 +70,41 @@ class Manifest:
     assumed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
+    kernels_own: frozenset[str] = frozenset()
 
     @staticmethod
-    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC) -> "Manifest":
-        """Read the manifest, and add a user's own stubs; raises CannotRun where it is missing or broken."""
-        data = read_toml(csrc / "closure.toml", _File, "a closure manifest")
+    def load(
+        stubs: tuple[Path, ...] = (), csrc: Path = CSRC, lookups: tuple[str, ...] | None = None
+    ) -> "Manifest":
+        """Read the manifest, of the lookups that are on in it or of others of it, and add a user's own stubs; raises
+        CannotRun where it is missing or broken.
+        """
+        path = csrc / "closure.toml"
+        data = read_toml(path, _File, "a closure manifest")
+        on = {name: one for name, one in data.lookups.items() if (one.on if lookups is None else name in lookups)}
+        if not on:
+            raise BadFile(f"{path}: no lookup is on in [lookups]")
+        own = [name for one in on.values() for name in one.files]
+        optional = dict.fromkeys((*data.optional, *data.assumed, *own))
+        others = {name for one in data.lookups.values() for name in one.stubs}
+        others -= {name for one in on.values() for name in one.stubs}
         try:
             return Manifest(
-                roots=data.roots,
+                roots={name: one.roots for name, one in on.items()},
                 files=data.files,
-                optional=(*data.optional, *(name for name in data.assumed if name not in data.files)),
+                optional=tuple(name for name in optional if name not in data.files),
                 whole=data.whole,
                 given=data.given
                 | declared((csrc / "record.h").read_bytes())
                 | declared((csrc / "prelude.h").read_bytes()),
-                stand_ins=tuple(sorted((csrc / "stubs").glob("*.h"))),
+                stand_ins=tuple(p for p in sorted((csrc / "stubs").glob("*.h")) if p.name not in others),
                 driver=tuple(csrc / "driver" / name for name in data.driver),
                 csrc=csrc,
                 inputs=frozenset(data.inputs),
                 assumed=data.assumed,
                 patterns=data.pattern,
                 outside=stubs,
+                kernels_own=frozenset(name for one in on.values() for name in one.kernels_own),
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error

@@ -1,11 +1,12 @@
 """What a definition mentions: names of functions, types, macros and fields that it needs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
+from skdiff.kernel.inner_branches import Branches
 from skdiff.kernel.kernel_words import kernel_words
 from skdiff.kernel.syntax import captures, declared_name, is_pointer, line_of, parse, text_of
 
@@ -85,7 +86,7 @@ KEYWORDS = frozenset(
 )
 
 
-MEMBER_PATH = re.compile(r"[A-Za-z_][\w.]*\.\w+")
+MEMBER_PATH = re.compile(r"[A-Za-z_][\w.]*\.\w+(?:\[0\])?")
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,25 @@ def mentions_of_annotations(text: bytes, line: int) -> Iterator[Mention]:
         if word in ("__cleanup", "__free"):
             called = argument.rstrip(") \t\n")
             yield Mention("name", called if word == "__cleanup" else f"__free_{called}", here)
+
+
+def mentions_of_other_branches(
+    node: Node, source: bytes, inner: Iterable[Branches], others: Iterable[Node]
+) -> Iterator[Mention]:
+    """What a function mentions on the `#` lines inside its parentheses, and in the branches there that its own syntax
+    tree has not: `others` are the trees of its file with those.
+    """
+    within = [lines for lines in inner if node.start_byte <= lines[0][0] < node.end_byte]
+    if not within:
+        return
+    for start, end in (span for lines in within for span in lines):
+        line = source.count(b"\n", 0, start) + 1
+        for word in re.findall(r"[A-Za-z_]\w*", source[start:end].decode("utf-8", "replace"))[1:]:
+            yield Mention("condition", word, line)
+    for root in others:
+        for other in root.children:
+            if (other.type, other.start_byte) == (node.type, node.start_byte):
+                yield from mentions_of(other, "function")
 
 
 def macro_text(source: bytes, start: int) -> bytes:

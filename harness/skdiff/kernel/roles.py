@@ -4,6 +4,7 @@ tree and by what it mentions, so that a rename changes nothing.
 
 from collections.abc import Iterable, Mapping
 
+from skdiff.kernel.file_scope import is_local
 from skdiff.kernel.index import Definition
 
 ROOT = "__inet_lookup_skb"
@@ -24,33 +25,63 @@ EVIDENCE: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def roles(kernel: Iterable[Definition]) -> dict[str, str]:
-    """For each function of EVIDENCE, and the root, the name that it has in a kernel's definitions. One that is not
-    there, or of which there could be several, is left out.
+class Functions:
+    """The functions of a kernel's definitions: by name, and by the file that keeps it to itself ("" for none)."""
+
+    def __init__(self, kernel: Iterable[Definition]) -> None:
+        self._found: dict[str, dict[str, list[Definition]]] = {}
+        for d in kernel:
+            if d.kind == "function":
+                self._found.setdefault(d.name, {}).setdefault(d.file if is_local(d) else "", []).append(d)
+
+    def seen(self, name: str, file: str) -> list[Definition]:
+        """The definitions that a file means by a name: its own, or else those that all files see."""
+        there = self._found.get(name, {})
+        return there.get(file) or there.get("", [])
+
+    def any(self, name: str) -> list[Definition]:
+        """The definitions of a name: those that all files see, or else those of the first file that has it."""
+        there = self._found.get(name, {})
+        return there.get("") or next(iter(there.values()), [])
+
+
+def players(functions: Functions) -> dict[str, list[Definition]]:
+    """For each function of EVIDENCE, and the root, its definitions in a kernel. One that is not there, or of which there
+    could be several, is left out. Of twins, the one that the root comes to is meant.
     """
-    functions: dict[str, list[Definition]] = {}
-    for definition in kernel:
-        if definition.kind == "function":
-            functions.setdefault(definition.name, []).append(definition)
-    mentioned = {name: {r.name for d in found for r in d.references} for name, found in functions.items()}
-    reached = _reached(ROOT, mentioned)
-    found = {ROOT: ROOT} if ROOT in functions else {}
+    reached = _reached(functions)
+    by_name = {found[0].name: found for found in reversed(reached)}
+    mentioned = [({r.name for d in found for r in d.references}, found) for found in reached]
+    playing = {ROOT: functions.any(ROOT)} if functions.any(ROOT) else {}
     for role, evidence in EVIDENCE.items():
-        wanted = {found.get(name, name) for name in evidence}
-        taken = {*EVIDENCE, *found.values()}
-        playing = [name for name in reached if wanted <= mentioned[name] and name not in taken]
-        if role not in reached and len(playing) == 1:
-            found[role] = playing[0]
-        elif role in functions:
-            found[role] = role
-    return found
+        wanted = {playing[name][0].name if name in playing else name for name in evidence}
+        taken = {*EVIDENCE, *(found[0].name for found in playing.values())}
+        could = [found for words, found in mentioned if wanted <= words and found[0].name not in taken]
+        if role in by_name:
+            playing[role] = by_name[role]
+        elif len(could) == 1:
+            playing[role] = could[0]
+        elif functions.any(role):
+            playing[role] = functions.any(role)
+    return playing
 
 
-def _reached(root: str, mentioned: Mapping[str, set[str]]) -> list[str]:
-    """The functions that one comes to from the root, each once."""
-    reached, fresh = dict.fromkeys([root] if root in mentioned else []), [root]
+def roles(kernel: Iterable[Definition]) -> dict[str, str]:
+    """The names of these functions in a kernel's definitions."""
+    return {role: found[0].name for role, found in players(Functions(kernel)).items()}
+
+
+def _reached(functions: Functions) -> list[list[Definition]]:
+    """The functions that one comes to from the root, each once: the definitions of each."""
+    root = functions.any(ROOT)
+    reached, fresh = [root] if root else [], [root] if root else []
+    known = {id(found) for found in reached}
     while fresh:
-        names = sorted(name for name in mentioned.get(fresh.pop(), ()) if name in mentioned and name not in reached)
-        reached |= dict.fromkeys(names)
-        fresh += names
-    return list(reached)
+        user = fresh.pop()
+        for name in sorted({r.name for d in user for r in d.references}):
+            for found in (functions.seen(name, file) for file in dict.fromkeys(d.file for d in user)):
+                if found and id(found) not in known:
+                    known.add(id(found))
+                    reached.append(found)
+                    fresh.append(found)
+    return reached

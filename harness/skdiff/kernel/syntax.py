@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
+from skdiff.kernel.inner_branches import with_one_branch
 from skdiff.kernel.kernel_words import kernel_words
 
 _DEFINE = re.compile(rb"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*\\\n(?:\\\n|[^\n])*", re.MULTILINE)
@@ -34,8 +35,10 @@ def _without_comments(macro: re.Match[bytes]) -> bytes:
     return COMMENT.sub(lambda c: re.sub(rb"\\\n|[^\n]", lambda m: m[0] if m[0] == b"\\\n" else b" ", c[0]), macro[0])
 
 
-def parse(source: bytes) -> Node:
-    """The syntax tree of a C file; positions are those of `source`."""
+def parse(source: bytes, branch: int = 0) -> Node:
+    """The syntax tree of a C file; positions are those of `source`. An `#if` inside parentheses is not in it: it has
+    the text of that `branch`.
+    """
     words = kernel_words()
     clean = bytearray(_DEFINE.sub(_without_comments, words.annotations.sub(_blank, source)))
     for match in words.struct_groups.finditer(source):  # its members are members of the struct around it
@@ -45,7 +48,7 @@ def parse(source: bytes) -> Node:
             end += 1
         for start, stop in ((match.start(), match.end()), (end - 1, end + 1)):
             clean[start:stop] = re.sub(rb"[^\n]", b" ", clean[start:stop])
-    return Parser(_language()).parse(bytes(clean)).root_node
+    return Parser(_language()).parse(with_one_branch(bytes(clean), branch)).root_node
 
 
 def text_of(node: Node) -> str:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from skdiff.kernel.file_scope import seen_from
 from skdiff.kernel.following import Following
-from skdiff.kernel.index import Definition, Member, definitions, is_member_path, parameters_of
+from skdiff.kernel.index import Definition, Member, definitions, is_member_path, leaves, parameters_of
 from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
 from skdiff.kernel.mentions import Mention
 
@@ -33,10 +34,11 @@ class TreeIndex:
         self.names: dict[str, list[Definition]] = {}
         self.tags: dict[str, list[Definition]] = {}
         self.members: set[str] = set()
+        self.pointed_to: dict[str, set[str]] = {}  # by the name of a member: the tags of what it points to
         for group in (list(outside), list(stand_ins), list(kernel)):
             seen_names, seen_tags = set(self.names), set(self.tags)
             for definition in group:
-                self.members.update(_member_names(definition.members or ()))
+                self._add_members(definition)
                 tagged = definition.kind == "tag" or (
                     definition.kind == "enum" and definition.name not in definition.names
                 )
@@ -45,6 +47,14 @@ class TreeIndex:
                 for name in definition.names:
                     if name not in seen_names:
                         self.names.setdefault(name, []).append(definition)
+
+    def _add_members(self, definition: Definition) -> None:
+        self.members.update(member_names(definition.members or ()))
+        for member in leaves(definition.members or ()):
+            for reference in member.references:
+                if reference.kind == "pointer":
+                    for name in member.names:
+                        self.pointed_to.setdefault(name, set()).add(reference.name)
 
     def discards(self, name: str) -> list[tuple[int, bool]]:
         """The parameters of a stub that is a macro which do not occur in its body: their places, and whether they stand
@@ -81,7 +91,7 @@ class TreeIndex:
         if not found:
             self._nowhere.add((reference.name, tag))
         for definition in found:
-            self.members.update(_member_names(definition.members or ()))
+            self._add_members(definition)
             if definition.kind == "tag" or (definition.kind == "enum" and definition.name not in definition.names):
                 self.tags.setdefault(definition.name, []).append(definition)
             for name in definition.names:
@@ -106,8 +116,16 @@ class TreeIndex:
                 self.names[name] = definitions(text.encode(), f"{STAND_IN_PREFIX}closure.toml")
                 return
 
-    def find(self, reference: Mention) -> list[Definition]:
-        """The definitions that a mention may mean; none if nothing has that name."""
+    def find(self, reference: Mention, user: Definition | None = None) -> list[Definition]:
+        """The definitions that a mention may mean; none if nothing has that name. The definition that mentions it sees
+        what its file sees; a stub, like the driver (None), sees everything, for it stands behind all of it.
+        """
+        found = self._find(reference)
+        if user is None or not found or user.file.startswith(STAND_IN_PREFIX):
+            return found
+        return seen_from(found, user.file)
+
+    def _find(self, reference: Mention) -> list[Definition]:
         if reference.kind == "name":
             self._stub_of_pattern(reference.name)
         if reference.kind in ("tag", "pointer"):
@@ -125,7 +143,8 @@ class TreeIndex:
         return found
 
 
-def _member_names(members: Iterable[Member]) -> Iterator[str]:
+def member_names(members: Iterable[Member]) -> Iterator[str]:
+    """The names of members, those of unnamed structs inside too."""
     for member in members:
         yield from member.names
-        yield from _member_names(member.nested or ())
+        yield from member_names(member.nested or ())

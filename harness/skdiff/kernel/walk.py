@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
+from skdiff.kernel.file_scope import Place, Twins, is_local, place_of
 from skdiff.kernel.index import Definition, Member, argument_spans
 from skdiff.kernel.mentions import Mention, mentions_of_annotations
-from skdiff.kernel.tree_index import TreeIndex
+from skdiff.kernel.tree_index import TreeIndex, member_names
+
+_THROUGH_A_MEMBER = re.compile(rb"(?:->|\.)\s*(\w+)(?=\s*(?:->|\[[^\[\]]*\]\s*\.)\s*(\w+))")
 
 
 class Walk:
@@ -19,7 +23,28 @@ class Walk:
         self.order: list[Definition] = []
         self.forward: set[str] = set()
         self.unresolved: dict[str, tuple[Definition, Mention]] = {}
-        self._seen: set[tuple[str, int, str]] = set()
+        self._seen: set[Place] = set()
+
+    @cached_property
+    def twins(self) -> Twins:
+        """Of a walk that is over: the definitions that share a name with one of another file."""
+        return Twins(self.order)
+
+    def meant(self, reference: Mention, user: Definition | None) -> list[Definition]:
+        """The definitions that a mention means. Of twins, which stubs and the driver (None) see all of, those of the
+        file that was come to first: it is the first lookup's.
+        """
+        found = self.index.find(reference, user)
+        files = list(dict.fromkeys(d.file for d in found if is_local(d)))
+        if len(files) < 2:
+            return found
+        first = next((d.file for d in self.order if d.file in files and d in found), files[0])
+        return [d for d in found if d.file == first]
+
+    def visit_all(self, definitions: Iterable[Definition]) -> None:
+        """Take definitions, one after the other."""
+        for definition in definitions:
+            self.visit(definition)
 
     def keeps(self, member: Member) -> bool:
         """Whether a slice keeps this member: somebody uses its name, and its type is to be had."""
@@ -38,14 +63,14 @@ class Walk:
 
     def visit(self, definition: Definition) -> None:
         """Take a definition, behind all that it needs."""
-        key = (definition.file, definition.line, definition.name)
+        key = place_of(definition)
         if key in self._seen:
             return
         self._seen.add(key)
         for member in definition.members or ():
             if not self.wanted.isdisjoint(member.names):
                 for reference in member.references:
-                    if reference.kind in ("name", "tag") and not self.index.find(reference):
+                    if reference.kind in ("name", "tag") and not self.index.find(reference, definition):
                         self.index.follow(reference, definition)
         for reference in self._references(definition):
             if reference.kind in ("field", "path"):
@@ -53,7 +78,7 @@ class Walk:
             if reference.kind == "whole":
                 self.whole_too.add(reference.name)
                 continue
-            found = self.index.find(reference)
+            found = self.meant(reference, definition)
             if not found and self._must_be_found(reference, definition):
                 found = self.index.follow(reference, definition)
             if reference.kind == "condition":
@@ -73,12 +98,26 @@ class Walk:
                 if target.kind == "tag":
                     self.forward.add(target.name)
                 self.visit(target)
+        for tag in self._looked_into(definition):
+            self.visit(tag)
         self.order.append(definition)
+
+    def _looked_into(self, definition: Definition) -> Iterator[Definition]:
+        """The structs that a function comes to through a member that points to them (a->b->c, a->b[1].c): it need not
+        name the struct itself.
+        """
+        if definition.kind != "function":
+            return
+        for match in _THROUGH_A_MEMBER.finditer(definition.text):
+            pointer, member = (group.decode() for group in match.groups())
+            for tag in sorted(self.index.pointed_to.get(pointer, ())):
+                found = self.meant(Mention("tag", tag, definition.line), definition)
+                yield from (d for d in found if member in member_names(d.members or ()))
 
     def _follow_structs(self, definition: Definition) -> None:
         """A name that is nowhere may be a member of a struct that is mentioned beside it (container_of())."""
         for reference in definition.references:
-            if reference.kind == "tag" and not self.index.find(reference):
+            if reference.kind == "tag" and not self.index.find(reference, definition):
                 for target in self.index.follow(reference, definition):
                     self.visit(target)
 

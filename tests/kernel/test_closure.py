@@ -59,7 +59,10 @@ class Small:
 @pytest.fixture
 def small(tmp_path: Path):
     def make(
-        files: Mapping[str, str] | str, stand_ins: str = "", driver: str = "", roots: tuple[str, ...] = ("root",)
+        files: Mapping[str, str] | str,
+        stand_ins: str = "",
+        driver: str = "",
+        roots: Mapping[str, tuple[str, ...]] | tuple[str, ...] = ("root",),
     ) -> Small:
         files = {"net/a.c": files} if isinstance(files, str) else files
         for name, text in files.items():
@@ -69,7 +72,7 @@ def small(tmp_path: Path):
         (tmp_path / "ours.h").write_text(c(stand_ins))
         (tmp_path / "driver.c").write_text(c(driver))
         manifest = Manifest(
-            roots=roots,
+            roots=roots if isinstance(roots, Mapping) else {"tcp4": roots},
             files=tuple(files),
             optional=(),
             whole=frozenset(),
@@ -728,7 +731,14 @@ def test_a_file_that_cannot_be_read_is_told(small) -> None:
 
 # --- the manifest ---
 
-MANIFEST = 'roots = ["r"]\nfiles = ["net/a.c"]\nwhole = ["s"]\ngiven = ["int"]\ndriver = ["root.c"]\n'
+MANIFEST = """\
+files = ["net/a.c"]
+whole = ["s"]
+given = ["int"]
+driver = ["root.c"]
+lookups.tcp4.on = true
+lookups.tcp4.roots = ["r"]
+"""
 
 
 @pytest.fixture
@@ -744,7 +754,7 @@ def csrc(tmp_path: Path) -> Path:
 
 def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
     manifest = Manifest.load(csrc=csrc)
-    assert (manifest.roots, manifest.files, manifest.optional) == (("r",), ("net/a.c",), ())
+    assert (manifest.roots, manifest.files, manifest.optional) == ({"tcp4": ("r",)}, ("net/a.c",), ())
     assert (manifest.whole, manifest.given) == ({"s"}, {"int", "NONE", "MAX", "call", "stop"})
     assert [path.name for path in manifest.stand_ins] == ["a.h", "b.h"]
     assert manifest.driver == (csrc / "driver/root.c",)
@@ -757,7 +767,10 @@ def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
     [
         "roots = [",
         "",
-        *(re.sub(rf"{key} = .*\n", "", MANIFEST) for key in ("roots", "files", "whole", "given", "driver")),
+        *(
+            re.sub(rf"(?m)^{key} = .*\n", "", MANIFEST)
+            for key in ("lookups.tcp4.roots", "lookups.tcp4.on", "files", "whole", "given", "driver")
+        ),
         MANIFEST.replace('["net/a.c"]', "3"),
     ],
 )

@@ -25,7 +25,7 @@ def tree(tmp_path: Path):
         (tmp_path / "ours.h").write_text(stand_ins)
         (tmp_path / "driver.c").write_text("")
         manifest = Manifest(
-            roots=("root",),
+            roots={"tcp4": ("root",)},
             files=("net/a.c",),
             optional=(),
             whole=frozenset(),

@@ -331,7 +331,9 @@ def unit(
     other texts of its files, by name. Raises CannotRun for a root with an argument that nobody here knows.
     """
     inline = any("inline-8bit" in flag for flag in extra)
-    known_as = {name: role for role, name in sorted(closure.roles.items()) if role != name} | closure.walk.twins.renamed()
+    known_as = {
+        name: role for role, name in sorted(closure.roles.items()) if role != name
+    } | closure.walk.twins.renamed()
     renamed = "".join(f'{{ "{name}", "{role}" }}, ' for name, role in known_as.items())
     return "\n".join(
         [

@@ -12,9 +12,9 @@ _Node = tuple[str, str]  # a name, and the file that keeps it to itself, "" for 
 
 
 def callers(lookup: Iterable[Definition], steps: Sequence[StepKind | str], roles: Mapping[str, str]) -> Callers:
-    """For each of the functions of `steps` (or those of these names), by the steps' names: those of them that it returns
-    to, what calls it, by itself or through functions and macros that are none of them. `lookup` is what the roots
-    reach, and `roles` has the names of functions that are called otherwise in it.
+    """For each of the functions of `steps` (or those of these names), by the steps' names: those of them that it
+    returns to, what calls it, by itself or through functions and macros that are none of them. `lookup` is what the
+    roots reach, and `roles` has the names of functions that are called otherwise in it.
 
     Of a function that this text has not, only the rules of another version tell: for it, the root is given.
     """

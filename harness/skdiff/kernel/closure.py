@@ -62,6 +62,11 @@ class Closure:
         """The name of a definition in the generated C: another one if two files have one of its name."""
         return self.walk.twins.name_of(definition)
 
+    def names_in(self, definition: Definition) -> dict[str, str]:
+        """The names in the text of a definition, its own too, that are others in the generated C."""
+        own = self.renamed(definition)
+        return self.walk.twins.used_by(definition)[0] | ({definition.name: own} if own else {})
+
     def renamed(self, definition: Definition) -> str:
         """That name if it is not the definition's own, or else ""."""
         name = self.name_of(definition)

@@ -3,6 +3,7 @@ and loses the function around them; so the copy that is parsed has one branch of
 """
 
 import re
+from itertools import pairwise
 
 _TOKEN = re.compile(
     rb'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|/\*.*?\*/|//[^\n]*'
@@ -46,7 +47,7 @@ def with_one_branch(source: bytes, branch: int) -> bytes:
     clean = bytearray(source)
     for lines in inside_parentheses(source):
         kept = min(branch, len(lines) - 2)
-        for number, ((start, end), (following, _)) in enumerate(zip(lines, lines[1:], strict=False)):
+        for number, ((start, end), (following, _)) in enumerate(pairwise(lines)):
             _blank(clean, start, end if number == kept else following)
         _blank(clean, *lines[-1])
     return bytes(clean)

@@ -73,9 +73,7 @@ class Manifest:
     kernels_own: frozenset[str] = frozenset()
 
     @staticmethod
-    def load(
-        stubs: tuple[Path, ...] = (), csrc: Path = CSRC, lookups: tuple[str, ...] | None = None
-    ) -> "Manifest":
+    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC, lookups: tuple[str, ...] | None = None) -> "Manifest":
         """Read the manifest, of the lookups that are on in it or of others of it, and add a user's own stubs; raises
         CannotRun where it is missing or broken.
         """

@@ -46,8 +46,8 @@ class Functions:
 
 
 def players(functions: Functions) -> dict[str, list[Definition]]:
-    """For each function of EVIDENCE, and the root, its definitions in a kernel. One that is not there, or of which there
-    could be several, is left out. Of twins, the one that the root comes to is meant.
+    """For each function of EVIDENCE, and the root, its definitions in a kernel. One that is not there, or of which
+    there could be several, is left out. Of twins, the one that the root comes to is meant.
     """
     reached = _reached(functions)
     by_name = {found[0].name: found for found in reversed(reached)}

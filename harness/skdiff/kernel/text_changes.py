@@ -1,7 +1,6 @@
 """Which definitions of a closure are new, gone, or changed in their text, between two kernels."""
 
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from rich.console import Console
@@ -32,7 +31,7 @@ def changes(before: Iterable[Line], after: Iterable[Line]) -> list[Change]:
     for key in sorted({*lines_before, *lines_after}):
         one_side, other_side = lines_before.get(key, []), lines_after.get(key, [])
         old, new = _without(one_side, other_side), _without(other_side, one_side)
-        for one, other in zip_longest(old, new):
+        for one, other in _paired(old, new):
             what = NEW if one is None else GONE if other is None else CHANGED
             found.append(Change(what, *key, _place(one), _place(other)))
     return found
@@ -54,6 +53,20 @@ def _without(lines: Sequence[Line], others: Sequence[Line]) -> list[Line]:
         else:
             left.append(line)
     return left
+
+
+def _paired(old: Sequence[Line], new: Sequence[Line]) -> Iterator[tuple[Line | None, Line | None]]:
+    """What became of what: of definitions of one name, those of one file first, then what is left in its order."""
+    left = [*new]
+    pairs: list[tuple[Line, Line | None]] = []
+    for one in old:
+        same = next((other for other in left if other.file == one.file), None)
+        if same is not None:
+            left.remove(same)
+        pairs.append((one, same))
+    for before, after in pairs:
+        yield before, after or (left.pop(0) if left else None)
+    yield from ((None, other) for other in left)
 
 
 def _place(line: Line | None) -> str:

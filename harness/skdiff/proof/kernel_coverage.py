@@ -135,8 +135,8 @@ def spots(build: Build, told: Counted) -> list[Spot]:
                 merged[line.line_number] = runs + line.count, branches
         for number, (runs, branches) in sorted(merged.items()):
             text = texts[number - 1].strip()
-            found.append(Spot(d.file, d.name, number, text, -1, seen[text], runs))
-            found += [Spot(d.file, d.name, number, text, i, seen[text], n) for i, n in enumerate(branches)]
+            found.append(Spot(d.file, d.function, number, text, -1, seen[text], runs))
+            found += [Spot(d.file, d.function, number, text, i, seen[text], n) for i, n in enumerate(branches)]
             seen[text] += 1
     return found
 
@@ -272,7 +272,7 @@ def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> 
         by_function.setdefault((spot.file, spot.function), {}).setdefault(spot.line, []).append(spot)
     listed = []
     for d in build.kernel:
-        spots_of = by_function.get((d.file, d.name))
+        spots_of = by_function.get((d.file, d.function))
         if spots_of is None or d.kind != "function":
             continue
         texts = (build.tree.path / d.file).read_text(errors="replace").splitlines()
@@ -284,7 +284,7 @@ def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> 
             why = next((reasons[s.id] for s in here if not s.runs and s.id in reasons), "")
             taken = sum(s.runs > 0 for s in branches)
             lines.append(TextLine(number, texts[number - 1].expandtabs(8), runs, taken, len(branches), why))
-        listed.append(Listing(d.name, d.file, lines))
+        listed.append(Listing(d.function, d.file, lines))
     return listed
 
 

@@ -201,7 +201,7 @@ class _Count:
         missed: list[Place] = []
         for function in functions:
             within = range(function.line, function.end_line + 1)
-            spots = [s for s in self.spots if (s.file, s.function) == (function.file, function.name)]
+            spots = [s for s in self.spots if (s.file, s.function) == (function.file, function.function)]
             spots = [s for s in spots if s.line in within]
             lines += [_place(spot) for spot in spots]
             missed += [_place(s) for s in spots if not s.runs and not (judged and s.id in self.excused)]
@@ -244,7 +244,7 @@ def _without_code(build: Build, function: Line, runs: Mapping[int, int], configu
         if not _NO_CODE.match(node.text or b"") and without(node):
             number = function.line + node.start_point[0]
             text = rows[number - 1].decode("utf-8", "replace").strip()
-            found.append(Place(function.file, number, function.name, text))
+            found.append(Place(function.file, number, function.function, text))
     return list(dict.fromkeys(found))
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from tree_sitter import Node
 
@@ -24,8 +25,12 @@ class Types:
     declaring: frozenset[str]
 
 
-def types(definitions: Iterable[Definition], keeps: Callable[[Definition, Member], bool]) -> Types:
-    """The types of a closure, whose structs have the members that it keeps."""
+def types(
+    definitions: Iterable[Definition],
+    keeps: Callable[[Definition, Member], bool],
+    name_of: Callable[[Definition], str] = attrgetter("name"),
+) -> Types:
+    """The types of a closure, whose structs have the members that it keeps, and its functions names of their own."""
     parameters: dict[str, tuple[str, ...]] = {}
     members: dict[tuple[str, str], list[str]] = {}
     aliases: dict[str, list[str]] = {}
@@ -35,7 +40,7 @@ def types(definitions: Iterable[Definition], keeps: Callable[[Definition, Member
             declarator = first_child(parse(d.text), "function_declarator")
             if declarator is not None:
                 declared = declarator.child_by_field_name("parameters")
-                parameters[d.name] = tuple(t for t, _ in declarations(declared)) if declared is not None else ()
+                parameters[name_of(d)] = tuple(t for t, _ in declarations(declared)) if declared is not None else ()
         elif d.kind == "tag":
             for name, kind in _typed(d.members or (), partial(keeps, d)):
                 members.setdefault((d.name, kind), []).append(name)

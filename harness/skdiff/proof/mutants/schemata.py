@@ -108,7 +108,9 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
     driver = {path: path.read_bytes() for path in manifest.driver}
     own = [d for path, text in driver.items() for d in definitions(text, f"csrc/driver/{path.name}")]
     record = definitions((CSRC / "record.h").read_bytes(), "csrc/record.h")
-    known = types([*closure.order, *own, *record], lambda d, m: d in own or d in record or closure.keeps(d, m))
+    known = types(
+        [*closure.order, *own, *record], lambda d, m: d in own or d in record or closure.keeps(d, m), closure.name_of
+    )
     asked = _configured_names(closure)
     lookup = [d for d, reached in closure.definitions(stand_ins=False) if reached]
     insertion = [d for d, reached in closure.definitions(stand_ins=False) if not reached]
@@ -126,7 +128,9 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
         numbers, texts = {}, {}
         for definition in changed:
             operator = "dropped" if of == "driver" and definition not in stubs else ""
-            text, mutants = mutated(definition, known, len(numbers) + 1, frozenset(dropped), of, operator)
+            text, mutants = mutated(
+                definition, known, len(numbers) + 1, frozenset(dropped), of, operator, closure.names_in(definition)
+            )
             numbers |= dict(enumerate(mutants, start=len(numbers) + 1))
             texts[_place(definition)] = text
         (work / "closure.c").write_text(_unit(closure, texts, driver if of == "driver" else {}, of, config))

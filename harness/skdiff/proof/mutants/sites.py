@@ -8,7 +8,8 @@ says of such a line is about that mutant.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tree_sitter import Node
 
@@ -73,10 +74,11 @@ def mutated(
     dropped: frozenset[int],
     of: str = "c",
     operator: str = "",
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, list[Mutant]]:
     """The text of a definition with its mutants, numbered from `first`, and all of these, which are `of` something, and
     of one `operator` if that is given; `dropped` ones are not in the text. A macro that is no piece of code by itself
-    has none.
+    has none. `names` has what else some names in the text are known as, for two files have one of these.
     """
     source = definition.text
     if definition.kind == "macro":
@@ -84,7 +86,7 @@ def mutated(
         if found is None:
             return source.decode(), []
         wrapped, body, start = found
-        writer = _Writer(definition, wrapped, known, first, dropped, of, operator)
+        writer = _Writer(definition, wrapped, known, first, dropped, of, operator, names)
         text = writer.text(body)
         assert text.startswith("{")
         return source[:start].decode() + re.sub(r"\v?\n", r"\\\n", text[1:-2]), writer.mutants
@@ -92,7 +94,7 @@ def mutated(
     block = first_child(root, "compound_statement")
     if block is None:
         return source.decode(), []
-    writer = _Writer(definition, source, known, first, dropped, of, operator)
+    writer = _Writer(definition, source, known, first, dropped, of, operator, names)
     text = source[: block.start_byte].decode() + writer.text(block) + source[block.end_byte :].decode()
     return text, writer.mutants
 
@@ -109,9 +111,11 @@ class _Writer:
         dropped: frozenset[int],
         of: str,
         operator: str,
+        names: Mapping[str, str],
     ) -> None:
         self.definition, self.source, self.known = definition, source, known
         self.first, self.dropped, self.of, self.operator = first, dropped, of, operator
+        self._names = names
         self.mutants: list[Mutant] = []
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lines = definition.text.decode().splitlines()
@@ -176,7 +180,7 @@ class _Writer:
             d = self.definition
             self.mutants.append(
                 Mutant(
-                    *(self.of, d.file, d.name, d.line + line, stands, operator, change),
+                    *(self.of, d.file, self._names.get(d.name, d.name), d.line + line, stands, operator, change),
                     self._seen[stands, change] - 1,
                 )
             )
@@ -322,7 +326,7 @@ class _Writer:
             return
         if name not in _TRANSPARENT and not statement:
             yield "call", "value", f"{raw} -> 0", "0"
-        expected = self.known.parameters.get(name)
+        expected = self.known.parameters.get(self._names.get(name, name))
         for i in range(len(given)):
             for j in range(i + 1, len(given)):
                 swap = j == i + 1 if expected is None else j < len(expected) and expected[i] == expected[j]

@@ -1,0 +1,184 @@
+"""Lookups that closure.toml has and that are not on yet: their closures extract, with tcp4's, and compile; twins stay
+apart in all that goes by names.
+"""
+
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skdiff.base.paths import CSRC
+from skdiff.cases.steps import KINDS, StepKind, load_kinds
+from skdiff.kernel.build import lines_of, unit
+from skdiff.kernel.call_graph import callers
+from skdiff.kernel.closure import Closure, extract
+from skdiff.kernel.compilation import closure_command
+from skdiff.kernel.detect import detect
+from skdiff.kernel.emit import own_text
+from skdiff.kernel.index import definitions
+from skdiff.kernel.manifest import Manifest
+from skdiff.kernel.roles import ROOT
+from skdiff.kernel.source import Tree, find
+from skdiff.proof.mutants.c_types import types
+from skdiff.proof.mutants.sites import mutated
+from skdiff.variants.config import Config
+
+PAIR, ALL = ("tcp4", "tcp6"), ("tcp4", "tcp6", "udp4", "udp6")
+KERNELS = ["6.12", *(pytest.param(kernel, marks=pytest.mark.long) for kernel in ("6.1", "7.3"))]
+SCORES = ("net/ipv4/inet_hashtables.c", "net/ipv6/inet6_hashtables.c", "net/ipv4/udp.c", "net/ipv6/udp.c")
+# What csrc/driver will have when these lookups are on: the roots, and what it has to set.
+DRIVER = """
+#ifdef HAVE_UDP_TABLE
+static struct udp_table *const tables__ = &udp_table;
+#endif
+static const void *const roots__[] = {{ {roots} }};
+"""
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def tree(request: pytest.FixtureRequest) -> Tree:
+    manifest = Manifest.load(lookups=ALL)
+    return find(request.param, manifest.files, optional=manifest.optional)
+
+
+def manifest_of(lookups: tuple[str, ...], folder: Path) -> Manifest:
+    """The manifest with these lookups on, and one more file of a driver; steps come from the folder."""
+    manifest = Manifest.load(lookups=lookups)
+    own = folder / "family.c"
+    own.write_text(DRIVER.format(roots=""))
+    shutil.copy(CSRC / "steps.toml", folder)
+    return replace(manifest, driver=(*manifest.driver, own), csrc=folder)
+
+
+def compiled(closure: Closure, roots: list[str], folder: Path, *flags: str, text: str = "") -> str:
+    """What gcc and clang have to say of a closure with the driver and its roots behind it."""
+    driver = DRIVER.format(roots=", ".join(roots))
+    has_table = any("udp_table" in d.names for d in closure.order)
+    (folder / "closure.c").write_text(
+        unit(closure, Config(), text) + ("#define HAVE_UDP_TABLE\n" if has_table else "") + driver
+    )
+    said = ""
+    for cc in ("gcc", "clang"):
+        assert shutil.which(cc), f"install {cc}: both compile the kernel's text"
+        command = [word for word in closure_command(cc, ("-O0", *flags)) if word not in ("-g", "-w")]
+        done = subprocess.run(
+            [*command, "-Werror=implicit-function-declaration", "-c", "closure.c"],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said += "".join(line for line in done.stderr.splitlines(keepends=True) if " error: " in line)
+    return said
+
+
+def roots_of(closure: Closure, manifest: Manifest) -> list[str]:
+    names = {d.name for d in closure.order}
+    every = (root.split("|") for roots in manifest.roots.values() for root in roots)
+    return [next(name for name in either if name in names) for either in every if not either[0].startswith("__ARG")]
+
+
+@pytest.mark.parametrize("lookups", [PAIR, ALL], ids=["tcp", "all"])
+def test_the_closure_of_several_lookups_compiles(tree: Tree, tmp_path: Path, lookups: tuple[str, ...]) -> None:
+    manifest = manifest_of(lookups, tmp_path)
+    closure = extract(tree.path, manifest)
+    assert closure.followed == ()  # all that they need is listed
+    assert compiled(closure, roots_of(closure, manifest), tmp_path) == ""
+    reached = Counter(lookup for found in closure.lookups.values() for lookup in found)
+    assert set(reached) == set(lookups)
+    assert all(200 < count < closure.lookup for count in reached.values())
+    assert all(closure.lookups[d.file, d.line, d.name] for d in closure.order[: closure.lookup])
+    lines = {(line.name, line.file): line for line in lines_of(closure.definitions(stand_ins=False), closure)}
+    assert lines["reuseport_select_sock", "net/core/sock_reuseport.c"].lookups == tuple(sorted(lookups))
+    for file, lookup in zip(SCORES, ALL, strict=True):
+        if lookup in lookups:
+            assert lines["compute_score", file].lookups == (lookup,)
+
+
+@pytest.fixture(scope="module")
+def family(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Closure:
+    return extract(kernel_tree.path, manifest_of(ALL, tmp_path_factory.mktemp("family")))
+
+
+def test_tcp4_alone_is_what_is_on(kernel_tree: Tree) -> None:
+    manifest = Manifest.load()
+    assert list(manifest.roots) == ["tcp4"]
+    closure = extract(kernel_tree.path, manifest)
+    assert "__net_ipv" not in closure.text
+    assert {lookup for found in closure.lookups.values() for lookup in found} == {"tcp4"}
+    assert "udp.h" not in {path.name for path in manifest.stand_ins}
+
+
+def test_twins_get_the_name_of_their_file_and_the_first_one_keeps_its_own(family: Closure) -> None:
+    assert sorted(family.walk.twins.renamed()) == [
+        "compute_score__net_ipv4_udp_c",
+        "compute_score__net_ipv6_inet6_hashtables_c",
+        "compute_score__net_ipv6_udp_c",
+    ]
+    named = {d.file: family.name_of(d) for d in family.order if d.name == "compute_score"}
+    assert named["net/ipv4/inet_hashtables.c"] == "compute_score"
+    assert named["net/ipv6/udp.c"] == "compute_score__net_ipv6_udp_c"
+    for d in family.order:
+        own = own_text(d)
+        if d.file == "net/ipv6/udp.c" and "compute_score(" in own:
+            before, _, behind = family.text.partition(own)
+            assert before.endswith(f'#define compute_score compute_score__net_ipv6_udp_c\n#line {d.line} "{d.file}"\n')
+            assert behind.startswith("\n#undef compute_score\n")
+
+
+def test_ids_of_twins_are_their_own_and_those_of_the_first_lookup_stay(kernel_tree: Tree, family: Closure) -> None:
+    def ids(closure: Closure, file: str) -> dict[str, str]:
+        known = types(closure.order, closure.keeps, closure.name_of)
+        scores = [d for d in closure.order if (d.file, d.name) == (file, "compute_score")]
+        found = (m for d in scores for m in mutated(d, known, 1, frozenset(), names=closure.names_in(d))[1])
+        return {mutant.id: mutant.function for mutant in found}
+
+    alone = ids(extract(kernel_tree.path, Manifest.load()), SCORES[0])
+    every = [ids(family, file) for file in SCORES]
+    assert every[0] == alone
+    assert {*alone.values()} == {"compute_score"}
+    assert {*every[3].values()} == {"compute_score__net_ipv6_udp_c"}
+    assert len({i for one in every for i in one}) == sum(map(len, every))
+    lines = lines_of(family.definitions(stand_ins=False), family)
+    assert sorted(line.function for line in lines if line.name == "compute_score") == sorted(
+        {*family.walk.twins.renamed(), "compute_score"}
+    )
+
+
+def test_steps_of_twins_are_noted_apart(kernel_tree: Tree, tmp_path: Path) -> None:
+    manifest = manifest_of(ALL, tmp_path)
+    with (tmp_path / "steps.toml").open("a") as file:
+        for path in SCORES[1:]:
+            file.write(f'\n[[step]]\nfunction = "compute_score"\nfile = "{path}"\nparameters = "sk, ..."\n')
+            file.write('returns = "int"\nvalues = { sk = "index_of(sk)", score = "result" }\n')
+    traced = extract(kernel_tree.path, manifest, traced=True)
+    steps = load_kinds(tmp_path / "steps.toml")
+    number = len(KINDS)
+    for i, path in enumerate(SCORES[1:], number + 1):
+        name = f"compute_score__{path.replace('/', '_').replace('.', '_')}"
+        assert f"#define {name}(sk, ...) ({{ int r__ = {name}(sk, ##__VA_ARGS__); reference_step({i}, " in traced.text
+    assert compiled(traced, roots_of(traced, manifest), tmp_path, "-DTRACED") == ""
+    graph = callers(traced.order[: traced.lookup], steps, traced.roles)
+    assert graph["compute_score"] == ("inet_lhash2_lookup",)
+    assert [step.name for step in steps[number:]] == [f"{path}:compute_score" for path in SCORES[1:]]
+    assert set(graph["inet_lookup_reuseport"]) >= {"inet_lhash2_lookup", "inet_steal_sock"}
+
+
+def test_a_step_of_a_file_is_called_by_both() -> None:
+    plain = StepKind("f", "x", "int", {})
+    assert (plain.name, StepKind("f", "x", "int", {}, file="net/a.c").name) == ("f", "net/a.c:f")
+
+
+def test_rules_are_read_off_the_lookups_own_functions() -> None:
+    """A twin elsewhere, which comes first, tells nothing of it."""
+    own = b"""
+    static int inet_ehashfn(int net, int laddr, int lport) { return __inet_ehashfn(laddr, 0) + lport; }
+    static int __inet_lookup_established(int x) { return inet_ehashfn(x, x, x); }
+    int __inet_lookup_skb(int x) { return __inet_lookup_established(x); }
+    """
+    other = own.replace(b"(laddr, 0) + lport", b"(laddr, lport)").replace(b"__inet_lookup_skb", b"root6")
+    for files in ((own, other), (other, own)):
+        found = [d for text in files for d in definitions(text, "net/own.c" if text is own else "net/other.c")]
+        told = detect(found)
+        assert told.rules.lport_added
+        assert told.roles[ROOT] == ROOT

@@ -24,7 +24,7 @@ from skdiff.kernel.roles import ROOT
 from skdiff.kernel.source import Tree, find
 from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.sites import mutated
-from skdiff.variants.config import Config
+from skdiff.variants.config import MINIMAL, Config
 
 PAIR, ALL = ("tcp4", "tcp6"), ("tcp4", "tcp6", "udp4", "udp6")
 KERNELS = ["6.12", *(pytest.param(kernel, marks=pytest.mark.long) for kernel in ("6.1", "7.3"))]
@@ -53,12 +53,18 @@ def manifest_of(lookups: tuple[str, ...], folder: Path) -> Manifest:
     return replace(manifest, driver=(*manifest.driver, own), csrc=folder)
 
 
-def compiled(closure: Closure, roots: list[str], folder: Path, *flags: str, text: str = "") -> str:
+def compiled(
+    closure: Closure,
+    roots: list[str],
+    folder: Path,
+    *flags: str,
+    config: Config = Config(),  # noqa: B008  # it is frozen
+) -> str:
     """What gcc and clang have to say of a closure with the driver and its roots behind it."""
     driver = DRIVER.format(roots=", ".join(roots))
     has_table = any("udp_table" in d.names for d in closure.order)
     (folder / "closure.c").write_text(
-        unit(closure, Config(), text) + ("#define HAVE_UDP_TABLE\n" if has_table else "") + driver
+        unit(closure, config) + ("#define HAVE_UDP_TABLE\n" if has_table else "") + driver
     )
     said = ""
     for cc in ("gcc", "clang"):
@@ -84,6 +90,7 @@ def test_the_closure_of_several_lookups_compiles(tree: Tree, tmp_path: Path, loo
     closure = extract(tree.path, manifest)
     assert closure.followed == ()  # all that they need is listed
     assert compiled(closure, roots_of(closure, manifest), tmp_path) == ""
+    assert compiled(closure, [], tmp_path, config=MINIMAL) == ""  # without IPv6 two of them are not there
     reached = Counter(lookup for found in closure.lookups.values() for lookup in found)
     assert set(reached) == set(lookups)
     assert all(200 < count < closure.lookup for count in reached.values())
@@ -122,8 +129,9 @@ def test_twins_get_the_name_of_their_file_and_the_first_one_keeps_its_own(family
         own = own_text(d)
         if d.file == "net/ipv6/udp.c" and "compute_score(" in own:
             before, _, behind = family.text.partition(own)
-            assert before.endswith(f'#define compute_score compute_score__net_ipv6_udp_c\n#line {d.line} "{d.file}"\n')
-            assert behind.startswith("\n#undef compute_score\n")
+            head = "#define compute_score compute_score__net_ipv6_udp_c\n#if IS_ENABLED(CONFIG_IPV6)\n"
+            assert before.endswith(f'{head}#line {d.line} "{d.file}"\n')
+            assert behind.startswith("\n#endif\n#undef compute_score\n")
 
 
 def test_ids_of_twins_are_their_own_and_those_of_the_first_lookup_stay(kernel_tree: Tree, family: Closure) -> None:

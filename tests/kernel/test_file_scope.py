@@ -1,5 +1,6 @@
 """Two .c files may each have a static function, a macro, an object or a struct of one name: each file means its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,5 +163,22 @@ def test_a_lookup_that_is_on_brings_its_files_and_stubs(tmp_path: Path) -> None:
 def test_a_stub_gives_way_where_a_lookup_runs_the_kernels_own(small) -> None:
     found = small("int helper(void) { return 1; }\nint root(void) { return helper(); }\n", "#define helper() 2\n")
     assert found.library().root() == 2
-    own = Small(found.folder, Manifest(**{**vars(found.manifest), "kernels_own": frozenset({"helper"})}))
+    own = Small(found.folder, replace(found.manifest, kernels_own=frozenset({"helper"})))
     assert ("helper", "net/a.c") in taken(own.extract())
+
+
+def test_a_file_that_is_built_with_an_option_is_not_there_without_it(small) -> None:
+    files = {
+        "include/c.h": "#define IS_ENABLED(option) option\n",
+        "net/a.c": "int root(void) { return 1; }\n",
+        "net/b.c": "static int kept;\nint other(void) { return missing + kept; }\n",
+    }
+    found = small(files, "#define missing 0\n", "int run(void) { return root(); }\n", roots=FAMILY)
+    built_with = {"net/b.c": "OFF"}
+    manifest = replace(found.manifest, built_with=built_with, inputs=frozenset({"kept"}))
+    without = Small(found.folder, manifest)
+    assert '#if IS_ENABLED(CONFIG_OFF)\n#line 2 "net/b.c"\nint other(' in without.extract().text
+    assert without.library().run() == 1
+    files["net/b.c"] = files["net/b.c"].replace("missing", "nowhere")
+    small(files, roots=FAMILY)
+    assert "other uses nowhere, which" in without.refused()  # it is looked for all the same

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from skdiff.kernel.file_scope import Twins, place_of
+from skdiff.kernel.file_scope import place_of
 from skdiff.kernel.index import Definition, Member
 from skdiff.kernel.lookup_inputs import static_objects
 from skdiff.kernel.walk import Walk
@@ -53,36 +53,37 @@ def emit(walk: Walk, probes: dict[str, str], text_of: Callable[[Definition], str
         else:
             continue
         yield "\n"
-        before, behind = _with_twins(twins, definition, probes, text_of)
+        before, behind = _with_twins(walk, definition, probes, text_of)
         yield before
-        yield from _placed(definition, body)
+        yield from _placed(walk, definition, body)
         yield behind
         name = twins.name_of(definition)
         if definition.kind == "function" and last[name] is definition:
             yield probes.get(name, "")
 
 
-def _placed(definition: Definition, body: str) -> Iterator[str]:
+def _placed(walk: Walk, definition: Definition, body: str) -> Iterator[str]:
     """A definition, with the branches that it stands in and its place."""
-    yield from _open(definition.conditions)
+    branches = walk.index.branches_of(definition)
+    yield from _open(branches)
     yield f'#line {definition.line} "{definition.file}"\n'
     yield body
-    yield "#endif\n" * len(definition.conditions)
+    yield "#endif\n" * len(branches)
 
 
 def _with_twins(
-    twins: Twins, definition: Definition, probes: dict[str, str], text_of: Callable[[Definition], str]
+    walk: Walk, definition: Definition, probes: dict[str, str], text_of: Callable[[Definition], str]
 ) -> tuple[str, str]:
     """What stands before and behind a definition, so that names in it mean what they mean in its file. A macro of that
     name, which may be a probe, is away meanwhile.
     """
-    names, macros = twins.used_by(definition)
+    names, macros = walk.twins.used_by(definition)
     if definition.kind == "macro" or not (names or macros):
         return "", ""
     away = [*dict.fromkeys(d.name for d in macros), *(name for name in names if name in probes)]
     before = "".join(f'#pragma push_macro("{name}")\n#undef {name}\n' for name in away)
     before += "".join(f"#define {name} {new}\n" for name, new in names.items())
-    before += "".join(piece for d in macros for piece in _placed(d, text_of(d) + "\n"))
+    before += "".join(piece for d in macros for piece in _placed(walk, d, text_of(d) + "\n"))
     behind = "".join(f"#undef {name}\n" for name in names)
     return before, behind + "".join(f'#pragma pop_macro("{name}")\n' for name in away)
 
@@ -130,10 +131,12 @@ def kernel_objects(walk: Walk) -> str:
     lines = ["static const struct {\n\tvoid *at;\n\tsize_t size;\n\tconst char *name;\n} kernel_objects[] = {\n"]
     for definition, size in found:
         line = f'\t{{ (void *)&{definition.name}, {size}, "{definition.name}" }},\n'
-        lines += [*_open(definition.conditions), line, "#endif\n" * len(definition.conditions)]
+        branches = walk.index.branches_of(definition)
+        lines += [*_open(branches), line, "#endif\n" * len(branches)]
     lines.append("\t{ NULL }\n};\nenum { KERNEL_OBJECTS_BYTES = 1\n")
     for definition, size in found:
-        lines += [*_open(definition.conditions), f"\t+ {size}\n", "#endif\n" * len(definition.conditions)]
+        branches = walk.index.branches_of(definition)
+        lines += [*_open(branches), f"\t+ {size}\n", "#endif\n" * len(branches)]
     return "".join([*lines, "};\n"])
 
 

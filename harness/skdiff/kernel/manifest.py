@@ -44,6 +44,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     given: frozenset[str]
     driver: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    built_with: dict[str, str] = {}
     inputs: dict[str, str] = {}
     assumed: dict[str, frozenset[str]] = {}
     words: dict[str, dict[str, str | int]] = {}  # see kernel_words.py
@@ -55,7 +56,8 @@ class Manifest:
     """`csrc/closure.toml`: where each lookup starts, which kernel files to search, which structs stay whole; `inputs`
     are fields and objects that are set though the driver does not name them; `assumed` are functions of files whose
     work the driver does itself; `kernels_own` are names of which the kernel's definition is taken though there is a
-    stub; `outside` are the user's own stubs, which win.
+    stub; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
+    win.
     """
 
     roots: Mapping[str, tuple[str, ...]]
@@ -71,6 +73,7 @@ class Manifest:
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
     kernels_own: frozenset[str] = frozenset()
+    built_with: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC, lookups: tuple[str, ...] | None = None) -> "Manifest":
@@ -102,6 +105,7 @@ class Manifest:
                 assumed=data.assumed,
                 patterns=data.pattern,
                 outside=stubs,
+                built_with=data.built_with,
                 kernels_own=frozenset(name for one in on.values() for name in one.kernels_own),
             )
         except OSError as error:

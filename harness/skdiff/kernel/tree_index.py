@@ -27,6 +27,7 @@ class TreeIndex:
         self.given = manifest.given
         self.following = following
         self.followed: list[Definition] = []
+        self._built_with = manifest.built_with
         self._patterns = [(re.compile(p.names), p) for p in manifest.patterns]
         self._tried: set[str] = set()
         self._discards: dict[str, list[tuple[int, bool]]] = {}
@@ -73,6 +74,12 @@ class TreeIndex:
             words = set(re.findall(r"\w+", body))
             each.append({(i, n.startswith("...")) for i, n in enumerate(names) if n.removeprefix("...") not in words})
         return sorted(set.intersection(*each))
+
+    def branches_of(self, definition: Definition) -> tuple[tuple[str, ...], ...]:
+        """The `#if` branches that a definition stands in, its file's own first: the kernel may build it or not."""
+        option = self._built_with.get(definition.file)
+        own = ((f"#if IS_ENABLED(CONFIG_{option})",),) if option else ()
+        return (*own, *definition.conditions)
 
     def is_given(self, name: str) -> bool:
         """Whether a name needs no definition here: the compiler, the records or the prelude supply it."""

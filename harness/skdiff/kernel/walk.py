@@ -135,7 +135,7 @@ class Walk:
         )
 
     def _references(self, definition: Definition) -> Iterator[Mention]:
-        yield from _condition_references(definition.conditions, definition.line)
+        yield from _condition_references(self.index.branches_of(definition), definition.line)
         if definition.members is not None and definition.name not in self.whole:
             yield from _member_references(definition.members, self.keeps)
         elif definition.members is not None:

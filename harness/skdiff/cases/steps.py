@@ -11,6 +11,7 @@ import msgspec
 
 from skdiff.base.files import read_toml
 from skdiff.base.paths import CSRC
+from skdiff.base.twin_names import twin_name
 
 MAX_VALUES = 3  # of a step, as many as struct step_record has
 
@@ -28,7 +29,7 @@ class StepKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def name(self) -> str:
         """What the step is called."""
-        return f"{self.file}:{self.function}" if self.file else self.function
+        return twin_name(self.function, self.file) if self.file else self.function
 
 
 class _Steps(msgspec.Struct, forbid_unknown_fields=True):

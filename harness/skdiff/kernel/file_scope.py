@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from skdiff.base.twin_names import twin_name
 from skdiff.kernel.index import Definition
 
 _HEAD = re.compile(rb"[^({=;\[]*")
@@ -65,7 +66,7 @@ class Twins:
                     if d.kind == "macro":
                         self._moved[d.file][name].append(d)
                     else:
-                        self._renamed[d.file][name] = f"{name}__{re.sub(r'[^A-Za-z0-9]', '_', d.file)}"
+                        self._renamed[d.file][name] = twin_name(name, d.file)
 
     def __bool__(self) -> bool:
         return bool(self._renamed or self._moved)
@@ -74,7 +75,7 @@ class Twins:
         """The name of a definition in the generated C; of a macro, what it would be, for lists that go by names."""
         moved = self._moved.get(definition.file, {})
         if definition.name in moved and definition.kind == "macro":
-            return f"{definition.name}__{re.sub(r'[^A-Za-z0-9]', '_', definition.file)}"
+            return twin_name(definition.name, definition.file)
         return self._renamed.get(definition.file, {}).get(definition.name, definition.name)
 
     def name_in(self, name: str, file: str) -> str:

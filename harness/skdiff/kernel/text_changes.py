@@ -11,8 +11,8 @@ NEW, GONE, CHANGED = "new", "gone", "changed"
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A definition whose text is not the same: `what` became of it, and where it stands ("file:line") before and after,
-    "" for nowhere.
+    """A definition whose text is not the same: `what` became of it, its name (that in the generated C, if two files
+    have one of its name), and where it stands ("file:line") before and after, "" for nowhere.
     """
 
     what: str
@@ -24,7 +24,8 @@ class Change(msgspec.Struct, frozen=True):
 
 def changes(before: Iterable[Line], after: Iterable[Line]) -> list[Change]:
     """What differs between two closures, by kind and name. A text that only moved, to another line or file, is the
-    same. Names may have several definitions, under other conditions: those of the same text are taken as the same.
+    same. Names may have several definitions, under other conditions or in other files: those of the same text are taken
+    as the same, then those of the same file.
     """
     lines_before, lines_after = _by_name(before), _by_name(after)
     found: list[Change] = []
@@ -33,7 +34,8 @@ def changes(before: Iterable[Line], after: Iterable[Line]) -> list[Change]:
         old, new = _without(one_side, other_side), _without(other_side, one_side)
         for one, other in _paired(old, new):
             what = NEW if one is None else GONE if other is None else CHANGED
-            found.append(Change(what, *key, _place(one), _place(other)))
+            name = next(line.function for line in (other, one) if line is not None)
+            found.append(Change(what, key[0], name, _place(one), _place(other)))
     return found
 
 

@@ -4,6 +4,7 @@
 #: KERNEL=6.12      a version, which is fetched once, or the path of a source tree
 #: SECONDS=60       how long `make fuzz`, diff (20), matrix (3) and endurance (7200) run
 #: ENGINE=          atheris, random, wide, hypothesis or corpus
+#: LOOKUP=          of fuzz and diff: only these, as in LOOKUP=tcp6 (all)
 #: SEED=            the same seed repeats a run
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs
@@ -28,6 +29,7 @@ A       ?= 6.1
 B       ?= 6.12
 SECONDS ?= 60
 ENGINE  ?=
+LOOKUP  ?=
 SEED    ?=
 JOBS    ?=
 INPUTS  ?=
@@ -63,7 +65,7 @@ help: ## List targets and variables
 	@echo 'the code runs the command itself: make $(VENV)/ready && $(BIN)/skdiff fuzz; echo $$?'
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
-	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
+	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
 	$(BIN)/skdiff kernels $(ARGS)
@@ -72,7 +74,7 @@ distill: $(VENV)/ready ## Merge the inputs in INPUTS=inputs and FROM=, and keep 
 	$(BIN)/skdiff merge '$(or $(INPUTS),inputs)' $(FROM) --kernel '$(KERNEL)' $(ARGS)
 
 diff: $(VENV)/ready ## Compare two kernels: A=6.1 B=6.12, or paths of trees; or A=7.3 PATCH=series.mbox
-	EPOCH= $(BIN)/skdiff diff '$(A)' $(if $(PATCH),--patch '$(PATCH)','$(B)') $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	EPOCH= $(BIN)/skdiff diff '$(A)' $(if $(PATCH),--patch '$(PATCH)','$(B)') $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 drift: $(VENV)/ready ## Compare a kernel's text with the one recorded in corpus/closures/
 	$(BIN)/skdiff drift --kernel '$(KERNEL)' $(ARGS)

@@ -1,7 +1,9 @@
 /* The Scenario and Outcome records: the only declaration of what passes between Python and C.
  *
- * Read by the C compiler and by cffi. Addresses and ports are in host byte order; an index names a socket, a group or a
- * namespace of the same record, NONE (-1) is no such thing. Python's Scenario has the same fields in the same order.
+ * Read by the C compiler and by cffi. Ports are in host byte order. An address is 16 bytes of IPv6 as a packet has them,
+ * an IPv4 one is mapped (::ffff:10.0.0.1), and zeros are no address of either; addresses come first in their records. An
+ * index names a socket, a group or a namespace of the same record, NONE (-1) is no such thing. Python's Scenario has the
+ * same fields in the same order.
  */
 #define MAX_SOCKS 16
 #define MAX_NETNS 2
@@ -14,16 +16,17 @@
 #define MAX_TABLE 131072
 #define MAX_CROWD 100000
 #define MAX_EDGES 8192
+#define ADDRESS_BYTES 16
 
 struct packet_record {
-	uint32_t saddr;
-	uint32_t daddr;
+	uint8_t saddr[ADDRESS_BYTES];
+	uint8_t daddr[ADDRESS_BYTES];
 	uint16_t sport;
 	uint16_t dport;
 	int32_t rt_iif;
 	int32_t skb_iif;
 	int32_t sdif;
-	uint32_t doff;		/* bytes of TCP header, what __inet_lookup_skb() is called with */
+	uint32_t doff;		/* bytes of TCP header, what the lookup is called with */
 	uint32_t len;		/* skb->len, from the TCP header on */
 	uint32_t data_len;	/* how much of it is not in the linear part */
 	uint32_t users;		/* skb->users: shared when it is not 1 */
@@ -35,8 +38,8 @@ struct packet_record {
 };
 
 struct sock_record {
-	uint32_t daddr;
-	uint32_t rcv_saddr;
+	uint8_t daddr[ADDRESS_BYTES];
+	uint8_t rcv_saddr[ADDRESS_BYTES];
 	uint32_t refcnt;
 	int32_t bound_dev_if;
 	int32_t incoming_cpu;	/* a mini socket's rcv_wnd lies at the same place */
@@ -93,10 +96,12 @@ struct group_record {
 
 struct scenario_record {
 	uint32_t hash_secret;
+	uint32_t hash_secret6;	/* the second one of IPv6's hash */
 	uint32_t ehash_size;	/* a power of two, like lhash2_size */
 	uint32_t lhash2_size;
 	uint32_t ehash_nulls_xor;	/* what is wrong with the end marks of ehash */
 	int32_t cpu;
+	uint8_t lookup;		/* enum lookup */
 	uint8_t hostile;
 	uint8_t foreign_hashinfo;	/* the caller passes the tables of somebody else */
 	uint8_t sk_lookup_enabled;	/* the static key */
@@ -111,7 +116,7 @@ struct scenario_record {
 
 struct shown_record {
 	uint32_t program;	/* enum shown: what kind of program was run */
-	int64_t args[12];	/* what it saw: outcome.py names them by kind */
+	int64_t args[14];	/* what it saw: outcome.py names them by kind; an address is two */
 };
 
 struct outcome_record {
@@ -150,6 +155,7 @@ struct trace_record {
 };
 
 enum { NONE = -1, LEAVE = -2, FOREIGN = -3, DROP = -4, UNSET = 2 };
+enum lookup { LOOKUP_TCP4, LOOKUP_TCP6 };
 enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
 enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
 enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
@@ -168,8 +174,8 @@ enum written {
 	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL,
 	WRITTEN_CHAIN, WRITTEN_MEMBERS	/* before the lookup, by what put a socket into its chain, or its group */
 };
-/* ENDED_BROKEN: the driver crashed, not the kernel's text. */
-enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN };
+/* ENDED_BROKEN: the driver crashed, not the kernel's text. ENDED_ABSENT: there is no such lookup here. */
+enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN, ENDED_ABSENT };
 /* What a section counts for: so much apart that the end of one is not taken for the end of another. */
 enum section { SECTION_RCU = 1, SECTION_MIGRATION = 0x100, SECTION_LOCK = 0x10000 };
 /* When reference_plant() changes a byte: before the kernel's function runs, behind it, or only while it is checked where the
@@ -182,6 +188,7 @@ void reference_guard(void);
 uint32_t reference_mutate(uint32_t mutant);
 uint32_t reference_plant(uint32_t at, uint32_t when);
 void reference_trace(struct trace_record *trace);
+uint32_t reference_lookups(void);
 uint32_t reference_edges(uint32_t *taken, uint32_t *n_taken);
 double reference_crowded(const struct scenario_record *scenario, struct outcome_record *outcome, uint32_t crowd,
 			 uint32_t repeat);

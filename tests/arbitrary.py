@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases import wire
-from skdiff.cases.fields import FIELDS, Kind
+from skdiff.cases.addresses import MAPPED_ANY, MOST, is_ipv6, mapped
+from skdiff.cases.fields import FIELDS, LOOKUPS, Kind
 from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
     EHASH,
+    IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     LEAVE,
@@ -28,6 +32,8 @@ from skdiff.cases.validity import MINI_STATE
 
 U32 = st.integers(0, (1 << 32) - 1)
 FLAG = st.integers(0, 1)
+IPV4_ADDRESS = U32.map(mapped)
+ADDRESS = IPV4_ADDRESS | st.just(MAPPED_ANY) | st.integers(0, MOST)
 _LEAST_STATE, _MOST_STATE = valid_range(Sock, "state")
 _FULL_STATES = sorted({*range(_LEAST_STATE, _MOST_STATE + 1)} - {*MINI_STATE.values()})
 
@@ -55,13 +61,16 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
     counts = Counts(draw(st.integers(1, 2)), draw(st.integers(0, 4)), draw(st.integers(0, 16)))
     socks = tuple(draw(_sock(counts)) for _ in range(counts.socks))
     full = [i for i, sock in enumerate(socks) if sock.kind == KIND_FULL]
+    lookup = draw(st.sampled_from(sorted(LOOKUPS)))
+    ipv6 = lookup in IPV6_LOOKUPS
     return _draw(
         draw,
         Scenario,
         counts,
         {
             "hostile": st.just(1),
-            "packet": _packet(counts),
+            "packet": _packet(counts, ipv6),
+            "lookup": st.just(lookup),
             "netns": st.tuples(*[_netns(counts, full)] * counts.netns),
             "groups": st.tuples(*[_group(counts)] * counts.groups),
             "socks": st.just(socks),
@@ -70,9 +79,10 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
 
 
 @st.composite
-def _packet(draw: DrawFn, counts: Counts) -> Packet:
+def _packet(draw: DrawFn, counts: Counts, ipv6: bool) -> Packet:
     length = draw(U32)
-    return _draw(draw, Packet, counts, {"len": st.just(length), "data_len": st.integers(0, length)})
+    special = {"len": st.just(length), "data_len": st.integers(0, length)}
+    return _draw(draw, Packet, counts, special | dict.fromkeys(("saddr", "daddr"), ADDRESS if ipv6 else IPV4_ADDRESS))
 
 
 @st.composite
@@ -93,6 +103,13 @@ def _sock(draw: DrawFn, counts: Counts) -> Sock:
         special["refcnt"] = U32.filter(lambda count: count != 1)
     if hashed != LHASH2:
         special["reuseport_changed"] = st.just(0)
+    family = draw(st.sampled_from([AF_INET, AF_INET6]) | st.integers(*valid_range(Sock, "family")))
+    addresses = ADDRESS if family == AF_INET6 else IPV4_ADDRESS
+    special |= {"family": st.just(family), "daddr": addresses, "rcv_saddr": addresses}
+    if hashed == LHASH2 and family == AF_INET6:
+        special["rcv_saddr"] = st.just(address := draw(addresses))
+        if is_ipv6(address):
+            special["ipv6only"] = st.just(1)
     return _draw(draw, Sock, counts, special)
 
 

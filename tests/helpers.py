@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from skdiff.cases import validity
+from skdiff.cases.addresses import low_word, mapped
 from skdiff.cases.outcome import COMPARED, STUCK, Outcome
 from skdiff.cases.scenario import (
     EHASH,
     IPPROTO_UDP,
+    IPV6_LOOKUPS,
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LHASH2,
@@ -26,7 +28,7 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 
 # The plain packet goes from PEER:40000 to HERE:80 and comes in by device 1.
-PEER, HERE, ELSEWHERE = Packet().saddr, Packet().daddr, 0xC0A80105
+PEER, HERE, ELSEWHERE = Packet().saddr, Packet().daddr, mapped(0xC0A80105)
 MASK = 0xFFFFFFFF
 
 
@@ -165,17 +167,32 @@ def hashlittle(data: bytes, seed: int) -> int:
 
 def hash_of(case: Scenario, laddr: int) -> int:
     """What the kernel hashes a packet to for a local address: twelve bytes, of which only the local port is not in
-    network order, and a key."""
+    network order, and a key. Of IPv6 addresses these have the last word, and a hash of all four."""
     packet = case.packet
+    mix = case.netns[packet.netns].hash_mix
+    peer = low_word(packet.saddr).to_bytes(4, "big")
+    if case.lookup in IPV6_LOOKUPS:
+        peer = hashlittle(packet.saddr.to_bytes(16, "big"), case.hash_secret6).to_bytes(4, "little")
     data = b"".join(
         (
-            laddr.to_bytes(4, "big"),
-            packet.saddr.to_bytes(4, "big"),
+            low_word(laddr).to_bytes(4, "big"),
+            peer,
             packet.sport.to_bytes(2, "big"),
             packet.dport.to_bytes(2, "little"),
         )
     )
-    return hashlittle(data, case.hash_secret + case.netns[packet.netns].hash_mix & MASK)
+    return hashlittle(data, case.hash_secret + mix & MASK)
+
+
+def whole_hash_of(case: Scenario, laddr: int) -> int:
+    """What kernels hash a packet of IPv6 to since Linux 7.1: both addresses, whole, and the peer's port, without what
+    lookup3 has for a start value of its own; hash_mix goes into the first word, and the local port is added."""
+    packet = case.packet
+    ours = laddr.to_bytes(16, "big")
+    first = int.from_bytes(ours[:4], "little") ^ case.netns[packet.netns].hash_mix
+    data = first.to_bytes(4, "little") + ours[4:] + packet.saddr.to_bytes(16, "big") + packet.sport.to_bytes(2, "big")
+    data += bytes(2)
+    return hashlittle(data, case.hash_secret6 - 0xDEADBEEF - len(data) & MASK) + packet.dport & MASK
 
 
 def secret_for(case: Scenario, laddr: int, members: int, wanted: int, unlike: int | None = None) -> Scenario:

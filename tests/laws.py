@@ -1,10 +1,12 @@
 """Laws of the lookup: what holds of any oracle, said without the model.
 
-A law draws a case, runs an oracle on it, mostly on a changed case as well, and asserts how the outcomes belong
-together. It returns whether its precondition was met: a law that never applies says nothing (see test_laws.py).
+A law draws a case of a lookup, runs an oracle on it, mostly on a changed case as well, and asserts how the outcomes
+belong together. It returns whether its precondition was met: a law that never applies says nothing (see test_laws.py).
+It holds for all lookups, unless it is one of ONLY.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,10 +14,13 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from skdiff.cases import wire
+from skdiff.cases.addresses import is_ipv6, is_mapped, mapped, other_family
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import RETURNED, SHOWN_FILTER, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
+    AF_INET6,
     DESTRUCTOR_NONE,
     EHASH,
     FILTER,
@@ -26,6 +31,7 @@ from skdiff.cases.scenario import (
     IPPROTO_SCTP,
     IPPROTO_TCP,
     IPPROTO_UDP,
+    IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -41,19 +47,40 @@ from skdiff.cases.scenario import (
     SK_PASS,
     SK_REUSEPORT,
     STAYS,
+    TCP4,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
     Netns,
-    Packet,
     Program,
     Scenario,
     Sock,
 )
 from tests import transform
-from tests.transform import blind, closed, moved, moved_outcome, opened, without
+from tests.transform import (
+    as_ipv4_alone,
+    blind,
+    closed,
+    ipv4_view_of,
+    ipv6_image,
+    moved,
+    moved_outcome,
+    opened,
+    without,
+)
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+@dataclass(frozen=True)
+class Draw:
+    """What a law draws with; its cases are of one lookup."""
+
+    draw: Callable[[st.SearchStrategy[Any]], Any]
+    lookup: int
+
+    def __call__(self, strategy: st.SearchStrategy[Any]) -> Any:
+        return self.draw(strategy)
+
+
 Run = Callable[[Scenario], Outcome]
 Law = Callable[[Draw, Run], bool]
 
@@ -62,21 +89,33 @@ CASES = _BYTES.map(wire.decode)
 _INT = st.integers(0, (1 << 31) - 1)
 _U32 = st.integers(0, (1 << 32) - 1)
 _FLAG = st.integers(0, 1)
-_NEW_ADDRESS, _NEW_PORT, _NEW_DEVICE = 0xC6336401, 999, 77  # in no pool
+_NEW_ADDRESS, _NEW_PORT, _NEW_DEVICE = mapped(0xC6336401), 999, 77  # in no pool
 
 
-def _made_reachable(data: bytes) -> Scenario:
-    changed = bytearray(data)
-    wire.put(changed, "head", 0, "hostile", 0)
-    return wire.decode(changed)
+@cache
+def _cases(lookup: int, reachable: bool) -> st.SearchStrategy[Scenario]:
+    def made(data: bytes) -> Scenario:
+        changed = bytearray(data)
+        wire.put(changed, "head", 0, "lookup", lookup)
+        if reachable:
+            wire.put(changed, "head", 0, "hostile", 0)
+        return wire.decode(changed)
 
-
-_REACHABLE = _BYTES.map(_made_reachable)
+    return _BYTES.map(made)
 
 
 def _case(draw: Draw, reachable: bool = False) -> Scenario:
-    case: Scenario = draw(_REACHABLE if reachable else CASES)
+    case: Scenario = draw(_cases(draw.lookup, reachable))
     return case
+
+
+def _ipv6(case: Scenario) -> bool:
+    return case.lookup in IPV6_LOOKUPS
+
+
+def _new_address(case: Scenario) -> int:
+    """An address of the packet's family that nobody has."""
+    return other_family(_NEW_ADDRESS) if _ipv6(case) else _NEW_ADDRESS
 
 
 def _still(case: Scenario) -> Scenario:
@@ -100,23 +139,27 @@ def _listening(draw: Draw) -> Scenario:
     for i, sock in enumerate(case.socks):
         if sock.hashed == EHASH:
             case = closed(case, i)
-    return case._replace(
-        socks=tuple(
-            sock._replace(num=packet.dport, netns=packet.netns, rcv_saddr=packet.daddr if sock.rcv_saddr else 0)
-            if sock.hashed == LHASH2
-            else sock
-            for sock in case.socks
-        )
-    )
+
+    def at_the_packet(sock: Sock) -> Sock:
+        if sock.hashed != LHASH2:
+            return sock
+        sock = sock._replace(num=packet.dport, netns=packet.netns)
+        if not sock.rcv_saddr or (_ipv6(case) and sock.family != AF_INET6):
+            return sock
+        ipv6only = sock.ipv6only if not packet.daddr else int(is_ipv6(packet.daddr))
+        return sock._replace(rcv_saddr=packet.daddr, ipv6only=ipv6only)
+
+    return case._replace(socks=tuple(map(at_the_packet, case.socks)))
 
 
 def _in_use(scenario: Scenario) -> Netns:
     return scenario.netns[scenario.packet.netns]
 
 
-def dif(packet: Packet) -> int:
-    """The packet's device: the route's, else the one that it came in by."""
-    return packet.rt_iif or packet.skb_iif
+def dif(scenario: Scenario) -> int:
+    """The packet's device: the route's, else the one that it came in by; in an L3 domain IPv6 knows the latter only."""
+    packet = scenario.packet
+    return packet.skb_iif if _ipv6(scenario) and packet.sdif else packet.rt_iif or packet.skb_iif
 
 
 def fits(scenario: Scenario, sock: Sock) -> bool:
@@ -124,7 +167,7 @@ def fits(scenario: Scenario, sock: Sock) -> bool:
     packet = scenario.packet
     if not sock.bound_dev_if:
         return not packet.sdif or bool(_in_use(scenario).tcp_l3mdev_accept)
-    return sock.bound_dev_if in {dif(packet), packet.sdif}
+    return sock.bound_dev_if in {dif(scenario), packet.sdif}
 
 
 def _same_but_for_the_member(scenario: Scenario, one: Outcome, other: Outcome) -> None:
@@ -155,20 +198,30 @@ def a_table_s_size_does_not_matter(draw: Draw, run: Run) -> bool:
 
 
 def the_hash_only_chooses_the_member(draw: Draw, run: Run) -> bool:
-    """The boot's secret and a namespace's hash_mix choose among the members of a group, and nothing else."""
+    """The boot's secrets and a namespace's hash_mix choose among the members of a group, and nothing else."""
     case = _case(draw)
     nets = tuple(net._replace(hash_mix=draw(_U32)) for net in case.netns)
-    other = case._replace(hash_secret=draw(_U32), netns=nets)
+    other = case._replace(hash_secret=draw(_U32), hash_secret6=draw(_U32), netns=nets)
     one, two = (blind(run(c), "hash") for c in (case, other))
     _same_but_for_the_member(case, one, two)
     return one.sk != NONE
 
 
+def _ends(scenario: Scenario, sock: Sock) -> tuple[int, int]:
+    """The socket's addresses, its peer's first, as a lookup of this family sees them: IPv4's sees what an AF_INET6
+    socket has as its IPv4 ones.
+    """
+    if _ipv6(scenario):
+        return sock.daddr, sock.rcv_saddr
+    return ipv4_view_of(sock, sock.daddr), ipv4_view_of(sock, sock.rcv_saddr)
+
+
 def _place(scenario: Scenario, sock: Sock) -> tuple[int, ...]:
     """Sockets of different places cannot match one packet in one step of the lookup."""
+    daddr, rcv_saddr = _ends(scenario, sock)
     if sock.hashed == EHASH:
-        return (EHASH, sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num)
-    return (sock.hashed, sock.netns, sock.rcv_saddr, sock.num)
+        return (EHASH, sock.netns, daddr, rcv_saddr, sock.dport, sock.num)
+    return (sock.hashed, sock.netns, rcv_saddr, sock.num)
 
 
 def sockets_of_different_places_may_change_their_order(draw: Draw, run: Run) -> bool:
@@ -188,7 +241,7 @@ def devices_are_only_told_apart(draw: Draw, run: Run) -> bool:
     names = dict(zip((1, 2, 3), draw(st.lists(_INT.filter(bool), min_size=3, max_size=3, unique=True)), strict=True))
     renamed = run(transform.devices_renamed(case, names))
     assert renamed == transform.shown_as(run(case), ingress_ifindex=lambda device: names.get(device, device))
-    return bool(dif(case.packet)) and any(sock.bound_dev_if for sock in case.socks)
+    return bool(dif(case)) and any(sock.bound_dev_if for sock in case.socks)
 
 
 def cpus_are_only_told_apart(draw: Draw, run: Run) -> bool:
@@ -320,20 +373,20 @@ def listeners_take_anyone(draw: Draw, run: Run) -> bool:
     before = run(case)
     if _stolen_or_connected(case, before):
         return False
-    other = run(case._replace(packet=case.packet._replace(saddr=_NEW_ADDRESS, sport=_NEW_PORT)))
+    other = run(case._replace(packet=case.packet._replace(saddr=_new_address(case), sport=_NEW_PORT)))
     _same_but_for_the_member(case, *(blind(outcome, "saddr", "sport", "hash") for outcome in (before, other)))
     return before.sk != NONE
 
 
 def the_wildcard_takes_any_address(draw: Draw, run: Run) -> bool:
-    """What is bound to 0.0.0.0 does not see which of the host's addresses the packet is for, and nor does its group."""
+    """What is bound to 0.0.0.0 or :: does not see which of the host's addresses the packet is for, nor its group."""
     case = _still(transform.without_programs(_listening(draw) if draw(_FLAG) else _case(draw)))
     socks = (sock._replace(rcv_saddr=0) if sock.hashed == LHASH2 else sock for sock in case.socks)
     case = case._replace(socks=tuple(socks))
     before = run(case)
     if _stolen_or_connected(case, before) or not case.packet.daddr:
         return False
-    assert run(case._replace(packet=case.packet._replace(daddr=_NEW_ADDRESS))) == before
+    assert run(case._replace(packet=case.packet._replace(daddr=_new_address(case)))) == before
     return before.sk != NONE
 
 
@@ -345,7 +398,7 @@ def _misfits() -> dict[str, Callable[[Scenario, Sock], Sock]]:
     """Each spoils one thing of a socket that would get the packet."""
     return {
         "another local port": lambda case, sock: sock._replace(num=sock.num ^ 1),
-        "another local address": lambda case, sock: sock._replace(rcv_saddr=_NEW_ADDRESS),
+        "another local address": lambda case, sock: sock._replace(rcv_saddr=_new_address(case)),
         "another namespace": lambda case, sock: sock._replace(netns=1 - sock.netns),
         "another device": lambda case, sock: sock._replace(bound_dev_if=_NEW_DEVICE),
         "in no table": lambda case, sock: sock._replace(hashed=NOWHERE),
@@ -355,11 +408,24 @@ def _misfits() -> dict[str, Callable[[Scenario, Sock], Sock]]:
     }
 
 
+def _of_the_other_family(case: Scenario, sock: Sock) -> Sock:
+    """AF_INET6, as IPv4 connections and listeners on IPv4 addresses may be, too."""
+    rcv_saddr, daddr = other_family(sock.rcv_saddr), other_family(sock.daddr)
+    return sock._replace(family=AF_INET6, rcv_saddr=rcv_saddr, daddr=daddr, ipv6only=int(is_ipv6(rcv_saddr)))
+
+
+def _of_the_other_family_alone(case: Scenario, sock: Sock) -> Sock:
+    if _ipv6(case):
+        return sock._replace(family=AF_INET, rcv_saddr=0, ipv6only=0)
+    return sock._replace(family=AF_INET6, ipv6only=1)
+
+
 @cache
 def _misfit_listeners() -> dict[str, Callable[[Scenario, Sock], Sock]]:
     return {
         **_misfits(),
-        "IPv6 only": lambda case, sock: sock._replace(family=10, ipv6only=1),
+        "of the other family alone": _of_the_other_family_alone,
+        "on the other family's address": _of_the_other_family,
         "unbound, in an L3 domain": lambda case, sock: sock._replace(bound_dev_if=0),
     }
 
@@ -368,12 +434,13 @@ def _misfit_listeners() -> dict[str, Callable[[Scenario, Sock], Sock]]:
 def _misfit_connections() -> dict[str, Callable[[Scenario, Sock], Sock]]:
     return {
         **_misfits(),
-        "another peer": lambda case, sock: sock._replace(daddr=_NEW_ADDRESS),
+        "another peer": lambda case, sock: sock._replace(daddr=_new_address(case)),
         "another port of the peer": lambda case, sock: sock._replace(dport=sock.dport ^ 1),
         "both ends swapped": lambda case, sock: sock._replace(
             daddr=sock.rcv_saddr, rcv_saddr=sock.daddr, dport=sock.num, num=sock.dport
         ),
         "another hash": lambda case, sock: sock._replace(hash_kind=HASH_WRONG),
+        "of the other family": _of_the_other_family,
     }
 
 
@@ -384,8 +451,10 @@ def _best_listener(case: Scenario) -> Sock:
         rcv_saddr=packet.daddr,
         num=packet.dport,
         netns=packet.netns,
-        bound_dev_if=dif(packet) or packet.sdif,
+        bound_dev_if=dif(case) or packet.sdif,
         incoming_cpu=case.cpu,
+        family=AF_INET6 if _ipv6(case) else AF_INET,
+        ipv6only=int(is_ipv6(packet.daddr)),
         state=TCP_LISTEN,
         hashed=LHASH2,
         rcu_free=1,
@@ -393,7 +462,7 @@ def _best_listener(case: Scenario) -> Sock:
 
 
 def _connection(case: Scenario) -> Sock:
-    """The packet's own connection."""
+    """The packet's own connection. One of IPv6 whose peer has a mapped address has IPv4's hash, else."""
     packet = case.packet
     return Sock(
         daddr=packet.saddr,
@@ -401,7 +470,9 @@ def _connection(case: Scenario) -> Sock:
         dport=packet.sport,
         num=packet.dport,
         netns=packet.netns,
-        bound_dev_if=dif(packet) or packet.sdif,
+        bound_dev_if=dif(case) or packet.sdif,
+        family=AF_INET6 if _ipv6(case) else AF_INET,
+        hash_kind=HASH_PACKET if _ipv6(case) and is_mapped(packet.saddr) else HASH_OWN,
         state=TCP_ESTABLISHED,
         hashed=EHASH,
         refcnt=2,
@@ -415,15 +486,17 @@ def _newcomer(draw: Draw, case: Scenario) -> Sock | None:
         ways, sock = _misfit_connections(), _connection(case)
         kind = draw(st.sampled_from([KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT]))
         state = {KIND_FULL: TCP_ESTABLISHED, KIND_REQUEST: 12, KIND_TIMEWAIT: 6}[kind]
-        sock = sock._replace(kind=kind, state=state, hash_kind=draw(st.sampled_from([HASH_OWN, HASH_PACKET])))
+        hash_kind = draw(st.sampled_from([sock.hash_kind, HASH_PACKET]))
+        sock = sock._replace(kind=kind, state=state, hash_kind=hash_kind)
     way = draw(st.sampled_from(sorted(ways)))
     if way in ("closed", "UDP's", "SCTP's"):
         sock = sock._replace(kind=KIND_FULL)
     misfit = ways[way](case, sock)
     note(f"newcomer: {way}: {misfit}")
     no_misfit = misfit == sock or (way == "unbound, in an L3 domain" and fits(case, misfit))
+    no_misfit |= ways[way] is _of_the_other_family and (misfit.daddr, misfit.rcv_saddr) == (sock.daddr, sock.rcv_saddr)
     no_misfit |= way == "both ends swapped" and (sock.daddr, sock.dport) == (sock.rcv_saddr, sock.num)
-    no_misfit |= way == "another local address" and bool(case.packet.daddr == _NEW_ADDRESS)
+    no_misfit |= way == "another local address" and case.packet.daddr == _new_address(case)
     return None if no_misfit else misfit
 
 
@@ -523,7 +596,7 @@ def a_winner_bound_to_the_packet_s_device_still_wins(draw: Draw, run: Run) -> bo
 
     def change(case: Scenario, winner: Sock) -> Sock:
         packet = case.packet
-        devices = [device for device in (dif(packet), packet.sdif) if device]
+        devices = [device for device in (dif(case), packet.sdif) if device]
         if winner.bound_dev_if or not devices:
             return winner
         return winner._replace(bound_dev_if=draw(st.sampled_from(devices)))
@@ -540,7 +613,9 @@ def a_winner_that_asks_for_this_cpu_still_wins(draw: Draw, run: Run) -> bool:
 
 
 def wants(scenario: Scenario, sock: Sock) -> int:
-    """How many things a listener asked for that the packet has: a device, IPv4 alone, this CPU."""
+    """How many things a listener asked for that the packet has: a device, IPv4 alone, this CPU. IPv6's lookup has no
+    listener of AF_INET.
+    """
     return (sock.bound_dev_if > 0) + (sock.family == AF_INET) + (sock.incoming_cpu == scenario.cpu)
 
 
@@ -557,8 +632,8 @@ def _candidates(scenario: Scenario, daddr: int) -> list[int]:
     found = [
         i
         for i, sock in enumerate(scenario.socks)
-        if (sock.hashed, sock.netns, sock.rcv_saddr, sock.num) == (LHASH2, packet.netns, daddr, packet.dport)
-        and not sock.ipv6only
+        if _place(scenario, sock) == (LHASH2, packet.netns, daddr, packet.dport)
+        and (sock.family == AF_INET6 if _ipv6(scenario) else not sock.ipv6only)
         and fits(scenario, sock)
     ]
     return sorted(found, key=lambda i: _met(scenario.socks[i], i))
@@ -570,13 +645,9 @@ def preference(scenario: Scenario) -> list[int]:
     for less, who is met first.
     """
     packet = scenario.packet
-    connection = (packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    connection = (EHASH, packet.netns, packet.saddr, packet.daddr, packet.sport, packet.dport)
     connected = [
-        i
-        for i, sock in enumerate(scenario.socks)
-        if sock.hashed == EHASH
-        and (sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num) == connection
-        and fits(scenario, sock)
+        i for i, sock in enumerate(scenario.socks) if _place(scenario, sock) == connection and fits(scenario, sock)
     ]
     listening: list[int] = []
     for daddr in dict.fromkeys((packet.daddr, 0)):
@@ -740,8 +811,12 @@ def a_filter_s_run_pulls_the_header_and_nothing_else(draw: Draw, run: Run) -> bo
     shown to the filter behind the header, and freed. Where that fails no filter runs, and the packet stays as it was.
     """
     case = _case(draw)
+    packet = case.packet
+    members = [i for i, s in enumerate(case.socks) if s.group != NONE and s.reuseport and s.kind == KIND_FULL]
+    if members and draw(st.integers(0, 3)):
+        packet = packet._replace(sk=draw(st.sampled_from(members)), destructor=PFREE)
     length = draw(st.integers(20, 80))
-    packet = case.packet._replace(
+    packet = packet._replace(
         doff=draw(st.integers(20, 60)),
         len=length,
         data_len=draw(st.integers(0, length)),
@@ -775,11 +850,19 @@ def _taken(case: Scenario, outcome: Outcome) -> bool:
     return found >= 0 and case.socks[found].hashed == EHASH and outcome.refcnt[found] == case.socks[found].refcnt + 1
 
 
+def _connected(draw: Draw) -> Scenario:
+    """A case, now and then with the packet's own connection."""
+    case = _still(_case(draw))
+    if draw(_FLAG) and len(case.socks) < transform.MAX_SOCKS:
+        case = opened(case, draw(st.integers(0, len(case.socks))), _connection(case))
+    return case
+
+
 def a_count_that_would_overflow_is_pinned(draw: Draw, run: Run) -> bool:
     """refcount_inc_not_zero(): a count at its end, or beyond, is found like any other, pinned in the middle of the
     upper half with a warning, and nobody else's is touched.
     """
-    case = _still(_case(draw))
+    case = _connected(draw)
     before = run(case)
     if not _taken(case, before):
         return False
@@ -796,7 +879,7 @@ def a_connection_that_goes_while_it_is_taken_is_not_found(draw: Draw, run: Run) 
     """__inet_lookup_established() looks again after it took its reference: who has left the table by then, or is
     another connection, gets nothing, and the packet goes where it would go without it.
     """
-    case = _still(_case(draw))
+    case = _connected(draw)
     before = run(case)
     if not _taken(case, before):
         return False
@@ -811,6 +894,37 @@ def a_connection_that_goes_while_it_is_taken_is_not_found(draw: Draw, run: Run) 
         assert (after.sk, after.refcounted) == (without_it.sk, without_it.refcounted)
         assert after.freed == (race == LEAVES and case.socks[before.sk].refcnt == 1) << before.sk
     return True
+
+
+# --- the other family ------------------------------------------------------------------------------------------------
+
+
+def its_image_in_ipv6_has_the_same_winner(draw: Draw, run: Run) -> bool:
+    """A case of IPv4 and the same one with addresses of IPv6 end alike, and programs see the same but for the family.
+
+    That is so where all sockets are of one family: an AF_INET listener has a point for it, which tells it from those of
+    AF_INET6; IPv6's lookup has no such point, nor such listeners. There are no groups, for the hashes, which choose the
+    members, differ; no SO_REUSEPORT, for AF_INET6 listeners that have it are met last; and no packet of an L3 domain
+    with a device of its route, which only IPv4 looks at.
+    """
+    case = as_ipv4_alone(_still(_case(draw)))
+    image = ipv6_image(case)
+    if dif(case) != dif(image):
+        return False
+    ours, theirs = run(case), run(image)
+    assert theirs == transform.shown_as(
+        ours, family=lambda _: AF_INET6, saddr=other_family, daddr=other_family, ipv6=lambda _: 1
+    )
+    return ours.sk != NONE
+
+
+# Laws that do not hold for all lookups, with those for which they do.
+ONLY: dict[Law, tuple[int, ...]] = {its_image_in_ipv6_has_the_same_winner: (TCP4,)}
+
+
+def lookups_of(law: Law) -> tuple[int, ...]:
+    """For which lookups a law holds."""
+    return ONLY.get(law, (*LOOKUPS,))
 
 
 # Each law, and in which share of the drawn cases it must at least apply.
@@ -843,4 +957,5 @@ LAWS: dict[Law, float] = {
     a_filter_s_run_pulls_the_header_and_nothing_else: 0.05,
     a_count_that_would_overflow_is_pinned: 0.1,
     a_connection_that_goes_while_it_is_taken_is_not_found: 0.1,
+    its_image_in_ipv6_has_the_same_winner: 0.3,
 }

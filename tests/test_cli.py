@@ -82,6 +82,31 @@ def test_numbers_that_are_none_are_refused_in_plain_words(option, says, capsys):
     assert option[0] in last
 
 
+def test_a_run_of_one_lookup_says_so_and_counts_it_alone(tmp_path, capsys):
+    summary = tmp_path / "summary.json"
+    command = ["fuzz", "--engine", "random", "--cases", "500", "--json", str(summary)]
+    assert cli.main([*command, "--lookup", "tcp6"]) == 0
+    told = json.loads(summary.read_text())
+    assert told["lookups"] == {"tcp6": {"cases": 500, "classes": told["classes"]}}
+    shown = capsys.readouterr()
+    assert re.search(r"^engine random, seed \d+, lookups tcp6$", shown.err, re.MULTILINE)
+    assert re.search(r"^class of case +tcp6 +share$", shown.out, re.MULTILINE)
+    assert cli.main([*command, "--lookup", "tcp6, tcp4"]) == 0
+    told = json.loads(summary.read_text())
+    assert sum(of["cases"] for of in told["lookups"].values()) == 500
+    shown = capsys.readouterr()
+    assert "lookups" not in shown.err  # all that there are
+    assert re.search(r"^class of case +tcp4 +share +tcp6 +share$", shown.out, re.MULTILINE)
+
+
+def test_a_lookup_that_this_configuration_has_not_is_refused(capsys, monkeypatch):
+    monkeypatch.setenv("CONFIG", "IPV6=n")
+    for command in (["fuzz"], ["diff", "6.12", "6.12 IPV6=y"]):
+        assert cli.main([*command, "--cases", "10", "--lookup", "tcp6"]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert re.fullmatch(r"skdiff: --lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4", last)
+
+
 def test_the_largest_seed_runs(capsys):
     assert cli.main(["fuzz", "--cases", "100", "--seed", str((1 << 64) - 1)]) == 0
     assert f"seed {(1 << 64) - 1}" in capsys.readouterr().out
@@ -125,6 +150,8 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
         (["diff", "6.12", "6.12", "{tmp}"], "no case (*.toml) in that folder"),
         (["mutants", "modle"], "no mutants of 'modle': one of c, driver, model, harness"),
         (["replay", "--json", "{tmp}"], "it is a folder"),
+        (["fuzz", "--lookup", "tcp4,tcp5"], "--lookup 'tcp4,tcp5': no lookup 'tcp5', only tcp4, tcp6"),
+        (["diff", "6.12", "6.12", "--lookup", ""], "--lookup '': no lookup '', only tcp4, tcp6"),
         (["fuzz", "--epoch", "9.9"], "the rules of Linux 9.9 are not known"),
     ],
 )
@@ -247,7 +274,7 @@ def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
 def test_what_was_found_is_summed_up_whoever_ends_its_reduction(number, kernel_tree, tmp_path):
     patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
     tree, summary = patched_tree(kernel_tree.path, tmp_path / "tree", patch), tmp_path / "summary.json"
-    more = ("--engine", "random", "--cases", "3000", "--kernel", str(tree), "--json", str(summary))
+    more = ("--engine", "random", "--cases", "6000", "--kernel", str(tree), "--json", str(summary))
     with fuzzing("--findings", str(tmp_path / "findings"), *more) as run:
         run.until(rb"reducing")
         for _ in range(3):

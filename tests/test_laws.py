@@ -9,27 +9,38 @@ from hypothesis import strategies as st
 
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump
-from skdiff.cases.scenario import EHASH, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS
+from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.other_lookup import as_lookup
+from skdiff.cases.scenario import EHASH, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS, TCP4, TCP6
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model, listeners
 from skdiff.oracles.reference import Reference
 from tests import laws, transform
 from tests.helpers import mostly_long
-from tests.laws import LAWS
+from tests.laws import LAWS, Draw, lookups_of
 from tests.patched import Patch, patched_tree
 from tests.transform import plain
 
 HASHTABLES, REUSEPORT = "net/ipv4/inet_hashtables.c", "net/core/sock_reuseport.c"
+HASHTABLES6 = "net/ipv6/inet6_hashtables.c"
 
 
 def _name(law):
     return law.__name__
 
 
-@pytest.mark.parametrize("law", LAWS, ids=_name)
+ROWS = [(law, lookup) for law in LAWS for lookup in lookups_of(law)]
+
+
+def _of_lookup(row):
+    law, lookup, *_ = row
+    return f"{law.__name__}-{LOOKUPS[lookup]}"
+
+
+@pytest.mark.parametrize(("law", "lookup"), ROWS, ids=map(_of_lookup, ROWS))
 @given(data=st.data())
-def test_law(law, oracle, data):
+def test_law(law, lookup, oracle, data):
     asked = []
 
     def run(scenario):
@@ -37,14 +48,14 @@ def test_law(law, oracle, data):
         return plain(oracle.run(scenario))
 
     try:
-        event("applies" if law(data.draw, run) else "does not apply")
+        event("applies" if law(Draw(data.draw, lookup), run) else "does not apply")
     except AssertionError:
         for scenario in asked:
             note(dump(Case(scenario)))
         raise
 
 
-def _tried(law, run, cases=200):
+def _tried(law, run, cases=500, lookup=TCP4):
     """How often a law applies (True) and does not (False), in cases that are always the same. Raises what it raises."""
     applied = Counter()
 
@@ -58,16 +69,28 @@ def _tried(law, run, cases=200):
     )
     @given(data=st.data())
     def trial(data):
-        applied[law(data.draw, lambda scenario: plain(run(scenario)))] += 1
+        applied[law(Draw(data.draw, lookup), lambda scenario: plain(run(scenario)))] += 1
 
     trial()
     return applied
 
 
-@pytest.mark.parametrize(("law", "share"), LAWS.items(), ids=map(_name, LAWS))
-def test_a_law_applies_to_a_good_share_of_the_cases(law, share):
-    applied = _tried(law, Model().run)
-    assert applied[True] >= share * applied.total()
+@pytest.mark.parametrize(("law", "lookup"), ROWS, ids=map(_of_lookup, ROWS))
+def test_a_law_applies_to_a_good_share_of_the_cases(law, lookup):
+    applied = _tried(law, Model().run, lookup=lookup)
+    assert applied[True] >= LAWS[law] * applied.total()
+
+
+def test_a_law_s_cases_are_of_the_lookup_that_it_is_asked_for():
+    for lookup in LOOKUPS:
+        seen = set()
+
+        def run(scenario, seen=seen):
+            seen.add(scenario.lookup)
+            return Model().run(scenario)
+
+        _tried(laws.a_table_s_size_does_not_matter, run, 20, lookup)
+        assert seen == {lookup}
 
 
 # --- each law fails where the lookup is broken in its way -----------------------------------------------------------
@@ -100,13 +123,33 @@ PATCHES = {
 }
 
 
-@pytest.mark.parametrize(("patch", "broken"), mostly_long(PATCHES.items()), ids=map(str, PATCHES))
+# The same in the text of IPv6, for its lookup.
+PATCHES6 = {
+    Patch(HASHTABLES6, "inet6_lookup_listener", 4, "hash2", "hash2 + 1"): [laws.a_table_s_size_does_not_matter],
+    Patch(HASHTABLES6, "compute_score", 0, "==", ">="): [
+        laws.sockets_of_different_places_may_change_their_order,
+        laws.who_cannot_match_changes_nothing,
+    ],
+    Patch(HASHTABLES6, "inet6_lhash2_lookup", 0, ">", ">="): [
+        laws.without_the_winner_the_next_best_wins,
+        laws.a_group_answers_for_the_first_who_is_heard,
+    ],
+    Patch("include/net/inet6_hashtables.h", "inet6_steal_sock", 1, "!=", "=="): [laws.what_hangs_on_the_packet_gets_it],
+    Patch("include/linux/filter.h", "bpf_sk_lookup_run_v6", 0, "==", "!="): [
+        laws.a_program_that_chooses_nobody_changes_nothing,
+        laws.the_last_choice_of_the_programs_wins,
+    ],
+}
+ALL_PATCHES = PATCHES | PATCHES6
+
+
+@pytest.mark.parametrize(("patch", "broken"), mostly_long(ALL_PATCHES.items()), ids=map(str, ALL_PATCHES))
 def test_a_patched_kernel_breaks_its_laws(patch, broken, kernel_tree, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", patch), kernel_tree.version, str(patch))
     reference = Reference(build(tree))
     for law in broken:
         with pytest.raises(AssertionError):
-            _tried(law, reference.run, 1000)
+            _tried(law, reference.run, 4000, TCP6 if patch in PATCHES6 else TCP4)
 
 
 def _with_netns(case, change):
@@ -163,14 +206,20 @@ MISTAKES |= {
     laws.a_connection_that_goes_while_it_is_taken_is_not_found: lambda case: _with_socks(
         case, lambda sock: sock._replace(race=STAYS)
     ),
+    laws.its_image_in_ipv6_has_the_same_winner: lambda case: (
+        _with_socks(case, lambda sock: sock._replace(bound_dev_if=0)) if case.lookup == TCP6 else case
+    ),
 }
 
 
-@pytest.mark.parametrize(("law", "mistaken"), MISTAKES.items(), ids=map(_name, MISTAKES))
-def test_a_mistaken_model_breaks_its_law(law, mistaken):
+MISTAKEN = [(law, lookup, mistaken) for law, mistaken in MISTAKES.items() for lookup in lookups_of(law)]
+
+
+@pytest.mark.parametrize(("law", "lookup", "mistaken"), MISTAKEN, ids=map(_of_lookup, MISTAKEN))
+def test_a_mistaken_model_breaks_its_law(law, lookup, mistaken):
     model = Model()
     with pytest.raises(AssertionError):
-        _tried(law, lambda case: model.run(mistaken(case)), 1000)
+        _tried(law, lambda case: model.run(mistaken(case)), 4000, lookup)
 
 
 WORST_FIRST = (
@@ -179,12 +228,13 @@ WORST_FIRST = (
 )
 
 
+@pytest.mark.parametrize("lookup", LOOKUPS)
 @pytest.mark.parametrize("law", WORST_FIRST, ids=_name)
-def test_a_model_that_prefers_the_worst_breaks_the_laws_of_the_best(law, monkeypatch):
+def test_a_model_that_prefers_the_worst_breaks_the_laws_of_the_best(law, lookup, monkeypatch):
     score = listeners.compute_score
     monkeypatch.setattr(listeners, "compute_score", lambda state, sock: (s := score(state, sock)) and 9 - s)
     with pytest.raises(AssertionError):
-        _tried(law, Model().run, 1000)
+        _tried(law, Model().run, 1000, lookup)
 
 
 def test_every_law_can_fail():
@@ -203,6 +253,9 @@ def test_changed_cases_are_valid(data):
     assert validity.problems(transform.without_programs(case)) == []
     if order and case.packet.sk == NONE:
         assert validity.problems(transform.closed(case, order[0])) == []
+    alone = transform.as_ipv4_alone(as_lookup(case, TCP4))._replace(hostile=1)
+    assert validity.problems(alone) == []
+    assert validity.problems(transform.ipv6_image(alone)) == []
 
 
 @given(data=st.data())

@@ -62,3 +62,6 @@ def test_what_a_target_runs_is_a_command_of_skdiff_with_its_options(tmp_path):
     done = make("diff", "A=my tree", "PATCH=a b.mbox", "ARGS=--json x.json", "SECONDS=9", venv=tmp_path)
     words = ["diff", "my tree", "--patch", "a b.mbox", "--seconds", "9", "--json", "x.json"]
     assert [line[1:-1] for line in done.stdout.splitlines() if line.startswith("<")] == words
+    for target in ("fuzz", "diff"):
+        told = make(target, "LOOKUP=tcp6", venv=tmp_path).stdout
+        assert "<--lookup>\n<tcp6>\n" in told

@@ -41,13 +41,15 @@ def printed(text):
         ["reduce", "--kernel", ODD, f"{ODD}.toml"],
         ["replay", "--kernel", ODD, f"{ODD}.toml"],
         ["diff", "6.12", ODD, f"{ODD}.toml"],
+        ["diff", "6.12", ODD, "--lookup", "tcp4", "--cases", "2000", "--seed", "1", "--findings", f"{ODD} 2"],
     ],
-    ids=lambda words: words[0],
+    ids=lambda words: f"{words[0]}{'-lookup' * ('--lookup' in words)}",
 )
 def test_what_is_printed_can_be_pasted(words, odd, capsys):
     assert cli.main(words) == (0 if words[0] == "reduce" else 1)
     commands = printed(capsys.readouterr().out)
     assert commands
+    assert any("--lookup tcp4" in command for command in commands) == ("--lookup" in words)
     for command in commands[:2]:
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert done.returncode == 1, (command, done.stderr)

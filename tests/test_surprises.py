@@ -7,7 +7,8 @@ import pytest
 from skdiff.base.paths import CORPUS
 from skdiff.cases import validity
 from skdiff.cases.case_file import load
-from skdiff.cases.scenario import LEAVE, NONE, PFREE, SK_DROP, SK_PASS, Program
+from skdiff.cases.other_lookup import as_lookup
+from skdiff.cases.scenario import AF_INET6, LEAVE, NONE, PFREE, SK_DROP, SK_PASS, TCP6, Program
 from tests.laws import dif, fits, wants
 from tests.transform import closed, dissolved, moved, with_program, without, without_programs
 
@@ -67,6 +68,34 @@ def test_who_asked_for_less_wins(name, said):
     assert wants(scenario, loser) > wants(scenario, scenario.socks[winner])
 
 
+# What is so for IPv6, too: neither a hash nor the order of members has a say.
+ALIKE = (
+    *("choice_outlives_a_later_drop", "choice_outlives_a_later_null", "connection_bound_alone"),
+    *("connection_bound_and_later_unbound", "local_connection_by_address", "local_connection_from_lo"),
+    *("member_of_another_device", "vrf_and_slave_slave_last", "vrf_and_slave_vrf_last"),
+)
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_it_is_so_for_ipv6_too(name, said, oracle):
+    scenario, winner, _ = said(name)
+    image = as_lookup(scenario, TCP6)
+    assert validity.problems(image) == []
+    assert {sock.family for sock in image.socks} == {AF_INET6}
+    assert oracle.run(image).sk == winner
+
+
+@pytest.mark.parametrize("name", ["listen_order", "dual_stack_order"])
+def test_members_of_ipv6_are_met_in_the_order_of_listen(name, said, oracle):
+    """With AF_INET the last one is met first, with AF_INET6 the first one, whichever of them asked for more."""
+    for last in ("unbound_last", "device_last"):
+        scenario, winner, _ = said(f"{name}_{last}")
+        image = as_lookup(scenario, TCP6)
+        assert oracle.run(image).sk == 0
+        assert winner == (1 if name == "listen_order" else 0)
+        assert oracle.run(moved(image, REVERSED)).sk == 0
+
+
 def test_the_winner_does_not_take_the_packet_s_device(said, oracle):
     scenario, winner, _ = said("member_of_another_device")
     assert not fits(scenario, scenario.socks[winner])
@@ -98,7 +127,7 @@ def test_closing_a_loser_changes_the_winner(said):
 def test_a_later_connection_takes_an_earlier_one_s_packets(said):
     scenario, winner, _ = said("connection_bound_and_later_unbound")
     alone, winner_alone, _ = said("connection_bound_alone")
-    assert scenario.socks[0].bound_dev_if == dif(scenario.packet)
+    assert scenario.socks[0].bound_dev_if == dif(scenario)
     assert moved(scenario, without(2, 1)) == alone
     assert (winner, winner_alone) == (1, 0)
 

@@ -10,6 +10,7 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Found
 from skdiff.campaign.run import Run
 from skdiff.cases.case_file import load
+from skdiff.cases.scenario import TCP6
 from skdiff.engines import random_engine
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
@@ -44,6 +45,8 @@ def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
     oracles = [Reference(build(tree)), Model()]
     assert run(oracles, tmp_path / "findings", told).done < CASES
     case = load(Path(next(message.finding.file for message in told if isinstance(message, Found))))
+    if trophy.name.endswith("-6"):  # in the text of IPv6 alone
+        assert case.scenario.lookup == TCP6
     assert verdict(case, *oracles)[0] == "mismatch"
     assert verdict(case, reference, Model())[0] == "agreed"
 
@@ -62,6 +65,21 @@ def test_each_trophy_says_what_it_is():
         assert trophy.kind in ("mistake", "rule", "trap")
         assert trophy.story.endswith(".")
         assert trophy.subject
+
+
+def test_what_one_family_alone_had_has_a_twin():
+    names = {trophy.name: trophy for trophy in ALL}
+    twins = [trophy for trophy in ALL if trophy.name.endswith("-6")]
+    assert len(twins) >= 4
+    for trophy in twins:
+        twin = names[trophy.name.removesuffix("-6")]
+        assert (trophy.commit, trophy.until, trophy.kind, trophy.variant) == (
+            *(twin.commit, twin.until, twin.kind, twin.variant),
+        )
+        assert "6" in trophy.patch.file + trophy.patch.function
+        assert trophy.patch.function.replace("6", "").replace("v", "v4" if "_v" in twin.patch.function else "v") == (
+            twin.patch.function
+        )
 
 
 def test_the_oldest_comes_first():

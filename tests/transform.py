@@ -6,15 +6,20 @@ A list of sockets to keep (`order`) says by `order[new] = old` who stands where 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from skdiff.cases.addresses import as_ipv4, ipv4_view, is_ipv6, mapped, other_family
 from skdiff.cases.fields import Kind, of_kind
 from skdiff.cases.outcome import RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
     DESTRUCTOR_NONE,
+    EHASH,
     FOREIGN,
     LEAVE,
     NONE,
     PROG_NONE,
+    TCP6,
     Group,
     Netns,
     Program,
@@ -120,6 +125,7 @@ def closed(scenario: Scenario, index: int) -> Scenario:
     """
     sock = scenario.socks[index]
     kept = {name: getattr(sock, name) for name in ("num", "netns", "family", "rcv_saddr")}
+    kept["ipv6only"] = int(is_ipv6(sock.rcv_saddr))
     plainest = Sock(**kept, refcnt=max(1, sock.refcnt))
     socks = (*scenario.socks[:index], plainest, *scenario.socks[index + 1 :])
     packet = scenario.packet
@@ -165,6 +171,37 @@ def _detached(group: Group, index: int, sock: Sock) -> Group:
 def dissolved(scenario: Scenario) -> Scenario:
     """The same sockets without their SO_REUSEPORT groups; the flag stays, and with it the place in a chain."""
     return scenario._replace(groups=(), socks=tuple(sock._replace(group=NONE) for sock in scenario.socks))
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+
+def ipv4_view_of(sock: Sock, address: int) -> int:
+    """One of a socket's addresses as IPv4's lookup sees it, as a case has it."""
+    return mapped(ipv4_view(address)) if sock.family == AF_INET6 else address
+
+
+def as_ipv4_alone(scenario: Scenario) -> Scenario:
+    """A case of IPv4 with AF_INET sockets alone, in no groups, without SO_REUSEPORT."""
+    plain = {"family": AF_INET, "ipv6only": 0, "reuseport": 0, "reuseport_changed": 0}
+
+    def made(sock: Sock) -> Sock:
+        return sock._replace(daddr=as_ipv4(sock.daddr), rcv_saddr=as_ipv4(sock.rcv_saddr), **plain)
+
+    return dissolved(scenario)._replace(socks=tuple(map(made, dissolved(scenario).socks)))
+
+
+def ipv6_image(scenario: Scenario) -> Scenario:
+    """A case of AF_INET sockets with all addresses in the other family, and with sockets of AF_INET6 alone."""
+
+    def made(sock: Sock) -> Sock:
+        rcv_saddr = other_family(sock.rcv_saddr)
+        only = int(is_ipv6(rcv_saddr) and sock.hashed != EHASH)
+        return sock._replace(family=AF_INET6, daddr=other_family(sock.daddr), rcv_saddr=rcv_saddr, ipv6only=only)
+
+    packet = scenario.packet
+    packet = packet._replace(saddr=other_family(packet.saddr), daddr=other_family(packet.daddr))
+    return scenario._replace(lookup=TCP6, packet=packet, socks=tuple(map(made, scenario.socks)))
 
 
 # --- namespaces, groups, devices, CPUs -------------------------------------------------------------------------------

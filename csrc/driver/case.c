@@ -5,9 +5,16 @@ static void fill_case(void)
 	reference_fuel = FUEL;
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
+	reference_secret6 = in->hash_secret6;
 #ifdef HAVE_INET_EHASH_SECRET
 	/* Linux 6.9 on: a member of net_hotdata, from some 7.x on set when the first socket is hashed, which no lookup does. */
 	inet_ehash_secret = in->hash_secret;
+#endif
+#ifdef HAVE_INET6_EHASH_SECRET
+	inet6_ehash_secret = in->hash_secret;
+#endif
+#ifdef HAVE_TCP_IPV6_HASH_SECRET
+	tcp_ipv6_hash_secret = in->hash_secret6;
 #endif
 	__builtin_memset(&arena.prot, UNSET_BYTE, sizeof(arena.prot));
 	arena.prot.h.hashinfo = NULL;

@@ -82,6 +82,12 @@ static const struct scenario_record *in;
 static struct outcome_record *out;
 static unsigned int raced;
 
+/* Whether the packet is of IPv6. */
+static bool is_ipv6(void)
+{
+	return in->lookup == LOOKUP_TCP6;
+}
+
 static struct sock *sock_at(int index)
 {
 	return index < 0 ? NULL : &arena.socks[index].sk;
@@ -95,6 +101,24 @@ static int index_of(const struct sock *sk)
 		if (sk == &arena.socks[i].sk)
 			return i;
 	return FOREIGN;
+}
+
+/* The last four bytes of an address: all of an IPv4 one. */
+static __be32 low_word(const uint8_t *address)
+{
+	__be32 word;
+
+	__builtin_memcpy(&word, address + ADDRESS_BYTES - sizeof(word), sizeof(word));
+	return word;
+}
+
+/* The first or the last eight bytes of an address of IPv6, as a number. */
+static int64_t half_of(const void *address, int which)
+{
+	uint64_t half;
+
+	__builtin_memcpy(&half, (const char *)address + which * sizeof(half), sizeof(half));
+	return __builtin_bswap64(half);
 }
 
 static int sock_or_drop(const struct sock *sk)

@@ -32,11 +32,27 @@ static int other_bytes(const struct sk_buff *seen)
 	return count;
 }
 
+/* An address that a program saw, in two numbers: of IPv6 if there is one, else of IPv4. */
+static void show_address(int64_t *args, const struct in6_addr *ipv6, __be32 ipv4)
+{
+	unsigned char bytes[ADDRESS_BYTES] = {};
+
+	if (ipv6)
+		__builtin_memcpy(bytes, ipv6, sizeof(bytes));
+	else if (ipv4) {
+		bytes[10] = bytes[11] = 0xff;
+		__builtin_memcpy(bytes + 12, &ipv4, sizeof(ipv4));
+	}
+	args[0] = half_of(bytes, 0);
+	args[1] = half_of(bytes, 1);
+}
+
 static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 {
 	const struct bpf_sk_lookup_kern *lookup = &seen->lookup;
 	const struct sk_reuseport_kern *reuse = &seen->selection;
 	int64_t *args = shown->args;
+	bool ipv6;
 
 	if (seen->any->run == run_sk_lookup) {
 		shown->program = SHOWN_SK_LOOKUP;
@@ -44,14 +60,15 @@ static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 		args[1] = seen->any->number;
 		args[2] = lookup->family;
 		args[3] = lookup->protocol;
-		args[4] = ntohl(lookup->v4.saddr);
-		args[5] = ntohs(lookup->sport);
-		args[6] = ntohl(lookup->v4.daddr);
-		args[7] = lookup->dport;
-		args[8] = (int)lookup->ingress_ifindex;
-		args[9] = index_of(lookup->selected_sk);
-		args[10] = lookup->no_reuseport;
-		args[11] = lookup->v6.saddr || lookup->v6.daddr;
+		show_address(args + 4, lookup->v6.saddr, lookup->v4.saddr);
+		args[6] = ntohs(lookup->sport);
+		show_address(args + 7, lookup->v6.daddr, lookup->v4.daddr);
+		args[9] = lookup->dport;
+		args[10] = (int)lookup->ingress_ifindex;
+		args[11] = index_of(lookup->selected_sk);
+		args[12] = lookup->no_reuseport;
+		ipv6 = lookup->v6.saddr || lookup->v6.daddr;
+		args[13] = ipv6 + 2 * (ipv6 && (lookup->v4.saddr || lookup->v4.daddr));
 	} else if (seen->any->run == run_filter) {
 		shown->program = SHOWN_FILTER;
 		args[0] = seen->any->number;
@@ -60,9 +77,11 @@ static void read_seen(const struct glimpse *seen, struct shown_record *shown)
 		args[3] = seen->skb.len;
 		args[4] = seen->skb.data_len;
 		args[5] = 0;
-		for (unsigned int i = 0; i < sizeof(seen->skb.cb); i++)
-			args[5] += seen->skb.cb[i] != 0;
 		args[6] = other_bytes(&seen->skb);
+		for (unsigned int i = 0; i < sizeof(seen->skb.cb); i++) {
+			args[5] += seen->skb.cb[i] == cb_before[i];
+			args[6] += seen->skb.cb[i] != cb_before[i] && seen->skb.cb[i];
+		}
 	} else {
 		shown->program = SHOWN_SK_REUSEPORT;
 		args[0] = seen->any->number;
@@ -93,7 +112,7 @@ static void read_outcome(const struct sock *sk)
 	out->sections = reference_sections;
 	out->skb_cb = 0;
 	for (unsigned int i = 0; i < sizeof(skb->cb); i++)
-		out->skb_cb += skb->cb[i] != POISON;
+		out->skb_cb += skb->cb[i] != cb_before[i];
 	for (unsigned int i = 0; i < out->n_shown; i++)
 		read_seen(&seen[i], &out->shown[i]);
 	for (int i = 0; i < in->n_socks; i++) {

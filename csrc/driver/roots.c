@@ -7,6 +7,19 @@ static struct inet_hashinfo *hashinfo_of_caller(void)
 	return !in->foreign_hashinfo ? own : own == &arena.tables[0] ? &arena.tables[1] : &arena.tables[0];
 }
 
+#ifdef HAVE_TCP6
+/* What tcp_v6_rcv() passes: the device that the packet came in by, and the one below an L3 master. */
+static int iif_of_caller(void)
+{
+	return inet6_iif(&arena.skb);
+}
+
+static int sdif_of_caller(void)
+{
+	return inet6_sdif(&arena.skb);
+}
+#endif
+
 /* Room for an answer of the root that nobody here asks for, such as a drop reason. */
 static void *zeroed_answer(void)
 {
@@ -16,19 +29,43 @@ static void *zeroed_answer(void)
 	return &answer;
 }
 
-/* The call, with the arguments that this kernel's root has: harness/skdiff/kernel/root_call.py defines ROOT_CALL. */
+/* The call, with the arguments that this kernel's root has: harness/skdiff/kernel/root_call.py defines ROOT_CALL_TCP4 and
+ * its like.
+ */
 static struct sock *call_root(bool *refcounted)
 {
-	struct sock *sk;
+	struct sock *sk = NULL;
 
 	expect_no_report();
 	reference_mutant = mutant;
 	reference_in_kernel = 1;
-	sk = ROOT_CALL;
+	switch (in->lookup) {
+	case LOOKUP_TCP4:
+		sk = ROOT_CALL_TCP4;
+		break;
+#ifdef HAVE_TCP6
+	case LOOKUP_TCP6:
+		sk = ROOT_CALL_TCP6;
+		break;
+#endif
+	default:
+		reference_stop(ENDED_ABSENT);
+	}
 	reference_in_kernel = 0;
 	reference_mutant = 0;
 	end_if_reported();
 	return sk;
+}
+
+/* The lookups that can be called: bit i is enum lookup's i. */
+uint32_t reference_lookups(void)
+{
+	uint32_t found = 1u << LOOKUP_TCP4;
+
+#ifdef HAVE_TCP6
+	found |= 1u << LOOKUP_TCP6;
+#endif
+	return found;
 }
 
 /* For the benchmark of big tables: the case, and a crowd that has nothing to do with it, half connected, half listening. */
@@ -41,12 +78,15 @@ void reference_prepare(const struct scenario_record *scenario, struct outcome_re
 	fill_case();
 	for (uint32_t i = 0; i < count && i < MAX_CROWD; i++) {
 		struct sock_record from = {
-			.rcv_saddr = 0x0b000000 + i, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET, .refcnt = 1,
+			.rcv_saddr = { [12] = 0x0b, i >> 16, i >> 8, i }, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET,
+			.refcnt = 1,
 			.hashed = i % 2 ? HASHED_EHASH : HASHED_LHASH2, .state = i % 2 ? TCP_ESTABLISHED : TCP_LISTEN,
-			.daddr = i % 2 ? 0x0c000000 + i : 0, .dport = i % 2 ? 1024 + i % 60000 : 0,
-			.incoming_cpu = -1, .group = NONE, .protocol = IPPROTO_TCP,
+			.dport = i % 2 ? 1024 + i % 60000 : 0, .incoming_cpu = -1, .group = NONE, .protocol = IPPROTO_TCP,
 		};
+		uint8_t peer[] = { 0x0c, i >> 16, i >> 8, i };
 
+		if (i % 2)
+			__builtin_memcpy(from.daddr + ADDRESS_BYTES - sizeof(peer), peer, sizeof(peer));
 		fill_sock(&crowd[i], &from);
 	}
 }

@@ -22,19 +22,15 @@ static void forbid_strange_memory(union any_sock *any, int kind)
 	forbid((char *)any + extents[kind].end, sizeof(*any) - extents[kind].end);
 }
 
-#if IS_ENABLED(CONFIG_IPV6)
-/* An IPv4 address of an AF_INET6 socket: mapped; no address is :: where the socket is bound. */
-static struct in6_addr mapped(u32 address, bool any)
+/* What a socket has as its IPv4 address: net/ipv6/af_inet6.c __inet6_bind() keeps that of an IPv6 one, too. */
+static __be32 ipv4_view(const struct sock_record *from, const uint8_t *address)
 {
-	struct in6_addr found = {};
+	static const uint8_t none[ADDRESS_BYTES], mapped[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+	bool ipv4 = from->family != AF_INET6 || !__builtin_memcmp(address, none, sizeof(none)) ||
+		!__builtin_memcmp(address, mapped, sizeof(mapped));
 
-	if (address || !any) {
-		found.s6_addr32[2] = htonl(0xffff);
-		found.s6_addr32[3] = htonl(address);
-	}
-	return found;
+	return ipv4 ? low_word(address) : htonl(0x7f000006);
 }
-#endif
 
 static void fill_sock(union any_sock *any, const struct sock_record *from)
 {
@@ -44,15 +40,19 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	__builtin_memset(any, POISON, sizeof(*any));
 	__builtin_memset(&sk->__sk_common, UNSET_BYTE, sizeof(sk->__sk_common));
 	__builtin_memset(&sk->sk_nulls_node, 0, sizeof(sk->sk_nulls_node));
-	sk->sk_daddr = htonl(from->daddr);
-	sk->sk_rcv_saddr = htonl(from->rcv_saddr);
+	sk->sk_daddr = ipv4_view(from, from->daddr);
+	sk->sk_rcv_saddr = ipv4_view(from, from->rcv_saddr);
 	sk->sk_dport = htons(from->dport);
 	sk->sk_num = from->num;
 	sk->sk_family = from->family;
 #if IS_ENABLED(CONFIG_IPV6)
+	if (from->kind == KIND_FULL) {	/* zeros, as sk_alloc() leaves them to AF_INET */
+		__builtin_memset(&sk->sk_v6_daddr, 0, sizeof(sk->sk_v6_daddr));
+		__builtin_memset(&sk->sk_v6_rcv_saddr, 0, sizeof(sk->sk_v6_rcv_saddr));
+	}
 	if (from->family == AF_INET6) {
-		sk->sk_v6_daddr = mapped(from->daddr, false);
-		sk->sk_v6_rcv_saddr = mapped(from->rcv_saddr, true);
+		__builtin_memcpy(&sk->sk_v6_daddr, from->daddr, sizeof(sk->sk_v6_daddr));
+		__builtin_memcpy(&sk->sk_v6_rcv_saddr, from->rcv_saddr, sizeof(sk->sk_v6_rcv_saddr));
 	}
 #endif
 	sk->sk_ipv6only = from->ipv6only;

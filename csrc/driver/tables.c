@@ -21,7 +21,12 @@ static u32 hash_of_packet(void)
 {
 	const struct packet_record *p = &in->packet;
 
-	return inet_ehashfn(net_at(p->netns), htonl(p->daddr), p->dport, htonl(p->saddr), htons(p->sport));
+#ifdef HAVE_TCP6
+	if (is_ipv6())
+		return inet6_ehashfn(net_at(p->netns), (const struct in6_addr *)p->daddr, p->dport,
+				     (const struct in6_addr *)p->saddr, htons(p->sport));
+#endif
+	return inet_ehashfn(net_at(p->netns), low_word(p->daddr), p->dport, low_word(p->saddr), htons(p->sport));
 }
 
 /* Into its chain, as the kernel does it: inet_ehash_insert() for what has a connection, inet_hash() for who listens. In the

@@ -5,7 +5,7 @@ static void inet6_init_ehash_secret(void) {}
 /* Kernel: a hash of IPv6 addresses. Here: never asked for: all addresses are mapped IPv4 ones. */
 static u32 inet6_ehashfn(const struct net *net, const struct in6_addr *laddr, const u16 lport, const struct in6_addr *faddr, const __be16 fport) { reference_stop(ENDED_CRASHED); return 0; }
 /* Kernel: random bytes, the first time, where it may sleep. Here: the Scenario's secret, each time. */
-#define net_get_random_sleepable_once(buf, nbytes) net_get_random_once(buf, nbytes)
+#define net_get_random_sleepable_once(buf, nbytes) __builtin_memcpy(buf, reference_secret_of(#buf), nbytes)
 /* Kernel: whether somebody has this connection already. Here: never asked for: the Scenario may have it twice. */
 static bool inet_ehash_lookup_by_sk(struct sock *sk, struct hlist_nulls_head *list) { reference_stop(ENDED_CRASHED); return false; }
 /* Kernel: inserts a connection, or ends it. Here: never called: the driver calls inet_ehash_insert() itself. */

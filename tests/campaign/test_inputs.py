@@ -10,6 +10,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.campaign import inputs
 from skdiff.campaign.inputs import add, converted, name_of, opened, seeded
 from skdiff.cases import wire
+from skdiff.cases.scenario import AF_INET, TCP4
 from skdiff.cli import main
 from skdiff.engines import atheris_engine
 from skdiff.engines.seed_inputs import seeds
@@ -76,6 +77,19 @@ def test_a_value_or_a_field_that_is_gone_becomes_the_plainest():
     plain = wire.decode(b"").packet
     packet = wire.decode(converted(b"\xff" * wire.SIZE, inputs.places_of(layout))).packet
     assert (packet.sport, packet.dport) == (plain.sport, plain.dport)
+
+
+def test_addresses_of_32_bits_become_ipv4_ones():
+    # Layouts from before IPv6 had IPv4's addresses as numbers of 32 bits.
+    layout = json.loads(json.dumps(wire.layout()))
+    for kind, _, fields in layout:
+        for field in fields:
+            if kind in ("packet", "sock") and field[0] in ("saddr", "daddr", "rcv_saddr"):
+                field[1] = [[value & 0xFFFFFFFF, share] for value, share in field[1]]
+    for data in islice(seeds(), 0, None, 4):
+        case = wire.decode(data)
+        if case.lookup == TCP4 and all(sock.family == AF_INET for sock in case.socks):
+            assert wire.decode(converted(data, inputs.places_of(layout))) == case
 
 
 def test_another_layout_has_another_name():

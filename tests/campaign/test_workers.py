@@ -19,22 +19,32 @@ from skdiff.campaign.messages import (
     Done,
     Finding,
     Found,
+    LookupCounts,
     Progress,
     Running,
     from_line,
     summed,
+    summed_classes,
     to_line,
 )
+from skdiff.campaign.run import CLASSES
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.campaign.worker_process import WorkerProcess
 from skdiff.cases.case_file import load, parse
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cli import main
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
+from skdiff.variants.config import Config
 from tests.endurance import left_over, workers
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, fuzzing
+
+LATER_WINS = {
+    "tcp4": Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">="),
+    "tcp6": Patch("net/ipv6/inet6_hashtables.c", "inet6_lhash2_lookup", 0, ">", ">="),
+}
 
 
 def job(made, folder, cases=0, seconds=0.0, engine="random", **more):
@@ -53,8 +63,7 @@ def job(made, folder, cases=0, seconds=0.0, engine="random", **more):
 
 @pytest.fixture(scope="module")
 def patched(kernel_tree, tmp_path_factory):
-    patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
-    path = patched_tree(kernel_tree.path, tmp_path_factory.mktemp("patched") / "tree", patch)
+    path = patched_tree(kernel_tree.path, tmp_path_factory.mktemp("patched") / "tree", LATER_WINS["tcp4"])
     return build(Tree(path, kernel_tree.version, "test"))
 
 
@@ -70,9 +79,33 @@ def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
     each = [worker.cases for worker in total.workers]
     assert all(6667 <= cases <= 6667 + 4 for cases in each)  # the random engine asks each table four times
     assert sum(each) == total.cases
-    assert sum(total.classes.values()) >= total.cases
+    assert sum(of.cases for of in total.lookups.values()) == total.cases
+    assert all(sum(of.classes.values()) >= of.cases > 0.4 * total.cases for of in total.lookups.values())
     assert (total.mismatches, total.gave_up, total.deaths) == ([], "", 0)
     assert 300 < total.lines[0] <= total.lines[1]
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS.values())
+def test_a_job_of_one_lookup_draws_that_one_alone(lookup, kernel_tree, tmp_path):
+    total = supervise(job(build(kernel_tree), tmp_path, 2000, lookups=(lookup,)), "", lambda message: None, jobs=2)
+    assert [(name, of.cases) for name, of in total.lookups.items()] == [(lookup, 2000)]
+    assert set(total.lookups[lookup].classes) == {*CLASSES}
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", LATER_WINS[lookup])
+    patched = build(Tree(tree, kernel_tree.version, "test"))
+    for engine in ("corpus", "wide"):
+        told = job(patched, tmp_path / engine, 3000, engine=engine, lookups=(lookup,))
+        total = supervise(told, "", lambda message: None)
+        assert total.mismatches
+        for finding in total.mismatches:
+            assert LOOKUPS[load(Path(finding.file)).scenario.lookup] == lookup
+
+
+def test_a_lookup_that_the_kernel_has_not_is_one_line(kernel_tree, tmp_path):
+    made = build(kernel_tree, config=Config(ipv6=False))
+    with pytest.raises(CannotRun, match=r"^--lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4$"):
+        supervise(job(made, tmp_path, 10, lookups=("tcp6",)), "", lambda message: None)
+    total = supervise(job(made, tmp_path, 10), "", lambda message: None)
+    assert [*total.lookups] == ["tcp4"]
 
 
 def test_no_more_workers_than_cases(kernel_tree, tmp_path):
@@ -194,7 +227,9 @@ def test_a_folder_whose_name_is_not_utf8_gets_its_findings(patched, seen, tmp_pa
 
 MESSAGES = [
     Found(Finding(signature="s", file=os.fsdecode(b"\xff"), count=3, others=["x"])),
-    Progress(Counters(cases=1, seconds=0.5, classes={"a": 2}, edges=Covered(frozenset({4, 5}), 9))),
+    Progress(
+        Counters(cases=1, seconds=0.5, lookups={"tcp6": LookupCounts(3, {"a": 2})}, edges=Covered(frozenset({4, 5}), 9))
+    ),
     Done(
         Counters(
             mismatches=[Finding(signature="s", file="", count=1, why="no room", case="text", reduced="r", merged=1)]
@@ -338,11 +373,17 @@ def test_a_run_behind_nohup_does_not_mind_the_terminal():
 def test_coverage_is_what_any_worker_has_seen():
     lines = Covered({5}, 7)
     parts = [
-        Counters(cases=cases, seconds=seconds, edges=edges, lines=lines, classes={"a": count}, processor=1.0)
-        for cases, seconds, edges, count in ((3, 2.0, Covered({1, 2}, 9), 1), (4, 1.5, Covered({2, 4}, 9), 2))
+        Counters(cases=cases, seconds=seconds, edges=edges, lines=lines, lookups=lookups, processor=1.0)
+        for cases, seconds, edges, lookups in (
+            (3, 2.0, Covered({1, 2}, 9), {"x": LookupCounts(3, {"a": 1, "b": 2})}),
+            (4, 1.5, Covered({2, 4}, 9), {"x": LookupCounts(1, {"a": 1}), "y": LookupCounts(3, {"a": 3})}),
+        )
     ]
     total = summed(parts)
     assert (total.cases, total.seconds, total.processor) == (7, 2.0, 2.0)
-    assert (len(total.edges), len(total.lines), total.classes) == (3, 1, {"a": 3})
+    assert (len(total.edges), len(total.lines)) == (3, 1)
+    assert total.lookups == {"x": LookupCounts(4, {"a": 2, "b": 2}), "y": LookupCounts(3, {"a": 3})}
+    assert summed_classes(total.lookups) == {"a": 5, "b": 2}
+    assert parts[0].lookups == {"x": LookupCounts(3, {"a": 1, "b": 2})}  # they are as they were
     one, two = (Counters(mismatches=[Finding(signature="s", file=file, count=2)]) for file in ("", "x"))
     assert summed([one, two, two]).mismatches == [Finding(signature="s", file="x", count=6)]

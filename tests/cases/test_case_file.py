@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
 from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role
 from skdiff.cases.scenario import (
+    AF_INET6,
     DESTRUCTOR_OTHER,
     FILTER,
     IPPROTO_SCTP,
     NONE,
     PFREE,
+    TCP6,
     Group,
     Netns,
     Packet,
@@ -107,6 +110,40 @@ def test_a_case_reads_well() -> None:
     }
 
 
+def test_a_case_of_ipv6_reads_well() -> None:
+    here, peer = from_text("2001:db8::2"), from_text("fe80::1")
+    case = scenario(
+        listener(family=AF_INET6, ipv6only=1, rcv_saddr=here),
+        connection(family=AF_INET6, rcv_saddr=mapped(0x0A000002), daddr=mapped(0x0A000001)),
+        packet=Packet(saddr=peer, daddr=here),
+        lookup=TCP6,
+        hash_secret6=0x9E3779B1,
+    )
+    document = tomllib.loads(dump(Case(case)))
+    assert document["scenario"] == {"lookup": "tcp6", "hash_secret6": 0x9E3779B1}
+    assert (document["packet"]["saddr"], document["packet"]["daddr"]) == ("fe80::1", "2001:db8::2")
+    assert document["sock"][0]["rcv_saddr"] == "2001:db8::2"
+    assert (document["sock"][1]["rcv_saddr"], document["sock"][1]["daddr"]) == ("10.0.0.2", "10.0.0.1")
+    assert parse(dump(Case(case))).scenario == case
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("::1", 1),
+        ("::", 0),
+        ("0.0.0.0", 0),
+        ("::ffff:10.0.0.2", HERE),
+        ("::ffff:a00:2", HERE),
+        ("::ffff:0.0.0.0", MAPPED_ANY),
+        ("2001:DB8:0::2", 0x20010DB8 << 96 | 2),
+    ],
+)
+def test_an_ipv6_address_may_be_written_in_all_its_forms(text: str, value: int) -> None:
+    read = parse(f'version = 1\n[scenario]\nhostile = true\nlookup = "tcp6"\n[packet]\ndaddr = "{text}"')
+    assert (read.scenario.lookup, read.scenario.packet.daddr) == (TCP6, value)
+
+
 @pytest.mark.parametrize(
     ("sock", "word"),
     [
@@ -142,7 +179,13 @@ def test_what_is_left_out_is_as_in_the_plainest_case() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [('saddr = "1.2.3.4"', 0x01020304), ("saddr = 0x01020304", 0x01020304), ('saddr = "255.255.255.255"', 0xFFFFFFFF)],
+    [
+        ('saddr = "1.2.3.4"', 0xFFFF01020304),
+        ("saddr = 0x01020304", 0xFFFF01020304),
+        ("saddr = 0", 0),
+        ('saddr = "255.255.255.255"', 0xFFFFFFFFFFFF),
+        ('saddr = "0.0.0.0"', 0),
+    ],
 )
 def test_an_address_may_be_dotted_or_a_number(field: str, value: int) -> None:
     assert parse(f"version = 1\n[packet]\n{field}").scenario.packet.saddr == value
@@ -201,9 +244,42 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "a number that is too small": (ONE + "bound_dev_if = -2147483649\n", 6, "sock.a.bound_dev_if: a number of 32"),
     "a list for a number": (ONE + "num = [80]\n", 6, "sock.a.num: a number of 32 bits is needed, not [80]"),
     "an unknown enumerator": (ONE + 'state = "OPEN"\n', 6, "sock.a.state: 'OPEN' is none of 0, ESTABLISHED, "),
-    "three quarters of an address": (ONE + 'daddr = "10.0.0"\n', 6, "sock.a.daddr: '10.0.0' is no IPv4 address"),
-    "an address out of range": (ONE + 'daddr = "10.0.0.256"\n', 6, "sock.a.daddr: '10.0.0.256' is no IPv4 address"),
-    "an IPv6 address": (ONE + 'daddr = "::1"\n', 6, "sock.a.daddr: '::1' is no IPv4 address"),
+    "three quarters of an address": (
+        ONE + 'daddr = "10.0.0"\n',
+        6,
+        "sock.a.daddr: '10.0.0' is no address of IPv4 or IPv6",
+    ),
+    "an address out of range": (
+        ONE + 'daddr = "10.0.0.256"\n',
+        6,
+        "sock.a.daddr: '10.0.0.256' is no address of IPv4 or IPv6",
+    ),
+    "half of an IPv6 address": (ONE + 'daddr = "fe80:"\n', 6, "sock.a.daddr: 'fe80:' is no address of IPv4 or IPv6"),
+    "an address of a device": (
+        ONE + 'daddr = "fe80::1%eth0"\n',
+        6,
+        "sock.a.daddr: 'fe80::1%eth0' is no address of IPv4 or IPv6",
+    ),
+    "an IPv6 address of an IPv4 socket": (
+        ONE + 'daddr = "::1"\n',
+        2,
+        "scenario: socket 0: only an AF_INET6 socket has addresses of IPv6",
+    ),
+    "an IPv6 packet in a lookup of IPv4": (
+        'version = 1\n[packet]\nsaddr = "::1"\n',
+        1,
+        "scenario: the packet: IPv4 has no such addresses",
+    ),
+    "an address of more than 32 bits as a number": (
+        ONE + "daddr = 0xffff01020304\n",
+        6,
+        "sock.a.daddr: a number of 32 bits is needed, not 281470698652420",
+    ),
+    "a lookup that is none": (
+        'version = 1\n[scenario]\nlookup = "tcp5"\n',
+        3,
+        "scenario.lookup: 'tcp5' is none of tcp4, tcp6",
+    ),
     "an address that is a flag": (ONE + "daddr = true\n", 6, "sock.a.daddr: a number of 32 bits is needed, not True"),
     "a packet with nobody's socket": (ONE + '[packet]\nsk = "b"\n', 7, "packet.sk: 'b' is none of a, none, leave"),
     "a packet with a socket's number": (ONE + "[packet]\nsk = 0\n", 7, "packet.sk: 0 is none of a, none, leave"),

@@ -7,8 +7,9 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import Case, dump, parse
 from skdiff.cases.expectations import FIELDS, SOURCES, unmet
-from skdiff.cases.fields import SHOWN_FIELDS, Kind
+from skdiff.cases.fields import Kind
 from skdiff.cases.outcome import COMPARED, CRASHED, SHOWN_KINDS, STUCK, WRITTEN_NAMES, Outcome
+from skdiff.cases.outcome_fields import SHOWN_FIELDS
 from skdiff.cases.scenario import FOREIGN, NONE, PFREE, UNSET, Sock
 from tests.helpers import HERE, PEER, scenario
 
@@ -95,7 +96,7 @@ ARGUMENTS = [
     *((0, name, got, wrong) for name, got, wrong in (("daddr", "10.0.0.2", "10.0.0.1"), ("ingress_ifindex", 1, 2))),
     *((0, name, got, wrong) for name, got, wrong in (("selected_sk", "none", "a"), ("no_reuseport", False, True))),
     *((1, name, got, wrong) for name, got, wrong in (("group", 0, 1), ("clone", 1, 0), ("data", 20, 0))),
-    *((1, name, got, wrong) for name, got, wrong in (("len", 40, 20), ("data_len", 0, 1), ("cb_bytes_set", -1, 0))),
+    *((1, name, got, wrong) for name, got, wrong in (("len", 40, 20), ("data_len", 0, 1), ("cb_bytes_kept", -1, 0))),
     *((number, name, 0, 1) for number, name in ((0, "ipv6"), (1, "other_bytes"))),
     *((2, name, got, wrong) for name, got, wrong in (("group", 0, 1), ("sk", "b", "a"), ("hash", 0x89ABCDEF, 0))),
     *((2, name, got, wrong) for name, got, wrong in (("reuseport_id", 1, 2), ("bind_inany", True, False))),
@@ -149,7 +150,7 @@ def test_a_program_that_ran_once_more_is_told() -> None:
 
 
 def test_an_address_may_be_written_as_a_number() -> None:
-    shown = [{"kind": "sk_lookup", "saddr": PEER}, {"kind": "filter"}, {"kind": "sk_reuseport"}]
+    shown = [{"kind": "sk_lookup", "saddr": 0x0A000001}, {"kind": "filter"}, {"kind": "sk_reuseport"}]
     assert told(SEEN, shown=shown) == []
 
 
@@ -182,13 +183,13 @@ WRONG = [
     ("shown = [1]\n", 7, "expect.shown: tables [[expect.shown]] are needed, or []"),
     (SHOWN + "data = 20\n", 7, "expect.shown.kind: None is none of sk_lookup, filter, sk_reuseport"),
     (SHOWN + 'kind = "xdp"\n', 8, "expect.shown.kind: 'xdp' is none of sk_lookup, filter, sk_reuseport"),
-    (SHOWN + 'kind = "filter"\nsaddr = 1\n', 9, "expect.shown.saddr: no such key here; known: cb_bytes_set, clone, "),
+    (SHOWN + 'kind = "filter"\nsaddr = 1\n', 9, "expect.shown.saddr: no such key here; known: cb_bytes_kept, clone, "),
     (
         SHOWN + 'kind = "filter"\n' + SHOWN + 'kind = "sk_reuseport"\nsk = "b"\n',
         11,
         "expect.shown.sk: 'b' is none of a",
     ),
-    (SHOWN + 'kind = "sk_lookup"\nsaddr = "10.0"\n', 9, "expect.shown.saddr: '10.0' is no IPv4 address"),
+    (SHOWN + 'kind = "sk_lookup"\nsaddr = "10.0"\n', 9, "expect.shown.saddr: '10.0' is no address of IPv4 or IPv6"),
 ]
 
 

@@ -11,10 +11,11 @@ from cffi import FFI
 from hypothesis import given
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases import addresses, record, scenario, validity
 from skdiff.cases import outcome as outcomes
-from skdiff.cases import record, scenario, validity
-from skdiff.cases.outcome import BROKEN, CRASHED, RETURNED, STUCK, Outcome
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.addresses import halves
+from skdiff.cases.outcome import ABSENT, BROKEN, CRASHED, RETURNED, STUCK, Outcome
+from skdiff.cases.scenario import TCP6, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 from skdiff.oracles.model.state import DROP
 from tests.arbitrary import valid_scenarios
@@ -50,7 +51,7 @@ NAMES = [
     for name in dir(record.constants)
     if name.isupper() and not name.startswith(("WRITTEN_", "PLANTED_", "SECTION_"))
 ]
-PREFIXES = ("", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_")
+PREFIXES = ("", "LOOKUP_", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_")
 LIMITS = {
     *("MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS"),
     *("MAX_TABLE", "MAX_CROWD", "MAX_STEPS", "MAX_EDGES"),
@@ -60,7 +61,7 @@ LIMITS = {
 @pytest.mark.parametrize("name", sorted(n for n in NAMES if n not in LIMITS))
 def test_constants_are_those_of_the_record(name: str) -> None:
     """DESTRUCTOR_PFREE is just PFREE in Python, and so on."""
-    ours = {**vars(scenario), **vars(outcomes), "DROP": DROP}
+    ours = {**vars(addresses), **vars(scenario), **vars(outcomes), "DROP": DROP}
     names = [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
 
@@ -89,7 +90,8 @@ def test_a_record_lies_at_a_multiple_of_eight() -> None:
 
 def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
     room = len(ffi.new("struct shown_record *").args)
-    assert {len(names) <= room for names in outcomes.SHOWN_NAMES.values()} == {True}
+    for names in outcomes.SHOWN_NAMES.values():
+        assert len(names) + sum(name in ("saddr", "daddr") for name in names) <= room  # an address is two numbers
     assert len(outcomes.SHOWN_NAMES) == 3
 
 
@@ -97,12 +99,12 @@ def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
 
 # How each struct lies in memory: types, in the words of the module struct, and gaps.
 FORMATS = {
-    "packet_record": "=IIHHiiiIIIIBBBBb",
-    "sock_record": "=IIIiiHHHHBBBBBBBBBBBBbb",
+    "packet_record": "=16s16sHHiiiIIIIBBBBb",
+    "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBbb",
     "program_record": "=BbB",
     "netns_record": "=IBBBBB",
     "group_record": "=IIHHHBBBBbB8b",
-    "scenario_record": "=IIIIiBBBBBB",
+    "scenario_record": "=IIIIIiBBBBBBB",
     "outcome_record": "=IiiIIiIIIIiIiiII16I16i3i",
 }
 
@@ -113,7 +115,7 @@ def test_structs_lie_in_memory_as_their_types_say() -> None:
         assert form.format == text
         assert names == tuple(n for n, _ in ffi.typeof(f"struct {name}").fields)[: len(names)]
         assert len(form.unpack(bytes(form.size))) == len(names) + sum(
-            int(count) - 1 for count in re.findall(r"\d+", text)
+            int(count) - 1 for count in re.findall(r"(\d+)[^\ds]", text)
         )
 
 
@@ -137,8 +139,10 @@ def test_gaps_are_left_where_the_compiler_leaves_them() -> None:
 
 def test_ranges_are_what_the_types_hold() -> None:
     bits = {"B": (0, 255), "b": (-128, 127), "H": (0, 65535), "I": (0, 0xFFFFFFFF), "i": (-(1 << 31), (1 << 31) - 1)}
+    bits["16s"] = 0, (1 << 128) - 1
     for name in ("packet_record", "sock_record", "program_record", "netns_record"):
-        assert list(record.ranges(name).values()) == [bits[letter] for letter in FORMATS[name][1:]]
+        letters = re.findall(r"\d+s|[A-Za-z]", FORMATS[name])
+        assert list(record.ranges(name).values()) == [bits[letter] for letter in letters]
     assert record.ranges("group_record")["n_slots"] == (0, 255)
     assert "slots" not in record.ranges("group_record")
     assert record.ranges("scenario_record")["cpu"] == bits["i"]
@@ -240,7 +244,10 @@ def seen_by_c(case: Scenario) -> None:
     seen = ffi.cast("struct scenario_record *", ffi.from_buffer(buffer))
 
     def plain(view: Any, ours: Any) -> dict[str, int]:
-        return {name: getattr(view, name) for name in ours._fields if isinstance(getattr(ours, name), int)}
+        found = {name: getattr(view, name) for name in ours._fields if isinstance(getattr(ours, name), int)}
+        return {
+            name: value if isinstance(value, int) else int.from_bytes(value, "big") for name, value in found.items()
+        }
 
     def wanted(ours: Any) -> dict[str, int]:
         return {name: value for name, value in ours._asdict().items() if isinstance(value, int)}
@@ -268,6 +275,8 @@ def seen_by_c(case: Scenario) -> None:
         Scenario(hash_secret=-1),
         Scenario(packet=Packet(dport=1 << 16)),
         Scenario(packet=Packet(sk=128)),
+        Scenario(hash_secret6=1 << 32),
+        Scenario(lookup=256),
         Scenario(socks=(Sock(refcnt=-1),)),
         Scenario(groups=(Group(num_socks=1 << 16),)),
         Scenario(netns=(Netns(progs=(Program(verdict=256),)),)),
@@ -276,6 +285,23 @@ def seen_by_c(case: Scenario) -> None:
 def test_a_value_out_of_its_fields_range_is_refused(case: Scenario) -> None:
     with pytest.raises(struct.error):
         record.encode(case, bytearray(record.SCENARIO_SIZE))
+
+
+@pytest.mark.parametrize("address", [-1, 1 << 128])
+def test_an_address_of_more_than_128_bits_is_refused(address: int) -> None:
+    for case in (Scenario(packet=Packet(saddr=address)), Scenario(socks=(Sock(rcv_saddr=address),))):
+        with pytest.raises(OverflowError):
+            record.encode(case, bytearray(record.SCENARIO_SIZE))
+
+
+def test_an_address_lies_as_a_packet_has_it() -> None:
+    case = Scenario(lookup=TCP6, packet=Packet(saddr=0x20010DB8 << 96 | 0x01020304))
+    buffer = bytearray(record.SCENARIO_SIZE)
+    record.encode(case, buffer)
+    seen = ffi.cast("struct scenario_record *", ffi.from_buffer(buffer))
+    assert bytes(seen.packet.saddr) == bytes.fromhex("20010db8" + "0" * 16 + "01020304")
+    assert bytes(seen.packet.daddr) == bytes.fromhex("0" * 20 + "ffff0a000002")
+    assert seen.lookup == record.constants.LOOKUP_TCP6
 
 
 def test_more_than_there_is_room_for_is_refused() -> None:
@@ -349,9 +375,11 @@ def test_an_outcome_is_read_field_by_field() -> None:
 
 def test_what_programs_saw_is_read_in_order_with_as_many_numbers_as_their_kind_has() -> None:
     large = [n << 40 for n in range(1, 10)]
-    seen = [(outcomes.SHOWN_FILTER, range(1, 8)), (outcomes.SHOWN_SK_LOOKUP, range(-15, -3)), (3, large)]
+    peer, here = 0x20010DB8 << 96 | 7, 0xFE80 << 112 | 0xFFFFFFFF
+    lookup = [-15, -14, -13, -12, *halves(peer), -11, *halves(here), *range(-10, -5)]
+    seen = [(outcomes.SHOWN_FILTER, range(1, 8)), (outcomes.SHOWN_SK_LOOKUP, lookup), (3, large)]
     got = record.outcome(written(n_shown=3, shown=seen), 0).shown
-    assert got == ((2, *range(1, 8)), (1, *range(-15, -3)), (3, *large))
+    assert got == ((2, *range(1, 8)), (1, -15, -14, -13, -12, peer, -11, here, *range(-10, -5)), (3, *large))
     assert record.outcome(written(n_shown=2, shown=seen), 0).shown == got[:2]
     many = [(outcomes.SHOWN_FILTER, [n] * 7) for n in range(outcomes.MAX_SHOWN)]
     for n_shown in (outcomes.MAX_SHOWN, outcomes.MAX_SHOWN + 1):
@@ -370,6 +398,11 @@ def test_a_crash_of_the_driver_is_no_outcome() -> None:
         CannotRun, match=r"^csrc/driver crashed \(signal 11\) outside the kernel's text: a fault of skdiff$"
     ):
         record.outcome(written(ended=BROKEN, signal=11), 0)
+
+
+def test_a_lookup_that_is_not_there_is_no_outcome() -> None:
+    with pytest.raises(CannotRun, match=r"^this kernel has no such lookup in this configuration$"):
+        record.outcome(written(ended=ABSENT), 0)
 
 
 def test_a_case_that_did_not_return_has_nothing_but_its_end_and_signal() -> None:

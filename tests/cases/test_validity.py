@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 from skdiff.cases import reachable, validity
+from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.scenario import (
@@ -30,6 +31,7 @@ from skdiff.cases.scenario import (
     PFREE,
     REUSED,
     SK_REUSEPORT,
+    TCP6,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
@@ -113,6 +115,26 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ),
     ("the packet: sk is 1, which is not there", scenario(Sock(), packet=Packet(sk=1, destructor=PFREE))),
     ("the packet: sk is -2, it can be -1 to 15", scenario(Sock(), packet=Packet(sk=-2))),
+    *(
+        ("the packet: IPv4 has no such addresses", scenario(packet=Packet(**{end: address})))
+        for end in ("saddr", "daddr")
+        for address in (1, from_text("2001:db8::1"), from_text("ff02::1"), MAPPED_ANY)
+    ),
+    *(
+        ("socket 0: only an AF_INET6 socket has addresses of IPv6", scenario(sock))
+        for sock in (
+            listener(rcv_saddr=from_text("::1")),
+            listener(rcv_saddr=MAPPED_ANY),
+            listener(daddr=MAPPED_ANY),
+            connection(daddr=from_text("2001:db8::1")),
+            timewait(rcv_saddr=from_text("2001:db8::2")),
+            Sock(family=1, rcv_saddr=from_text("::1")),
+        )
+    ),
+    (
+        "socket 0: who listens on an address of IPv6 is ipv6only",
+        scenario(listener(family=AF_INET6, rcv_saddr=from_text("2001:db8::2"))),
+    ),
     ("data_len 21 is more than len 20", scenario(packet=Packet(data_len=21))),
     ("the packet: users is 0, it can be 1 to 4294967295", scenario(packet=Packet(users=0))),
     ("socket 0: netns is 1, which is not there", scenario(Sock(netns=1))),
@@ -207,6 +229,23 @@ def dual_stack(**fields: int) -> Sock:
     return listener(**{"family": AF_INET6, **fields})
 
 
+V6_MEMBER = {"ipv6only": 1, "reuseport": 1, "group": 0}
+V6_PEER, V6_HERE = from_text("2001:db8::1"), from_text("2001:db8::2")
+ON_V6 = {"family": AF_INET6, "rcv_saddr": V6_HERE}
+V6_ENDS = {**ON_V6, "daddr": V6_PEER}
+MAPPED_ENDS = {"family": AF_INET6, "rcv_saddr": HERE, "daddr": PEER}  # an IPv4 connection of a dual-stack socket
+
+
+def ipv6(case: Scenario) -> Scenario:
+    """The case as one of the lookup of IPv6."""
+    return case._replace(lookup=TCP6)
+
+
+def v6_packet(**fields: int) -> Packet:
+    """A packet of another host, of IPv6."""
+    return foreign_packet(**{"saddr": V6_PEER, "daddr": V6_HERE, **fields})
+
+
 # What nobody makes, by a part of what is said of it.
 UNREACHABLE: list[tuple[str, Scenario]] = [
     ("the end mark of a chain", scenario(ehash_nulls_xor=1)),
@@ -223,6 +262,11 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     *(
         ("namespace 0: a program is refused socket 0", runs(Program(assign=0), sock))
         for sock in (Sock(), connection(rcu_free=1), udp(), dual_stack(ipv6only=1))
+    ),
+    ("namespace 0: a program is refused socket 0", runs(Program(assign=0), dual_stack(ipv6only=1, rcv_saddr=V6_HERE))),
+    *(
+        ("namespace 0: a program is refused socket 0", ipv6(runs(Program(assign=0), sock)))
+        for sock in (Sock(family=AF_INET6), connection(**V6_ENDS, rcu_free=1), listener())
     ),
     *(
         ("a packet is unshared, and is not pulled again", scenario(packet=packet))
@@ -252,16 +296,42 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     *(
         ("a packet from another host has no such addresses", scenario(packet=foreign_packet(saddr=saddr, daddr=daddr)))
         for saddr, daddr in (
-            (0xE0000001, HERE),
-            (0xEFFFFFFF, HERE),
-            (0xFFFFFFFF, HERE),
-            (0xFFFFFFFF, 0xFFFFFFFF),
+            (mapped(0xE0000001), HERE),
+            (mapped(0xEFFFFFFF), HERE),
+            (mapped(0xFFFFFFFF), HERE),
+            (mapped(0xFFFFFFFF), mapped(0xFFFFFFFF)),
             (0, HERE),
-            (0x00010203, HERE),
-            (0, 0xE0010001),  # this multicast address is not a local one
+            (mapped(0x00010203), HERE),
+            (0, mapped(0xE0010001)),  # this multicast address is not a local one
             (PEER, 0),
-            (PEER, 0x00010203),
-            (1, 0),
+            (PEER, mapped(0x00010203)),
+            (mapped(1), 0),
+        )
+    ),
+    *(
+        ("a packet from another host has no such addresses", ipv6(scenario(packet=v6_packet(**fields))))
+        for fields in (
+            {"saddr": from_text("ff02::1")},
+            {"saddr": from_text("ff0e::1")},
+            {"saddr": from_text("::1")},
+            {"daddr": from_text("::1")},
+            {"daddr": 0},
+            {"saddr": 0, "daddr": 0},
+            {"daddr": from_text("ff00::1")},
+            {"daddr": from_text("ff01::1")},
+            {"daddr": from_text("ff11::1")},
+        )
+    ),
+    *(
+        ("early demux and TPROXY look among the sockets of the packet's family", case)
+        for case in (
+            carries(connection(**V6_ENDS, refcnt=2), destructor=EDEMUX),
+            carries(timewait(**V6_ENDS, refcnt=2), destructor=EDEMUX),
+            carries(listener(**ON_V6, ipv6only=1, refcnt=2), destructor=EDEMUX),
+            ipv6(carries(connection(refcnt=2), destructor=EDEMUX)),
+            ipv6(carries(listener(refcnt=2), destructor=EDEMUX)),
+            ipv6(carries(connection(**MAPPED_ENDS, refcnt=2), destructor=EDEMUX)),
+            ipv6(carries(dual_stack(rcv_saddr=MAPPED_ANY, refcnt=2), destructor=EDEMUX)),
         )
     ),
     ("a destructor comes and goes with a socket", scenario(packet=Packet(destructor=EDEMUX))),
@@ -299,6 +369,25 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     (
         "socket 0: ipv6only is for AF_INET6 sockets on the wildcard",
         scenario(dual_stack(ipv6only=1, rcv_saddr=HERE)),
+    ),
+    (
+        "socket 0: ipv6only is for AF_INET6 sockets on the wildcard",
+        scenario(dual_stack(ipv6only=1, rcv_saddr=MAPPED_ANY)),
+    ),
+    *(
+        ("socket 0: bind() to an address of IPv6 makes a socket ipv6only", scenario(sock))
+        for sock in (Sock(**ON_V6), Sock(**V6_ENDS), udp(**ON_V6), udp(**ON_V6, state=TCP_CLOSE))
+    ),
+    *(
+        ("socket 0: both ends of a connection have addresses of one family", scenario(sock))
+        for sock in (
+            connection(**{**V6_ENDS, "daddr": PEER}),
+            connection(**{**V6_ENDS, "daddr": 0}),
+            timewait(**{**MAPPED_ENDS, "daddr": V6_PEER}),
+            connection(**{**V6_ENDS, "rcv_saddr": 0}),
+            connection(**{**MAPPED_ENDS, "rcv_saddr": MAPPED_ANY}),
+            connection(**{**MAPPED_ENDS, "daddr": MAPPED_ANY}),
+        )
     ),
     ("socket 0: a connection is TCP's", scenario(timewait(protocol=IPPROTO_SCTP))),
     ("socket 0: an ipv6only socket has no IPv4 connection", scenario(timewait(**V6ONLY))),
@@ -373,6 +462,10 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     *(
         (MEMBERS_SHARE, grouped(MEMBER, MEMBER._replace(**other))._replace(netns=TWO_NETNS))
         for other in ({"netns": 1}, {"family": AF_INET6}, {"num": 81}, {"rcv_saddr": HERE})
+    ),
+    (
+        MEMBERS_SHARE,
+        grouped(dual_stack(**V6_MEMBER, rcv_saddr=V6_HERE), dual_stack(**V6_MEMBER, rcv_saddr=V6_PEER), bind_inany=0),
     ),
     (MEMBERS_SHARE, grouped(MEMBER, udp(group=0))),
     (MEMBERS_SHARE, grouped(MEMBER, CLOSED._replace(num=81), num_socks=1, num_closed_socks=1)),
@@ -492,7 +585,59 @@ REACHABLE: list[Scenario] = [
     # a connection that was reset
     scenario(Sock(daddr=ELSEWHERE, dport=7)),
     # bound to ::1
-    scenario(dual_stack(ipv6only=1, rcv_saddr=0x7F000006)),
+    scenario(dual_stack(ipv6only=1, rcv_saddr=from_text("::1"))),
+    # a dual-stack listener on the IPv4 wildcard, and on an IPv4 address
+    scenario(dual_stack(rcv_saddr=MAPPED_ANY), dual_stack(rcv_saddr=HERE)),
+    # IPv6's: connections, their requests, listeners and groups, whatever the packet is
+    *(
+        change(case)
+        for change in (ipv6, lambda case: case)
+        for case in (
+            scenario(connection(**V6_ENDS), timewait(**V6_ENDS), connection(**V6_ENDS, ipv6only=1)),
+            scenario(connection(**MAPPED_ENDS), connection(), listener()),
+            scenario(request(**V6_ENDS, listener=1), dual_stack(refcnt=2)),
+            scenario(request(**V6_ENDS, listener=1, ipv6only=1), dual_stack(ipv6only=1, refcnt=2)),
+            scenario(request(**MAPPED_ENDS, listener=1), dual_stack(refcnt=2)),
+            scenario(listener(**ON_V6, ipv6only=1), dual_stack(ipv6only=1)),
+            scenario(cookie(**V6_ENDS, listener=1), dual_stack(), packet=Packet(sk=0, destructor=PFREE)),
+            scenario(Sock(**V6_ENDS, dport=7)),  # a connection that was reset
+            scenario(udp(**V6_ENDS, state=TCP_ESTABLISHED), Sock(**ON_V6, ipv6only=1)),
+            grouped(*[dual_stack(**V6_MEMBER, rcv_saddr=V6_HERE)] * 2, bind_inany=0, prog=SK_REUSEPORT),
+            # BPF hands over a socket of either family
+            carries(listener()),
+            carries(dual_stack(ipv6only=1)),
+            carries(connection(refcnt=2)),
+            carries(connection(**V6_ENDS, refcnt=2)),
+            carries(udp()),
+        )
+    ),
+    ipv6(runs(Program(assign=0), dual_stack(ipv6only=1))),
+    ipv6(runs(Program(assign=0), listener(**ON_V6, ipv6only=1))),
+    ipv6(runs(Program(assign=0), dual_stack())),
+    runs(Program(assign=0), dual_stack()),
+    *(
+        ipv6(carries(sock, destructor=EDEMUX))
+        for sock in (connection(**V6_ENDS, refcnt=2), timewait(**V6_ENDS, refcnt=2), dual_stack(refcnt=2))
+    ),
+    *(carries(sock, destructor=EDEMUX) for sock in (connection(**MAPPED_ENDS, refcnt=2), dual_stack(refcnt=2))),
+    # multicast, to all nodes of a link and beyond; with the unspecified source; mapped, by a tunnel
+    *(
+        ipv6(scenario(packet=v6_packet(**fields)))
+        for fields in (
+            {},
+            {"daddr": from_text("ff02::1")},
+            {"daddr": from_text("ff0e::1")},
+            {"saddr": from_text("fe80::1")},
+            {"saddr": 0},
+            {"saddr": PEER, "daddr": HERE},
+            {"saddr": V6_HERE},
+        )
+    ),
+    # this host's own
+    *(
+        ipv6(scenario(packet=own_packet(saddr=saddr, daddr=daddr)))
+        for saddr, daddr in ((1, 1), (0, 0), (from_text("ff02::1"), V6_HERE), (V6_PEER, from_text("ff01::1")))
+    ),
     # 1,200 SYNs
     scenario(listener(refcnt=1201)),
     # the verifier does not look at what a program of type SK_REUSEPORT returns
@@ -506,19 +651,25 @@ REACHABLE: list[Scenario] = [
     *(
         scenario(packet=foreign_packet(saddr=saddr, daddr=daddr))
         for saddr, daddr in (
-            (PEER, 0xFFFFFFFF),
-            (PEER, 0xE0000001),
+            (PEER, mapped(0xFFFFFFFF)),
+            (PEER, mapped(0xE0000001)),
             (0, 0),
-            (0, 0xFFFFFFFF),
-            (0, 0xE0000001),
-            (0x00010203, 0xFFFFFFFF),
-            (0xFA010101, HERE),
+            (0, mapped(0xFFFFFFFF)),
+            (0, mapped(0xE0000001)),
+            (mapped(0x00010203), mapped(0xFFFFFFFF)),
+            (mapped(0xFA010101), HERE),
         )
     ),
     # raw sockets with IP_HDRINCL, by lo
     *(
         scenario(packet=own_packet(saddr=saddr, daddr=daddr))
-        for saddr, daddr in ((0xE0000005, HERE), (0xFFFFFFFF, HERE), (0x00010203, HERE), (PEER, 0), (0, 0))
+        for saddr, daddr in (
+            (mapped(0xE0000005), HERE),
+            (mapped(0xFFFFFFFF), HERE),
+            (mapped(0x00010203), HERE),
+            (PEER, 0),
+            (0, 0),
+        )
     ),
     scenario(request(listener=1, rcv_saddr=0), listener(refcnt=2)),
     # a SYN from port 0

@@ -11,14 +11,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
-from skdiff.cases.normalise import come_in
-from skdiff.cases.pools import COUNTS, SLOT, Pool
+from skdiff.cases.addresses import as_ipv4, other_family
+from skdiff.cases.normalise_packet import come_in
+from skdiff.cases.pools import COUNTS, SLOT, Pool, of_lookup
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
     LEAVES,
+    TCP6,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
@@ -52,6 +54,7 @@ from tests.arbitrary import any_bytes, hostile_scenarios
 
 HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")
 N_SOCKS_AT = list(COUNTS).index("socks")
+PACKET_PLACE = Scenario._fields.index("packet")
 whole = st.binary(min_size=SIZE, max_size=SIZE)
 
 
@@ -166,7 +169,9 @@ def test_a_mini_sockets_state_is_that_of_its_kind_and_has_no_byte() -> None:
 
 def test_near_takes_what_is_in_no_pool_for_the_plainest_and_leaves_what_is_not_there() -> None:
     strange = Sock(*(12345 + i for i in range(len(Sock._fields))))
-    data = near(Scenario(*range(1001, 1009), packet=Packet(*range(2001, 2017)), socks=(strange, strange)))
+    data = near(
+        Scenario(*range(1001, 1001 + PACKET_PLACE), packet=Packet(*range(2001, 2017)), socks=(strange, strange))
+    )
     assert len(data) == FIXED_SIZE + 2 * SOCK_SIZE
     assert draw(data)._replace(netns=[], groups=[], socks=[]) == draw(bytes(SIZE))._replace(
         netns=[], groups=[], socks=[]
@@ -194,8 +199,8 @@ def test_what_has_no_encoding_is_refused() -> None:
 
 
 def test_another_packet_is_for_the_same_tables() -> None:
-    pools_of = [HEAD[name] for name in ("hash_secret", "ehash_size", "lhash2_size", "cpu")]
-    pools_of += [PACKET[name] for name in Packet._fields[:7]]
+    heads = ("hash_secret", "hash_secret6", "ehash_size", "lhash2_size", "cpu")
+    pools_of = [HEAD[name] for name in heads] + [PACKET[name] for name in Packet._fields[:7]]
     assert len(pools_of) == FRAME_SIZE
     for data in DRAWN:
         case = decode(data)
@@ -204,14 +209,14 @@ def test_another_packet_is_for_the_same_tables() -> None:
                 got = other_packet(case, with_byte(bytes(FRAME_SIZE), i, byte))
                 values = [values[0][0] for values in pools_of]
                 values[i] = drawn(pool, byte)
+                fields = [*values[len(heads) :], *case.packet[7:]]
+                fields[:2] = map(other_family if case.lookup == TCP6 else as_ipv4, fields[:2])
                 if not case.hostile:
-                    fields = [*values[4:], *case.packet[7:]]
-                    come_in(fields)
-                    values[4:] = fields[:7]
-                head = (*values[:3], case.ehash_nulls_xor, values[3], *case[5:8])
-                packet = Packet(*values[4:], *case.packet[7:])
-                assert got == Scenario(*head, packet, *case[9:])
-                assert all(one is other for one, other in zip(got[9:], case[9:], strict=True))
+                    come_in(fields, case.lookup)
+                head = dict(zip(heads, values, strict=False))
+                assert got == case._replace(packet=Packet(*fields), **head)
+                for kind in ("netns", "groups", "socks"):
+                    assert getattr(got, kind) is getattr(case, kind)
 
 
 @given(any_bytes, st.binary(min_size=FRAME_SIZE, max_size=FRAME_SIZE))
@@ -320,8 +325,9 @@ def test_near_is_exact_for_what_bytes_mean(data: bytes) -> None:
 @given(hostile_scenarios())
 def test_near_keeps_counts_and_all_values_that_are_in_their_pools(case: Scenario) -> None:
     copy = decode(near(case))
-    assert [len(things) for things in copy[9:]] == [len(things) for things in case[9:]]
-    for name in ("hostile", "foreign_hashinfo", "sk_lookup_enabled"):
+    for kind in ("netns", "groups", "socks"):
+        assert len(getattr(copy, kind)) == len(getattr(case, kind))
+    for name in ("lookup", "hostile", "foreign_hashinfo", "sk_lookup_enabled"):
         assert getattr(copy, name) == getattr(case, name)
     for sock, ours in zip(copy.socks, case.socks, strict=True):
         for name in ("kind", "family", "hashed", "group", "listener"):
@@ -353,7 +359,7 @@ def test_a_field_is_taken_as_it_is_drawn(data: bytes) -> None:
 
 
 def drawn_as_taken(data: bytes) -> None:
-    raw = draw(data)
+    raw = of_lookup(draw(data))  # back to what the bytes say: it is its own inverse
     for i, fields in enumerate(raw.socks):
         assert [take(data, "sock", i, name) for name in SOCK] == fields
     for i, (fields, slots) in enumerate(raw.groups):
@@ -443,7 +449,7 @@ def test_a_byte_of_a_hostile_socket_changes_that_socket_and_who_may_assign_it(
 
 @given(whole, st.integers(len(COUNTS), FIXED_SIZE - 1), st.integers(0, 255))
 def test_a_byte_before_the_sockets_draws_one_field_but_for_counts(data: bytes, at: int, value: int) -> None:
-    one, two = draw(data), draw(with_byte(data, at, value))
+    one, two = of_lookup(draw(data)), of_lookup(draw(with_byte(data, at, value)))  # as the bytes say it
     assert one.socks == two.socks
     before, after = list(leaves(one)), list(leaves(two))
     if len(before) == len(after):
@@ -488,7 +494,7 @@ def test_each_value_of_a_sockets_pool_can_be_drawn_as_often_as_its_weight_says(f
 
 
 def test_fields_are_drawn_in_the_order_of_their_class() -> None:
-    assert (tuple(HEAD), tuple(PACKET), tuple(SOCK)) == (Scenario._fields[:8], Packet._fields, Sock._fields)
+    assert (tuple(HEAD), tuple(PACKET), tuple(SOCK)) == (Scenario._fields[:PACKET_PLACE], Packet._fields, Sock._fields)
     assert (tuple(NETNS), tuple(PROGRAM), tuple(GROUP)) == (Netns._fields, Program._fields, Group._fields)
 
 

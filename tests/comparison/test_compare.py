@@ -111,7 +111,7 @@ def test_a_plain_outcome_is_that_nothing_happened():
 
 
 # How the C says what a program was shown, where it has another name for it.
-_SAID = {"number": "prog group", "skb": "own_skb data", "data_end": "headlen", "0": "cb_bytes_set", "v6": "ipv6"}
+_SAID = {"number": "prog group", "skb": "own_skb data", "data_end": "headlen", "0": "cb_bytes_kept", "ipv6": "ipv6"}
 
 
 def test_what_programs_are_shown_is_named_as_the_c_writes_it():
@@ -120,7 +120,11 @@ def test_what_programs_are_shown_is_named_as_the_c_writes_it():
     kinds = re.split(r"shown->program = \w+;", body)[1:]
     assert len(kinds) == len(SHOWN_NAMES)
     for kind, names in zip(kinds, SHOWN_NAMES.values(), strict=True):
-        for i, name in enumerate(names):
-            said = re.findall(r"\w+", re.search(rf"args\[{i}\] = (.*);", kind)[1])
+        at = 0
+        for name in names:
+            address = name in ("saddr", "daddr")
+            here = rf"show_address\(args \+ {at}, (.*)\);" if address else rf"args\[{at}\] = (.*);"
+            said = re.findall(r"\w+", re.search(here, kind)[1])
             assert name in [word for part in said for word in (part, *_SAID.get(part, "").split())], name
-        assert f"args[{len(names)}]" not in kind
+            at += 2 if address else 1
+        assert f"args[{at}]" not in kind

@@ -15,9 +15,10 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import CLASSES, Run
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.on_kernel import needed
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import TCP4, TCP6, Scenario
 from skdiff.cases.wire import SIZE, decode
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
@@ -41,7 +42,9 @@ def drive(engine, oracles, cases, folder):
 def test_no_class_stays_empty_for_20000_random_cases(reference, tmp_path):
     counters = drive("random", [reference, Model()], 20000, tmp_path)
     assert counters.mismatches == []
-    assert [name for name in CLASSES if not counters.classes.get(name)] == []
+    for lookup in LOOKUPS.values():
+        classes = counters.lookups[lookup].classes
+        assert [name for name in CLASSES if not classes.get(name)] == [], lookup
 
 
 def test_both_kinds_of_scenario_are_drawn_alike():
@@ -86,6 +89,53 @@ def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
     assert any([*needed(scenario)] for scenario in seen if scenario.hostile)
 
 
+@pytest.mark.parametrize("engine", ["random", "wide", "corpus", "hypothesis"])
+@pytest.mark.parametrize("lookups", [(TCP4,), (TCP6,)])
+def test_an_engine_makes_only_cases_of_lookups_that_the_kernel_has(engine, lookups, tmp_path):
+    seen = []
+
+    class Noted(Model):
+        def run(self, scenario: Scenario):
+            seen.append(scenario)
+            return super().run(scenario)
+
+    run = Run(lambda: [Noted(), Model()], ORIGIN, tmp_path, lambda message: None, cases=500, lookups=lookups)
+    engines.drive(engine, run)
+    assert len(seen) >= 500
+    assert {scenario.lookup for scenario in seen} == {*lookups}
+    assert [problem for scenario in seen for problem in validity.problems(scenario)] == []
+    assert len({Model().run(scenario).via for scenario in seen}) >= 3
+
+
+def test_a_run_of_both_lookups_has_cases_of_both(tmp_path):
+    seen = []
+
+    class Noted(Model):
+        def run(self, scenario: Scenario):
+            seen.append(scenario.lookup)
+            return super().run(scenario)
+
+    run = Run(lambda: [Noted(), Model()], ORIGIN, tmp_path, lambda message: None, cases=500)
+    engines.drive("random", run)
+    assert 150 < seen.count(TCP6) < 350
+    assert run.lookups == (TCP4, TCP6)
+
+
+def test_a_finding_is_kept_as_a_case_of_a_lookup_that_the_kernel_has(tmp_path):
+    """The engine that shrinks may have come back to a case of another one."""
+
+    class Wrong(Model):
+        def run(self, scenario: Scenario):
+            return super().run(scenario)._replace(sk=-2)
+
+    run = Run(lambda: [Model(), Wrong()], ORIGIN, tmp_path, lambda message: None, cases=5, lookups=(TCP4,))
+    run.start()
+    mismatch = run.case(Scenario(lookup=TCP6))
+    run.replace(Scenario(lookup=TCP6), mismatch)
+    [found] = run.counters().mismatches
+    assert load(Path(found.file)).scenario.lookup == TCP4
+
+
 def test_the_corpus_engine_runs_a_case_that_the_kernel_cannot_reach_as_it_is(tmp_path):
     kept = load(CORPUS / "surprises" / "assigned_listener_is_replaced.toml").scenario
     seen = []
@@ -117,11 +167,11 @@ def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(refer
             return mismatch
 
     wrong = []
-    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=300)
+    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=1200)
     engines.drive("hypothesis", run)
     counters = run.counters()
-    assert counters.cases == 300
-    assert len(counters.classes) >= 8
+    assert counters.cases == 1200
+    assert all(len(of.classes) >= 7 for of in counters.lookups.values())
     [found] = counters.mismatches
     assert found.signature == "exact_listener-sk"
     assert found.count == len(wrong) > 1  # the others were not shrunk

@@ -8,6 +8,7 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import find_cases
+from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.scenario import EHASH, NONE, TCP_ESTABLISHED, Packet, Scenario, Sock
 from skdiff.cases.steps import Step
@@ -16,7 +17,9 @@ from skdiff.findings.drawing import FIRST, GREEN, SECOND, Side, draw, drawing, r
 from skdiff.oracles.model import Model
 from tests.helpers import listener
 
-CONNECTED = Sock(state=TCP_ESTABLISHED, hashed=EHASH, daddr=0x0A000001, rcv_saddr=0x0A000002, dport=40000, num=80)
+CONNECTED = Sock(
+    state=TCP_ESTABLISHED, hashed=EHASH, daddr=mapped(0x0A000001), rcv_saddr=mapped(0x0A000002), dport=40000, num=80
+)
 NO_DOT = pytest.mark.skipif(shutil.which("dot") is None, reason="no dot of Graphviz, which draws")
 
 

@@ -14,6 +14,7 @@ from skdiff.campaign import worker_process
 from skdiff.campaign.messages import Finding
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import load
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import CRASHED, Outcome
 from skdiff.cases.scenario import PFREE, Group, Packet
 from skdiff.cli import main
@@ -114,6 +115,15 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     assert f"no difference in {summary['cases']:,} cases: " in text
     assert told in text
     assert summary["unseen"]["lines"] == []
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS.values())
+def test_the_findings_of_a_run_of_one_lookup_are_of_that_one(lookup, tmp_path, capsys):
+    status, summary = diff(tmp_path, "6.1", "6.12", "--lookup", lookup, cases=1000)
+    assert status == 1
+    files = [Path(finding["file"]) for group in summary["groups"] for finding in group["findings"]]
+    assert {LOOKUPS[load(file).scenario.lookup] for file in files} == {lookup}
+    assert f"diff 6.1 6.12 --lookup {lookup} " in files[0].with_name("report.txt").read_text()
 
 
 def test_two_configurations_differ_in_their_option(tmp_path, capsys):

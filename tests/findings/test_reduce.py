@@ -15,17 +15,23 @@ from skdiff.base.signals import interrupts_noted
 from skdiff.campaign.finding_files import SAID, Origin, write_finding
 from skdiff.campaign.messages import Finding
 from skdiff.cases import wire
+from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.other_lookup import as_lookup
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
 from skdiff.cases.pools import OTHER_HERE, OTHER_PORT
 from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
     EDEMUX,
     FILTER,
+    IPV6_LOOKUPS,
     LEAVE,
     NONE,
     PFREE,
     SK_DROP,
     SK_REUSEPORT,
+    TCP4,
     Group,
     Netns,
     Packet,
@@ -47,7 +53,7 @@ from tests.patched import Patch, patched_tree
 from tests.running import made as made_of
 from tests.test_patched_trees import INET_HASHTABLES_C
 
-MANY = tuple(listener(num=1000 + i, rcv_saddr=i % 3, refcnt=1 + i % 3, bound_dev_if=i % 4) for i in range(16))
+MANY = tuple(listener(num=1000 + i, rcv_saddr=mapped(i % 3), refcnt=1 + i % 3, bound_dev_if=i % 4) for i in range(16))
 
 
 def group_of(members, **fields):
@@ -150,11 +156,20 @@ def single_removals(s: Scenario):
                 yield f"program's {name}", put(s, "netns", i, net._replace(progs=(*net.progs[:j], changed, *progs[j:])))
     if len(s.netns) == 2 and not any(k.netns for k in (s.packet, *s.socks)):
         yield "namespace 1", s._replace(netns=s.netns[:1])
-    for name, value in list(Scenario()._asdict().items())[:8]:
-        yield name, s._replace(**{name: value})
-    for name, value in Packet()._asdict().items():
+    for name in Scenario._fields[: Scenario._fields.index("packet")]:
+        if name != "lookup":  # addresses change with it
+            yield name, s._replace(**{name: getattr(Scenario(), name)})
+    if size(as_lookup(s, TCP4)) < size(s):
+        yield "lookup", as_lookup(s, TCP4)
+    plain_sock = Sock(family=AF_INET6 if s.lookup in IPV6_LOOKUPS else AF_INET)
+    plain_packet = as_lookup(Scenario(), s.lookup).packet
+    for name, value in plain_packet._asdict().items():
         yield f"packet's {name}", s._replace(packet=s.packet._replace(**{name: value}))
-    for things, plain in (("netns", Netns()), ("groups", Group()), ("socks", Sock())):
+    for things, plain in (
+        ("netns", Netns()),
+        ("groups", Group()),
+        ("socks", plain_sock),
+    ):
         for i, thing in enumerate(getattr(s, things)):
             for name, value in plain._asdict().items():
                 if name not in ("progs", "slots"):
@@ -263,10 +278,10 @@ def test_a_value_is_changed_wherever_it_stands():
 
 
 def test_the_packets_own_value_is_plainer_than_another():
-    packet = Packet(daddr=0x01020304)
-    case = scenario(connection(rcv_saddr=0x05060708), packet=packet)
-    small = checked(case, lambda s: s.packet.daddr == 0x01020304 and any(k.rcv_saddr for k in s.socks))
-    assert small.socks[0].rcv_saddr == 0x01020304
+    packet = Packet(daddr=mapped(0x01020304))
+    case = scenario(connection(rcv_saddr=mapped(0x05060708)), packet=packet)
+    small = checked(case, lambda s: s.packet.daddr == mapped(0x01020304) and any(k.rcv_saddr for k in s.socks))
+    assert small.socks[0].rcv_saddr == mapped(0x01020304)
 
 
 def test_what_named_a_lost_socket_names_nothing_or_the_heir():

@@ -107,9 +107,12 @@ def family(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Closu
     return extract(kernel_tree.path, manifest_of(ALL, tmp_path_factory.mktemp("family")))
 
 
-def test_tcp4_alone_is_what_is_on(kernel_tree: Tree) -> None:
-    manifest = Manifest.load()
-    assert list(manifest.roots) == ["tcp4"]
+def test_the_lookups_of_tcp_are_what_is_on() -> None:
+    assert list(Manifest.load().roots) == ["tcp4", "tcp6"]
+
+
+def test_tcp4_alone_has_no_twins(kernel_tree: Tree, tmp_path: Path) -> None:
+    manifest = manifest_of(("tcp4",), tmp_path)
     closure = extract(kernel_tree.path, manifest)
     assert "__net_ipv" not in closure.text
     assert {lookup for found in closure.lookups.values() for lookup in found} == {"tcp4"}

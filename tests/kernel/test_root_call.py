@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases.fields import LOOKUPS
 from skdiff.kernel.build import build
 from skdiff.kernel.index import definitions
-from skdiff.kernel.root_call import parameters, root_call
+from skdiff.kernel.root_call import ROOTS, has_lookup, parameters, root_call
 from skdiff.oracles.reference import Reference
+from skdiff.variants.config import Config
 from tests.helpers import agree, connection, scenario
 from tests.patched import Edit, edited_tree
 
@@ -18,17 +20,17 @@ def text(arguments):
 
 
 def test_arguments_are_known_by_their_names_in_any_order():
-    call = root_call(text("const int sdif, const __be16 dport, struct sk_buff *skb, bool *refcounted"))
+    call = root_call(text("const int sdif, const __be16 dport, struct sk_buff *skb, bool *refcounted"), "tcp4")
     assert call == "__inet_lookup_skb(in->packet.sdif, htons(in->packet.dport), &arena.skb, refcounted)"
 
 
 def test_arguments_with_other_names_are_known_by_a_type_of_which_there_is_one():
-    call = root_call(text("const struct net *n, struct inet_hashinfo *h, struct sk_buff *packet"))
+    call = root_call(text("const struct net *n, struct inet_hashinfo *h, struct sk_buff *packet"), "tcp4")
     assert call == "__inet_lookup_skb(net_at(in->packet.netns), hashinfo_of_caller(), &arena.skb)"
 
 
 def test_room_for_an_answer_is_zeroed_room():
-    assert root_call(text("enum skb_drop_reason *reason, int *why")) == (
+    assert root_call(text("enum skb_drop_reason *reason, int *why"), "tcp4") == (
         "__inet_lookup_skb(zeroed_answer(), zeroed_answer())"
     )
 
@@ -38,9 +40,28 @@ def test_room_for_an_answer_is_zeroed_room():
 )
 def test_another_argument_says_what_to_change(argument):
     with pytest.raises(CannotRun) as error:
-        root_call(text(f"struct sk_buff *skb, {argument}"))
+        root_call(text(f"struct sk_buff *skb, {argument}"), "tcp4")
     assert argument.split()[-1].lstrip("*") in str(error.value)
     assert "root.h:1" in str(error.value) and "root_call.py" in str(error.value) and "call_root()" in str(error.value)
+
+
+def test_the_root_of_ipv6_gets_the_devices_that_its_caller_passes():
+    both = [
+        *text("struct sk_buff *skb, int sdif"),
+        *definitions(
+            b"static inline struct sock *__inet6_lookup_skb(struct sk_buff *skb, int iif, int sdif)\n{\n}\n", "six.h"
+        ),
+    ]
+    assert root_call(both, "tcp4") == "__inet_lookup_skb(&arena.skb, in->packet.sdif)"
+    assert root_call(both, "tcp6") == "__inet6_lookup_skb(&arena.skb, iif_of_caller(), sdif_of_caller())"
+    assert root_call(both[:1], "tcp6") == ""
+
+
+def test_a_lookup_of_ipv6_is_there_with_its_configuration():
+    assert {*ROOTS} == {*LOOKUPS.values()}
+    for lookup in ROOTS:
+        assert has_lookup(lookup, Config())
+        assert has_lookup(lookup, Config(ipv6=False)) == (lookup == "tcp4")
 
 
 def test_only_what_a_pointer_points_to_keeps_its_const():

@@ -12,6 +12,7 @@ from skdiff import cli
 from skdiff.base.paths import PACKAGE
 from skdiff.campaign.messages import Running
 from skdiff.campaign.progress import SAMPLES, Series
+from skdiff.campaign.run import CLASSES
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import Scenario
 from skdiff.nightly import plots, summaries
@@ -238,17 +239,43 @@ def test_real_summaries_fill_the_page(kernel_tree, tmp_path, capsys):
     assert "not read" not in line
     assert "Agreement" in shape.text
     assert "the corpus alone" in shape.text
+    assert re.search(r"tcp6: \d+ of \d+ lines, \d+ of \d+ branches; \d+ missing", shape.text)
     source = re.search(r"<pre class=\"src\">.*?compute_score.*?</pre>", text, re.DOTALL)
     assert source is not None
     assert len(re.findall(r'class="hit"', text)) > 300
     assert "all agreed" in shape.text or re.search(r"\d+ agreed", shape.text)
 
 
+def cells(html):
+    """The words of a page, those of each element apart."""
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+def test_classes_are_shown_for_each_lookup(tmp_path):
+    seen = dict.fromkeys(CLASSES, 10)
+    lookups = {"tcp4": {"cases": 200, "classes": seen}, "tcp6": {"cases": 100, "classes": {**seen, "drop": 0}}}
+    put(tmp_path, "one.json", fuzz(lookups=lookups))
+    put(tmp_path, "two.json", fuzz(lookups={"tcp4": {"cases": 200, "classes": {"drop": 5}}}))
+    rows = cells(page(tmp_path)[0])
+    assert "class tcp4 share tcp6 share" in rows
+    assert "drop 15 3.8 % 0 0.0 %" in rows
+    assert rows.endswith("no case of tcp6 : drop")
+    assert "no case of tcp4" not in rows
+
+
+def test_a_summary_from_before_there_were_lookups_has_its_classes(tmp_path):
+    put(tmp_path, "old.json", fuzz())
+    rows = cells(page(tmp_path)[0])
+    assert "class all share" in rows
+    assert "stolen 6,000 48.6 %" in rows
+    assert "no case of all" in rows
+
+
 def test_a_series_stays_short_and_even():
     series = Series()
     for i in range(1, 5001):
         numbers = {"cases": i * 10, "seconds": i / 2, "processor": i / 3, "memory": 2048 * i, "edges": (i, 9999)}
-        series.add(Running(**numbers, classes={}, lines=(0, 0), mismatches=[], inputs=0, deaths=0))
+        series.add(Running(**numbers, lookups={}, lines=(0, 0), mismatches=[], inputs=0, deaths=0))
     assert SAMPLES / 2 - 1 <= len(series.samples) <= SAMPLES
     gaps = {round(b[0] - a[0], 1) for a, b in zip(series.samples, series.samples[1:], strict=False)}
     assert len(gaps) == 1

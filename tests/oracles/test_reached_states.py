@@ -2,6 +2,7 @@
 
 import pytest
 
+from skdiff.cases.addresses import from_text, mapped
 from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import AF_INET6, FILTER, NONE, SK_REUSEPORT, Group, Packet, Sock
 from skdiff.oracles.reference import Reference
@@ -50,8 +51,8 @@ def test_a_listener_may_keep_the_address_of_a_peer(reference: Reference) -> None
 
 def test_a_listener_on_an_ipv6_address_has_no_ipv4_packets(reference: Reference) -> None:
     """On ::1: it is ipv6only, and 127.0.0.6 stands for its address."""
-    on_v6 = listener(family=AF_INET6, ipv6only=1, rcv_saddr=0x7F000006)
-    for packet in (Packet(), Packet(daddr=0x7F000006)):
+    on_v6 = listener(family=AF_INET6, ipv6only=1, rcv_saddr=from_text("::1"))
+    for packet in (Packet(), Packet(daddr=from_text("127.0.0.6"))):
         agree(reference, scenario(on_v6, packet=packet), sk=NONE)
 
 
@@ -67,7 +68,14 @@ def test_a_program_of_a_group_may_return_anything(reference: Reference, verdict:
 
 
 @pytest.mark.parametrize(
-    ("saddr", "daddr"), [(PEER, 0xFFFFFFFF), (PEER, 0xE0000001), (0, 0), (0, 0xE0000001), (0x00010203, 0xFFFFFFFF)]
+    ("saddr", "daddr"),
+    [
+        (PEER, mapped(0xFFFFFFFF)),
+        (PEER, mapped(0xE0000001)),
+        (0, 0),
+        (0, mapped(0xE0000001)),
+        (mapped(0x00010203), mapped(0xFFFFFFFF)),
+    ],
 )
 def test_a_packet_to_everybody_is_looked_up(reference: Reference, saddr: int, daddr: int) -> None:
     """A tunnel delivers it as it does any other; tcp_v4_conn_request() drops it, behind the lookup."""

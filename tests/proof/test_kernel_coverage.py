@@ -1,8 +1,10 @@
 """Coverage: what the corpus reaches of the kernel's text, and what is said of the rest."""
 
+import io
 import shutil
 
 import pytest
+from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
@@ -57,6 +59,34 @@ def test_what_is_missing_has_a_reason_or_is_told():
     assert kernel_coverage.summary([reached], {missed.id: "because"}).gone == [missed.id]
     [row] = kernel_coverage.summary([reached, missed], {missed.id: "because"}).functions
     assert (row.lines, row.branches, row.excused, row.missing) == ((1, 1), (0, 1), 1, 0)
+
+
+def test_each_lookup_has_totals_of_its_own():
+    spots = [
+        Spot("a.c", name, n, "x;", -1, 0, runs, of)
+        for n, (name, runs, of) in enumerate(
+            [("both", 1, ("tcp4", "tcp6")), ("both", 0, ("tcp4", "tcp6")), ("six", 0, ("tcp6",)), ("nobodys", 3, ())]
+        )
+    ]
+    sums = kernel_coverage.totals_by_lookup(kernel_coverage.summary(spots, {spots[1].id: "because"}).functions)
+    assert {name: (row.lines, row.excused, row.missing) for name, row in sums.items()} == {
+        "tcp4": ((1, 2), 1, 0),
+        "tcp6": ((1, 3), 1, 1),
+    }
+    out = io.StringIO()
+    kernel_coverage.show(Console(file=out), kernel_coverage.summary(spots, {}), "x")
+    assert "\ntcp6: 1 of 3 lines, 0 of 0 branches; 0 cannot be reached, 2 missing\n" in out.getvalue()
+
+
+def test_the_lines_of_a_build_know_their_lookups(build, tmp_path):
+    """A case of IPv4 alone leaves those of IPv6 unreached, and only the sums of IPv6 tell."""
+    (tmp_path / "case.toml").write_text(dump(Case(Scenario())))
+    found = kernel_coverage.spots(build, kernel_coverage.count_runs(build, str(tmp_path / "case.toml")))
+    own = {spot.function: spot.lookups for spot in found}
+    assert (own["__inet_lookup_skb"], own["__inet6_lookup_skb"]) == (("tcp4",), ("tcp6",))
+    assert own["reuseport_select_sock"] == ("tcp4", "tcp6")
+    sums = kernel_coverage.totals_by_lookup(kernel_coverage.summary(found, {}).functions)
+    assert sums["tcp4"].lines[0] > 2 * sums["tcp6"].lines[0] > 0
 
 
 def test_a_place_keeps_its_name_where_its_line_goes():

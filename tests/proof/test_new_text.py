@@ -133,6 +133,15 @@ def test_fuzz_names_it_as_well(kernel_tree, tmp_path, capsys):
     assert "compute_score: return -2;" in out
 
 
+@pytest.mark.parametrize(("lookup", "status"), [("tcp4", 0), ("tcp6", 2)])
+def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, status, kernel_tree, tmp_path, capsys):
+    tree = patched(kernel_tree, tmp_path / "tree", HARMLESS["helper"])
+    command = ("fuzz", "--kernel", tree, "--engine", "random", "--lookup", lookup)
+    ended, summary = run(tmp_path, *command)
+    assert (ended, summary["mismatches"]) == (status, [])
+    assert bool(summary["unseen"]["lines"]) == bool(status)
+
+
 @pytest.mark.parametrize("name", mostly_long(list(HARMLESS)))
 def test_harmless_new_text_all_runs(name, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS[name])

@@ -9,11 +9,14 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
+from skdiff.cases.addresses import from_text
 from skdiff.cases.case_file import Case, dump, load, parse
 from skdiff.cases.expectations import unmet
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
+from skdiff.cases.other_lookup import as_lookup
 from skdiff.cases.outcome import RETURNED, STUCK
-from skdiff.cases.scenario import PFREE, Group, Netns, Packet, Program
+from skdiff.cases.scenario import AF_INET6, PFREE, TCP4, TCP6, Group, Netns, Packet, Program
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
 from skdiff.findings import keep_cases
@@ -41,28 +44,55 @@ from skdiff.variants.version_rules import (
     epoch_of_version,
     nearest_epoch,
 )
-from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for
+from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for, whole_hash_of
 from tests.patched import Edit, copied_tree, edited_tree
 from tests.running import made
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
+HASHTABLES6_C, HASHTABLES6_H = "net/ipv6/inet6_hashtables.c", "include/net/inet6_hashtables.h"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
-OWN_TABLES = [
-    *(
-        Edit(file, function, pattern, "")
-        for file, function in (
-            *((HASHTABLES_H, name) for name in ("__inet_lookup_skb", "__inet_lookup")),
-            *((HASHTABLES_C, name) for name in SEARCHES),
-        )
-        for pattern in (r"struct inet_hashinfo \*hashinfo,\s*",)
-    ),
-    *(Edit(HASHTABLES_H, name, r"\bhashinfo, ", "") for name in ("__inet_lookup_skb", "__inet_lookup")),
-    *(
-        Edit(HASHTABLES_C, name, r"(?s)\A([^{]*\{)", r"\1 struct inet_hashinfo *hashinfo = NET_TABLES(net);")
-        for name in SEARCHES
-    ),
-    *(Edit(HASHTABLES_C, name, r"NET_TABLES\(net\)", "net->ipv4.tcp_death_row.hashinfo") for name in SEARCHES),
+SEARCHES6 = ("__inet6_lookup_established", "inet6_lookup_listener")
+# Of each family: where its text stands, and the names of its functions.
+FAMILIES = [
+    (HASHTABLES_C, HASHTABLES_H, "__inet_lookup_skb", "__inet_lookup", SEARCHES),
+    (HASHTABLES6_C, HASHTABLES6_H, "__inet6_lookup_skb", "__inet6_lookup", SEARCHES6),
 ]
+
+
+def own_tables(text, header, root, lookup, searches):
+    """The functions of a family without the hashinfo that the caller passes."""
+    inside = [(header, root), (header, lookup), *((text, name) for name in searches)]
+    return [
+        *(Edit(file, function, r"struct inet_hashinfo \*hashinfo,\s*", "") for file, function in inside),
+        *(Edit(header, name, r"\bhashinfo, ", "") for name in (root, lookup)),
+        *(
+            Edit(text, name, r"(?s)\A([^{]*\{)", r"\1 struct inet_hashinfo *hashinfo = NET_TABLES(net);")
+            for name in searches
+        ),
+        *(Edit(text, name, r"NET_TABLES\(net\)", "net->ipv4.tcp_death_row.hashinfo") for name in searches),
+    ]
+
+
+OWN_TABLES = [edit for family in FAMILIES for edit in own_tables(*family)]
+# inet6_ehashfn() of Linux 7.1 in the place of what 6.12 returns.
+WHOLE_HASH6 = """
+	u32 a, b, c;
+
+	a = b = c = tcp_ipv6_hash_secret;
+	a += (__force u32)laddr->s6_addr32[0] ^ net_hash_mix(net);
+	b += (__force u32)laddr->s6_addr32[1];
+	c += (__force u32)laddr->s6_addr32[2];
+	__jhash_mix(a, b, c);
+	a += (__force u32)laddr->s6_addr32[3];
+	b += (__force u32)faddr->s6_addr32[0];
+	c += (__force u32)faddr->s6_addr32[1];
+	__jhash_mix(a, b, c);
+	a += (__force u32)faddr->s6_addr32[2];
+	b += (__force u32)faddr->s6_addr32[3];
+	c += (__force u32)fport;
+	__jhash_final(a, b, c);
+	return lport + c;
+"""
 # What takes Linux 6.12 over the boundary of each rule, in one direction or the other.
 CHANGES = {
     "no-reselect": [
@@ -71,24 +101,38 @@ CHANGES = {
             "__inet_lookup_skb",
             r"inet_steal_sock\([^;]*",
             "skb_steal_sock(skb, refcounted, &(bool){ 0 })",
-        )
+        ),
+        Edit(
+            HASHTABLES6_H,
+            "__inet6_lookup_skb",
+            r"inet6_steal_sock\([^;]*",
+            "skb_steal_sock(skb, refcounted, &(bool){ 0 })",
+        ),
     ],
     "no-shared_sk_lookup": [
         Edit(HASHTABLES_C, "__inet_lookup_listener", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
         Edit(HASHTABLES_C, "inet_lookup_run_sk_lookup", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+        Edit(HASHTABLES6_C, "inet6_lookup_listener", "inet6_lookup_run_sk_lookup", "inet6_lookup_run_bpf"),
+        Edit(HASHTABLES6_C, "inet6_lookup_run_sk_lookup", "inet6_lookup_run_sk_lookup", "inet6_lookup_run_bpf"),
     ],
     "no-syncookie": [
         Edit("include/net/request_sock.h", "skb_steal_sock", r"sk->sk_state == [^)]*\)->syncookie", "0"),
     ],
     "lport_added": [
-        Edit(HASHTABLES_C, "inet_ehashfn", r"__inet_ehashfn\(laddr, lport", "lport + __inet_ehashfn(laddr, 0")
+        Edit(HASHTABLES_C, "inet_ehashfn", r"__inet_ehashfn\(laddr, lport", "lport + __inet_ehashfn(laddr, 0"),
+        Edit(HASHTABLES6_C, "inet6_ehashfn", r"__inet6_ehashfn\(lhash, lport", "lport + __inet6_ehashfn(lhash, 0"),
+    ],
+    "whole_hash6": [
+        Edit(HASHTABLES6_C, "inet6_ehashfn", r"(?s)u32 lhash, fhash;|lhash = .*;", ""),
+        Edit(HASHTABLES6_C, "inet6_ehashfn", r"\}\s*$", WHOLE_HASH6 + "}"),
     ],
     "own_tables": OWN_TABLES,
     "sk_lookup_always": [
-        Edit(HASHTABLES_C, "__inet_lookup_listener", r"&&\s*hashinfo == net->ipv4.tcp_death_row.hashinfo", "")
+        Edit(text, searches[1], r"&&\s*hashinfo == net->ipv4.tcp_death_row.hashinfo", "")
+        for text, *_, searches in FAMILIES
     ],
     "no-unhashed_check": [
-        Edit(HASHTABLES_C, "__inet_lookup_established", r"hlist_nulls_unhashed_lockless\([^|]*\|\|", "")
+        Edit(text, searches[0], r"hlist_nulls_unhashed_lockless\([^|]*\|\|", "") for text, *_, searches in FAMILIES
     ],
     "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*\(osk, sk\)", "sk_unhashed(osk)")],
 }
@@ -109,6 +153,8 @@ def differ(reference, model, cases, seed=1):
     draw = Random(seed).randbytes
     for _ in range(cases):
         case = wire.decode(draw(wire.SIZE))
+        if LOOKUPS[case.lookup] not in reference.build.lookups:
+            case = as_lookup(case, TCP4)
         if compare(("kernel", "model"), (reference.run(case), model.run(case))):
             return case
     return None
@@ -240,6 +286,51 @@ def test_lport_added():
     assert Model(EPOCHS["6.15"]).run(apart).sk == pointed
 
 
+def test_whole_hash6():
+    members = tuple(listener(family=AF_INET6, reuseport=1, group=0) for _ in range(2))
+    packet = Packet(from_text("2001:db8::1"), from_text("2001:db8::2"))
+    plain = scenario(*members, packet=packet, lookup=TCP6, groups=(Group(num_socks=2, bind_inany=1, slots=(0, 1)),))
+    for secret in range(64):
+        case = plain._replace(hash_secret=secret, hash_secret6=3 * secret)
+        assert Model().run(case).sk == hash_of(case, 0) * 2 >> 32
+        assert Model(EPOCHS["7.1"]).run(case).sk == whole_hash_of(case, 0) * 2 >> 32
+
+
+def test_a_rule_that_only_one_family_has_is_found():
+    """What is said of both must be there in one at least; the model follows it for both, so the other one differs."""
+    text = b"""
+struct sock *__inet_lookup_skb(struct sk_buff *skb) { return __inet_lookup_established(skb); }
+struct sock *__inet_lookup_established(struct sk_buff *skb) { return %s(skb); }
+struct sock *__inet6_lookup_established(struct sk_buff *skb) { return %s(skb); }
+u32 inet6_ehashfn(const struct net *net) { %s }
+"""
+    check, none = b"hlist_nulls_unhashed_lockless", b"found"
+    for ipv4, ipv6, wanted in ((check, none, True), (none, check, True), (none, none, False), (check, check, True)):
+        found = detect(definitions(text % (ipv4, ipv6, b"return __inet6_ehashfn(net);"), "x.c"))
+        assert (found.rules.unhashed_check, found.rules.whole_hash6) == (wanted, False)
+        assert "whole_hash6" not in found.unknown
+    found = detect(definitions(text % (none, none, b"__jhash_final(net); return 0;"), "x.c"))
+    assert found.rules.whole_hash6
+    without = detect(definitions(b"\n".join((text % (none, none, b"")).splitlines()[:-1]), "x.c"))
+    assert not without.rules.whole_hash6
+    assert "whole_hash6" in without.unknown
+
+
+@pytest.mark.parametrize("family", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_a_check_that_one_family_lost_is_a_difference_in_its_lookup(family, kernel_tree, tmp_path):
+    edit = CHANGES["no-unhashed_check"][family]
+    found = build(Tree(edited_tree(kernel_tree.path, tmp_path / "tree", [edit]), kernel_tree.version, "test"))
+    assert found.rules == Rules()
+    sock = connection(no_pprev=1)
+    packet = Packet(from_text("2001:db8::1"), from_text("2001:db8::2"))
+    six = sock._replace(family=AF_INET6, rcv_saddr=packet.daddr, daddr=packet.saddr)
+    cases = [scenario(sock, hostile=1), scenario(six, packet=packet, lookup=TCP6, hostile=1)]
+    assert [Model().run(case).ended for case in cases] == [STUCK, STUCK]
+    reference = Reference(found)
+    assert [reference.run(case).ended == STUCK for case in cases] == [family == 1, family == 0]
+    assert differ(reference, Model(), 30000).lookup == family
+
+
 def test_sk_lookup_always():
     net = Netns(run_array=1, progs=(Program(assign=0),))
     case = scenario(listener(hashed=0), hostile=1, foreign_hashinfo=1, sk_lookup_enabled=1, netns=(net,))
@@ -261,7 +352,7 @@ def test_unhashed_check():
     ("version", "epoch"),
     [
         *(("6.1.192", "6.1"), ("6.5", "6.1"), ("6.6", "6.6"), ("6.12.117", "6.9"), ("6.14", "6.9")),
-        *(("6.15-rc3", "6.15"), ("6.18", "6.18"), ("7.1", "6.18"), ("next", "6.1")),
+        *(("6.15-rc3", "6.15"), ("6.18", "6.18"), ("7.0", "6.18"), ("7.1", "7.1"), ("7.3", "7.1"), ("next", "6.1")),
     ],
 )
 def test_the_epoch_of_a_version(version, epoch):
@@ -269,11 +360,15 @@ def test_the_epoch_of_a_version(version, epoch):
 
 
 def test_epochs_are_what_they_are_named_after():
-    assert list(EPOCHS) == ["6.1", "6.6", "6.9", "6.15", "6.18"]
+    assert list(EPOCHS) == ["6.1", "6.6", "6.9", "6.15", "6.18", "7.1"]
     for epoch, rules in EPOCHS.items():
         assert nearest_epoch(rules) == epoch
         assert describe(rules) == f"epoch {epoch}"
-        assert describe_doubts(rules, (), f"{epoch}.1") == []
+        whole = replace(
+            rules, **dict.fromkeys(version_rules.expected(f"{epoch}.1"), True)
+        )  # with those of stable levels
+        assert nearest_epoch(whole) == epoch
+        assert describe_doubts(whole, (), f"{epoch}.1") == []
     assert nearest_epoch(Rules()) == "6.9"
 
 
@@ -317,37 +412,42 @@ def test_a_version_whose_rules_nobody_knows_is_no_epoch():
 
 
 TABLES = "net->ipv4.tcp_death_row.hashinfo"
+OLD_HASH6 = """
+	u32 lhash = (__force u32)laddr->s6_addr32[3], fhash = __ipv6_addr_jhash(faddr, tcp_ipv6_hash_secret);
+
+	return lport + __inet6_ehashfn(lhash, 0, fhash, fport, inet6_ehash_secret + net_hash_mix(net));
+"""
 # What takes a rule out of Linux 7.3 that 6.12 has not; the others go as there.
 OF_7_3 = {
     **CHANGES,
     "no-lport_added": [
         Edit(HASHTABLES_C, "inet_ehashfn", r"lport \+ __inet_ehashfn\(laddr, 0", "__inet_ehashfn(laddr, lport")
     ],
+    "no-whole_hash6": [
+        Edit(HASHTABLES6_C, "inet6_ehashfn", r"(?s)u32 a, b, c;.*return lport \+ c;", OLD_HASH6),
+    ],
     "no-own_tables": [
-        Edit(
-            HASHTABLES_H,
-            "__inet_lookup_skb",
-            r"\(struct sk_buff \*skb",
-            "(struct inet_hashinfo *hashinfo, struct sk_buff *skb",
-        ),
-        *(
-            Edit(file, name, r"\((const )?struct net \*net", r"(\1struct net *net, struct inet_hashinfo *hashinfo")
-            for file, name in ((HASHTABLES_H, "__inet_lookup"), *((HASHTABLES_C, name) for name in SEARCHES))
-        ),
-        Edit(HASHTABLES_H, "__inet_lookup_skb", r"__inet_lookup\(net", "__inet_lookup(net, hashinfo"),
-        *(Edit(HASHTABLES_H, "__inet_lookup", rf"{name}\(net", f"{name}(net, hashinfo") for name in SEARCHES),
-        *(
-            Edit(HASHTABLES_C, name, r"struct inet_hashinfo \*hashinfo;|hashinfo = net->[^;]*;", "")
-            for name in SEARCHES
-        ),
+        edit
+        for text, header, root, lookup, searches in FAMILIES
+        for edit in (
+            Edit(header, root, r"\(struct sk_buff \*skb", "(struct inet_hashinfo *hashinfo, struct sk_buff *skb"),
+            *(
+                Edit(file, name, r"\((const )?struct net \*net", r"(\1struct net *net, struct inet_hashinfo *hashinfo")
+                for file, name in ((header, lookup), *((text, name) for name in searches))
+            ),
+            Edit(header, root, rf"{lookup}\(net", f"{lookup}(net, hashinfo"),
+            *(Edit(header, lookup, rf"{name}\(net", f"{name}(net, hashinfo") for name in searches),
+            *(Edit(text, name, r"struct inet_hashinfo \*hashinfo;|hashinfo = net->[^;]*;", "") for name in searches),
+        )
     ],
     "no-sk_lookup_always": [
         Edit(
-            HASHTABLES_C,
-            "__inet_lookup_listener",
+            text,
+            searches[1],
             r"if \(static_branch_unlikely\(&bpf_sk_lookup_enabled\)",
             rf"hashinfo = {TABLES};\n\tif (static_branch_unlikely(&bpf_sk_lookup_enabled) && hashinfo == {TABLES}",
         )
+        for text, *_, searches in FAMILIES
     ],
 }
 REMOVED = [word for word in CHANGES if word.startswith("no-")]

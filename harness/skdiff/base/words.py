@@ -4,3 +4,8 @@
 def counted(number: int, thing: str) -> str:
     """How many there are of a thing: "1 case", "2,000 cases"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def share(part: int, whole: int) -> str:
+    """A part of a whole: "12.5 %", "-" of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"

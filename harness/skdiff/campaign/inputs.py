@@ -13,6 +13,9 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json, to_json, write_whole
 from skdiff.cases import wire
+from skdiff.cases.addresses import mapped
+from skdiff.cases.fields import Kind, of_kind
+from skdiff.cases.scenario import Packet, Sock
 from skdiff.engines.seed_inputs import seeds
 
 Say = Callable[[str], None]
@@ -113,15 +116,24 @@ def places_of(layout: wire.Layout) -> Places:
 
 
 _OURS = places_of(wire.layout())
+_ADDRESSES = {
+    (kind, name) for kind, record in (("packet", Packet), ("sock", Sock)) for name in of_kind(record, Kind.ADDRESS)
+}
+_MOST_OF_32_BITS = 0xFFFFFFFF
 
 
 def converted(data: bytes, places: Places) -> bytes:
     """The bytes in our layout that mean what `data` means in another one: field by field, with the plainest value where
-    ours lacks the field's value, and for fields that are new.
+    ours lacks the field's value, and for fields that are new. An address of 32 bits is one of IPv4: older layouts had
+    no others.
     """
     fresh = bytearray(wire.SIZE)
     for key, (to, _) in _OURS.items():
         if key in places:
             at, table = places[key]
-            fresh[to] = wire.byte(to, table[data[at] if at < len(data) else 0])
+            value = table[data[at] if at < len(data) else 0]
+            kind, _, name = key
+            if (kind, name) in _ADDRESSES and value <= _MOST_OF_32_BITS:
+                value = mapped(value)
+            fresh[to] = wire.byte(to, value)
     return wire.cut(fresh)

@@ -23,6 +23,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import command, shell_path
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
+from skdiff.cases.other_lookup import fitting
 from skdiff.cases.wire import SIZE, decode
 from skdiff.engines.atheris_engine import make_libfuzzer_global
 from skdiff.kernel.build import Build
@@ -172,13 +173,13 @@ def main() -> None:
         if task.reach:
             names, known = [], None if task.reached is None else set(task.reached)
             for path in sorted(Path(task.reach).iterdir()):
-                references[0].run(decode(path.read_bytes()))
+                references[0].run(fitting(decode(path.read_bytes()), references[0].lookups))
                 if known is not None and (new := set(references[0].edges()[0]) - known):
                     known |= new
                     names.append(path.name)
             print("EDGES", to_json(sorted(references[0].edges()[0]) if known is None else names), flush=True)
             os._exit(0)
-        references[0].run(decode(data))
+        references[0].run(fitting(decode(data), references[0].lookups))
 
     again = shlex.join([sys.executable, "-m", "skdiff.campaign.merge_inputs", sys.argv[1]])
     atheris.Setup([again, *sys.argv[2:]], case)

@@ -1,6 +1,7 @@
 """What a worker tells its supervisor, a line of JSON each, and what is made of it: findings and counters."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -36,15 +37,42 @@ class Covered(msgspec.Struct, frozen=True):
         return len(self.taken)
 
 
+class LookupCounts(msgspec.Struct):
+    """How many cases of one lookup there were, and how many of each class; one case is of several classes."""
+
+    cases: int = 0
+    classes: dict[str, int] = {}
+
+
+def summed_lookups(parts: Iterable[Mapping[str, LookupCounts]]) -> dict[str, LookupCounts]:
+    """The counts of each lookup, added up."""
+    total: dict[str, LookupCounts] = {}
+    for part in parts:
+        for lookup, counts in part.items():
+            all_of_it = total.setdefault(lookup, LookupCounts())
+            all_of_it.cases += counts.cases
+            for name, count in counts.classes.items():
+                all_of_it.classes[name] = all_of_it.classes.get(name, 0) + count
+    return total
+
+
+def summed_classes(lookups: Mapping[str, LookupCounts]) -> dict[str, int]:
+    """How many cases there were of each class, whatever their lookup."""
+    total: Counter[str] = Counter()
+    for counts in lookups.values():
+        total.update(counts.classes)
+    return dict(total)
+
+
 class Counters(msgspec.Struct, kw_only=True):
-    """What a worker has done: `seconds` since its start and of its `processor`, cases of each class, and the `memory`
-    that it has, in KiB.
+    """What a worker has done: `seconds` since its start and of its `processor`, cases of each lookup and class, and the
+    `memory` that it has, in KiB.
     """
 
     cases: int = 0
     seconds: float = 0.0
     processor: float = 0.0
-    classes: dict[str, int] = {}
+    lookups: dict[str, LookupCounts] = {}
     edges: Covered = Covered()
     lines: Covered = Covered()
     memory: int = 0
@@ -93,7 +121,8 @@ def summed(parts: Iterable[Counters]) -> Counters:
     """The counters of several workers as one: cases, classes, processor seconds and findings add up, coverage is what
     any of them has taken, time is that of the one that took longest, memory is left to those that run.
     """
-    total = Counters()
+    parts = list(parts)
+    total = Counters(lookups=summed_lookups(part.lookups for part in parts))
     found: dict[str, Finding] = {}
     for part in parts:
         total.cases += part.cases
@@ -101,8 +130,6 @@ def summed(parts: Iterable[Counters]) -> Counters:
         total.seconds = max(total.seconds, part.seconds)
         total.edges |= part.edges
         total.lines |= part.lines
-        for name, count in part.classes.items():
-            total.classes[name] = total.classes.get(name, 0) + count
         for finding in part.mismatches:
             known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
@@ -127,7 +154,7 @@ class Running(msgspec.Struct, kw_only=True):
     cases: int
     seconds: float
     processor: float
-    classes: dict[str, int]
+    lookups: dict[str, LookupCounts]
     edges: tuple[int, int]
     lines: tuple[int, int]
     mismatches: list[Finding]

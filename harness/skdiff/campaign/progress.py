@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from itertools import zip_longest
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -10,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from skdiff.base.words import counted
+from skdiff.base.words import counted, share
 from skdiff.campaign.messages import Finding, Running
 from skdiff.campaign.run import CLASSES
 
@@ -117,13 +118,15 @@ def _numbers(run: Running) -> list[str]:
 
 
 def _state(run: Running) -> list[RenderableType]:
-    """A run's numbers, the share of each class of cases so far in two columns, and what was found, most often first."""
+    """A run's numbers, the share of each class of each lookup's cases so far, in two halves, and
+    what was found, most often first.
+    """
     table = Table(box=None, pad_edge=False, show_header=False)
-    shares = [(name, f"{100 * run.classes.get(name, 0) / max(1, run.cases):.1f} %") for name in CLASSES]
+    heads = [("", *run.lookups)] if len(run.lookups) > 1 else []
+    shares = [(name, *(share(of.classes.get(name, 0), of.cases) for of in run.lookups.values())) for name in CLASSES]
     half = (len(shares) + 1) // 2
-    for i in range(half):
-        other = shares[half + i] if half + i < len(shares) else ("", "")
-        table.add_row("  ", *shares[i], "  ", *other)
+    for one, other in zip_longest(heads + shares[:half], heads + shares[half:], fillvalue=()):
+        table.add_row("  ", *one, "  ", *other)
     found = Table(box=None, pad_edge=False, show_header=False)
     for mismatch in sorted(run.mismatches, key=lambda finding: -finding.count)[:FOUND]:
         found.add_row("  ", f"{mismatch.count:,} x", Text(mismatch.signature))

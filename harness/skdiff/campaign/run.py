@@ -10,9 +10,11 @@ from types import FrameType
 
 from skdiff.base import signals
 from skdiff.campaign.finding_files import Origin, keep
-from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, Message, Progress
+from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, LookupCounts, Message, Progress
 from skdiff.campaign.model_lines import LINES, Watch
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
+from skdiff.cases.other_lookup import as_lookup, fitting
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
@@ -20,7 +22,7 @@ from skdiff.comparison.interface import Judge
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import NOTHING, Ability
 
-# The classes of cases; one that stays empty means that the engine does not reach it.
+# The classes of cases; one that stays empty for a lookup means that the engine does not reach it.
 CLASSES = (
     *("stolen", "re-selected", "established", "exact listener", "wildcard listener", "group by hash"),
     *("group by program", "sk_lookup", "drop", "none", "stuck"),
@@ -47,7 +49,8 @@ class Run:
     `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
     engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
     `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
-    What a kernel that `lacks` some abilities cannot reach becomes a case that it can.
+    What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a lookup that is
+    not one of `lookups` one that is.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -68,10 +71,11 @@ class Run:
     watch: Watch | None = None
     alone: bool = True
     lacks: frozenset[Ability] = NOTHING
+    lookups: tuple[int, ...] = (*LOOKUPS,)
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
-        self.classes: Counter[tuple[str, ...]] = Counter()
+        self.classes: dict[int, Counter[tuple[str, ...]]] = {lookup: Counter() for lookup in self.lookups}
         self.mismatches: dict[str, _Known] = {}
         self.seed = self.origin.seed
         self.started = time.monotonic()
@@ -87,12 +91,15 @@ class Run:
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
+        if scenario.lookup not in self.lookups:
+            scenario = as_lookup(scenario, self.lookups[self.done % len(self.lookups)])
         if self.lacks:
             scenario = reachable_without(scenario, self.lacks)
         outcomes = [run(scenario) for run in self._runs]
         first = outcomes[0]
         via = outcomes[-1].via
-        seen = self.classes[via] = self.classes[via] + 1
+        classes = self.classes[scenario.lookup]
+        seen = classes[via] = classes[via] + 1
         self.done += 1
         self.counter[0] = self.done
         mismatch = None
@@ -135,6 +142,7 @@ class Run:
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
         known = self.mismatches[mismatch.signature]
+        scenario = fitting(scenario, self.lookups)
         scenario = as_it_is(scenario, self.lacks)  # an engine that shrinks may have come back to it
         finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
         known.file, known.size = finding.file, len(scenario.socks)
@@ -145,10 +153,6 @@ class Run:
 
     def counters(self) -> Counters:
         """The run so far."""
-        classes: Counter[str] = Counter()
-        for via, count in self.classes.items():
-            for name in via:
-                classes[name] += count
         edges: tuple[Iterable[int], int] = next(
             (oracle.edges() for oracle in self.oracles if hasattr(oracle, "edges")), (frozenset(), 0)
         )
@@ -156,7 +160,7 @@ class Run:
         return Counters(
             cases=self.done,
             seconds=time.monotonic() - self.started,
-            classes=dict(classes),
+            lookups={LOOKUPS[lookup]: _counts(seen) for lookup, seen in self.classes.items()},
             edges=Covered(frozenset(edges[0]), edges[1]),
             lines=Covered(frozenset(lines[0]), lines[1]),
             memory=resident(),
@@ -178,6 +182,15 @@ class Run:
             self.stopped = True
 
         signals.install_handlers(stop)
+
+
+def _counts(seen: Counter[tuple[str, ...]]) -> LookupCounts:
+    """The cases of one lookup by their classes; `seen` has them by all that a case is at once."""
+    classes: Counter[str] = Counter()
+    for via, count in seen.items():
+        for name in via:
+            classes[name] += count
+    return LookupCounts(seen.total(), dict(classes))
 
 
 def resident() -> int:

@@ -252,7 +252,7 @@ class _Workers:
             cases=total.cases,
             seconds=total.seconds,
             processor=total.processor,
-            classes=total.classes,
+            lookups=total.lookups,
             edges=(len(total.edges), max(total.edges.among, len(total.edges))),
             lines=(len(total.lines), max(total.lines.among, len(total.lines))),
             mismatches=total.mismatches,

@@ -22,8 +22,9 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
-from skdiff.comparison.referee import closure_of, judge_of, label_of, models_of
+from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
 from skdiff.kernel.build import Build, build
@@ -69,7 +70,8 @@ class Subject(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
     two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
-    guided engine's inputs, "" for one that is gone after the run.
+    guided engine's inputs, "" for one that is gone after the run. `lookups` are the only ones that are
+    drawn, () for all that the kernels have.
 
     The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
     a folder that is gone after the run, and whether there are other workers.
@@ -86,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     first: bool = False
     inputs: str = ""
+    lookups: tuple[str, ...] = ()
     parent: int = 0
     shared: int = -1
     scratch: str = ""
@@ -137,6 +140,7 @@ def work(job: Job, channel: int) -> None:
         return [*(Reference(made, buffer) for made in builds), *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
+    lookups = lookups_of(builds, job.lookups)
     alone_with_model = len(builds) == 1  # then these two only have to agree
     run = Run(
         oracles,
@@ -154,6 +158,7 @@ def work(job: Job, channel: int) -> None:
         watch=Watch(builds[0].rules, builds[0].config) if alone_with_model else None,
         alone=job.alone,
         lacks=lacking(made.rules for made in builds),
+        lookups=tuple(number for number, name in LOOKUPS.items() if name in lookups),
     )
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)

@@ -1,4 +1,4 @@
-"""Cases as TOML, for people: names for sockets, dotted addresses, only what differs from the plain case."""
+"""Cases as TOML, for people: names for sockets, addresses as text, only what differs from the plain case."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

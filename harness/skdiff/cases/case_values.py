@@ -3,9 +3,9 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
+from skdiff.cases import addresses
 from skdiff.cases.fields import Field, Kind
 from skdiff.cases.scenario import FOREIGN, LEAVE, NONE
 from skdiff.cases.valid_values import fault
@@ -24,8 +24,8 @@ class BadError(Exception):
 
 
 def address(value: int) -> str:
-    """An address in host byte order as a dotted quad."""
-    return str(IPv4Address(value))
+    """An address of a case as a dotted quad, or in IPv6's form."""
+    return addresses.text(value)
 
 
 def show(field: Field, value: Any, socks: Sequence[str]) -> Any:
@@ -84,7 +84,9 @@ _LIMITS = (-(1 << 31), (1 << 32) - 1)
 
 
 def read_value(field: Field, value: Any, where: str, socks: Mapping[str, int]) -> int:
-    """The number of a field's value, where `socks` are the names of sockets. Raises BadError, which names `where`."""
+    """The number of a field's value, where `socks` are the names of sockets; an address that is a number is one of
+    IPv4. Raises BadError, which names `where`.
+    """
     match field.kind:
         case Kind.FLAG:
             if not isinstance(value, bool):
@@ -92,9 +94,9 @@ def read_value(field: Field, value: Any, where: str, socks: Mapping[str, int]) -
             return int(value)
         case Kind.ADDRESS if isinstance(value, str):
             try:
-                return int(IPv4Address(value))
-            except AddressValueError:
-                raise BadError(f"{where}: {value!r} is no IPv4 address") from None
+                return addresses.from_text(value)
+            except ValueError:
+                raise BadError(f"{where}: {value!r} is no address of IPv4 or IPv6") from None
         case Kind.SOCKET:
             return lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
         case Kind.WORD if isinstance(value, str):
@@ -102,7 +104,7 @@ def read_value(field: Field, value: Any, where: str, socks: Mapping[str, int]) -
     number = read_number(value, where)
     if wrong := fault(field, number):
         raise BadError(f"{where}: {number}: {wrong}")
-    return number
+    return addresses.mapped(number) if field.kind is Kind.ADDRESS else number
 
 
 def read_number(value: Any, where: str) -> int:

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from skdiff.cases.addresses import is_ipv6, is_mapped, low_word
 from skdiff.cases.scenario import (
+    AF_INET6,
     IPPROTO_TCP,
+    IPV6_LOOKUPS,
     LHASH2,
     NOWHERE,
     TCP_CLOSE,
@@ -31,8 +34,31 @@ def is_own_packet(packet: Packet) -> bool:
     return packet.skb_iif == (packet.sdif or LOOPBACK_IFINDEX)
 
 
-def is_routed(saddr: int, daddr: int) -> bool:
-    """Whether a packet from another host with these addresses comes as far as TCP. net/ipv4/route.c
+def is_of_family(lookup: int, family: int, rcv_saddr: int) -> bool:
+    """Whether a lookup of the packet's family finds such a socket, as early demux and TPROXY do; BPF assigns any."""
+    if lookup in IPV6_LOOKUPS:
+        return family == AF_INET6 and not is_mapped(rcv_saddr)
+    return not is_ipv6(rcv_saddr)
+
+
+def is_routed(lookup: int, saddr: int, daddr: int) -> bool:
+    """Whether a packet from another host with these addresses comes as far as a lookup."""
+    if lookup in IPV6_LOOKUPS:
+        return _is_routed_ipv6(saddr, daddr)
+    return _is_routed_ipv4(low_word(saddr), low_word(daddr))
+
+
+def _is_routed_ipv6(saddr: int, daddr: int) -> bool:
+    """net/ipv6/ip6_input.c ip6_rcv_core(): the source is no multicast address, neither address is ::1, and a multicast
+    destination has a scope beyond this host. Nothing is routed to :: (net/ipv6/addrconf.c). Mapped addresses come in.
+    """
+    if saddr >> 120 == 0xFF or 1 in (saddr, daddr) or not daddr:
+        return False
+    return daddr >> 120 != 0xFF or (daddr >> 112 & 0xF) > 1
+
+
+def _is_routed_ipv4(saddr: int, daddr: int) -> bool:
+    """Both in host byte order. net/ipv4/route.c
     ip_route_input_slow() and ip_mc_validate_source(): the source is no multicast and no broadcast address, and not in
     0.0.0.0/8 unless the packet goes to everybody; the destination is not in 0.0.0.0/8 unless both are 0.0.0.0. A packet
     to a broadcast or multicast address is looked up, and refused later (tcp_v4_conn_request()).

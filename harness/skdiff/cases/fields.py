@@ -11,9 +11,8 @@ from enum import Enum, auto
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, Outcome
+from skdiff.cases.addresses import ANY, MAPPED_ANY
 from skdiff.cases.pools import (
-    ANY,
     DEVICE,
     FLAG,
     HERE,
@@ -27,6 +26,10 @@ from skdiff.cases.pools import (
     RARE,
     SECRETS,
     SOME,
+    SWAPPED_HERE,
+    SWAPPED_OTHER_HERE,
+    SWAPPED_OTHER_PEER,
+    SWAPPED_PEER,
     VERDICT,
     Pool,
     index,
@@ -63,6 +66,8 @@ from skdiff.cases.scenario import (
     SK_PASS,
     SK_REUSEPORT,
     STAYS,
+    TCP4,
+    TCP6,
     TCP_CLOSE,
     TCP_CLOSE_WAIT,
     TCP_CLOSING,
@@ -91,7 +96,7 @@ class Kind(Enum):
     FLAG = auto()
     WORD = auto()  # one of some words
     SIZE = auto()  # of a hash table: a power of two
-    ADDRESS = auto()  # IPv4, in host byte order
+    ADDRESS = auto()  # 128 bits, as in `addresses.py`
     PORT = auto()  # in host byte order
     DEVICE = auto()  # an interface index, 0 for none
     CPU = auto()
@@ -129,13 +134,15 @@ class Field:
     each: bool = False
 
 
-def _words(*words: str) -> dict[int, str]:
+def numbered(*words: str) -> dict[int, str]:
+    """Words by their numbers from 0 on."""
     return dict(enumerate(words))
 
 
-KINDS = _words("full", "request", "timewait")
-DESTRUCTORS = _words("none", "sock_pfree", "sock_edemux", "other")
-STATES = _words(
+LOOKUPS = numbered("tcp4", "tcp6")
+KINDS = numbered("full", "request", "timewait")
+DESTRUCTORS = numbered("none", "sock_pfree", "sock_edemux", "other")
+STATES = numbered(
     *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
     *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
 )
@@ -144,21 +151,22 @@ PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
 VERDICTS = {SK_DROP: "drop", SK_PASS: "pass"}
 _SIZE: Pool = ((1, 4), (2, 3), (4, 2), (16, 1))
 _U32 = (1 << 32) - 1
-_NUMBER, _SOCKET, _FLAG = Field(Kind.NUMBER), Field(Kind.SOCKET), Field(Kind.FLAG)
 
 HEAD_FIELDS: dict[str, Field] = {
     "hash_secret": Field(Kind.HEX, SECRETS, frame=True),
+    "hash_secret6": Field(Kind.HEX, SECRETS, frame=True),
     "ehash_size": Field(Kind.SIZE, _SIZE, frame=True),
     "lhash2_size": Field(Kind.SIZE, _SIZE, frame=True),
     "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
     "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
+    "lookup": Field(Kind.WORD, ((TCP4, 1), (TCP6, 1)), LOOKUPS),
     "hostile": Field(Kind.FLAG, FLAG),
     "foreign_hashinfo": Field(Kind.FLAG, RARE),
     "sk_lookup_enabled": Field(Kind.FLAG, FLAG, derived=True),
 }
 PACKET_FIELDS: dict[str, Field] = {
-    "saddr": Field(Kind.ADDRESS, ((PEER, 10), (OTHER_PEER, 1), (HERE, 1)), frame=True),
-    "daddr": Field(Kind.ADDRESS, ((HERE, 10), (OTHER_HERE, 1), (ANY, 1)), frame=True),
+    "saddr": Field(Kind.ADDRESS, ((PEER, 20), (OTHER_PEER, 2), (HERE, 2), (SWAPPED_PEER, 1)), frame=True),
+    "daddr": Field(Kind.ADDRESS, ((HERE, 20), (OTHER_HERE, 2), (ANY, 2), (SWAPPED_HERE, 1)), frame=True),
     "sport": Field(Kind.PORT, ((PEER_PORT, 10), (OTHER_PEER_PORT, 1), (PORT, 1)), frame=True),
     "dport": Field(Kind.PORT, ((PORT, 20), (OTHER_PORT, 1), (PEER_PORT, 1)), frame=True),
     "rt_iif": Field(Kind.DEVICE, ((0, 4), (1, 4), (2, 2), (3, 1)), frame=True),
@@ -180,8 +188,23 @@ PACKET_FIELDS: dict[str, Field] = {
     "sk": Field(Kind.SOCKET, index(none=60, first=5, rest=1, most=16)),
 }
 SOCK_FIELDS: dict[str, Field] = {
-    "daddr": Field(Kind.ADDRESS, ((ANY, 1), (PEER, 12), (OTHER_PEER, 1), (HERE, 1)), meets="saddr"),
-    "rcv_saddr": Field(Kind.ADDRESS, ((ANY, 5), (HERE, 10), (OTHER_HERE, 1), (PEER, 1)), meets="daddr"),
+    # Each with its like in the other family: an AF_INET socket has that one where the packet is of IPv6.
+    "daddr": Field(
+        Kind.ADDRESS,
+        (
+            *((ANY, 2), (PEER, 30), (OTHER_PEER, 2), (HERE, 2)),
+            *((SWAPPED_PEER, 1), (SWAPPED_OTHER_PEER, 1), (SWAPPED_HERE, 1)),
+        ),
+        meets="saddr",
+    ),
+    "rcv_saddr": Field(
+        Kind.ADDRESS,
+        (
+            *((ANY, 10), (HERE, 24), (OTHER_HERE, 2), (PEER, 2)),
+            *((SWAPPED_HERE, 1), (SWAPPED_OTHER_HERE, 1), (SWAPPED_PEER, 1), (MAPPED_ANY, 1)),
+        ),
+        meets="daddr",
+    ),
     "refcnt": Field(
         Kind.NUMBER,
         (
@@ -197,7 +220,7 @@ SOCK_FIELDS: dict[str, Field] = {
     "hash_kind": Field(
         Kind.WORD,
         ((HASH_OWN, 24), (HASH_WRONG, 1), (HASH_PACKET, 3)),
-        _words("own", "wrong", "packet"),
+        numbered("own", "wrong", "packet"),
     ),
     "kind": Field(Kind.WORD, ((KIND_FULL, 8), (KIND_REQUEST, 2), (KIND_TIMEWAIT, 2)), KINDS),
     "family": Field(Kind.WORD, ((AF_INET, 9), (AF_INET6, 4)), FAMILIES, open=True),
@@ -218,10 +241,10 @@ SOCK_FIELDS: dict[str, Field] = {
     "hashed": Field(
         Kind.WORD,
         ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),
-        _words("nowhere", "ehash", "lhash2"),
+        numbered("nowhere", "ehash", "lhash2"),
     ),
     "no_pprev": Field(Kind.FLAG, RARE),
-    "race": Field(Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), _words("stays", "leaves", "reused")),
+    "race": Field(Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), numbered("stays", "leaves", "reused")),
     "syncookie": Field(Kind.FLAG, ((0, 2), (1, 1))),
     "group": Field(Kind.GROUP, ((NONE, 3), (0, 5), (1, 3), (2, 1), (3, 1))),
     "listener": Field(Kind.SOCKET, index(none=3, first=4, rest=1, most=16)),
@@ -241,7 +264,7 @@ GROUP_FIELDS: dict[str, Field] = {
     "prog": Field(
         Kind.WORD,
         ((PROG_NONE, 1), (FILTER, 1), (SK_REUSEPORT, 1)),
-        _words("none", "filter", "sk_reuseport"),
+        numbered("none", "filter", "sk_reuseport"),
     ),
     "cb_access": Field(Kind.FLAG, FLAG),
     "verdict": Field(Kind.WORD, VERDICT, VERDICTS, open=True),
@@ -311,32 +334,6 @@ FIELDS: dict[Any, dict[str, Field]] = {
         (Group, GROUP_FIELDS),
         (Sock, SOCK_FIELDS),
     )
-}
-
-# What has no record: the Outcome, and what BPF programs were shown.
-OUTCOME_FIELDS: dict[str, Field] = {
-    **dict.fromkeys(Outcome._fields, _NUMBER),
-    **dict.fromkeys(("sk", "skb_sk"), _SOCKET),
-    "ended": Field(Kind.WORD, words=_words(*ENDED_NAMES)),
-    "refcounted": _FLAG,
-    "destructor": PACKET_FIELDS["destructor"],
-    "freed": Field(Kind.SOCKETS),
-    "refcnt": Field(Kind.NUMBER, each=True),
-    "listener": Field(Kind.SOCKET, each=True),
-    "written": Field(Kind.WRITTEN),
-    "warns": Field(Kind.TEXTS),
-    "shown": Field(Kind.SHOWN),
-}
-_SHOWN: dict[str, Field] = {
-    **dict.fromkeys(("saddr", "daddr"), Field(Kind.ADDRESS)),
-    **dict.fromkeys(("sk", "selected_sk", "migrating_sk"), _SOCKET),
-    **dict.fromkeys(("no_reuseport", "bind_inany"), _FLAG),
-    "family": SOCK_FIELDS["family"],
-    "protocol": SOCK_FIELDS["protocol"],
-    "hash": Field(Kind.HEX),
-}
-SHOWN_FIELDS: dict[int, dict[str, Field]] = {
-    kind: {name: _SHOWN.get(name, _NUMBER) for name in names} for kind, names in SHOWN_NAMES.items()
 }
 
 

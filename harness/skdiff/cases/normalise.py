@@ -5,19 +5,20 @@ It changes as little as it can, so that a small change of the drawn fields stays
 
 from collections.abc import Iterable
 
+from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped, other_family
 from skdiff.cases.derived import (
     CONNECTION,
     GROUP_KEY,
-    LOOPBACK_IFINDEX,
     NOT_LISTENING,
     group_facts,
-    is_routed,
+    is_of_family,
     run_array,
     sk_lookup_enabled,
 )
 from skdiff.cases.fields import positions
+from skdiff.cases.normalise_packet import reachable_packet
 from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT, Raw
-from skdiff.cases.reachable import LOOPBACK4_IPV6, MOST_BYTES, MOST_CPUS, MOST_REFERENCES
+from skdiff.cases.reachable import MOST_CPUS, MOST_REFERENCES
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
@@ -27,6 +28,7 @@ from skdiff.cases.scenario import (
     EHASH,
     IPPROTO_TCP,
     IPPROTO_UDP,
+    IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -73,8 +75,8 @@ _G_NUM, _G_CLOSED, _G_PROG, _G_VERDICT, _G_SELECT = positions(
 _G_ID, _G_CPU, _G_INANY = positions(Group, "reuseport_id", "incoming_cpu", "bind_inany")
 _VERDICT, _ASSIGN = positions(Program, "verdict", "assign")
 (_RUN_ARRAY,) = positions(Netns, "run_array")
-_NULLS_XOR, _HOSTILE, _FOREIGN, _ENABLED, _CPU = positions(
-    Scenario, "ehash_nulls_xor", "hostile", "foreign_hashinfo", "sk_lookup_enabled", "cpu"
+_NULLS_XOR, _LOOKUP, _HOSTILE, _FOREIGN, _ENABLED, _CPU = positions(
+    Scenario, "ehash_nulls_xor", "lookup", "hostile", "foreign_hashinfo", "sk_lookup_enabled", "cpu"
 )
 MAX_SLOTS: int = constants.MAX_SLOTS
 _GROUP_KEY = positions(Sock, *GROUP_KEY)
@@ -91,6 +93,9 @@ def normalise(raw: Raw) -> Scenario:
     """
     head, packet, netns, groups, socks = raw
     n_netns, n_groups, n_socks = len(netns), len(groups), len(socks)
+    ipv6 = head[_LOOKUP] in IPV6_LOOKUPS
+    if not ipv6:
+        packet[_P_SADDR], packet[_P_DADDR] = as_ipv4(packet[_P_SADDR]), as_ipv4(packet[_P_DADDR])
     packet[_P_NETNS] %= n_netns
     packet[_P_SK] = _in_range(packet[_P_SK], n_socks)
     if packet[_P_DATA_LEN] > packet[_P_LEN]:
@@ -113,6 +118,7 @@ def normalise(raw: Raw) -> Scenario:
             sock[LISTENER] = _in_range(sock[LISTENER], n_socks) if sock[KIND] == KIND_REQUEST else NONE
             if sock[KIND] != KIND_REQUEST:
                 sock[SYNCOOKIE] = 0
+        _fit_family(sock)
     for fields, slots in groups:
         slots[:] = [slot % n_socks for slot in slots] if n_socks else []
         fields[_G_NUM] = min(fields[_G_NUM], len(slots))
@@ -122,13 +128,13 @@ def normalise(raw: Raw) -> Scenario:
         made_groups = [Group._make((*fields, tuple(slots))) for fields, slots in groups]
         made_netns = [_netns(fields, progs, socks) for fields, progs in netns]
     else:
-        _reachable_packet(packet)
+        reachable_packet(packet, head[_LOOKUP])
         _reachable_socks(socks)
         made_groups = [_reachable_group(i, fields, slots, socks) for i, (fields, slots) in enumerate(groups)]
         _reachable_in_listen(socks)
         _reachable_requests(socks, packet[_P_SK])
-        _reachable_attached(packet, socks)
-        made_netns = [_reachable_netns(fields, progs, socks) for fields, progs in netns]
+        _reachable_attached(packet, socks, head[_LOOKUP])
+        made_netns = [_reachable_netns(fields, progs, socks, head[_LOOKUP]) for fields, progs in netns]
         head[_NULLS_XOR] = head[_FOREIGN] = 0
         if not 0 <= head[_CPU] < MOST_CPUS:
             head[_CPU] = 0
@@ -146,6 +152,14 @@ def normalise(raw: Raw) -> Scenario:
     return Scenario._make(
         (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)))
     )
+
+
+def _fit_family(sock: list[int]) -> None:
+    """A socket has addresses of its family; a listener on one of IPv6 is ipv6only, as bind() makes it."""
+    if sock[FAMILY] != AF_INET6:
+        sock[DADDR], sock[RCV_SADDR] = as_ipv4(sock[DADDR]), as_ipv4(sock[RCV_SADDR])
+    elif sock[HASHED] == LHASH2 and is_ipv6(sock[RCV_SADDR]):
+        sock[IPV6ONLY] = 1
 
 
 def _keep_named(
@@ -172,7 +186,7 @@ def _netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) ->
     return Netns._make((*fields, tuple(map(Program._make, progs))))
 
 
-def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]]) -> Netns:
+def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list[int]], lookup: int) -> Netns:
     fields[_RUN_ARRAY] = run_array(progs)
     for program in progs:
         if program[_VERDICT] not in (SK_DROP, SK_PASS):
@@ -180,43 +194,10 @@ def _reachable_netns(fields: list[int], progs: list[list[int]], socks: list[list
         assign = program[_ASSIGN] = _in_range(program[_ASSIGN], len(socks))
         if assign >= 0:
             sock = socks[assign]
-            if sock[HASHED] != LHASH2 or sock[IPV6ONLY]:
+            other = sock[FAMILY] == AF_INET if lookup in IPV6_LOOKUPS else sock[IPV6ONLY]
+            if sock[HASHED] != LHASH2 or other:
                 program[_ASSIGN] = LEAVE
     return Netns._make((*fields, tuple(map(Program._make, progs))))
-
-
-def _reachable_packet(packet: list[int]) -> None:
-    packet[_P_USERS], packet[_P_CLONE_FAILS], packet[_P_PULL_FAILS] = 1, 0, 0
-    come_in(packet)
-    doff = packet[_P_DOFF] = max(packet[_P_DOFF] & ~3, 20)
-    if not doff <= packet[_P_LEN] <= MOST_BYTES:
-        packet[_P_LEN] = 60
-    if packet[_P_DATA_LEN] > packet[_P_LEN] - doff:
-        packet[_P_DATA_LEN] = 0
-
-
-def come_in(packet: list[int]) -> None:
-    """Let a packet have devices and addresses with which a real one comes in."""
-    rt_iif, skb_iif, sdif = packet[_P_RT_IIF], packet[_P_SKB_IIF], packet[_P_SDIF]
-    if skb_iif <= 0:
-        skb_iif = LOOPBACK_IFINDEX
-    if rt_iif < 0:
-        rt_iif = 0
-    if sdif <= LOOPBACK_IFINDEX:
-        sdif = 0
-        if rt_iif:
-            skb_iif = LOOPBACK_IFINDEX
-    else:
-        if skb_iif == LOOPBACK_IFINDEX:
-            skb_iif = _A_DEVICE
-        if rt_iif:
-            sdif = skb_iif
-    packet[_P_RT_IIF], packet[_P_SKB_IIF], packet[_P_SDIF] = rt_iif, skb_iif, sdif
-    if skb_iif != (sdif or LOOPBACK_IFINDEX) and not is_routed(packet[_P_SADDR], packet[_P_DADDR]):
-        if not is_routed(packet[_P_SADDR], HERE):
-            packet[_P_SADDR] = PEER
-        if not is_routed(packet[_P_SADDR], packet[_P_DADDR]):
-            packet[_P_DADDR] = HERE
 
 
 def _reachable_socks(socks: list[list[int]]) -> None:
@@ -251,20 +232,30 @@ def _reachable_socks(socks: list[list[int]]) -> None:
         elif sock[STATE] in (TCP_LISTEN, TCP_CLOSE):
             sock[STATE] = TCP_ESTABLISHED
         if sock[HASHED] == EHASH:
-            # Any would do; those of a packet are found.
-            sock[DADDR] = sock[DADDR] or PEER
-            sock[RCV_SADDR] = sock[RCV_SADDR] or HERE
-            sock[DPORT] = sock[DPORT] or PEER_PORT
-            sock[IPV6ONLY] = 0
+            _connect(sock)
             if sock[KIND] == KIND_REQUEST:
                 connection = tuple([sock[place] for place in _CONNECTION])
                 if connection in requests:
                     _close(sock)
                 requests.add(connection)
-        if sock[IPV6ONLY]:
-            sock[IPV6ONLY] = int(sock[FAMILY] != AF_INET)
-            if sock[IPV6ONLY] and sock[RCV_SADDR] != LOOPBACK4_IPV6:
-                sock[RCV_SADDR] = 0
+        elif sock[FAMILY] == AF_INET6 and sock[RCV_SADDR]:
+            if sock[STATE] != TCP_ESTABLISHED or is_mapped(sock[RCV_SADDR]):
+                sock[IPV6ONLY] = int(is_ipv6(sock[RCV_SADDR]))
+        elif sock[FAMILY] == AF_INET:
+            sock[IPV6ONLY] = 0
+
+
+def _connect(sock: list[int]) -> None:
+    """Both ends of a connection have addresses, of one family, and ports. Any would do; those of a packet are found."""
+    ipv6 = is_ipv6(sock[RCV_SADDR]) or (is_ipv6(sock[DADDR]) and sock[RCV_SADDR] in (ANY, MAPPED_ANY))
+    for place, plain in ((DADDR, PEER), (RCV_SADDR, HERE)):
+        if sock[place] in (ANY, MAPPED_ANY):
+            sock[place] = other_family(plain) if ipv6 else plain
+        elif is_ipv6(sock[place]) != ipv6:
+            sock[place] = other_family(plain) if ipv6 else as_ipv4(sock[place]) or plain
+    sock[DPORT] = sock[DPORT] or PEER_PORT
+    if not ipv6:
+        sock[IPV6ONLY] = 0
 
 
 def _reachable_in_listen(socks: list[list[int]]) -> None:
@@ -279,6 +270,7 @@ def _close(sock: list[int]) -> None:
     sock[KIND], sock[HASHED], sock[STATE], sock[GROUP] = KIND_FULL, NOWHERE, TCP_CLOSE, NONE
     sock[DADDR] = sock[DPORT] = sock[SYNCOOKIE] = 0
     sock[LISTENER] = NONE
+    sock[IPV6ONLY] = int(is_ipv6(sock[RCV_SADDR]))
 
 
 def _reachable_requests(socks: list[list[int]], attached: int) -> None:
@@ -292,7 +284,8 @@ def _reachable_requests(socks: list[list[int]], attached: int) -> None:
             or listener[PROTOCOL] != IPPROTO_TCP
             or listener[NETNS] != sock[NETNS]
             or listener[STATE] not in (TCP_LISTEN, TCP_CLOSE)
-            or listener[IPV6ONLY]
+            or (listener[IPV6ONLY] and not is_ipv6(sock[RCV_SADDR]))
+            or (listener[FAMILY] != AF_INET6 and is_ipv6(sock[RCV_SADDR]))
         ):
             sock[KIND], sock[LISTENER], sock[SYNCOOKIE] = KIND_TIMEWAIT, NONE, 0
             sock[STATE] = MINI_STATE[KIND_TIMEWAIT]
@@ -309,9 +302,12 @@ def _reachable_group(number: int, fields: list[int], slots: list[int], socks: li
     members = live + closed if closed else live
     if len(members) > 1:
         first_member = socks[members[0]]
+        if is_ipv6(first_member[RCV_SADDR]):  # a connected one need not be, but the others are bound
+            first_member[IPV6ONLY] = 1
         for i in members[1:]:
             for key in _GROUP_KEY:
                 socks[i][key] = first_member[key]
+            _fit_family(socks[i])
 
     first, last = _by_slot(live, slots), _by_slot(closed, slots)
     stale = [slot for slot in slots[fields[_G_NUM] :] if slot not in members][: MAX_SLOTS - len(members)]
@@ -359,7 +355,7 @@ def _members(number: int, socks: list[list[int]]) -> tuple[list[int], list[int],
     return connected[:1] if alone else live, closed, alone
 
 
-def _reachable_attached(packet: list[int], socks: list[list[int]]) -> None:
+def _reachable_attached(packet: list[int], socks: list[list[int]], lookup: int) -> None:
     index = packet[_P_SK]
     if index == NONE:
         packet[_P_DESTRUCTOR] = DESTRUCTOR_NONE
@@ -367,7 +363,7 @@ def _reachable_attached(packet: list[int], socks: list[list[int]]) -> None:
     sock = socks[index]
     if packet[_P_DESTRUCTOR] not in (PFREE, EDEMUX):
         packet[_P_DESTRUCTOR] = EDEMUX
-    if sock[SYNCOOKIE]:
+    if sock[SYNCOOKIE] or not is_of_family(lookup, sock[FAMILY], sock[RCV_SADDR]):
         packet[_P_DESTRUCTOR] = PFREE
     by_bpf = packet[_P_DESTRUCTOR] == PFREE
     found = sock[HASHED] != NOWHERE or sock[SYNCOOKIE] or (by_bpf and sock[PROTOCOL] == IPPROTO_UDP)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Set
 
-from skdiff.cases.derived import CONNECTION
+from skdiff.cases.derived import CONNECTION, is_of_family
 from skdiff.cases.scenario import (
     DESTRUCTOR_NONE,
     EDEMUX,
@@ -42,7 +42,8 @@ def reachable_without(scenario: Scenario, lacks: Set[Ability]) -> Scenario:
         if any(i != at and is_same_request(sock, other) for i, other in enumerate(scenario.socks)):
             return scenario._replace(hostile=1)
         sock = sock._replace(syncookie=0, hashed=EHASH, refcnt=2)
-    elif sock.hashed == NOWHERE:  # a socket of UDP, which only bpf_sk_assign() hands to TCP
+    elif sock.hashed == NOWHERE or not is_of_family(scenario.lookup, sock.family, sock.rcv_saddr):
+        # of UDP, or of the other family: only bpf_sk_assign() hands it over
         packet = packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE)
     else:
         packet = packet._replace(destructor=EDEMUX)

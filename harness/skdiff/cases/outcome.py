@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from skdiff.cases.scenario import DESTRUCTOR_NONE, NONE
 
-RETURNED, STUCK, CRASHED, BROKEN = range(4)  # BROKEN is no outcome: see record.outcome()
+RETURNED, STUCK, CRASHED, BROKEN, ABSENT = range(5)  # the last two are no outcomes: see record.outcome()
 ENDED_NAMES = ("returned", "stuck", "crashed")
 
 SHOWN_SK_LOOKUP, SHOWN_FILTER, SHOWN_SK_REUSEPORT = 1, 2, 3
@@ -15,7 +15,7 @@ SHOWN_NAMES: dict[int, tuple[str, ...]] = {
         *("netns", "prog", "family", "protocol", "saddr", "sport", "daddr", "dport", "ingress_ifindex"),
         *("selected_sk", "no_reuseport", "ipv6"),
     ),
-    SHOWN_FILTER: ("group", "clone", "data", "len", "data_len", "cb_bytes_set", "other_bytes"),
+    SHOWN_FILTER: ("group", "clone", "data", "len", "data_len", "cb_bytes_kept", "other_bytes"),
     SHOWN_SK_REUSEPORT: (
         *("group", "sk", "hash", "reuseport_id", "bind_inany", "selected_sk", "migrating_sk", "own_skb", "headlen"),
     ),

@@ -6,17 +6,18 @@ which a zero byte and a shrunk example mean.
 
 from typing import NamedTuple
 
-from skdiff.cases.scenario import (
-    NONE,
-    SK_DROP,
-    SK_PASS,
-)
+from skdiff.cases.addresses import mapped, other_family
+from skdiff.cases.scenario import AF_INET, AF_INET6, IPV6_LOOKUPS, NONE, SK_DROP, SK_PASS, Scenario, Sock
 
 Pool = tuple[tuple[int, int], ...]
 
-# The peer, this host, and one more of each. Their bytes differ, so that a missing byte swap is seen.
-PEER, HERE, OTHER_PEER, OTHER_HERE = 0x0A000001, 0x0A000002, 0xC0A80105, 0xC0A80106
-ANY = 0
+# The peer, this host, and one more of each, in IPv4: a lookup of IPv6 has them in the other family (`of_lookup`).
+# Their bytes differ, so that a missing byte swap is seen.
+PEER, HERE, OTHER_PEER, OTHER_HERE = map(mapped, (0x0A000001, 0x0A000002, 0xC0A80105, 0xC0A80106))
+# Those of the other family than the packet's.
+SWAPPED_PEER, SWAPPED_HERE, SWAPPED_OTHER_PEER, SWAPPED_OTHER_HERE = map(
+    other_family, (PEER, HERE, OTHER_PEER, OTHER_HERE)
+)
 PEER_PORT, PORT, OTHER_PEER_PORT, OTHER_PORT = 40000, 80, 40001, 8443
 
 FLAG: Pool = ((0, 1), (1, 1))
@@ -56,3 +57,19 @@ class Raw(NamedTuple):
     netns: list[tuple[list[int], list[list[int]]]]
     groups: list[tuple[list[int], list[int]]]
     socks: list[list[int]]
+
+
+_LOOKUP, _FAMILY = Scenario._fields.index("lookup"), Sock._fields.index("family")
+OTHER = {AF_INET: AF_INET6, AF_INET6: AF_INET}
+
+
+def of_lookup(raw: Raw) -> Raw:
+    """Drawn fields, which are changed, with the addresses and families of the pools as the lookup has them: what is
+    AF_INET for IPv4 is AF_INET6 for IPv6, and the other way. Its own inverse.
+    """
+    if raw.head[_LOOKUP] in IPV6_LOOKUPS:
+        for fields in (raw.packet, *raw.socks):
+            fields[:2] = map(other_family, fields[:2])
+        for sock in raw.socks:
+            sock[_FAMILY] = OTHER.get(sock[_FAMILY], sock[_FAMILY])
+    return raw

@@ -6,12 +6,14 @@ Each claim names the kernel function that it rests on.
 from collections.abc import Iterator
 from operator import attrgetter
 
+from skdiff.cases.addresses import MAPPED_ANY, is_ipv6, is_mapped
 from skdiff.cases.derived import (
     CONNECTION,
     GROUP_KEY,
     LOOPBACK_IFINDEX,
     facts_of_members,
     group_members,
+    is_of_family,
     is_own_packet,
     is_routed,
 )
@@ -23,6 +25,7 @@ from skdiff.cases.scenario import (
     EHASH,
     IPPROTO_TCP,
     IPPROTO_UDP,
+    IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -42,8 +45,6 @@ from skdiff.cases.scenario import (
 
 _key = attrgetter(*GROUP_KEY)
 _connection = attrgetter(*CONNECTION)
-# include/net/ipv6.h: what stands for the IPv4 address of a socket that is bound to an IPv6 one, 127.0.0.6.
-LOOPBACK4_IPV6 = 0x7F000006
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
 MOST_CPUS = 8192  # arch/x86/Kconfig: the greatest CONFIG_NR_CPUS
@@ -75,7 +76,7 @@ def unreachable(s: Scenario) -> Iterator[str]:
                     f"namespace {i}: the verifier lets an sk_lookup program return 0 or 1"
                     " (kernel/bpf/verifier.c check_return_code())"
                 )
-            if program.assign >= 0 and not _assignable(s.socks[program.assign]):
+            if program.assign >= 0 and not _assignable(s.lookup, s.socks[program.assign]):
                 yield (
                     f"namespace {i}: a program is refused socket {program.assign}"
                     " (net/core/filter.c bpf_sk_lookup_assign())"
@@ -97,14 +98,14 @@ def unreachable(s: Scenario) -> Iterator[str]:
             yield f"group {i}: {problem}"
 
 
-def _assignable(sock: Sock) -> bool:
-    """net/core/filter.c bpf_sk_lookup_assign(): a TCP listener freed by RCU that accepts IPv4."""
+def _assignable(lookup: int, sock: Sock) -> bool:
+    """net/core/filter.c bpf_sk_lookup_assign(): a TCP listener freed by RCU that accepts the packet's family."""
     return (
         sock.kind == KIND_FULL
         and sock.protocol == IPPROTO_TCP
         and sock.state == TCP_LISTEN
         and bool(sock.rcu_free)
-        and not sock.ipv6only
+        and not (sock.family == AF_INET if lookup in IPV6_LOOKUPS else sock.ipv6only)
     )
 
 
@@ -130,10 +131,10 @@ def _packet(s: Scenario) -> Iterator[str]:
             "sdif is a device below a VRF, or the VRF itself, and skb_iif the VRF; lo (1) is neither"
             " (drivers/net/vrf.c do_vrf_add_slave())"
         )
-    if not is_own_packet(p) and not is_routed(p.saddr, p.daddr):
+    if not is_own_packet(p) and not is_routed(s.lookup, p.saddr, p.daddr):
         yield (
             "a packet from another host has no such addresses, one of this host may"
-            " (net/ipv4/route.c ip_route_input_slow())"
+            " (net/ipv4/route.c ip_route_input_slow(), net/ipv6/ip6_input.c ip6_rcv_core())"
         )
     if p.sk == NONE and p.destructor != DESTRUCTOR_NONE:
         yield "a destructor comes and goes with a socket (include/linux/skbuff.h skb_orphan())"
@@ -146,6 +147,11 @@ def _attached(s: Scenario) -> Iterator[str]:
         yield (
             "a socket is attached by BPF, or by early demux and TPROXY, each with its destructor"
             " (net/core/filter.c bpf_sk_assign(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"
+        )
+    if p.destructor == EDEMUX and not is_of_family(s.lookup, sock.family, sock.rcv_saddr):
+        yield (
+            "early demux and TPROXY look among the sockets of the packet's family"
+            " (net/ipv6/tcp_ipv6.c tcp_v6_early_demux(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"
         )
     if sock.netns != p.netns:
         yield "an attached socket is of the packet's namespace (net/core/filter.c bpf_sk_assign())"
@@ -168,16 +174,24 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
         yield "a bound inet socket has a port (net/ipv4/af_inet.c __inet_bind())"
     if sock.bound_dev_if < 0:
         yield "a socket's device is none, or from 1 on (net/core/sock.c sock_bindtoindex_locked())"
-    if sock.ipv6only and (sock.family == AF_INET or sock.rcv_saddr not in (0, LOOPBACK4_IPV6)):
+    if sock.ipv6only and (sock.family == AF_INET or is_mapped(sock.rcv_saddr)):
         yield (
-            "ipv6only is for AF_INET6 sockets on the wildcard, or on an IPv6 address, which 127.0.0.6 stands for"
+            "ipv6only is for AF_INET6 sockets on the wildcard, or on an address of IPv6"
             " (net/ipv6/af_inet6.c __inet6_bind())"
         )
+    bound = sock.kind == KIND_FULL and sock.hashed != EHASH and sock.state != TCP_ESTABLISHED and not sock.dport
+    if bound and is_ipv6(sock.rcv_saddr) and not sock.ipv6only:
+        yield "bind() to an address of IPv6 makes a socket ipv6only (net/ipv6/af_inet6.c __inet6_bind())"
     if sock.hashed == EHASH:
         if sock.protocol != IPPROTO_TCP:
             yield "a connection is TCP's (net/ipv4/tcp_ipv4.c tcp_v4_connect())"
-        if sock.ipv6only:
+        if sock.ipv6only and not is_ipv6(sock.rcv_saddr):
             yield "an ipv6only socket has no IPv4 connection (net/ipv6/tcp_ipv6.c tcp_v6_connect())"
+        if is_ipv6(sock.rcv_saddr) != is_ipv6(sock.daddr) or MAPPED_ANY in (sock.rcv_saddr, sock.daddr):
+            yield (
+                "both ends of a connection have addresses of one family"
+                " (net/ipv6/tcp_ipv6.c tcp_v6_connect(), tcp_v6_syn_recv_sock())"
+            )
         if sock.state in (TCP_LISTEN, TCP_CLOSE):
             yield "listeners and closed sockets are not in ehash (net/ipv4/tcp.c tcp_set_state())"
     cookie = sock.kind == KIND_REQUEST and sock.syncookie
@@ -220,7 +234,7 @@ def _request(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
                 "a request has its listener's family, and not its SO_REUSEPORT"
                 " (net/ipv4/inet_connection_sock.c inet_reqsk_alloc(), once in tcp_input.c)"
             )
-        if listener.ipv6only:
+        if listener.ipv6only and not is_ipv6(sock.rcv_saddr):
             yield "an ipv6only listener has no IPv4 requests (net/ipv4/inet_hashtables.c compute_score())"
         if cookie and listener.state != TCP_LISTEN:
             yield "a SYN cookie's request needs a listener (net/core/filter.c bpf_sk_assign_tcp_reqsk())"

@@ -7,7 +7,8 @@ from cffi import FFI
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
-from skdiff.cases.outcome import BROKEN, MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
+from skdiff.cases.addresses import ADDRESS_BYTES, MOST, joined
+from skdiff.cases.outcome import ABSENT, BROKEN, MAX_SHOWN, MAX_WARNS, RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 
@@ -39,11 +40,20 @@ def aligned(offset: int) -> int:
     return (offset + 7) // 8 * 8
 
 
+def is_address(kind: Any) -> bool:
+    """Whether a type of record.h is that of an address: so many bytes as only they have, and no gap before them."""
+    return bool(kind.kind == "array" and kind.item.cname == "uint8_t" and kind.length == ADDRESS_BYTES)
+
+
 def layout(struct: str) -> tuple[Struct, tuple[str, ...]]:
     """The leading plain fields of a struct of record.h: how to pack them, and their names."""
     text, names = "=", []
     for name, member in ffi.typeof(f"struct {struct}").fields:
         kind, times = member.type, ""
+        if is_address(kind):
+            text += f"{ADDRESS_BYTES}s"
+            names.append(name)
+            continue
         if kind.kind == "array":
             kind, times = kind.item, str(kind.length)
         if kind.kind != "primitive":
@@ -58,6 +68,8 @@ def ranges(struct: str) -> dict[str, tuple[int, int]]:
     """The least and the greatest value that each leading plain field of a struct of record.h can hold."""
     found = {}
     for name, member in ffi.typeof(f"struct {struct}").fields:
+        if is_address(member.type):
+            found[name] = 0, MOST
         if member.type.kind != "primitive":
             continue
         bits = 8 * ffi.sizeof(member.type)
@@ -107,14 +119,26 @@ def encode(scenario: Scenario, buffer: Any) -> None:
         slots = group.slots
         _GROUP.pack_into(buffer, at, *group[:_SLOTS_PLACE], len(slots), *slots, *_PADDING[len(slots)])
     for at, sock in zip(_SOCKS_AT, socks, strict=False):
-        _SOCK.pack_into(buffer, at, *sock)
+        _SOCK.pack_into(buffer, at, *packed(sock))
 
 
 def encode_frame(scenario: Scenario, buffer: Any) -> None:
     """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
     counts = len(scenario.netns), len(scenario.groups), len(scenario.socks)
     _HEAD.pack_into(buffer, 0, *scenario[:_PACKET_PLACE], *counts)
-    _PACKET.pack_into(buffer, _PACKET_AT, *scenario.packet)
+    _PACKET.pack_into(buffer, _PACKET_AT, *packed(scenario.packet))
+
+
+def packed(fields: tuple[int, ...]) -> tuple[Any, ...]:
+    """The fields of a packet or a socket, its two addresses as bytes."""
+    one, other, *rest = fields
+    return (one.to_bytes(ADDRESS_BYTES, "big"), other.to_bytes(ADDRESS_BYTES, "big"), *rest)
+
+
+def unpacked(fields: tuple[Any, ...]) -> tuple[int, ...]:
+    """The fields that `packed` made."""
+    one, other, *rest = fields
+    return (int.from_bytes(one, "big"), int.from_bytes(other, "big"), *rest)
 
 
 def decode(buffer: Any) -> Scenario:
@@ -130,8 +154,8 @@ def decode(buffer: Any) -> Scenario:
         values = _GROUP.unpack_from(buffer, at)
         n_slots, slots = values[_SLOTS_PLACE], values[_SLOTS_PLACE + 1 :]
         groups.append(Group._make((*values[:_SLOTS_PLACE], slots[:n_slots])))
-    socks = tuple(Sock._make(_SOCK.unpack_from(buffer, at)) for at in _SOCKS_AT[:n_socks])
-    packet = Packet._make(_PACKET.unpack_from(buffer, _PACKET_AT))
+    socks = tuple(Sock._make(unpacked(_SOCK.unpack_from(buffer, at))) for at in _SOCKS_AT[:n_socks])
+    packet = Packet._make(unpacked(_PACKET.unpack_from(buffer, _PACKET_AT)))
     return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks))
 
 
@@ -141,7 +165,11 @@ _REFCNT, _LISTENER = _SIGNAL + 3, _SIGNAL + 3 + constants.MAX_SOCKS
 _WRITTEN = _LISTENER + constants.MAX_SOCKS
 _SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
 _SHOWN_ARGS = _offset("shown_record", "args")
-_SHOWN = {kind: Struct(f"={len(names)}q") for kind, names in SHOWN_NAMES.items()}
+# An address is two numbers there.
+_SHOWN_ADDRESSES = {
+    kind: [i for i, n in enumerate(names) if n in ("saddr", "daddr")] for kind, names in SHOWN_NAMES.items()
+}
+_SHOWN = {kind: Struct(f"={len(names) + len(_SHOWN_ADDRESSES[kind])}q") for kind, names in SHOWN_NAMES.items()}
 _WARNS_AT = [_offset("outcome_record", "warns", i) for i in range(MAX_WARNS)]
 _WARN = Struct("=96s")
 _MEMBER, _MEMBER_AT = Struct("=32s"), _offset("outcome_record", "written_member")
@@ -155,6 +183,8 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
     values = _OUTCOME.unpack_from(buffer)
     if values[0] == BROKEN:
         raise CannotRun(f"csrc/driver crashed (signal {values[_SIGNAL]}) outside the kernel's text: a fault of skdiff")
+    if values[0] == ABSENT:
+        raise CannotRun("this kernel has no such lookup in this configuration")
     if values[0] != RETURNED:
         return Outcome(ended=values[0], signal=values[_SIGNAL])
     n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
@@ -189,7 +219,10 @@ def _shown(buffer: Any, count: int) -> tuple[tuple[int, ...], ...]:
     found: list[tuple[int, ...]] = []
     for at in _SHOWN_AT[:count]:
         (kind,) = _KIND.unpack_from(buffer, at)
-        found.append((kind, *_SHOWN[kind].unpack_from(buffer, at + _SHOWN_ARGS)))
+        values = list(_SHOWN[kind].unpack_from(buffer, at + _SHOWN_ARGS))
+        for place in _SHOWN_ADDRESSES[kind]:
+            values[place : place + 2] = [joined(*values[place : place + 2])]
+        found.append((kind, *values))
     return tuple(found)
 
 

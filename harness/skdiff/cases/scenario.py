@@ -1,14 +1,18 @@
 """Scenario: everything that one lookup can see. Pure data, immutable.
 
 Each class has the fields of its struct in `csrc/record.h`, in the same order; what a field means is said there and in
-the docstrings here. Addresses are ints in host byte order (0x0a000001 is 10.0.0.1), ports too. A socket, a group or a
-namespace is named by its index; NONE is no such thing. Flags are 0 or 1.
+the docstrings here. Addresses are ints of 128 bits (`addresses.py`): an IPv4 one is mapped, 0 is none. Ports are in
+host byte order. A socket, a group or a namespace is named by its index; NONE is no such thing. Flags are 0 or 1.
 """
 
 from typing import NamedTuple
 
+from skdiff.cases.addresses import mapped
+
 NONE, LEAVE, FOREIGN, UNSET = -1, -2, -3, 2
 
+TCP4, TCP6 = range(2)
+IPV6_LOOKUPS = frozenset({TCP6})
 KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
 NOWHERE, EHASH, LHASH2 = range(3)
 HASH_OWN, HASH_WRONG, HASH_PACKET = range(3)
@@ -47,8 +51,8 @@ class Packet(NamedTuple):
     already hangs on the sk_buff; `netns` is the namespace of the device of its dst.
     """
 
-    saddr: int = 0x0A000001
-    daddr: int = 0x0A000002
+    saddr: int = mapped(0x0A000001)
+    daddr: int = mapped(0x0A000002)
     sport: int = 40000
     dport: int = 80
     rt_iif: int = 0
@@ -143,7 +147,7 @@ class Group(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """One case. `socks` are in the order of insertion, table sizes are powers of two.
+    """One case of a `lookup`. `socks` are in the order of insertion, table sizes are powers of two.
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `validity.py`); 1, that the C at
     least accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash
@@ -151,10 +155,12 @@ class Scenario(NamedTuple):
     """
 
     hash_secret: int = 0
+    hash_secret6: int = 0
     ehash_size: int = 1
     lhash2_size: int = 1
     ehash_nulls_xor: int = 0
     cpu: int = 0
+    lookup: int = TCP4
     hostile: int = 0
     foreign_hashinfo: int = 0
     sk_lookup_enabled: int = 0

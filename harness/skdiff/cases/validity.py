@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from skdiff.cases.addresses import as_ipv4, is_ipv6
 from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.on_kernel import needed
 from skdiff.cases.reachable import unreachable
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    AF_INET6,
     EHASH,
+    IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -97,10 +100,17 @@ def _structure(s: Scenario) -> Iterator[str]:
             if getattr(thing, name) > valid_range(type(thing), name, counts)[1]:
                 yield f"{what}: {name} is {getattr(thing, name)}, which is not there"
     p = s.packet
+    if s.lookup not in IPV6_LOOKUPS and (p.saddr, p.daddr) != (as_ipv4(p.saddr), as_ipv4(p.daddr)):
+        yield "the packet: IPv4 has no such addresses"
     if p.data_len > p.len:
         yield f"data_len {p.data_len} is more than len {p.len}"
     for i, sock in enumerate(s.socks):
         mini = sock.kind != KIND_FULL
+        if sock.family != AF_INET6:
+            if (sock.daddr, sock.rcv_saddr) != (as_ipv4(sock.daddr), as_ipv4(sock.rcv_saddr)):
+                yield f"socket {i}: only an AF_INET6 socket has addresses of IPv6"
+        elif sock.hashed == LHASH2 and is_ipv6(sock.rcv_saddr) and not sock.ipv6only:
+            yield f"socket {i}: who listens on an address of IPv6 is ipv6only"
         if sock.group != NONE and mini:
             yield f"socket {i}: a mini socket is in no group"
         if sock.listener != NONE and sock.kind != KIND_REQUEST:

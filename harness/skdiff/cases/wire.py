@@ -11,11 +11,13 @@ from itertools import groupby
 from operator import getitem
 from typing import Any, TypeAlias
 
+from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.fields import FIELDS, pools
-from skdiff.cases.normalise import come_in, normalise
-from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw
+from skdiff.cases.normalise import normalise
+from skdiff.cases.normalise_packet import come_in
+from skdiff.cases.pools import COUNTS, OTHER, SLOT, Pool, Raw, of_lookup
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import IPV6_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
 
 
 def table(pool: Pool) -> tuple[int, ...]:
@@ -66,13 +68,14 @@ def draw(data: bytes) -> Raw:
         slots_at = at + _N_GROUP
         *fields, n_slots = values[at:slots_at]
         groups.append((fields, values[slots_at : slots_at + n_slots]))
-    return Raw(
+    raw = Raw(
         values[_HEAD_AT:_PACKET_AT],
         values[_PACKET_AT : _NETNS_AT[0]],
         netns,
         groups,
         [values[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
     )
+    return of_lookup(raw)
 
 
 def decode(data: bytes) -> Scenario:
@@ -103,8 +106,9 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     packet = list(scenario.packet)
     for place, value in zip(_PACKET_PLACES, values, strict=True):
         packet[place] = value
+    packet[:2] = map(other_family if scenario.lookup in IPV6_LOOKUPS else as_ipv4, packet[:2])
     if not scenario.hostile:
-        come_in(packet)
+        come_in(packet, scenario.lookup)
     head[_PACKET_PLACE] = Packet._make(packet)
     return Scenario._make(head)
 
@@ -183,9 +187,19 @@ def encode(scenario: Scenario) -> bytes:
     return data
 
 
+def _swapped(thing: Any) -> Any:
+    """A packet or a socket with its addresses in the other family, and a socket of that one."""
+    one, other, *rest = thing
+    changed = thing._make((other_family(one), other_family(other), *rest))
+    return changed._replace(family=OTHER.get(thing.family, thing.family)) if isinstance(thing, Sock) else changed
+
+
 def near(scenario: Scenario) -> bytes:
     """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy."""
     data = bytearray(FIXED_SIZE + len(scenario.socks) * SOCK_SIZE)
+    packet, socks = scenario.packet, list(scenario.socks)
+    if scenario.lookup in IPV6_LOOKUPS:
+        packet, *socks = map(_swapped, (packet, *socks))
 
     def write(at: int, values: Iterable[int]) -> None:
         for i, value in enumerate(values, at):
@@ -193,11 +207,11 @@ def near(scenario: Scenario) -> bytes:
 
     write(0, (len(scenario.netns), len(scenario.groups), len(scenario.socks)))
     write(_HEAD_AT, (getattr(scenario, name) for name in HEAD))
-    write(_PACKET_AT, scenario.packet)
+    write(_PACKET_AT, packet)
     for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
         write(at, [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)])
     for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
         write(at, [*group[:-1], len(group.slots), *group.slots])
-    for i, sock in enumerate(scenario.socks):
+    for i, sock in enumerate(socks):
         write(FIXED_SIZE + i * SOCK_SIZE, sock)
     return bytes(data)

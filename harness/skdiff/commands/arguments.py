@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from skdiff.base.errors import CannotRun
+from skdiff.cases.fields import LOOKUPS
 from skdiff.kernel.options import BuildOptions
 from skdiff.variants import config
 
@@ -139,6 +141,27 @@ def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
         metavar="DIR",
         help="write the cases that differ to DIR (default: %(default)s)",
     )
+
+
+def add_lookup(parser: argparse.ArgumentParser) -> None:
+    """--lookup."""
+    parser.add_argument(
+        "--lookup",
+        metavar="L",
+        help=f"draw cases of these lookups only: {', '.join(LOOKUPS.values())}, apart by commas (default: all that the"
+        " kernel has in this configuration)",
+    )
+
+
+def lookups_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The lookups of --lookup, () for all. Raises CannotRun for a name that is none."""
+    if arguments.lookup is None:
+        return ()
+    wanted = [word.strip() for word in arguments.lookup.split(",")]
+    for word in wanted:
+        if word not in LOOKUPS.values():
+            raise CannotRun(f"--lookup {arguments.lookup!r}: no lookup {word!r}, only {', '.join(LOOKUPS.values())}")
+    return tuple(name for name in LOOKUPS.values() if name in wanted)
 
 
 def seconds_of(arguments: argparse.Namespace, usual: int) -> float:

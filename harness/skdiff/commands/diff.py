@@ -61,9 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.path,
         default=[],
         metavar="FILE",
-        help="compare on these cases instead of searching; the limits, --seed and --findings are those of a search."
+        help="compare on these cases instead of searching; the limits, --lookup, --seed and --findings are those of a"
+        " search."
         f" {NAMING}",
     )
+    common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
 
 
@@ -72,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = common.build_options(arguments)
     if options.epoch:
         raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
+    lookups = common.lookups_of(arguments)
     other, cases = _other_and_cases(arguments)
     if not cases:
         check_writable(arguments.findings)
@@ -86,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             cases=arguments.cases,
             seconds=common.seconds_of(arguments, SECONDS),
             findings=arguments.findings,
+            lookups=lookups,
         )
         return _compare(arguments, request, cases)
 

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         + "; ".join(f"{name}, {entry.help}" for name, entry in ENGINES.items())
         + " (default: atheris if installed, else random)",
     )
+    common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
     parser.add_argument(
         "--jobs",
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         findings=arguments.findings,
         inputs=arguments.inputs,
         flags=tuple(arguments.flags),
+        lookups=common.lookups_of(arguments),
     )
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)

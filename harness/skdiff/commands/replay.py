@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
         paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
     )
     write_json(arguments, result)
-    if any(case.verdict == "unreadable" for case in result.wrong):
+    if any(case.verdict == "unreadable" for case in result.wrong) or result.nothing_looked_at:
         return NO_VERDICT
     return DIFFERENCE if result.wrong else AGREED

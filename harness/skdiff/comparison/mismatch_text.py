@@ -7,10 +7,12 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
-from skdiff.cases.case_values import address, show
-from skdiff.cases.fields import DESTRUCTORS, FAMILIES, OUTCOME_FIELDS, PROTOCOLS, SHOWN_FIELDS, STATES, VERDICTS, Kind
+from skdiff.cases.case_values import show
+from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PROTOCOLS, STATES, VERDICTS, Kind
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
+from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
 from skdiff.cases.scenario import (
     EHASH,
     FILTER,
@@ -63,7 +65,7 @@ def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
 def _packet(scenario: Scenario, socks: Sequence[str]) -> str:
     p = scenario.packet
     text = (
-        f"packet: {address(p.saddr)}:{p.sport} to {address(p.daddr)}:{p.dport} in namespace {p.netns},"
+        f"packet: {with_port(p.saddr, p.sport)} to {with_port(p.daddr, p.dport)} in namespace {p.netns},"
         f" rt_iif {p.rt_iif}, skb_iif {p.skb_iif}, sdif {p.sdif}, doff {p.doff}, {p.len} bytes"
     )
     if p.data_len:
@@ -77,15 +79,11 @@ def _packet(scenario: Scenario, socks: Sequence[str]) -> str:
     return text + "."
 
 
-def _end(addr: int, port: int) -> str:
-    return f"{address(addr) if addr else '*'}:{port or '*'}"
-
-
 def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> str:
     what = {EHASH: "in ehash", LHASH2: "in lhash2"}.get(s.hashed, "in no table")
     parts = [
         f"{name}: {FAMILIES.get(s.family, s.family)} {PROTOCOLS.get(s.protocol, s.protocol)} {STATES[s.state]}",
-        f"{_end(s.rcv_saddr, s.num)}" + (f" from {_end(s.daddr, s.dport)}" if s.daddr or s.dport else ""),
+        f"{with_port(s.rcv_saddr, s.num)}" + (f" from {with_port(s.daddr, s.dport)}" if s.daddr or s.dport else ""),
         f"{what} of namespace {s.netns}",
     ]
     if s.bound_dev_if:

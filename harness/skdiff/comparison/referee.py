@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from skdiff.base.errors import CannotRun
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
@@ -114,6 +116,20 @@ def opposite(word: str) -> str:
 def models_of(builds: Sequence[Build]) -> list[Model]:
     """The model of each build, one for all that have the same rules and configuration."""
     return [Model(rules, options) for rules, options in dict.fromkeys((build.rules, build.config) for build in builds)]
+
+
+def lookups_of(builds: Sequence[Build], wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """The lookups that all of these builds have, or those of them that are wanted. Raises CannotRun for one that a
+    build has not.
+    """
+    for build in builds:
+        for name in wanted:
+            if name not in build.lookups:
+                has = ", ".join(build.lookups)
+                raise CannotRun(
+                    f"--lookup {name}: Linux {build.label} has no such lookup as it is built here, only {has}"
+                )
+    return tuple(wanted) or tuple(name for name in LOOKUPS.values() if all(name in build.lookups for build in builds))
 
 
 def judge_of(builds: Sequence[Build]) -> Judge:

@@ -7,10 +7,11 @@ from typing import Any
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
+from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, other_family
 from skdiff.cases.case_file import load
 from skdiff.cases.fields import Kind, of_kind
-from skdiff.cases.pools import ANY, HERE, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.pools import HERE, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
+from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
 
 
 def seeds(folder: Path = CORPUS) -> Iterator[bytes]:
@@ -25,11 +26,17 @@ def seeds(folder: Path = CORPUS) -> Iterator[bytes]:
 def translated(scenario: Scenario) -> Scenario:
     """The same case with the pools' addresses and ports: what was the packet's still is, what differed still does."""
     p = scenario.packet
-    addresses = {ANY: ANY, p.daddr: HERE, p.saddr: PEER}
+    here, peer = HERE, PEER
+    if scenario.lookup in IPV6_LOOKUPS:
+        here, peer = other_family(HERE), other_family(PEER)
+    addresses = {ANY: ANY, MAPPED_ANY: MAPPED_ANY, p.daddr: here, p.saddr: peer}
     ports = {0: 0, p.dport: PORT, p.sport: PEER_PORT}
 
+    def address(old: int) -> int:
+        return addresses.get(old, other_family(OTHER_HERE) if is_ipv6(old) else OTHER_HERE)
+
     def renamed(thing: Any) -> Any:
-        new = {name: addresses.get(getattr(thing, name), OTHER_HERE) for name in of_kind(type(thing), Kind.ADDRESS)}
+        new = {name: address(getattr(thing, name)) for name in of_kind(type(thing), Kind.ADDRESS)}
         new |= {name: ports.get(getattr(thing, name), OTHER_PORT) for name in of_kind(type(thing), Kind.PORT)}
         return thing._replace(**new)
 

@@ -7,7 +7,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases.fields import pools
 from skdiff.cases.normalise import normalise
-from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw
+from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw, of_lookup
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
@@ -40,7 +40,7 @@ def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> 
     head = draw(_HEAD)
     if hostile is not None:
         head[list(HEAD).index("hostile")] = int(hostile)
-    return normalise(
+    raw = of_lookup(
         Raw(
             head,
             draw(_PACKET),
@@ -49,3 +49,4 @@ def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> 
             draw(st.lists(_SOCK, max_size=max_socks)),
         )
     )
+    return normalise(raw)

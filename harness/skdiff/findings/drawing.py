@@ -9,6 +9,7 @@ import graphviz
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
+from skdiff.cases.addresses import joined, mapped, with_port
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.fields import FAMILIES, KINDS, PROTOCOLS, STATES
@@ -25,17 +26,26 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.steps import VALUES, Step
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.explain import SOCKETS, Parting
+from skdiff.findings.explain import Parting
+from skdiff.findings.story import SOCKETS
+from skdiff.oracles.model.functions import FUNCTIONS
 
 # Dot and the browser measure text with fonts of their own; a character of these is 0.6 em wide in either.
 FONT = "Courier,monospace"
 TABLES = {EHASH: "ehash", LHASH2: "lhash2"}
+
+
+def named(what: str) -> frozenset[str]:
+    """The names of a kernel function in all lookups; `what` is a field of Functions."""
+    return frozenset(getattr(functions, what) for functions in FUNCTIONS.values())
+
+
 # A step of one of these functions says that the table was searched, even if the search never returned.
 SEARCHES = {
-    EHASH: frozenset({"__inet_lookup_established", "inet_match", "refcount_inc_not_zero", "sock_gen_put"}),
-    LHASH2: frozenset({"inet_lhash2_lookup", "compute_score"}),
+    EHASH: named("established") | named("match") | {"refcount_inc_not_zero", "sock_gen_put"},
+    LHASH2: named("lhash2") | named("score"),
 }
-PROGRAMS = "bpf_sk_lookup_run_v4"
+PROGRAMS, ROOTS = named("run_array"), named("lookup_skb")
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
 QUIET, GREEN = "#757575", "#1b6e2f"
 
@@ -50,12 +60,12 @@ class Side:
     @property
     def returned(self) -> bool:
         """Whether the lookup came to an answer: one that crashed or did not end has none."""
-        return any(step.function == "__inet_lookup_skb" for step in self.steps)
+        return any(step.function in ROOTS for step in self.steps)
 
     @property
     def winner(self) -> int:
         """The index of the socket that gets the packet, or NONE."""
-        results = [step.values[0] for step in self.steps if step.function == "__inet_lookup_skb"]
+        results = [step.values[0] for step in self.steps if step.function in ROOTS]
         return max(results[-1], NONE) if results else NONE
 
     @property
@@ -166,7 +176,8 @@ def _addresses(table: int, searchers: Sequence[Side]) -> str:
     """The local addresses that listeners were looked for with, in the order of the searches."""
     if table != LHASH2:
         return ""
-    found = [step.values[0] for side in searchers for step in side.steps if step.function == "inet_lhash2_lookup"]
+    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in named("lhash2")]
+    found = [joined(*searched) if len(searched) == 2 else mapped(*searched) for searched in searches]
     return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
 
 
@@ -186,7 +197,7 @@ def _draw_groups(graph: graphviz.Digraph, case: Case) -> None:
 
 def _draw_programs(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
     """The sk_lookup programs of the packet's namespace, if they ran."""
-    if not any(step.function == PROGRAMS for side in sides for step in side.steps):
+    if not any(step.function in PROGRAMS for side in sides for step in side.steps):
         return
     for number, program in enumerate(case.scenario.netns[case.scenario.packet.netns].progs):
         name = f"program{number}"
@@ -226,7 +237,7 @@ def _label(title: str, lines: Iterator[str] | Sequence[str]) -> str:
 
 
 def _packet(p: Packet) -> list[str]:
-    lines = [f"from {address(p.saddr)}:{p.sport}", f"to {address(p.daddr)}:{p.dport}"]
+    lines = [f"from {with_port(p.saddr, p.sport)}", f"to {with_port(p.daddr, p.dport)}"]
     lines.append(f"device {p.rt_iif or p.skb_iif}" + (f", sdif {p.sdif}" if p.sdif else ""))
     return [*lines, f"namespace {p.netns}"] if p.netns else lines
 
@@ -237,9 +248,9 @@ def _socket(s: Sock) -> Iterator[str]:
     protocol = "" if s.protocol == IPPROTO_TCP else f" {PROTOCOLS.get(s.protocol, s.protocol)}"
     kind = f" ({KINDS[s.kind]})" if s.kind != KIND_FULL else ""
     yield f"{STATES[s.state]}{family}{protocol}{kind}"
-    yield f"at {address(s.rcv_saddr) if s.rcv_saddr else '*'}:{s.num or '*'}"
+    yield f"at {with_port(s.rcv_saddr, s.num)}"
     if s.daddr or s.dport:
-        yield f"peer {address(s.daddr) if s.daddr else '*'}:{s.dport or '*'}"
+        yield f"peer {with_port(s.daddr, s.dport)}"
     yield f"device {s.bound_dev_if}" if s.bound_dev_if else "any device"
     if s.reuseport:
         yield "SO_REUSEPORT"

@@ -16,9 +16,9 @@ from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump, load, parse
 from skdiff.cases.case_values import show
 from skdiff.cases.expectations import MODEL, SOURCES, table, unmet
-from skdiff.cases.fields import OUTCOME_FIELDS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import RETURNED
+from skdiff.cases.outcome_fields import OUTCOME_FIELDS
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import VALUES
 from skdiff.comparison.mismatch_text import names_of
@@ -96,7 +96,7 @@ def features(reference: Reference, model: Model, scenario: Scenario) -> frozense
         kinds = tuple(
             (value > 0) - (value < 0) if name not in ("score", "start", "buckets") else min(value, 9)
             for name, value in zip(names, step.values, strict=False)
-            if name not in ("hash", "refcnt", "daddr")
+            if name not in ("hash", "refcnt", "daddr", "first_half", "last_half")
         )
         found.add((step.function, *kinds))
     outcome = reference.run(scenario)

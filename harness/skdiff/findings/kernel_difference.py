@@ -19,7 +19,8 @@ from skdiff.comparison.mismatch_text import describe_case, outcomes_table
 from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
-from skdiff.findings.explain import Parting, Tracing, side_by_side, story
+from skdiff.findings.explain import Parting, Tracing, side_by_side
+from skdiff.findings.story import story
 from skdiff.findings.triage import WIDTH, Described, sort_by_cause
 from skdiff.kernel.build import Build
 from skdiff.kernel.call_graph import merged

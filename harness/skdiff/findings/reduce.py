@@ -9,13 +9,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skdiff.cases.addresses import other_family
 from skdiff.cases.derived import with_derived
 from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.fields import derived as derived_fields
 from skdiff.cases.normalise import normalise
 from skdiff.cases.on_kernel import as_it_is
-from skdiff.cases.pools import Raw
-from skdiff.cases.scenario import KIND_FULL, LEAVE, NONE, TCP_CLOSE, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.other_lookup import as_lookup, raw_of
+from skdiff.cases.pools import OTHER
+from skdiff.cases.scenario import (
+    IPV6_LOOKUPS,
+    KIND_FULL,
+    LEAVE,
+    NONE,
+    TCP4,
+    TCP_CLOSE,
+    Group,
+    Netns,
+    Packet,
+    Program,
+    Scenario,
+    Sock,
+)
 from skdiff.cases.validity import problems
 from skdiff.variants.abilities import NOTHING, Ability
 
@@ -35,6 +50,15 @@ _CHOICES: dict[Any, dict[str, tuple[int, ...]]] = {
     for record, fields in FIELDS.items()
 }
 _CHOICES[Scenario]["hash_secret"] = tuple(range(16))  # any small one may show a difference
+# The same in a lookup of IPv6, whose addresses and sockets are of the other family.
+_CHOICES_IPV6 = {
+    record: {
+        name: tuple(map(other_family, values)) if FIELDS[record][name].kind is Kind.ADDRESS else values
+        for name, values in choices.items()
+    }
+    for record, choices in _CHOICES.items()
+}
+_CHOICES_IPV6[Sock]["family"] = tuple(OTHER.get(family, family) for family in _CHOICES[Sock]["family"])
 # Fields whose values mean the same things, so that a value can be changed in all of them at once.
 _ALIKE: tuple[dict[Any, tuple[str, ...]], ...] = tuple(
     {record: names for record in FIELDS if (names := of_kind(record, kind))}
@@ -116,11 +140,12 @@ def size(scenario: Scenario) -> tuple[int, ...]:
     fewer fields that are not at their defaults, then plainer values.
     """
     fields = ranks = 0
+    all_choices = _choices(scenario)
     for (kind, _, _), thing in _things(scenario):
         derived: frozenset[str] = frozenset() if scenario.hostile else derived_fields(kind)
         if kind is Group and not thing.num_socks:
             derived = derived - {"bind_inany"}  # nobody there that it could follow from
-        for name, choices in _CHOICES[kind].items():
+        for name, choices in all_choices[kind].items():
             value = getattr(thing, name)
             if value != choices[0] and name not in derived:
                 fields += 1
@@ -137,11 +162,7 @@ def repair(s: Scenario) -> Scenario | None:
         s = with_derived(s)  # often enough, and `normalise` would give up more
     if not problems(s):
         return s
-    netns = [(list(net[:-1]), [list(program) for program in net.progs]) for net in s.netns]
-    groups = [(list(group[:-1]), list(group.slots)) for group in s.groups]
-    fields: list[Any] = list(s)
-    head = fields[: Scenario._fields.index("packet")]
-    normalised = normalise(Raw(head, list(s.packet), netns, groups, [list(sock) for sock in s.socks]))
+    normalised = normalise(raw_of(s))
     return None if problems(normalised) else normalised
 
 
@@ -159,9 +180,10 @@ def _candidates(state: _State) -> Iterator[Scenario]:
 
 def _pass(state: _State) -> Iterator[Scenario]:
     """Things are dropped from the last to the first, so that a step does not renumber those to come."""
+    yield as_lookup(state.best, TCP4)
     yield from _fewer_socks(state)
     yield from _fewer_others(state)
-    for name, choices in _CHOICES[Sock].items():
+    for name, choices in _choices(state.best)[Sock].items():
         yield state.best._replace(socks=tuple(_with(sock, name, choices[0]) for sock in state.best.socks))
     yield from _plainer_fields(state)
     for alike in _ALIKE:
@@ -243,7 +265,7 @@ def _in_namespaces(s: Scenario, order: Sequence[int]) -> Scenario:
 
 def _plainer_fields(state: _State) -> Iterator[Scenario]:
     for place in dict(_things(state.best)):
-        for name, choices in _CHOICES[place[0]].items():
+        for name, choices in _choices(state.best)[place[0]].items():
             before = state.best
             thing = dict(_things(before))[place]
             met = _met(place[0], name, before.packet)
@@ -264,12 +286,16 @@ def _renamed(state: _State, alike: Mapping[Any, Sequence[str]]) -> Iterator[Scen
         return thing._replace(**{name: new.get(value, value) for name, value in values(thing).items()})
 
     kind, names = next(iter(alike.items()))
-    targets = sorted({value for name in names for value in _CHOICES[kind][name]})
+    targets = sorted({value for name in names for value in _choices(state.best)[kind][name]})
     for old in sorted({value for _, thing in _things(state.best) for value in values(thing).values()}):
         for new in targets:
             for at in ({old: new}, {old: new, new: old}):
                 packet, socks = renamed(state.best.packet, at), tuple(renamed(sock, at) for sock in state.best.socks)
                 yield renamed(state.best, at)._replace(packet=packet, socks=socks)
+
+
+def _choices(scenario: Scenario) -> dict[Any, dict[str, tuple[int, ...]]]:
+    return _CHOICES_IPV6 if scenario.lookup in IPV6_LOOKUPS else _CHOICES
 
 
 def _rank(value: int | None, choices: Sequence[int], met: int | None) -> int:

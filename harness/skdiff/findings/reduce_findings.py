@@ -13,6 +13,7 @@ from skdiff.base.summary import Summary
 from skdiff.campaign.finding_files import SAID, report_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
@@ -49,9 +50,10 @@ def reduced(
     limit_seconds: float = LIMIT,
     stopped: Callable[[], bool] = never_stopped,
     judge: Judge | None = None,
+    lookups: Sequence[str] = (),
 ) -> tuple[Case, Mismatch, Reduction] | None:
     """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it, or if the
-    judge says so.
+    judge says so. It stays one of these lookups (() for any).
     """
     names = [oracle.name for oracle in oracles]
 
@@ -60,6 +62,8 @@ def reduced(
         return judge(scenario, outcomes) if judge else compare(names, outcomes)
 
     def differs(scenario: Scenario) -> bool:
+        if lookups and LOOKUPS[scenario.lookup] not in lookups:
+            return False
         now = shown(scenario)
         same = now is not None and now.signature == seen[0].signature
         if now is not None and same:
@@ -87,10 +91,14 @@ def report(path: Path, case: Case, mismatch: Mismatch, builds: Sequence[Build], 
 
 
 def reduce_findings(
-    findings: Sequence[Finding], make: Callable[[], Sequence[Build]], again: str, say: Callable[[str], None]
+    findings: Sequence[Finding],
+    make: Callable[[], Sequence[Build]],
+    again: str,
+    say: Callable[[str], None],
+    lookups: Sequence[str] = (),
 ) -> None:
-    """Reduce the findings of a run in their files, and merge those that become the same. What cannot be reduced, or
-    not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
+    """Reduce the findings of a run of these lookups (() for any) in their files, and merge those that become the same.
+    What cannot be reduced, or not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
 
     The findings get `reduced`, and `merged`, the number of their files that have gone.
     """
@@ -111,7 +119,7 @@ def reduce_findings(
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
                 return
             try:
-                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds))
+                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds), lookups)
                 if done is None or done[1].signature != finding.signature:
                     say(f"{file}: does not show its difference again, left as it was found")
                 elif kept.setdefault((finding.signature, done[0].scenario), file) != file:  # it is one of its others

@@ -12,6 +12,7 @@ from skdiff.base.paths import command, shell_path
 from skdiff.base.words import counted
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.expectations import MODEL, unmet
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
@@ -25,13 +26,14 @@ from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.variants.requirements import unmet_needs
 
-GOOD = ("agreed", "known")
-WORDS = ("agreed", "known", "mismatch", "unexpected", "gone", "unreadable")
+GOOD = ("agreed", "known", "absent")
+WORDS = ("agreed", "known", "absent", "mismatch", "unexpected", "gone", "unreadable")
 
 
 class Replayed(msgspec.Struct):
-    """A case: one of WORDS, why, and what it needs that the kernel is not: then nobody looked at what it expects;
-    `unreachable` says why this kernel cannot reach it, `said_by` who said what it expects.
+    """A case: one of WORDS ("absent": this kernel has no such lookup in this configuration), why, and what it needs
+    that the kernel is not: then nobody looked at what it expects; `unreachable` says why this kernel cannot reach it,
+    `said_by` who said what it expects.
     """
 
     file: str
@@ -47,6 +49,11 @@ class ReplaySummary(BuiltKernelSummary, kw_only=True):
 
     cases: list[Replayed]
     expectations: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def nothing_looked_at(self) -> bool:
+        """Whether the kernel has the lookup of no case."""
+        return bool(self.cases) and all(case.verdict == "absent" for case in self.cases)
 
     @property
     def wrong(self) -> list[Replayed]:
@@ -98,6 +105,11 @@ def replay(
             except CannotRun as error:
                 say(f"skdiff: {error}")
                 results.append(Replayed(str(path), "unreadable", [str(error)]))
+                continue
+            lookup = LOOKUPS[case.scenario.lookup]
+            if lookup not in reference.lookups:
+                why = [f"{lookup} is not looked at: this kernel has it not in this configuration"]
+                results.append(Replayed(str(path), "absent", why))
                 continue
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:

@@ -6,7 +6,7 @@ A build is named by everything that went into it, so nothing is built twice and 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +40,7 @@ from skdiff.kernel.following import digest
 from skdiff.kernel.index import Definition
 from skdiff.kernel.lookup_inputs import Unset
 from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
-from skdiff.kernel.root_call import root_call
+from skdiff.kernel.root_call import ROOTS, has_lookup, root_call
 from skdiff.kernel.source import Tree
 from skdiff.kernel.summary import Kernel
 from skdiff.variants import version_rules
@@ -128,6 +128,12 @@ class Build:
     replaced: tuple[Line, ...] = ()
     stubs: tuple[Path, ...] = ()
     callers: Callers = field(default_factory=dict)
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """The lookups that it can be asked for: those whose root the tree has, in this configuration."""
+        names = {line.name for line in self.kernel}
+        return tuple(name for name, root in ROOTS.items() if root in names and has_lookup(name, self.config))
 
     @property
     def options_off(self) -> tuple[str, ...]:
@@ -320,6 +326,20 @@ def lines_of(definitions: Iterable[tuple[Definition, bool]], closure: Closure | 
     )
 
 
+_SECRETS = ("inet_ehash_secret", "inet6_ehash_secret", "tcp_ipv6_hash_secret")
+
+
+def _what_it_has(order: Sequence[Definition], config: Config) -> Iterator[str]:
+    """The calls of the lookups that a closure has, and which secrets are objects that the driver sets."""
+    for lookup in ROOTS:
+        call = root_call(order, lookup)
+        if call and has_lookup(lookup, config):
+            yield f"#define HAVE_{lookup.upper()} 1\n#define ROOT_CALL_{lookup.upper()} {call}"
+    names = {name for d in order for name in d.names}
+    secrets = (name for name in _SECRETS if name in names and (config.ipv6 or "6" not in name))
+    yield from (f"#define HAVE_{name.upper()} 1" for name in secrets)
+
+
 def unit(
     closure: Closure,
     config: Config,
@@ -337,8 +357,8 @@ def unit(
     renamed = "".join(f'{{ "{name}", "{role}" }}, ' for name, role in known_as.items())
     return "\n".join(
         [
-            f"{config.defines()}#define ROOT_CALL {root_call(closure.order)}",
-            "#define HAVE_INET_EHASH_SECRET 1" if any("inet_ehash_secret" in d.names for d in closure.order) else "",
+            config.defines(),
+            *_what_it_has(closure.order, config),
             f"#define RENAMED {renamed}",
             # What is read and set by nobody is told; until somebody sets it, it is what it is after the boot.
             f"#define UNSET_BYTE {'0' if any(one.kind == 'field' for one in closure.unset) else 'POISON'}",

@@ -11,12 +11,16 @@ from skdiff.variants.version_rules import Rules
 
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
 _STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
+_EHASHFN6, _ESTABLISHED6 = "inet6_ehashfn", "__inet6_lookup_established"
+# These have no other names: nobody else is known by what they mention.
+_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6)
 # The functions whose text tells of a rule: without any of them it cannot be told.
 _SHOWN_BY = {
     "reselect": (_ROOT,),
     "shared_sk_lookup": (_LISTENERS,),
     "syncookie": (_STEAL,),
     "lport_added": (_EHASHFN,),
+    "whole_hash6": (_EHASHFN6,),
     "own_tables": (_ROOT,),
     "sk_lookup_always": (_LISTENERS,),
     "unhashed_check": (_ESTABLISHED,),
@@ -39,10 +43,10 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
     """The rules in the definitions of a kernel's files. What cannot be told counts as off, and is named."""
     functions = Functions(kernel)
     playing = players(functions)
-    played = {role: found[0].name for role, found in playing.items()} | {_INSERT: _INSERT}
+    played = {role: found[0].name for role, found in playing.items()} | {name: name for name in _BY_NAME}
 
     def texts(role: str) -> list[Definition]:
-        return functions.any(_INSERT) if role == _INSERT else playing.get(role, [])
+        return functions.any(role) if role in _BY_NAME else playing.get(role, [])
 
     def helpers(role: str) -> list[Definition]:
         """The functions of the same file that a function calls and that have no part of their own."""
@@ -64,10 +68,12 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         shared_sk_lookup=asks == _ASKS_PROGRAMS[0],
         syncookie=mentions(_STEAL, "syncookie"),
         lport_added=any(map(_leaves_the_port_out, texts(_EHASHFN))),
+        whole_hash6=bool(texts(_EHASHFN6)) and not mentions(_EHASHFN6, "__inet6_ehashfn"),
         own_tables=bool(texts(_ROOT)) and not any("inet_hashinfo" in _parameters(d) for d in texts(_ROOT)),
         sk_lookup_always=bool(texts(_LISTENERS))
         and not any(map(_compares_tables, (*texts(_LISTENERS), *helpers(_LISTENERS), *texts(asks)))),
-        unhashed_check=mentions(_ESTABLISHED, "unhashed"),
+        # A tree that has it for one family only differs for the other.
+        unhashed_check=mentions(_ESTABLISHED, "unhashed") or mentions(_ESTABLISHED6, "unhashed"),
         ehash_replace=mentions(_INSERT, "replace"),
     )
     unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]

@@ -1,13 +1,16 @@
-"""How the driver calls a tree's root: with the arguments that this tree's __inet_lookup_skb() declares."""
+"""How the driver calls a tree's roots, __inet_lookup_skb() and its like: with the arguments that this tree declares."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.index import Definition
 from skdiff.kernel.syntax import captures, parse, text_of
+from skdiff.variants.config import Config
 
-ROOT = "__inet_lookup_skb"
+# The root of each lookup, and what its caller passes otherwise than others.
+ROOTS: Mapping[str, str] = {"tcp4": "__inet_lookup_skb", "tcp6": "__inet6_lookup_skb"}
+_OWN: Mapping[str, Mapping[str, str]] = {"tcp6": {"iif": "iif_of_caller()", "sdif": "sdif_of_caller()"}}
 # What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.
 BY_NAME = {
     "hashinfo": "hashinfo_of_caller()",
@@ -31,18 +34,25 @@ BY_TYPE = {
 _ANSWER = re.compile(r"(?:enum \w+|bool|int|long|u8|u16|u32|u64|unsigned int) \*")
 
 
-def root_call(kernel: Iterable[Definition]) -> str:
-    """The C expression that calls the root among a kernel's definitions, for csrc/driver/roots.c; "" without a root.
+def has_lookup(lookup: str, config: Config) -> bool:
+    """Whether a kernel of a configuration has a lookup: IPv6's are there with CONFIG_IPV6."""
+    return config.ipv6 or not lookup.endswith("6")
+
+
+def root_call(kernel: Iterable[Definition], lookup: str) -> str:
+    """The C expression that calls a lookup's root, if it is among a kernel's definitions, for csrc/driver/roots.c; ""
+    without it.
 
     Each argument is known by its name, or by a type of which a lookup has only one. Raises CannotRun for one that is
     not: what to pass is not to be guessed.
     """
-    roots = [d for d in kernel if d.kind == "function" and d.name == ROOT]
+    roots = [d for d in kernel if d.kind == "function" and d.name == ROOTS[lookup]]
     if not roots:
         return ""
     root = roots[-1]
-    values = [_value(root, kind, name) for kind, name in parameters(root)]
-    return f"{ROOT}({', '.join(values)})"
+    own = _OWN.get(lookup, {})
+    values = [own.get(name) or _value(root, kind, name) for kind, name in parameters(root)]
+    return f"{root.name}({', '.join(values)})"
 
 
 def parameters(function: Definition) -> list[tuple[str, str]]:
@@ -71,7 +81,7 @@ def _value(root: Definition, kind: str, name: str) -> str:
     if _ANSWER.fullmatch(kind):
         return "zeroed_answer()"
     raise CannotRun(
-        f"{root.file}:{root.line}: {ROOT}() has an argument that skdiff does not know: '{kind} {name}'. Say what a"
+        f"{root.file}:{root.line}: {root.name}() has an argument that skdiff does not know: '{kind} {name}'. Say what a"
         " lookup passes there in BY_NAME of harness/skdiff/kernel/root_call.py, and if that needs something new, in"
         " call_root() of csrc/driver/roots.c"
     )

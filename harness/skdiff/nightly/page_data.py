@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from skdiff.base.summary import Other, Summary
+from skdiff.campaign.messages import summed_lookups
 from skdiff.campaign.run import CLASSES
 from skdiff.findings.diff_summary import DiffSummary, Group
 from skdiff.findings.replay_cases import ReplaySummary
@@ -22,7 +23,7 @@ from skdiff.nightly.night import NightSummary, StepResult
 from skdiff.nightly.plots import Line, day, plot
 from skdiff.nightly.summaries import SummaryFile, of_kind
 from skdiff.proof.corpus_coverage import CoverageSummary
-from skdiff.proof.kernel_coverage import totals
+from skdiff.proof.kernel_coverage import totals, totals_by_lookup
 from skdiff.runs.fuzz_run import FuzzSummary
 from skdiff.variants import version_rules
 
@@ -139,18 +140,28 @@ def history_plots(summaries: Sequence[AnyFile]) -> list[str]:
     ]
 
 
-def classes(runs: Sequence[FuzzFile], names: Mapping[tuple[str, str], str]) -> dict[str, tuple[dict[str, int], int]]:
-    """For each kernel the cases of each class, and all its cases."""
-    found: dict[str, tuple[Counter[str], int]] = {}
+def classes(runs: Sequence[FuzzFile], names: Mapping[tuple[str, str], str]) -> dict[str, dict[str, Any]]:
+    """For each kernel the cases of each lookup ("all" in summaries from before there were several), by their classes;
+    and the classes that a lookup of it has no case of.
+    """
+    by_kernel: dict[str, list[FuzzSummary]] = {}
     for run in runs:
-        name = names[run.kernel, run.tree]
-        before, cases = found.get(name, (Counter(), 0))
-        before.update(run.summary.classes)
-        found[name] = before, cases + run.summary.cases
-    return {
-        name: ({of: counts[of] for of in [*CLASSES, *sorted(set(counts) - set(CLASSES))]}, cases)
-        for name, (counts, cases) in found.items()
-    }
+        by_kernel.setdefault(names[run.kernel, run.tree], []).append(run.summary)
+    found = {}
+    for name, of in by_kernel.items():
+        lookups = summed_lookups(run.counts for run in of)
+        more = {word for counts in lookups.values() for word in counts.classes} - {*CLASSES}
+        rows = {
+            word: [(counts.classes.get(word, 0), counts.cases) for counts in lookups.values()]
+            for word in [*CLASSES, *sorted(more)]
+        }
+        empty = {
+            lookup: [word for word in CLASSES if not counts.classes.get(word)]
+            for lookup, counts in lookups.items()
+            if counts.cases
+        }
+        found[name] = {"lookups": [*lookups], "rows": rows, "empty": {k: words for k, words in empty.items() if words}}
+    return found
 
 
 def replay(file: SummaryFile[ReplaySummary]) -> dict[str, Any]:
@@ -164,8 +175,9 @@ def replay(file: SummaryFile[ReplaySummary]) -> dict[str, Any]:
 
 
 def coverage(file: SummaryFile[CoverageSummary]) -> dict[str, Any]:
-    """The sums of a coverage."""
-    return {"totals": totals(file.summary.functions)}
+    """The sums of a coverage, of all and of each lookup."""
+    functions = file.summary.functions
+    return {"totals": totals(functions), "lookups": totals_by_lookup(functions)}
 
 
 def text(file: SummaryFile[CoverageSummary]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, encode, encode_frame, outcome, steps
 from skdiff.cases.scenario import Scenario
@@ -68,6 +69,8 @@ class Reference:
         self._trace = module.lib.reference_trace
         self._crowded, self._mutate = module.lib.reference_crowded, module.lib.reference_mutate
         self._plant = module.lib.reference_plant
+        bits = module.lib.reference_lookups()
+        self.lookups = tuple(lookup for lookup in LOOKUPS if bits >> lookup & 1)  # those that it can be asked for
         self.guard = module.lib.reference_guard
         self._ffi, self._edges = module.ffi, module.lib.reference_edges
         self.guard()

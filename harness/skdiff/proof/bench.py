@@ -5,9 +5,10 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,14 +20,17 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import Run
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.record import encode, outcome
 from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
-from skdiff.cases.wire import SIZE, decode
+from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
 from skdiff.comparison.compare import compare
 from skdiff.engines import GUIDED, atheris_engine, random_engine
+from skdiff.engines.random_engine import PACKETS_MORE
 from skdiff.kernel.build import Build
 from skdiff.kernel.summary import BuiltKernelSummary
+from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.hash_tables import Tables
 from skdiff.oracles.model.lookup import inet_lookup_skb
@@ -66,7 +70,9 @@ class Scaling(msgspec.Struct):
 
 
 class BenchSummary(BuiltKernelSummary, kw_only=True):
-    """Where the time of a case goes: microseconds of each step, medians of ROUNDS; and what more workers bring."""
+    """Where the time of a case goes: microseconds of each step, medians of ROUNDS; what more workers bring; and
+    the cases a second of each lookup, as the random engine has them, but drawn before.
+    """
 
     microseconds: dict[str, float]
     cases_per_second: float
@@ -75,6 +81,7 @@ class BenchSummary(BuiltKernelSummary, kw_only=True):
     big_tables: list[BigTable]
     memory_kib: Memory
     scaling: Sequence[Scaling] = ()
+    lookups: Mapping[str, float] = MappingProxyType({})
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -99,6 +106,31 @@ def small_cases(count: int, seed: int) -> list[bytes]:
         if len(decode(data).socks) <= 8:
             found.append(data)
     return found
+
+
+def rate(oracles: Sequence[Oracle], lookup: int, seed: int) -> float:
+    """The cases a second of one lookup through all oracles: CASES, with as many packets for a set of tables as the
+    random engine has.
+    """
+    draw = Random(seed).randbytes
+    tables: list[tuple[bytes, list[bytes]]] = []
+    while len(tables) < CASES // (1 + PACKETS_MORE):
+        data = draw(SIZE)
+        if decode(data).lookup == lookup:
+            tables.append((data, [draw(FRAME_SIZE) for _ in range(PACKETS_MORE)]))
+    origin = Origin("bench", "", "random", seed)
+    run = Run(lambda: oracles, origin, Path("findings"), lambda message: None, lookups=(lookup,))
+    run.start()
+
+    def work() -> None:
+        for data, frames in tables:
+            scenario = decode(data)
+            run.case(scenario)
+            for frame in frames:
+                run.case(other_packet(scenario, frame))
+
+    taken = _seconds(work)
+    return run.done / taken
 
 
 def measure_all(build: Callable[[bool], Build]) -> BenchSummary:
@@ -155,6 +187,10 @@ def measure(build: Build) -> BenchSummary:
         cases_per_second=1e6 / medians["whole, random engine"],
         reference_alone_per_second=1e6 / medians["C alone, ready record"],
         whole_to_model_and_reference=medians["whole, random engine"] / both,
+        lookups={
+            LOOKUPS[lookup]: statistics.median(rate([reference, model], lookup, seed) for seed in range(ROUNDS))
+            for lookup in reference.lookups
+        },
         big_tables=big_tables(reference, model),
         memory_kib=_memory(reference, model),
     )
@@ -177,7 +213,7 @@ def big_tables(reference: Reference, model: Model) -> list[BigTable]:
             for i in range(count)
         )
         crowded = case._replace(socks=(*case.socks, *crowd))
-        tables = Tables(crowded.socks, model.config)
+        tables = Tables(crowded.socks, model.config, ipv6=False)
         # Copies a count for each socket, which is no part of a lookup.
         state = State(crowded, tables, model.rules, model.config, None)
 
@@ -240,6 +276,8 @@ def show(console: Console, result: BenchSummary) -> None:
         f" {result.whole_to_model_and_reference:.2f} times model and reference alone;"
         f" the C alone {result.reference_alone_per_second:,.0f} a second"
     )
+    rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in result.lookups.items())
+    console.print(f"cases a second of each lookup, through both sides: {rates}")
     table = Table(box=None, pad_edge=False)
     for heading in ("unrelated sockets", "C, ns", "", "model, ns", ""):
         table.add_column(heading, justify="right" if heading else "left")

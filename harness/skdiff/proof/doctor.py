@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
+from skdiff.cases.other_lookup import fitting
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
 from skdiff.engines.atheris_engine import available, make_libfuzzer_global
@@ -156,7 +157,7 @@ def main() -> None:
             reference.run(LISTENER)
             more, total = reference.edges()
             seen.edges = (plain, len(more), total)
-        reference.run(decode(data))
+        reference.run(fitting(decode(data), reference.lookups))
         runs += 1
         if runs == RUNS - 10:  # the process ends inside libFuzzer
             print("\nDOCTOR", to_json(seen), flush=True)

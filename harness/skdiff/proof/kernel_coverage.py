@@ -41,7 +41,7 @@ NUMBERED_BY = "gcc 12"  # the branches of that list
 class Spot:
     """A line, or one branch of it, of the kernel's text; `runs` says how often it was taken. `line` is 1-based, `text`
     that line without the blanks around it, `branch` counts those of a line from 0 (-1 for the line itself), `nth` the
-    lines of a function that read the same.
+    lines of a function that read the same, `lookups` are those that come to the function.
     """
 
     file: str
@@ -51,6 +51,7 @@ class Spot:
     branch: int
     nth: int
     runs: int
+    lookups: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         what = "line" if self.branch < 0 else f"branch {self.branch}"
@@ -94,7 +95,7 @@ class Counted(msgspec.Struct):
 
 def count_runs(build: Build, *what: str) -> Counted:
     """What gcov says after a run of case files or folders; of "random" and a number of cases; or of "both", the corpus
-    and a number of cases of a seed, which is the third word.
+    and a number of cases of a seed, which is the third word, all as cases of the lookups in a fourth one, if there is.
 
     Raises CannotRun if gcov is not there or does not understand the compiler's notes.
     """
@@ -135,8 +136,10 @@ def spots(build: Build, told: Counted) -> list[Spot]:
                 merged[line.line_number] = runs + line.count, branches
         for number, (runs, branches) in sorted(merged.items()):
             text = texts[number - 1].strip()
-            found.append(Spot(d.file, d.function, number, text, -1, seen[text], runs))
-            found += [Spot(d.file, d.function, number, text, i, seen[text], n) for i, n in enumerate(branches)]
+            found.append(Spot(d.file, d.function, number, text, -1, seen[text], runs, d.lookups))
+            found += [
+                Spot(d.file, d.function, number, text, i, seen[text], n, d.lookups) for i, n in enumerate(branches)
+            ]
             seen[text] += 1
     return found
 
@@ -187,7 +190,9 @@ def note_on_compiler(compiler: str) -> str:
 
 
 class Row(msgspec.Struct):
-    """A function's [reached, in all] lines and branches; `excused` are those with a reason, `missing` those without."""
+    """A function's [reached, in all] lines and branches; `excused` are those with a reason, `missing` those without;
+    `lookups` are those that come to it.
+    """
 
     function: str
     file: str
@@ -195,6 +200,7 @@ class Row(msgspec.Struct):
     branches: tuple[int, int]
     excused: int
     missing: int
+    lookups: tuple[str, ...] = ()
 
 
 class Reached(KernelSummary, kw_only=True):
@@ -246,6 +252,7 @@ def summary(found: Sequence[Spot], reasons: Mapping[str, str], listed: bool = Tr
                 branches=(sum(s.runs > 0 for s in branches), len(branches)),
                 excused=sum(not s.runs and s.id in reasons for s in own),
                 missing=sum(not s.runs and s.id not in reasons for s in own),
+                lookups=own[0].lookups,
             )
         )
     missing = [str(spot) for spot in found if not spot.runs and spot.id not in reasons]
@@ -263,6 +270,12 @@ def totals(rows: Iterable[Row]) -> Row:
         for pairs in ([row.lines for row in rows], [row.branches for row in rows])
     )
     return Row("all", "", lines, branches, sum(row.excused for row in rows), sum(row.missing for row in rows))
+
+
+def totals_by_lookup(rows: Sequence[Row]) -> dict[str, Row]:
+    """The sums of each lookup's rows. A function that several lookups come to is in the sums of each."""
+    names = sorted({name for row in rows for name in row.lookups})
+    return {name: totals(row for row in rows if name in row.lookups) for name in names}
 
 
 def listing(build: Build, found: Sequence[Spot], reasons: Mapping[str, str]) -> list[Listing]:
@@ -298,6 +311,10 @@ def show(console: Console, result: Reached, what: str) -> None:
         shares = [f"{reached} of {whole}" if whole else "" for reached, whole in (row.lines, row.branches)]
         table.add_row(row.function, *shares, str(row.excused or ""), str(row.missing or ""))
     console.print(table)
+    for name, row in totals_by_lookup(result.functions).items():
+        shares = [f"{reached:,} of {whole:,}" for reached, whole in (row.lines, row.branches)]
+        left = f"{row.excused} cannot be reached, {row.missing} missing"
+        console.print(f"{name}: {shares[0]} lines, {shares[1]} branches; {left}", markup=False, soft_wrap=True)
     for line in result.missing:
         console.print(f"not reached: {line}", markup=False, soft_wrap=True)
     for line in result.reached_after_all:
@@ -333,7 +350,7 @@ def write_html(build: Build, counted: Counted, folder: Path) -> Path:
         "--html-details",
         str(page),
     ]
-    title = f"Linux {build.tree.version}: __inet_lookup_skb()"
+    title = f"Linux {build.tree.version}: the lookup of sockets"
     done = subprocess.run(
         [*command, "--html-title", title, str(folder)], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -345,7 +362,9 @@ def write_html(build: Build, counted: Counted, folder: Path) -> Path:
 def main() -> None:
     """The process that is counted: the cases, and a normal exit that writes the counts."""
     from skdiff.cases.case_file import load
+    from skdiff.cases.fields import LOOKUPS
     from skdiff.cases.find_cases import files
+    from skdiff.cases.other_lookup import fitting
     from skdiff.engines.corpus_engine import candidates
     from skdiff.findings.keep_cases import drawn
     from skdiff.oracles.reference import Reference
@@ -358,10 +377,15 @@ def main() -> None:
     elif first == "both":
         corpus = [load(path).scenario for path in files([])]
         cases = chain(corpus, islice(candidates(corpus, int(rest[1])), int(rest[0])))
+        only = [number for number, name in LOOKUPS.items() if name in rest[2].split(",")] if rest[2:] else []
+        cases = (fitting(scenario, only) for scenario in cases) if only else cases
     else:
         cases = (load(path).scenario for path in files([Path(first), *map(Path, rest)]))
     for scenario in cases:
-        reference.run(scenario)
+        if first == "random":
+            reference.run(fitting(scenario, reference.lookups))
+        elif scenario.lookup in reference.lookups:
+            reference.run(scenario)
 
 
 if __name__ == "__main__":

@@ -43,9 +43,12 @@ def base_of(build: Build, kept: Sequence[Record]) -> tuple[Record | None, list[L
     return best
 
 
-def unseen_of_tree(build: Build, counted: Callable[[], Build] | None, seed: int, say: Say) -> Unseen | None:
+def unseen_of_tree(
+    build: Build, counted: Callable[[], Build] | None, seed: int, say: Say, lookups: tuple[str, ...] = ()
+) -> Unseen | None:
     """What was not looked at of a tree; None if its text is the recorded one of a kernel. `counted` makes the same
-    build in the variant "coverage"; without it no lines are counted. Never raises CannotRun.
+    build in the variant "coverage"; without it no lines are counted. Only `lookups` count, () for all. Never raises
+    CannotRun.
     """
     try:
         base, unknown = base_of(build, records())
@@ -59,7 +62,7 @@ def unseen_of_tree(build: Build, counted: Callable[[], Build] | None, seed: int,
         return found
     say(f"counting which lines of {len(functions)} new or changed functions ran")
     try:
-        count = _Count(counted(), seed)
+        count = _Count(counted(), seed, lookups)
         lines, missed = count.of(functions, configured=True)
     except CannotRun as error:
         return structs.replace(found, why=str(error))
@@ -72,10 +75,11 @@ def unseen_between(
     counted: Callable[[], Sequence[Build]] | None,
     seed: int,
     say: Say,
+    lookups: tuple[str, ...] = (),
 ) -> Unseen | None:
     """What was not looked at of the text that the second kernel has and the first has not; None if there is no such
     text, or all of the second kernel's is the recorded one of a kernel. `counted` makes both in the variant "coverage";
-    without it no lines are counted. Never raises CannotRun.
+    without it no lines are counted. Only `lookups` count, () for all. Never raises CannotRun.
     """
     try:
         base, unknown = base_of(builds[1], records())
@@ -100,7 +104,7 @@ def unseen_between(
     say(f"counting which lines of {len(functions)} new or changed functions ran")
     try:
         pair = counted()
-        count = _Count(pair[1], seed)
+        count = _Count(pair[1], seed, lookups)
         lines, missed = count.of(functions, configured=False)
         by_place = {f"{line.file}:{line.line}": line for line in builds[0].kernel if _runs(line)}
         matched: dict[tuple[str, int], tuple[str, int]] = {}
@@ -110,7 +114,7 @@ def unseen_between(
                 matched |= _matched(builds[0], old, builds[1], line)
         if missed:  # what did not run in A either is no news
             gone = [by_place[change.before] for change in changed if change.before in by_place]
-            missed = news(missed, matched, _Count(pair[0], seed).of(gone, configured=False, judged=False)[1])
+            missed = news(missed, matched, _Count(pair[0], seed, lookups).of(gone, configured=False, judged=False)[1])
     except CannotRun as error:
         return structs.replace(found, why=str(error))
     new = {*(place for place in lines if place.at not in matched), *missed}
@@ -185,11 +189,14 @@ def news(
 
 
 class _Count:
-    """How often the lines of a build ran, on the corpus and on random cases of a seed. Raises CannotRun."""
+    """How often the lines of a build ran, on the corpus and on random cases of a seed, as cases of `lookups` (() for
+    those that they are of). Raises CannotRun.
+    """
 
-    def __init__(self, build: Build, seed: int) -> None:
+    def __init__(self, build: Build, seed: int, lookups: tuple[str, ...] = ()) -> None:
         self.build = build
-        told = kernel_coverage.count_runs(build, "both", str(CASES), str(seed))
+        only = [",".join(lookups)] if set(build.lookups) - set(lookups or build.lookups) else []
+        told = kernel_coverage.count_runs(build, "both", str(CASES), str(seed), *only)
         self.spots = [spot for spot in kernel_coverage.spots(build, told) if spot.branch < 0]
         self.excused = kernel_coverage.judged_unreachable(build.tree.version)
 

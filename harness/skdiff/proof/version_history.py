@@ -21,7 +21,7 @@ from skdiff.cases.outcome import Outcome
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import describe_case
 from skdiff.findings.diff_summary import DiffSummary, Group, titles
-from skdiff.findings.explain import story
+from skdiff.findings.story import story
 from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
 from skdiff.variants.version_rules import SILENT

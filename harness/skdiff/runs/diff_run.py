@@ -12,7 +12,7 @@ from rich.console import Console
 from skdiff.base.errors import CannotRun
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import Case
-from skdiff.comparison.referee import SIDES, Referee, closure_of
+from skdiff.comparison.referee import SIDES, Referee, closure_of, lookups_of
 from skdiff.findings import kernel_difference, reduce_findings
 from skdiff.findings.diff_summary import ComparedCase, DiffSummary, Group, Worth
 from skdiff.kernel import patches as patching
@@ -23,7 +23,7 @@ from skdiff.kernel.source import Tree
 from skdiff.oracles.guarded import Guarded
 from skdiff.proof import new_text
 from skdiff.proof.mutants.mutation_score import scores
-from skdiff.runs.supervised import Say, random_seed, supervised
+from skdiff.runs.supervised import Say, only, random_seed, supervised
 
 
 class PatchedSide:
@@ -57,7 +57,9 @@ class PatchedSide:
 
 @dataclass(frozen=True)
 class DiffRequest:
-    """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound)."""
+    """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound), `lookups` which
+    are drawn (() for all that both have).
+    """
 
     a: str
     b: str | None
@@ -67,6 +69,7 @@ class DiffRequest:
     cases: int = 0
     seconds: float = 0
     findings: Path = Path("findings")
+    lookups: tuple[str, ...] = ()
 
     def sides(self, variant: str = "", say: Say | None = None) -> tuple[Build, Build]:
         """The builds of both sides."""
@@ -82,7 +85,8 @@ class DiffRequest:
         """
         kernels = [self.a] if self.patch else [self.a, self.b or ""]
         words = [*(self.patch.words if self.patch else ()), *map(shlex.quote, kernels)]
-        return f"diff {' '.join([*words, *self.options.words()])}"
+        lookups = [f"--lookup {','.join(self.lookups)}"] if self.lookups else []
+        return f"diff {' '.join([*words, *self.options.words(), *lookups])}"
 
 
 @contextmanager
@@ -106,6 +110,9 @@ def diff(
     def sides(variant: str = "") -> tuple[Build, Build]:
         return request.sides(variant, say)
 
+    lookups = lookups_of(builds, request.lookups)
+    for words in only(lookups):
+        say(words)
     seed = random_seed() if request.seed is None else request.seed
     job = Job(
         subjects=tuple(Subject.of(build, epoch="text") for build in builds),
@@ -116,13 +123,14 @@ def diff(
         cases=request.cases,
         seconds=request.seconds,
         findings=str(request.findings),
+        lookups=lookups,
     )
     with supervised(job, closure_of(builds), errors) as (_, total):
         groups: list[Group] = []
         found = total.mismatches
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reduce_findings.reduce_findings(found, sides, request.again, say)
+            reduce_findings.reduce_findings(found, sides, request.again, say, lookups)
             groups = kernel_difference.group_by_cause(
                 found, lambda: sides("traced"), request.again, request.findings, say
             )
@@ -141,7 +149,7 @@ def diff(
         )
         agreed = not (summary.differs or total.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
-        summary.unseen = new_text.unseen_between(builds, changed, counted, seed, say)
+        summary.unseen = new_text.unseen_between(builds, changed, counted, seed, say, lookups)
     if agreed:
         summary.mutants = _worth(builds, changed, say)
     return summary

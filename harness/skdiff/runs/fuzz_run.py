@@ -1,8 +1,9 @@
 """A fuzzing run of one kernel against the model: build, search, reduce, sort by cause, and look at what did not run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 from msgspec import Meta, structs
@@ -11,9 +12,10 @@ from rich.console import Console
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.campaign import inputs
-from skdiff.campaign.messages import Finding, WorkerTotal
+from skdiff.campaign.messages import Finding, LookupCounts, WorkerTotal, summed_classes
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
+from skdiff.comparison.referee import lookups_of
 from skdiff.engines import ENGINES, GUIDED, atheris_engine
 from skdiff.findings import reduce_findings
 from skdiff.findings.triage import triage
@@ -22,13 +24,14 @@ from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
 from skdiff.proof import new_text
-from skdiff.runs.supervised import Say, check_writable, random_seed, supervised
+from skdiff.runs.supervised import Say, check_writable, only, random_seed, supervised
 
 
 @dataclass(frozen=True)
 class FuzzRequest:
     """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when to
-    stop (0: no bound), and where findings and a guided engine's inputs go. `flags` are libFuzzer's own.
+    stop (0: no bound), where findings and a guided engine's inputs go, and the lookups that are drawn (() for all that
+    it has). `flags` are libFuzzer's own.
     """
 
     kernel: str
@@ -41,12 +44,14 @@ class FuzzRequest:
     findings: Path = Path("findings")
     inputs: Path | None = None
     flags: tuple[str, ...] = ()
+    lookups: tuple[str, ...] = ()
 
 
 class FuzzSummary(BuiltKernelSummary, kw_only=True):
-    """What a run did and found: `series` as progress.Series has it; `edges` and `lines` are [reached, in all], of the C
-    and of the model; `mismatches` are new ones, `known` those of corpus/known.toml, `unwritten` those that could not
-    be written; `unseen` is what was not looked at of new text, None for recorded text; times are seconds.
+    """What a run did and found: `series` as progress.Series has it; `classes` are those of all `lookups` together (old
+    summaries have none of these); `edges` and `lines` are [reached, in all], of the C and of the model; `mismatches`
+    are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be written; `unseen` is what was
+    not looked at of new text, None for recorded text; times are seconds.
     """
 
     engine: str
@@ -58,6 +63,7 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     classes: dict[str, int]
     edges: tuple[int, int]
     lines: tuple[int, int] = (0, 0)
+    lookups: Mapping[str, LookupCounts] = MappingProxyType({})
     inputs: int = 0
     processor: float = 0.0
     workers: Sequence[WorkerTotal] = ()
@@ -67,6 +73,11 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     gave_up: str = ""
     missing_rules: Sequence[str] = ()
     unseen: Unseen | None = None
+
+    @property
+    def counts(self) -> Mapping[str, LookupCounts]:
+        """The cases of each lookup by their classes; those of an older summary are under "all"."""
+        return self.lookups or {"all": LookupCounts(self.cases, self.classes)}
 
     @property
     def differs(self) -> bool:
@@ -93,6 +104,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         return request.options.build(request.kernel, variant, say=say)
 
     made = request.options.build(request.kernel, guided=engine in GUIDED, say=say)
+    lookups = lookups_of([made], request.lookups)
     kernel = request.options.kernel_words(request.kernel)
     seed = budget.get("seed", request.seed)
     seed = random_seed() if seed is None else seed
@@ -107,17 +119,19 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         findings=str(request.findings),
         arguments=request.flags,
         inputs=str(keep_inputs or ""),
+        lookups=lookups,
     )
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
         say(line)
     workers = min(request.jobs, job.cases or request.jobs)
-    say(f"engine {engine}, seed {seed}" + (f", {workers} workers" if workers > 1 else ""))
+    words = [f"engine {engine}", f"seed {seed}", *only(lookups)] + ([f"{workers} workers"] if workers > 1 else [])
+    say(", ".join(words))
     with supervised(job, made.closure, errors, request.jobs) as (progress, total):
         mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say)
+            reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say, lookups)
             mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(
@@ -128,7 +142,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             seconds=round(total.seconds, 3),
             cases_per_second=round(total.cases / total.seconds) if total.seconds else 0,
             series=progress.series.samples,
-            classes=total.classes,
+            classes=summed_classes(total.lookups),
+            lookups=total.lookups,
             edges=total.edges,
             lines=total.lines,
             inputs=total.inputs,
@@ -141,7 +156,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
-        summary.unseen = new_text.unseen_of_tree(made, counted, seed, say)
+        summary.unseen = new_text.unseen_of_tree(made, counted, seed, say, lookups)
         return summary
 
 

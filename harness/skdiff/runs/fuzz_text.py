@@ -3,20 +3,22 @@
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.base.words import counted
+from skdiff.base.words import counted, share
 from skdiff.campaign.run import CLASSES
 from skdiff.runs.fuzz_run import FuzzSummary
 
 
 def show(console: Console, summary: FuzzSummary) -> None:
-    """The end of a run: shares of the classes, what was found, and what was left unseen."""
+    """The end of a run: the classes of each lookup's cases, what was found, and what was left unseen."""
     table = Table(box=None, pad_edge=False)
     table.add_column("class of case")
-    table.add_column("cases", justify="right")
-    table.add_column("share", justify="right")
+    for lookup in summary.counts:
+        table.add_column(lookup, justify="right")
+        table.add_column("share", justify="right")
     for name in CLASSES:
-        count = summary.classes.get(name, 0)
-        table.add_row(name, f"{count:,}", f"{100 * count / summary.cases:.1f} %" if summary.cases else "-")
+        counts = [(of.classes.get(name, 0), of.cases) for of in summary.counts.values()]
+        table.add_row(name, *(word for count, cases in counts for word in (f"{count:,}", share(count, cases))))
+    table.add_row("all", *(word for of in summary.counts.values() for word in (f"{of.cases:,}", "")))
     console.print(table)
     console.print(
         f"Linux {summary.kernel.label} and the model: {counted(summary.cases, 'case')} in {summary.seconds:.1f} s"

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from skdiff.campaign.messages import Total
 from skdiff.campaign.progress import RunView
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job
+from skdiff.cases.fields import LOOKUPS
 
 Say = Callable[[str], None]
 
@@ -37,6 +38,11 @@ def check_writable(folder: Path) -> None:
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise CannotRun(f"{folder}: findings cannot be written there, choose another --findings")
+
+
+def only(lookups: Sequence[str]) -> list[str]:
+    """The lookups of a run in words, none where it has all that there are."""
+    return [] if set(lookups) == set(LOOKUPS.values()) else [f"lookups {', '.join(lookups)}"]
 
 
 def random_seed() -> int:

@@ -41,6 +41,8 @@ class Rules:
     - `syncookie`: of a request whose SYN cookie BPF has validated the listener is taken (skb_steal_sock()). Off: it is
       taken itself, like any request.
     - `lport_added`: inet_ehashfn() hashes without the local port and adds it to the hash. Off: it hashes it.
+    - `whole_hash6`: inet6_ehashfn() hashes all words of both addresses with one secret, and adds the local port. Off:
+      the last word of the local address, and a hash of the peer's with a secret of its own.
     - `own_tables`: __inet_lookup_skb() has no hashinfo argument, the namespace's own tables are searched. Off: the
       caller passes them, so they may be foreign.
     - `sk_lookup_always`: sk_lookup programs are asked whatever tables are searched. Off: for the namespace's own only.
@@ -54,6 +56,7 @@ class Rules:
     shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", "net: remove duplicate sk_lookup helpers", silent=True)
     syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee", "tcp: bpf: Handle BPF SYN Cookie in skb_steal_sock().")
     lport_added: bool = _rule(False, "6.15", "9544d60a2605", "")
+    whole_hash6: bool = _rule(False, "7.1", "854587e69ef3", "tcp: improve inet6_ehashfn() entropy")
     own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d", "")
     sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17", "")
     unhashed_check: bool = _rule(

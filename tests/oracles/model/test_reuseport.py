@@ -46,8 +46,8 @@ def filtered(index: int, packet: Packet | None = None, **fields: Any) -> Scenari
     return secret_for(case, 0, 3, 0)
 
 
-def shown(packet: Packet, data_len: int, clone: int = 0, cb_bytes_set: int = 48) -> tuple[tuple[int, ...], ...]:
-    return ((SHOWN_FILTER, 0, clone, packet.doff, packet.len - packet.doff, data_len, cb_bytes_set, 0),)
+def shown(packet: Packet, data_len: int, clone: int = 0, cb_bytes_kept: int = 48) -> tuple[tuple[int, ...], ...]:
+    return ((SHOWN_FILTER, 0, clone, packet.doff, packet.len - packet.doff, data_len, cb_bytes_kept, 0),)
 
 
 # --- by hash ---
@@ -264,12 +264,12 @@ def test_a_filter_sees_the_payload(reference: Reference, packet: Packet) -> None
     agree(reference, filtered(1, packet), sk=0, shown=shown(packet, packet.data_len))
 
 
-@pytest.mark.parametrize(("cb_access", "cb_bytes_set"), [(0, 48), (1, 28)])
+@pytest.mark.parametrize(("cb_access", "cb_bytes_kept"), [(0, 48), (1, 28)])
 def test_a_filter_that_uses_skb_cb_sees_zeros_and_leaves_no_trace(
-    reference: Reference, cb_access: int, cb_bytes_set: int
+    reference: Reference, cb_access: int, cb_bytes_kept: int
 ) -> None:
     case = filtered(1, cb_access=cb_access)
-    agree(reference, case, sk=0, skb_cb=0, shown=shown(Packet(), 0, cb_bytes_set=cb_bytes_set))
+    agree(reference, case, sk=0, skb_cb=0, shown=shown(Packet(), 0, cb_bytes_kept=cb_bytes_kept))
 
 
 @pytest.mark.parametrize("doff", [21, 60])
@@ -321,7 +321,7 @@ def test_memory_to_pull_is_only_needed_for_what_is_in_the_pages(reference: Refer
 def test_a_filter_is_run_on_a_clone_of_a_shared_packet(reference: Reference, cb_access: int) -> None:
     packet = Packet(len=60, data_len=50, users=2)
     case = filtered(1, packet, hostile=1, cb_access=cb_access)
-    seen = shown(packet, 40, clone=1, cb_bytes_set=48 - 20 * cb_access)
+    seen = shown(packet, 40, clone=1, cb_bytes_kept=48 - 20 * cb_access)
     agree(reference, case, sk=0, skb_data_len=50, clones=0, skb_users=2, skb_cb=0, shown=seen)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from skdiff.cases.addresses import mapped
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import (
     AF_INET,
@@ -118,7 +119,10 @@ def test_programs_are_run_for_tables_of_the_namespaces_own(reference: Reference,
         (Packet(), 1),
         (Packet(rt_iif=3), 3),
         (Packet(skb_iif=2, sdif=3), 2),
-        (Packet(saddr=0x01020304, daddr=0xC0000201, sport=1, dport=0xFF00, skb_iif=0x7FFFFFFF), 0x7FFFFFFF),
+        (
+            Packet(saddr=mapped(0x01020304), daddr=mapped(0xC0000201), sport=1, dport=0xFF00, skb_iif=0x7FFFFFFF),
+            0x7FFFFFFF,
+        ),
     ],
 )
 def test_a_program_is_shown_the_packet(reference: Reference, packet: Packet, dif: int) -> None:

@@ -1,10 +1,12 @@
 """C mutants: what is changed and how, in one library that without a mutant does what the kernel does."""
 
+import io
 import os
 import re
 from random import Random
 
 import pytest
+from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases import wire
@@ -226,6 +228,26 @@ def test_the_list_of_judged_mutants_is_read(tmp_path, made) -> None:
         path.write_text(text)
         with pytest.raises(CannotRun, match="not a list of judged mutants"):
             judgements(path)
+
+
+def test_each_lookup_has_a_row_of_its_own(made) -> None:
+    mutants = {n: Mutant("c", "a.c", "f", n, f"x = {n};", "constant", "a -> b") for n in range(4)}
+    fates = dict.fromkeys(mutants, hunt.Fate(hunt.FIRST, (), True)) | {3: hunt.Fate("", (), True)}
+    lookups = {0: ("tcp4",), 1: ("tcp4", "tcp6"), 2: (), 3: ("tcp6",)}
+    told = report.summary("c", mutants, fates, [], fuzzed=False, lookups=lookups)
+    assert [(row.function, row.mutants, row.corpus, row.survivors) for row in told.lookups] == [
+        ("tcp4", 2, 2, 0),
+        ("tcp6", 2, 1, 1),
+    ]
+    out = io.StringIO()
+    report.show(Console(file=out), told, "x")
+    says = "tcp6: 1 of 2 mutants are killed by the corpus, 0 by fuzzing; 0 are judged equivalent, 1 are alive"
+    assert says in out.getvalue()
+    assert {*made.lookups} == {*made.mutants}
+    by_function = {made.mutants[n].function: names for n, names in made.lookups.items()}
+    assert by_function["__inet_lookup_skb"] == ("tcp4",)
+    assert by_function["__inet6_lookup_skb"] == ("tcp6",)
+    assert by_function["reuseport_select_sock"] == ("tcp4", "tcp6")
 
 
 @pytest.mark.parametrize(("version", "applies"), [("6.1.192", True), ("6.12.117", False), ("7.2.13", True)])

@@ -9,7 +9,7 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     by below an L3 master (`sdif`). An unbound one takes all, but packets of an L3 domain only if
     tcp_l3mdev_accept, which is as good as on without CONFIG_NET_L3_MASTER_DEV.
     """
-    bound, sdif = sock.bound_dev_if, state.packet.sdif
+    bound, sdif = sock.bound_dev_if, state.sdif
     accept = bool(state.netns.tcp_l3mdev_accept) or not state.config.l3mdev
     fits = bound in (state.dif, sdif) if bound else not sdif or accept
     state.note("inet_bound_dev_eq", bound, int(fits))

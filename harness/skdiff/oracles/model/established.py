@@ -1,4 +1,4 @@
-"""Step 2: the established table (net/ipv4/inet_hashtables.c __inet_lookup_established())."""
+"""Step 2: the established table (net/ipv4/inet_hashtables.c __inet_lookup_established(), and IPv6's)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from skdiff.oracles.model.state import State, Stuck
 
 
 def inet_lookup_established(state: State) -> int:
-    """__inet_lookup_established(): the socket of this very connection, with a reference.
+    """__inet_lookup_established(), __inet6_lookup_established(): the socket of this very connection, with a reference.
 
     It has the packet's two addresses, two ports and namespace, and its device fits (inet_match()). Of several, the one
     hashed last is met first. If that one is dying (no reference left) the search is over: no other is tried. One that
@@ -17,7 +17,7 @@ def inet_lookup_established(state: State) -> int:
     chain, sends the walk back to the start, each time. Without the rule `unhashed_check` nobody sees that a match left.
     """
     packet, checked = state.packet, state.rules.unhashed_check
-    connection = (state.place, packet.saddr, packet.daddr, packet.sport, packet.dport)
+    connection = (state.place, state.saddr, state.daddr, packet.sport, packet.dport)
     chain = state.tables.connections.get(connection, ())
     while (index := _first_match(state, chain)) != NONE:
         if not _take_reference(state, index):
@@ -51,13 +51,13 @@ def _take_reference(state: State, index: int) -> bool:
 def _look_again(state: State, index: int) -> None:
     """inet_match() a second time, now that the socket is held; another connection's has nothing to note."""
     inet_sk_bound_dev_eq(state, state.socks[index])
-    state.note("inet_match", index, 1)
+    state.note(state.functions.match, index, 1)
 
 
 def _first_match(state: State, chain: Sequence[int]) -> int:
     for index in chain:
         fits = inet_sk_bound_dev_eq(state, state.socks[index])
-        state.note("inet_match", index, int(fits))
+        state.note(state.functions.match, index, int(fits))
         if fits:
             return index
     return NONE

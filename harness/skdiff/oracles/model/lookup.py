@@ -1,7 +1,7 @@
-"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h."""
+"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h, and __inet6_lookup_skb()."""
 
 from skdiff.cases.outcome import STUCK, Outcome
-from skdiff.cases.scenario import NONE, Scenario
+from skdiff.cases.scenario import IPV6_LOOKUPS, NONE, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.established import inet_lookup_established
 from skdiff.oracles.model.hash_tables import Tables
@@ -13,40 +13,44 @@ from skdiff.variants.version_rules import Rules
 
 
 def inet_lookup_skb(state: State) -> int:
-    """__inet_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else the tables.
+    """__inet_lookup_skb(), __inet6_lookup_skb(): a socket on the sk_buff first; an error there ends the lookup; else
+    the tables.
 
     Without the rule `reselect` the socket on the sk_buff gets the packet as it is.
     """
+    if state.ipv6:  # net/ipv6/tcp_ipv6.c tcp_v6_rcv() passes it
+        state.note(state.functions.iif, state.dif)
     if state.rules.reselect:
         chosen = inet_steal_sock(state)
-        state.note("inet_steal_sock", chosen)
+        state.note(state.functions.steal_sock, chosen)
     else:
         chosen = skb_steal_sock(state)
     if chosen == NONE:
-        state.note("inet_iif", state.dif)
+        if not state.ipv6:
+            state.note(state.functions.iif, state.dif)
         chosen = inet_lookup(state)
-        state.note("__inet_lookup", chosen)
+        state.note(state.functions.lookup, chosen)
     chosen = NONE if chosen == DROP else chosen
-    state.note("__inet_lookup_skb", chosen)
+    state.note(state.functions.lookup_skb, chosen)
     return chosen
 
 
 def inet_lookup(state: State) -> int:
-    """__inet_lookup(): the connection's own socket, refcounted; else a listener, which is not."""
+    """__inet_lookup(), __inet6_lookup(): the connection's own socket, refcounted; else a listener, which is not."""
     state.refcounted = 1
     chosen = inet_lookup_established(state)
-    state.note("__inet_lookup_established", chosen)
+    state.note(state.functions.established, chosen)
     if chosen == NONE:
         state.refcounted = 0
         chosen = inet_lookup_listener(state)
         chosen = NONE if chosen == DROP else chosen
-        state.note("__inet_lookup_listener", chosen)
+        state.note(state.functions.listener, chosen)
     return chosen
 
 
 _RULES, _CONFIG = Rules(), Config()
 # What the caller finds in tables that are not those of the packet's namespace: nobody there is of that namespace.
-_EMPTY = Tables((), _CONFIG)
+_EMPTY = Tables((), _CONFIG, ipv6=False)
 
 
 class Model:
@@ -73,8 +77,9 @@ class Model:
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
-        if tables.socks is not scenario.socks:  # else: another packet for them
-            tables = self._tables = Tables(scenario.socks, self.config)
+        ipv6 = scenario.lookup in IPV6_LOOKUPS
+        if tables.socks is not scenario.socks or tables.ipv6 is not ipv6:  # else: another packet for them
+            tables = self._tables = Tables(scenario.socks, self.config, ipv6)
         foreign = scenario.foreign_hashinfo and not self.rules.own_tables
         state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
         try:

@@ -2,7 +2,7 @@
 
 from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import NONE, PROG_NONE, SK_PASS, SK_REUSEPORT, TCP_ESTABLISHED, Group
-from skdiff.oracles.model.hashing import inet_ehashfn, reciprocal_scale
+from skdiff.oracles.model.hashing import inet6_ehashfn, inet6_whole_hash, inet_ehashfn, reciprocal_scale
 from skdiff.oracles.model.state import DROP, State
 
 # include/linux/skbuff.h: the bytes of skb->cb, and how many of them BPF programs may use (BPF_SKB_CB_LEN).
@@ -10,20 +10,29 @@ _CB, _BPF_CB = 48, 20
 
 
 def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
-    """net/ipv4/inet_hashtables.c inet_lookup_reuseport(): the choice of the socket's group, NONE if it has no say.
+    """inet_lookup_reuseport(), inet6_lookup_reuseport(): the choice of the socket's group, NONE if it has no say.
 
     Only the flag SO_REUSEPORT of the socket found asks the group. `daddr` is what the search was for: the wildcard
     search asks for 0.0.0.0, so all packets to a wildcard group share that part of the hash.
     """
     chosen = NONE
     if state.socks[index].reuseport:
-        packet = state.packet
-        key = state.scenario.hash_secret + state.netns.hash_mix
-        phash = inet_ehashfn(key, daddr, packet.dport, packet.saddr, packet.sport, state.rules.lport_added)
+        phash = _hash_of_packet(state, daddr)
         chosen = reuseport_select_sock(state, index, phash)
         state.note("reuseport_select_sock", index, phash, chosen)
-    state.note("inet_lookup_reuseport", index, chosen)
+    state.note(state.functions.reuseport, index, chosen)
     return chosen
+
+
+def _hash_of_packet(state: State, daddr: int) -> int:
+    """The hash of a connection between the packet's source and `daddr`."""
+    packet, case, rules = state.packet, state.scenario, state.rules
+    ends = (daddr, packet.dport, state.saddr, packet.sport)
+    if not state.ipv6:
+        return inet_ehashfn(case.hash_secret + state.netns.hash_mix, *ends, rules.lport_added)
+    if rules.whole_hash6:
+        return inet6_whole_hash(case.hash_secret6, state.netns.hash_mix, *ends)
+    return inet6_ehashfn(case.hash_secret + state.netns.hash_mix, case.hash_secret6, *ends, rules.lport_added)
 
 
 def reuseport_select_sock(state: State, index: int, phash: int) -> int:
@@ -84,9 +93,9 @@ def run_bpf_filter(state: State, number: int, group: Group) -> int:
         data_len -= missing
         if not shared:
             state.data_len = data_len
-    cb_bytes_set = _CB - _BPF_CB if group.cb_access else _CB
+    cb_bytes_kept = _CB - _BPF_CB if group.cb_access else _CB
     state.shown.append(
-        (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_set, 0)
+        (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_kept, 0)
     )
     return group.slots[group.returns] if group.returns < group.num_socks else NONE
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
-from skdiff.cases.scenario import AF_INET, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS, Program
+from skdiff.cases.scenario import AF_INET, AF_INET6, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS, Program
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.state import DROP, State
 
@@ -13,8 +13,8 @@ def inet_lookup_run_sk_lookup(state: State) -> int:
     stands for its SO_REUSEPORT group, unless they asked to leave the group out. The group's hash uses the packet's own
     address.
     """
-    chosen, no_reuseport = bpf_sk_lookup_run_v4(state)
-    state.note("bpf_sk_lookup_run_v4", chosen, no_reuseport)
+    chosen, no_reuseport = bpf_sk_lookup_run(state)
+    state.note(state.functions.run_array, chosen, no_reuseport)
     if chosen == DROP:
         state.via.append("drop")
     if chosen in (NONE, DROP):
@@ -22,12 +22,12 @@ def inet_lookup_run_sk_lookup(state: State) -> int:
     state.via.append("sk_lookup")
     if no_reuseport:
         return chosen
-    member = inet_lookup_reuseport(state, chosen, state.packet.daddr)
+    member = inet_lookup_reuseport(state, chosen, state.daddr)
     return chosen if member == NONE else member
 
 
-def bpf_sk_lookup_run_v4(state: State) -> tuple[int, int]:
-    """bpf_sk_lookup_run_v4() and BPF_PROG_SK_LOOKUP_RUN_ARRAY(): what all programs say together.
+def bpf_sk_lookup_run(state: State) -> tuple[int, int]:
+    """bpf_sk_lookup_run_v4(), bpf_sk_lookup_run_v6(), BPF_PROG_SK_LOOKUP_RUN_ARRAY(): what all programs say together.
 
     All of them run, in order, and each is shown what those before it chose. The last one that passes with a socket of
     its own decides. If there is none, one drop is enough to drop.
@@ -35,11 +35,12 @@ def bpf_sk_lookup_run_v4(state: State) -> tuple[int, int]:
     if not state.netns.run_array:
         return NONE, 0
     packet, progs = state.packet, state.netns.progs
+    family = AF_INET6 if state.ipv6 else AF_INET
     for i in range(len(progs)):
         state.shown.append(
             (
-                *(SHOWN_SK_LOOKUP, packet.netns, i, AF_INET, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
-                *(packet.dport, state.dif, *_choice(progs[:i]), 0),
+                *(SHOWN_SK_LOOKUP, packet.netns, i, family, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
+                *(packet.dport, state.dif, *_choice(progs[:i]), int(state.ipv6)),
             )
         )
     chosen, no_reuseport = _choice(progs)

@@ -1,7 +1,9 @@
 """What a lookup changes while it runs, as the model keeps it."""
 
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.addresses import low_word
+from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
+from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.hash_tables import ONE, Tables
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
@@ -30,6 +32,11 @@ class State:
             "netns",
             "tables",
             "dif",
+            "sdif",
+            "functions",
+            "ipv6",
+            "saddr",
+            "daddr",
             "foreign",
             "place",
             "cpu",
@@ -55,8 +62,18 @@ class State:
         self.packet = packet
         self.socks = socks
         self.netns = scenario.netns[packet.netns]
+        self.functions = FUNCTIONS[scenario.lookup]
+        self.ipv6 = scenario.lookup in IPV6_LOOKUPS
+        # The packet's addresses as its family has them: 32 bits, or 128.
+        self.saddr, self.daddr = packet.saddr, packet.daddr
+        if not self.ipv6:
+            self.saddr, self.daddr = low_word(packet.saddr), low_word(packet.daddr)
         # include/net/route.h inet_iif(): the route's input interface, else the device the packet came in by.
-        self.dif = packet.rt_iif or packet.skb_iif
+        self.dif, self.sdif = packet.rt_iif or packet.skb_iif, packet.sdif
+        if self.ipv6 and packet.sdif:
+            # include/linux/ipv6.h inet6_iif(), inet6_sdif(): below an L3 master its device, and the one that IP6CB has;
+            # without CONFIG_NET_L3_MASTER_DEV nobody asks whether it is below one.
+            self.dif, self.sdif = (packet.skb_iif, packet.sdif) if config.l3mdev else (packet.sdif, 0)
         # Whether the tables are somebody else's, where the caller may pass them.
         self.foreign = scenario.foreign_hashinfo and not rules.own_tables
         self.place = packet.netns if config.net_ns else ONE

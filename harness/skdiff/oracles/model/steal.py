@@ -1,4 +1,4 @@
-"""Step 1: the socket that already hangs on the sk_buff (skb_steal_sock(), inet_steal_sock())."""
+"""Step 1: the socket that already hangs on the sk_buff (skb_steal_sock(), inet_steal_sock(), inet6_steal_sock())."""
 
 from skdiff.cases.scenario import DESTRUCTOR_NONE, IPPROTO_TCP, IPPROTO_UDP, NONE, PFREE, TCP_CLOSE, TCP_LISTEN
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
@@ -6,7 +6,7 @@ from skdiff.oracles.model.state import State
 
 
 def inet_steal_sock(state: State) -> int:
-    """include/net/inet_hashtables.h inet_steal_sock().
+    """include/net/inet_hashtables.h inet_steal_sock(), and inet6_steal_sock().
 
     A listener that BPF assigned (TCP in LISTEN, UDP in CLOSE) stands for its SO_REUSEPORT group: the group chooses
     anew, with the packet's own address in the hash. Its choice, or its error, takes the listener's place. That choice
@@ -22,12 +22,12 @@ def inet_steal_sock(state: State) -> int:
     listening = {IPPROTO_TCP: TCP_LISTEN, IPPROTO_UDP: TCP_CLOSE}.get(sock.protocol)
     if sock.state != listening:
         return index
-    chosen = inet_lookup_reuseport(state, index, state.packet.daddr)
+    chosen = inet_lookup_reuseport(state, index, state.daddr)
     if chosen == NONE:
         return index
     state.via.append("re-selected")
     if state.refcounted:
-        state.warn("inet_steal_sock")
+        state.warn(state.functions.steal_sock)
     return chosen
 
 

@@ -10,6 +10,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.expectations import MODEL
+from skdiff.cases.other_lookup import fitting
 from skdiff.cases.outcome import COMPARED, RETURNED, Outcome
 from skdiff.cases.record import OUTCOME_SIZE, constants, encode, outcome
 from skdiff.cases.scenario import Scenario
@@ -229,6 +230,7 @@ class Hunt:
         for done, scenario in enumerate(candidates(self.scenarios, seed), 1):
             if done > cases or not left:
                 break
+            scenario = fitting(scenario, self.reference.lookups)
             encode(scenario, self._in)
             expected, socks = model.run(scenario), len(scenario.socks)
             self.reference.mutate(0)

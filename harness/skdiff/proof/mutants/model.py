@@ -10,11 +10,14 @@ from pathlib import Path
 
 import skdiff.oracles.model
 from skdiff.base.paths import CORPUS
+from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.case_file import load
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import Outcome
-from skdiff.cases.scenario import NOWHERE, Scenario
+from skdiff.cases.scenario import IPV6_LOOKUPS, NOWHERE, TCP4, TCP6, Scenario
 from skdiff.cases.steps import Step
+from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate
@@ -62,6 +65,8 @@ def cases(paths: Sequence[Path] = ()) -> list[Expected]:
         for what, scenario in _neighbours(plain):
             found.append(_expected(name + what, scenario, Rules(), Config()))
         for rules, config in KERNELS:
+            if not has_lookup(LOOKUPS[plain.lookup], config):
+                continue
             found.append(_expected(f"{name}, {describe(rules)} {config}", plain, rules, config))
     return found
 
@@ -78,6 +83,9 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     back = packet._replace(saddr=packet.daddr, daddr=packet.saddr)
     yield ", with its packet's way back", scenario._replace(hostile=1, packet=back)
     unhashed = tuple(sock._replace(hashed=NOWHERE) for sock in scenario.socks)
+    lookup, changed = (TCP4, as_ipv4) if scenario.lookup in IPV6_LOOKUPS else (TCP6, other_family)
+    other = packet._replace(saddr=changed(packet.saddr), daddr=changed(packet.daddr))
+    yield ", as the other family's", scenario._replace(hostile=1, packet=other, lookup=lookup)
     yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import quantiles
+from types import MappingProxyType
 
 import msgspec
 from rich.console import Console
@@ -43,7 +44,8 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     corpus alone kills; whether others were `fuzzed`, and whether the bars are met; who is alive without a reason, and
     what is judged but killed, or gone, a line each; `unseen` are judged mutants that this harness does not see, with
     what would; `alone` counts for each field of the Outcome the mutants that only it tells apart in the corpus. Those
-    of C have a kernel, and some that did not compile (`dropped`) or are not in this configuration (`absent`).
+    of C have a kernel, some that did not compile (`dropped`) or are not in this configuration (`absent`), and a row for
+    each of its `lookups`: one mutant may be in several.
     """
 
     of: str
@@ -56,6 +58,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     judged_but_gone: list[str]
     unseen: list[str] = []
     alone: dict[str, int] = {}
+    lookups: list[Row] = []
     dropped: int = 0
     absent: int = 0
     kernel: str = ""
@@ -99,9 +102,11 @@ def summary(
     fuzzed: bool,
     version: str = "",
     config: Config = Config(),  # noqa: B008  # it is frozen
+    lookups: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> Report:
     """What became of the mutants of one kind. `version` and `config` are those of the
     kernel, for those of C: what is judged for its series holds, and all that is judged where that is not in LISTED.
+    `lookups` are those that come to a mutant, by its number.
     """
     entries = judgements_for([entry for entry in entries if entry.of == of], version, config)
     judged = judge(mutants.values(), entries)
@@ -118,6 +123,10 @@ def summary(
     functions = dict.fromkeys(mutant.function for mutant in mutants.values())
     rows = [_row(f, [n for n, m in mutants.items() if m.function == f], mutants, fates, judged) for f in functions]
     total = _row("all", list(mutants), mutants, fates, judged)
+    of_lookups = [
+        _row(name, [n for n in mutants if name in lookups.get(n, ())], mutants, fates, judged)
+        for name in sorted({name for n in mutants for name in lookups.get(n, ())})
+    ]
     unseen = [f"{mutant} (it needs {entry.needs})" for mutant, entry in judged.items() if entry.kind == UNSEEN]
     countable = total.mutants - total.judged + len(unseen)
     alone = Counter(field for fate in fates.values() if len(fate.fields) == 1 for field in fate.fields)
@@ -136,6 +145,7 @@ def summary(
         judged_but_gone=stale,
         unseen=unseen,
         alone={field: alone[field] for field in Outcome._fields[:COMPARED]} if of in OF_KERNEL else {},
+        lookups=of_lookups,
     )
 
 
@@ -177,6 +187,10 @@ def show(console: Console, result: Report, what: str) -> None:
     if result.alone:
         told = ", ".join(f"{field} {count}" for field, count in result.alone.items())
         console.print(f"told apart by one field of the outcome alone: {told}", markup=False, soft_wrap=True)
+    for row in result.lookups:
+        killed = f"{row.corpus:,} of {row.mutants:,} mutants are killed by the corpus, {row.fuzzing:,} by fuzzing"
+        left = f"{row.judged:,} are judged equivalent, {row.survivors:,} are alive"
+        console.print(f"{row.function}: {killed}; {left}", markup=False, soft_wrap=True)
     console.print(
         f"The corpus alone kills {result.corpus_kills:.1%} of the mutants that are not judged equivalent"
         f" ({BAR:.0%} are wanted); {len(result.survivors)} are alive without a reason."

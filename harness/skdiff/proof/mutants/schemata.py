@@ -21,8 +21,10 @@ from skdiff.kernel import build as builds
 from skdiff.kernel import compilation
 from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.closure import Closure, extract
+from skdiff.kernel.file_scope import place_of
 from skdiff.kernel.index import Definition, definitions
 from skdiff.kernel.manifest import Manifest
+from skdiff.kernel.root_call import ROOTS, has_lookup
 from skdiff.kernel.source import Tree
 from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
@@ -50,7 +52,8 @@ _ROUNDS = 60
 @dataclass(frozen=True)
 class Schemata:
     """The library and its mutants by number; `dropped` did not compile, `absent` stand in branches of an `#if` that
-    this configuration does not have, or in macros that the lookup does not use.
+    this configuration does not have, or in macros that the lookup does not use. `lookups` are those that come to a
+    mutant of the kernel's text, by its number.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Schemata:
     mutants: dict[int, Mutant]
     dropped: int
     absent: int
+    lookups: dict[int, tuple[str, ...]]
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -70,6 +74,7 @@ class _Report(msgspec.Struct, frozen=True):
     dropped: int
     absent: int
     mutants: dict[int, Mutant]
+    lookups: dict[int, tuple[str, ...]]
 
 
 def schemata(
@@ -101,7 +106,7 @@ def schemata(
     except BadFile as error:
         raise CannotRun(f"{error}: remove {folder} and try again") from error
     rules = rules_to_follow(read.rules, version=tree.version)
-    return Schemata(folder, tree, read.closure, rules, read.mutants, read.dropped, read.absent)
+    return Schemata(folder, tree, read.closure, rules, read.mutants, read.dropped, read.absent, read.lookups)
 
 
 def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, config: Config) -> _Report:
@@ -112,7 +117,12 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
         [*closure.order, *own, *record], lambda d, m: d in own or d in record or closure.keeps(d, m), closure.name_of
     )
     asked = _configured_names(closure)
-    lookup = [d for d, reached in closure.definitions(stand_ins=False) if reached]
+    lookups = frozenset(name for name in ROOTS if has_lookup(name, config))
+    lookup = [
+        d
+        for d, of_lookup in closure.definitions(stand_ins=False)
+        if of_lookup and not lookups.isdisjoint(closure.lookups.get(place_of(d), lookups))
+    ]
     insertion = [d for d, reached in closure.definitions(stand_ins=False) if not reached]
     stubs = [d for d, _ in closure.definitions(stand_ins=True)]
     changed = [
@@ -124,14 +134,16 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
     ]
     dropped: set[int] = set()
     numbers: dict[int, Mutant] = {}
+    reached: dict[int, tuple[str, ...]] = {}
     for _ in range(_ROUNDS):
-        numbers, texts = {}, {}
+        numbers, texts, reached = {}, {}, {}
         for definition in changed:
             operator = "dropped" if of == "driver" and definition not in stubs else ""
             text, mutants = mutated(
                 definition, known, len(numbers) + 1, frozenset(dropped), of, operator, closure.names_in(definition)
             )
             numbers |= dict(enumerate(mutants, start=len(numbers) + 1))
+            reached |= dict.fromkeys(range(len(reached) + 1, len(numbers) + 1), _lookups(closure, definition, lookups))
             texts[_place(definition)] = text
         (work / "closure.c").write_text(_unit(closure, texts, driver if of == "driver" else {}, of, config))
         wrong = _do_not_compile(work, cc)
@@ -143,7 +155,19 @@ def _mutate(closure: Closure, manifest: Manifest, work: Path, cc: str, of: str, 
     there = _compiled(work, cc, of)
     compilation.compile_unit(work, cc, _STRICT, ())
     left = {n: m for n, m in numbers.items() if n in there and n not in dropped}
-    return _Report(closure.sha256, closure.rules, len(dropped), len(numbers) - len(dropped) - len(left), left)
+    return _Report(
+        closure.sha256,
+        closure.rules,
+        len(dropped),
+        len(numbers) - len(dropped) - len(left),
+        left,
+        {n: reached[n] for n in left},
+    )
+
+
+def _lookups(closure: Closure, definition: Definition, there: frozenset[str]) -> tuple[str, ...]:
+    """The lookups that come to a definition, of those that are there."""
+    return tuple(sorted(closure.lookups.get(place_of(definition), frozenset()) & there))
 
 
 def _configured_names(closure: Closure) -> set[str]:

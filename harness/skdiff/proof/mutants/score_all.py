@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from skdiff.cases.case_file import load
+from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.options import BuildOptions
+from skdiff.kernel.root_call import has_lookup
 from skdiff.kernel.source import find
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants import harness as of_harness
@@ -76,7 +78,9 @@ def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors:
     tree = find(request.kernel, manifest.files, optional=manifest.optional, say=say)
     config = request.options.configuration(tree)
     made = schemata(tree, say, request.options.stubs, of, config)
-    scenarios, model = [load(path).scenario for path in files([])], Model(made.rules, config)
+    corpus = (load(path).scenario for path in files([]))
+    scenarios = [scenario for scenario in corpus if has_lookup(LOOKUPS[scenario.lookup], config)]
+    model = Model(made.rules, config)
     planted = hunting.planted(scenarios, model) if of == "driver" else ()
     found = hunting.Hunt(made, scenarios, model, planted)
     with Progress(console=errors, transient=True) as bar:
@@ -88,7 +92,7 @@ def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors:
     if request.seeds:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
     version, notes = made.tree.version, []
-    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version, config)
+    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version, config, made.lookups)
     summary.dropped, summary.absent = made.dropped, made.absent
     summary.kernel, summary.closure, summary.origin = version, made.closure, made.tree.origin
     summary.config = str(config)

@@ -65,7 +65,7 @@ def _same(values: Values) -> Values:
 
 
 def _without(i: int) -> Callable[[Values], Values]:
-    return lambda values: (*values[:i], 0, *values[i + 1 :])
+    return lambda values: (*values[:i], b"" if isinstance(values[i], bytes) else 0, *values[i + 1 :])
 
 
 def _exchanged(i: int) -> Callable[[Values], Values]:
@@ -85,7 +85,7 @@ def _fields() -> Iterator[Slip]:
     structs.insert(0, ("_HEAD", None, _names("scenario_record"), True))
     structs.append(("_OUTCOME", None, _names("outcome_record"), False))
     structs.append(("_STEP", None, ("step", "the first value", "the second value", "the third value"), False))
-    structs += [("_SHOWN", kind, names, False) for kind, names in SHOWN_NAMES.items()]
+    structs += [("_SHOWN", kind, _numbers(names), False) for kind, names in SHOWN_NAMES.items()]
     for name, key, names, written in structs:
         shown = "" if key is None else f" of kind {key}"
         for i, field in enumerate(names):
@@ -96,6 +96,12 @@ def _fields() -> Iterator[Slip]:
             if i + 1 < len(names):
                 what = f"{field}, {names[i + 1]}{shown} -> {names[i + 1]}, {field}"
                 yield _slip(record, name, what, _on(_slipped(swapped, swapped), key))
+
+
+def _numbers(names: Sequence[str]) -> list[str]:
+    """What the numbers of a program's run are called: an address is two."""
+    halves = {name: (f"first half of {name}", f"last half of {name}") for name in ("saddr", "daddr")}
+    return [part for name in names for part in halves.get(name, (name,))]
 
 
 def _slipped(write: Callable[[Values], Values], read: Callable[[Values], Values]) -> Callable[[Struct], Any]:

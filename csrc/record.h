@@ -26,14 +26,15 @@ struct packet_record {
 	int32_t rt_iif;
 	int32_t skb_iif;
 	int32_t sdif;
-	uint32_t doff;		/* bytes of TCP header, what the lookup is called with */
-	uint32_t len;		/* skb->len, from the TCP header on */
+	uint32_t doff;		/* bytes of the TCP or UDP header, what the lookup is called with */
+	uint32_t len;		/* skb->len, from that header on */
 	uint32_t data_len;	/* how much of it is not in the linear part */
 	uint32_t users;		/* skb->users: shared when it is not 1 */
 	uint8_t clone_fails;	/* skb_clone() finds no memory */
 	uint8_t pull_fails;	/* __pskb_pull_tail() finds no memory */
 	uint8_t netns;		/* of the device of the packet's dst */
 	uint8_t destructor;	/* enum destructor */
+	uint8_t pkt_type;	/* enum pkt_type */
 	int8_t sk;		/* skb->sk */
 };
 
@@ -54,8 +55,10 @@ struct sock_record {
 	uint8_t netns;
 	uint8_t rcu_free;
 	uint8_t reuseport;
-	uint8_t reuseport_changed;	/* since listen(), which puts AF_INET6 listeners with it to the end of their chain */
+	uint8_t reuseport_changed;	/* since listen() or UDP's bind(), which puts AF_INET6 sockets with it to the end of their chain */
 	uint8_t hashed;		/* enum hashed */
+	uint8_t hash2;		/* enum hash2, of a socket in UDP's tables */
+	uint8_t mc_refuses;	/* wants no packets of the multicast group that this one goes to */
 	uint8_t no_pprev;	/* in its chain, but already marked as unhashed */
 	uint8_t race;		/* enum race */
 	uint8_t syncookie;	/* of a request */
@@ -86,6 +89,7 @@ struct group_record {
 	uint16_t num_closed_socks;
 	uint16_t incoming_cpu;
 	uint8_t bind_inany;
+	uint8_t has_conns;	/* a member of UDP has been connected */
 	uint8_t prog;		/* enum prog */
 	uint8_t cb_access;	/* whether a filter uses skb->cb */
 	uint8_t verdict;	/* what an sk_reuseport program returns */
@@ -97,11 +101,13 @@ struct group_record {
 struct scenario_record {
 	uint32_t hash_secret;
 	uint32_t hash_secret6;	/* the second one of IPv6's hash */
-	uint32_t ehash_size;	/* a power of two, like lhash2_size */
+	uint32_t ehash_size;	/* a power of two, like lhash2_size and udp_size */
 	uint32_t lhash2_size;
-	uint32_t ehash_nulls_xor;	/* what is wrong with the end marks of ehash */
+	uint32_t udp_size;	/* of each of UDP's tables: hash, hash2, hash4 */
+	uint32_t ehash_nulls_xor;	/* what is wrong with the end marks of ehash and hash4 */
 	int32_t cpu;
 	uint8_t lookup;		/* enum lookup */
+	uint8_t caller;		/* enum caller */
 	uint8_t hostile;
 	uint8_t foreign_hashinfo;	/* the caller passes the tables of somebody else */
 	uint8_t sk_lookup_enabled;	/* the static key */
@@ -155,15 +161,22 @@ struct trace_record {
 };
 
 enum { NONE = -1, LEAVE = -2, FOREIGN = -3, DROP = -4, UNSET = 2 };
-enum lookup { LOOKUP_TCP4, LOOKUP_TCP6 };
+enum lookup { LOOKUP_TCP4, LOOKUP_TCP6, LOOKUP_UDP4, LOOKUP_UDP6 };
+/* Who asks: the receive path; UDP's early demux, and then the receive path; or a BPF helper, which has no sk_buff to show. */
+enum caller { CALLER_RECEIVE, CALLER_DEMUX, CALLER_HELPER };
 enum kind { KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT };
-enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2 };
+enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2, HASHED_UDP };
+/* How a socket came into its chain of hash2: by bind(); by a rehash, when its address changed, which puts it to the head; or
+ * it is still in that of the wildcard though it has an address by now: connect() has not come to the rehash yet.
+ */
+enum hash2 { HASH2_BOUND, HASH2_REHASHED, HASH2_STALE };
+enum pkt_type { PKT_HOST, PKT_BROADCAST, PKT_MULTICAST };
 enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
 /* What another CPU does to a socket of ehash right after the lookup took its reference: nothing, unhash it and drop the
  * table's reference, or make another connection of its memory.
  */
 enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
-enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER };
+enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER, DESTRUCTOR_EFREE };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
 /* What the lookup changed and has no name of its own here; WRITTEN_EHASH and WRITTEN_LHASH2: the shared tables, and one

@@ -38,14 +38,18 @@ from skdiff.cases.record import constants, names, ranges
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    BOUND,
+    DEMUX,
     DESTRUCTOR_NONE,
     DESTRUCTOR_OTHER,
     EDEMUX,
+    EFREE,
     EHASH,
     FILTER,
     HASH_OWN,
     HASH_PACKET,
     HASH_WRONG,
+    HELPER,
     INT_MAX,
     IPPROTO_SCTP,
     IPPROTO_TCP,
@@ -58,13 +62,19 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     NOWHERE,
+    PACKET_BROADCAST,
+    PACKET_HOST,
+    PACKET_MULTICAST,
     PFREE,
     PROG_NONE,
+    RECEIVE,
     REFCOUNT_SATURATED,
+    REHASHED,
     REUSED,
     SK_DROP,
     SK_PASS,
     SK_REUSEPORT,
+    STALE,
     STAYS,
     TCP4,
     TCP6,
@@ -79,6 +89,9 @@ from skdiff.cases.scenario import (
     TCP_NEW_SYN_RECV,
     TCP_SYN_RECV,
     TCP_SYN_SENT,
+    UDP4,
+    UDP6,
+    UDP_HASHED,
     Group,
     Netns,
     Packet,
@@ -139,9 +152,11 @@ def numbered(*words: str) -> dict[int, str]:
     return dict(enumerate(words))
 
 
-LOOKUPS = numbered("tcp4", "tcp6")
+LOOKUPS = numbered("tcp4", "tcp6", "udp4", "udp6")
+CALLERS = numbered("receive", "demux", "helper")
 KINDS = numbered("full", "request", "timewait")
-DESTRUCTORS = numbered("none", "sock_pfree", "sock_edemux", "other")
+DESTRUCTORS = numbered("none", "sock_pfree", "sock_edemux", "other", "sock_efree")
+PKT_TYPES = numbered("host", "broadcast", "multicast")
 STATES = numbered(
     *("0", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"),
     *("LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
@@ -157,9 +172,11 @@ HEAD_FIELDS: dict[str, Field] = {
     "hash_secret6": Field(Kind.HEX, SECRETS, frame=True),
     "ehash_size": Field(Kind.SIZE, _SIZE, frame=True),
     "lhash2_size": Field(Kind.SIZE, _SIZE, frame=True),
+    "udp_size": Field(Kind.SIZE, _SIZE, frame=True),
     "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
     "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
-    "lookup": Field(Kind.WORD, ((TCP4, 1), (TCP6, 1)), LOOKUPS),
+    "lookup": Field(Kind.WORD, ((TCP4, 1), (TCP6, 1), (UDP4, 1), (UDP6, 1)), LOOKUPS),
+    "caller": Field(Kind.WORD, ((RECEIVE, 12), (DEMUX, 3), (HELPER, 1)), CALLERS),
     "hostile": Field(Kind.FLAG, FLAG),
     "foreign_hashinfo": Field(Kind.FLAG, RARE),
     "sk_lookup_enabled": Field(Kind.FLAG, FLAG, derived=True),
@@ -182,9 +199,10 @@ PACKET_FIELDS: dict[str, Field] = {
     "netns": Field(Kind.NETNS, ((0, 4), (1, 1))),
     "destructor": Field(
         Kind.WORD,
-        ((DESTRUCTOR_NONE, 2), (PFREE, 6), (EDEMUX, 3), (DESTRUCTOR_OTHER, 1)),
+        ((DESTRUCTOR_NONE, 2), (PFREE, 6), (EDEMUX, 3), (DESTRUCTOR_OTHER, 1), (EFREE, 1)),
         DESTRUCTORS,
     ),
+    "pkt_type": Field(Kind.WORD, ((PACKET_HOST, 6), (PACKET_MULTICAST, 3), (PACKET_BROADCAST, 1)), PKT_TYPES),
     "sk": Field(Kind.SOCKET, index(none=60, first=5, rest=1, most=16)),
 }
 SOCK_FIELDS: dict[str, Field] = {
@@ -240,9 +258,11 @@ SOCK_FIELDS: dict[str, Field] = {
     "reuseport_changed": Field(Kind.FLAG, SOME),
     "hashed": Field(
         Kind.WORD,
-        ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5)),
-        numbered("nowhere", "ehash", "lhash2"),
+        ((NOWHERE, 1), (LHASH2, 8), (EHASH, 5), (UDP_HASHED, 1)),
+        numbered("nowhere", "ehash", "lhash2", "udp"),
     ),
+    "hash2": Field(Kind.WORD, ((BOUND, 12), (REHASHED, 3), (STALE, 1)), numbered("bound", "rehashed", "stale")),
+    "mc_refuses": Field(Kind.FLAG, SOME),
     "no_pprev": Field(Kind.FLAG, RARE),
     "race": Field(Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), numbered("stays", "leaves", "reused")),
     "syncookie": Field(Kind.FLAG, ((0, 2), (1, 1))),
@@ -261,6 +281,7 @@ GROUP_FIELDS: dict[str, Field] = {
     "num_closed_socks": Field(Kind.NUMBER, ((0, 4), (1, 1)), range=(0, constants.MAX_SLOTS)),
     "incoming_cpu": Field(Kind.NUMBER, ((0, 12), (1, 6), *((n, 1) for n in range(2, 9))), derived=True),
     "bind_inany": Field(Kind.FLAG, FLAG, derived=True),
+    "has_conns": Field(Kind.FLAG, SOME),
     "prog": Field(
         Kind.WORD,
         ((PROG_NONE, 1), (FILTER, 1), (SK_REUSEPORT, 1)),

@@ -7,7 +7,21 @@ which a zero byte and a shrunk example mean.
 from typing import NamedTuple
 
 from skdiff.cases.addresses import mapped, other_family
-from skdiff.cases.scenario import AF_INET, AF_INET6, IPV6_LOOKUPS, NONE, SK_DROP, SK_PASS, Scenario, Sock
+from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    IPV6_LOOKUPS,
+    LHASH2,
+    NONE,
+    SK_DROP,
+    SK_PASS,
+    UDP_HASHED,
+    UDP_LOOKUPS,
+    Scenario,
+    Sock,
+)
 
 Pool = tuple[tuple[int, int], ...]
 
@@ -60,13 +74,21 @@ class Raw(NamedTuple):
 
 
 _LOOKUP, _FAMILY = Scenario._fields.index("lookup"), Sock._fields.index("family")
+_PROTOCOL, _HASHED = Sock._fields.index("protocol"), Sock._fields.index("hashed")
 OTHER = {AF_INET: AF_INET6, AF_INET6: AF_INET}
+OTHER_PROTOCOL = {IPPROTO_TCP: IPPROTO_UDP, IPPROTO_UDP: IPPROTO_TCP}
+OTHER_TABLE = {LHASH2: UDP_HASHED, UDP_HASHED: LHASH2}
 
 
 def of_lookup(raw: Raw) -> Raw:
-    """Drawn fields, which are changed, with the addresses and families of the pools as the lookup has them: what is
-    AF_INET for IPv4 is AF_INET6 for IPv6, and the other way. Its own inverse.
+    """Drawn fields, which are changed, with the addresses, families, protocols and tables of the pools as the lookup has
+    them: what is AF_INET for IPv4 is AF_INET6 for IPv6, what is TCP's for TCP is UDP's for UDP, and the other way. Its
+    own inverse.
     """
+    if raw.head[_LOOKUP] in UDP_LOOKUPS:
+        for sock in raw.socks:
+            sock[_PROTOCOL] = OTHER_PROTOCOL.get(sock[_PROTOCOL], sock[_PROTOCOL])
+            sock[_HASHED] = OTHER_TABLE.get(sock[_HASHED], sock[_HASHED])
     if raw.head[_LOOKUP] in IPV6_LOOKUPS:
         for fields in (raw.packet, *raw.socks):
             fields[:2] = map(other_family, fields[:2])

@@ -11,13 +11,17 @@ from skdiff.cases.addresses import mapped
 
 NONE, LEAVE, FOREIGN, UNSET = -1, -2, -3, 2
 
-TCP4, TCP6 = range(2)
-IPV6_LOOKUPS = frozenset({TCP6})
+TCP4, TCP6, UDP4, UDP6 = range(4)
+IPV6_LOOKUPS = frozenset({TCP6, UDP6})
+UDP_LOOKUPS = frozenset({UDP4, UDP6})
+RECEIVE, DEMUX, HELPER = range(3)
 KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
-NOWHERE, EHASH, LHASH2 = range(3)
+NOWHERE, EHASH, LHASH2, UDP_HASHED = range(4)
+BOUND, REHASHED, STALE = range(3)
 HASH_OWN, HASH_WRONG, HASH_PACKET = range(3)
 STAYS, LEAVES, REUSED = range(3)
-DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER = range(4)
+DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER, EFREE = range(5)
+PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST = range(3)
 PROG_NONE, FILTER, SK_REUSEPORT = range(3)
 SK_DROP, SK_PASS = range(2)
 
@@ -45,10 +49,12 @@ INT_MAX = 0x7FFFFFFF
 
 
 class Packet(NamedTuple):
-    """A TCP segment in its sk_buff, as tcp_v4_rcv() has it: skb->data points to the TCP header.
+    """A TCP segment or a UDP datagram in its sk_buff, as tcp_v4_rcv() or udp_rcv() has it: skb->data points to the TCP
+    or UDP header.
 
-    `doff` is the TCP header's length in bytes, `len` and `data_len` count from that header on; `sk` is the socket that
-    already hangs on the sk_buff; `netns` is the namespace of the device of its dst.
+    `doff` is that header's length in bytes, `len` and `data_len` count from that header on; `sk` is the socket that
+    already hangs on the sk_buff; `netns` is the namespace of the device of its dst, and of skb->dev. `pkt_type`, which
+    only UDP's early demux asks for, tells whom the link layer sent it to.
     """
 
     saddr: int = mapped(0x0A000001)
@@ -66,6 +72,7 @@ class Packet(NamedTuple):
     pull_fails: int = 0
     netns: int = 0
     destructor: int = DESTRUCTOR_NONE
+    pkt_type: int = PACKET_HOST
     sk: int = NONE
 
 
@@ -74,7 +81,9 @@ class Sock(NamedTuple):
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
     of the flag `reuseport`, nor of the slots of that group. `reuseport_changed` tells that the flag is not what it was
-    in listen(), which decides where an AF_INET6 listener stands in its chain. `race` is what another CPU does to a
+    in listen() or UDP's bind(), which decides where an AF_INET6 socket stands in its chain. `hash2` tells of a socket in
+    UDP's tables how it came into its chain there, and whether that is still its own: BOUND, REHASHED, STALE (in the
+    wildcard's, as in the middle of connect()). `mc_refuses` tells that ip_mc_sf_allow() refuses it the packet. `race` is what another CPU does to a
     socket of ehash right after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone;
     REUSED, its memory is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or
     collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as
@@ -99,6 +108,8 @@ class Sock(NamedTuple):
     reuseport: int = 0
     reuseport_changed: int = 0
     hashed: int = NOWHERE
+    hash2: int = BOUND
+    mc_refuses: int = 0
     no_pprev: int = 0
     race: int = STAYS
     syncookie: int = 0
@@ -139,6 +150,7 @@ class Group(NamedTuple):
     num_closed_socks: int = 0
     incoming_cpu: int = 0
     bind_inany: int = 0
+    has_conns: int = 0
     prog: int = PROG_NONE
     cb_access: int = 0
     verdict: int = SK_PASS
@@ -150,17 +162,20 @@ class Scenario(NamedTuple):
     """One case of a `lookup`. `socks` are in the order of insertion, table sizes are powers of two.
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `validity.py`); 1, that the C at
-    least accepts it without undefined behaviour. Hostile only: `ehash_nulls_xor` spoils the end marks of the ehash
-    chains, `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
+    least accepts it without undefined behaviour. `caller` is who asks: the receive path, UDP's early demux and then the
+    receive path, or a BPF helper, without an sk_buff. Hostile only: `ehash_nulls_xor` spoils the end marks of the chains
+    of ehash and hash4, `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
     """
 
     hash_secret: int = 0
     hash_secret6: int = 0
     ehash_size: int = 1
     lhash2_size: int = 1
+    udp_size: int = 1
     ehash_nulls_xor: int = 0
     cpu: int = 0
     lookup: int = TCP4
+    caller: int = RECEIVE
     hostile: int = 0
     foreign_hashinfo: int = 0
     sk_lookup_enabled: int = 0

@@ -179,13 +179,15 @@ enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER, DESTRUCTOR_EFREE };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };
-/* What the lookup changed and has no name of its own here; WRITTEN_EHASH and WRITTEN_LHASH2: the shared tables, and one
- * more for a namespace's own.
+/* What the lookup changed and has no name of its own here; WRITTEN_EHASH, WRITTEN_LHASH2 and UDP's: the shared tables, and
+ * one more for a namespace's own.
  */
 enum written {
 	WRITTEN_NOTHING, WRITTEN_SOCK, WRITTEN_GROUP, WRITTEN_PROGRAM, WRITTEN_NETNS, WRITTEN_DEVICE, WRITTEN_ROUTE, WRITTEN_PACKET,
 	WRITTEN_DATA, WRITTEN_TABLE, WRITTEN_EHASH, WRITTEN_OWN_EHASH, WRITTEN_LHASH2, WRITTEN_OWN_LHASH2, WRITTEN_KERNEL,
-	WRITTEN_CHAIN, WRITTEN_MEMBERS	/* before the lookup, by what put a socket into its chain, or its group */
+	WRITTEN_CHAIN, WRITTEN_MEMBERS,	/* before the lookup, by what put a socket into its chain, or its group */
+	WRITTEN_UDP_TABLE, WRITTEN_UDP_HASH, WRITTEN_OWN_UDP_HASH, WRITTEN_UDP_HASH2, WRITTEN_OWN_UDP_HASH2,
+	WRITTEN_UDP_HASH4, WRITTEN_OWN_UDP_HASH4
 };
 /* ENDED_BROKEN: the driver crashed, not the kernel's text. ENDED_ABSENT: there is no such lookup here. */
 enum ended { ENDED_RETURNED, ENDED_STUCK, ENDED_CRASHED, ENDED_BROKEN, ENDED_ABSENT };

@@ -23,6 +23,7 @@ static void fill_case(void)
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
 	reference_clones = raced = reference_sections = 0;
 	fill_tables();
+	fill_udp_tables();
 	for (int i = 0; i < in->n_netns; i++)
 		if (IS_ENABLED(CONFIG_NET_NS) || i == in->packet.netns)
 			fill_netns(i);

@@ -39,6 +39,7 @@ static void fill_group(int i)
 	reuse->max_socks = MAX_SLOTS;
 	reuse->reuseport_id = from->reuseport_id;
 	reuse->bind_inany = from->bind_inany;
+	reuse->has_conns = from->has_conns;
 	if (in->hostile)
 		fill_members_as_said(reuse, from);
 	else

@@ -62,6 +62,14 @@ static void reference_warn(const char *function, const char *text)
 	out->n_warns++;
 }
 
+/* Whether a socket is a member of the multicast group that the packet goes to. */
+static bool reference_mc_allows(const struct sock *sk)
+{
+	int i = index_of(sk);
+
+	return i >= 0 && !in->socks[i].mc_refuses;
+}
+
 static void reference_freed(const struct sock *sk, int kind)
 {
 	int i = index_of(sk);

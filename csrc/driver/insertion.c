@@ -14,17 +14,34 @@ static bool is_within(const void *from, const void *start, size_t n_bytes)
 	return (const char *)from >= (const char *)start && (const char *)from + sizeof(void *) <= (const char *)start + n_bytes;
 }
 
-/* A node's pprev points to the pointer that points to it, in a bucket or in another socket. */
+/* Whether a pointer points into a slot of a hash table, or into a socket. */
+static bool is_in_chain(const void *from)
+{
+	for (unsigned int i = 0; i < N_HASH_TABLES; i++)
+		if (is_within(from, hash_tables[i].now, 2 * hash_tables[i].one))
+			return true;
+	return is_within(from, arena.socks, sizeof(arena.socks));
+}
+
+/* A node's pprev points to the pointer that points to it, in a slot or in another socket. */
+static void check_node(int i, const void *node, void *pprev, const char *name)
+{
+	if (pprev && (!is_in_chain(pprev) || *(void **)pprev != node))
+		note_misplaced(WRITTEN_CHAIN, i, name);
+}
+
 static void check_chain(int i)
 {
+	const struct udp_sock *up = &arena.socks[i].udp;
 	const struct hlist_nulls_node *node = &arena.socks[i].sk.sk_nulls_node;
-	const void *from = node->pprev;
 
-	if (!from)
+	check_node(i, node, node->pprev, "pprev");
+	if (!is_udp() || in->socks[i].hashed != HASHED_UDP)
 		return;
-	if ((!is_within(from, arena.socks, sizeof(arena.socks)) && !is_within(from, ehash, sizeof(ehash)) &&
-	     !is_within(from, lhash2, sizeof(lhash2))) || *node->pprev != node)
-		note_misplaced(WRITTEN_CHAIN, i, "pprev");
+	check_node(i, &up->udp_portaddr_node, up->udp_portaddr_node.pprev, "skc_portaddr_node");
+#ifdef HAVE_HASH4
+	check_node(i, &up->udp_lrpa_node, up->udp_lrpa_node.pprev, "udp_lrpa_node");
+#endif
 }
 
 /* A group has its members in the places that the case says, and counts them. */

@@ -14,6 +14,10 @@ static void fill_netns(int i)
 	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
 #endif
 	net->ipv4.tcp_death_row.hashinfo = &arena.tables[from->own_hashinfo];
+#ifdef HAVE_NET_UDP_TABLE
+	net->ipv4.udp_table = &arena.udp_tables[from->own_hashinfo];
+#endif
+	arena.devices[i].ifindex = in->packet.skb_iif;
 	for (int j = 0; j < from->n_progs; j++) {
 		const struct program_record *prog = &from->progs[j];
 

@@ -18,7 +18,8 @@ union any_sock {
 	struct inet_sock inet;
 	struct request_sock req;
 	struct inet_timewait_sock tw;
-	unsigned char room[sizeof(struct inet_sock) + REDZONE];
+	struct udp_sock udp;
+	unsigned char room[sizeof(struct udp_sock) + REDZONE];
 };
 
 struct any_prog_array {
@@ -67,6 +68,7 @@ struct arena {
 	struct sk_buff skb;
 	unsigned char data[HEADROOM + 64];
 	struct inet_hashinfo tables[2];	/* the one that all namespaces share, and a namespace's own */
+	struct udp_table udp_tables[2];	/* the same of UDP */
 	union any_sock socks[MAX_SOCKS] __attribute__((aligned(64)));
 };
 
@@ -85,7 +87,13 @@ static unsigned int raced;
 /* Whether the packet is of IPv6. */
 static bool is_ipv6(void)
 {
-	return in->lookup == LOOKUP_TCP6;
+	return in->lookup == LOOKUP_TCP6 || in->lookup == LOOKUP_UDP6;
+}
+
+/* Whether the packet is of UDP, so that UDP's tables are there and TCP's are not. */
+static bool is_udp(void)
+{
+	return in->lookup == LOOKUP_UDP4 || in->lookup == LOOKUP_UDP6;
 }
 
 static struct sock *sock_at(int index)
@@ -110,6 +118,21 @@ static __be32 low_word(const uint8_t *address)
 
 	__builtin_memcpy(&word, address + ADDRESS_BYTES - sizeof(word), sizeof(word));
 	return word;
+}
+
+/* Whether an address of a socket is one of IPv4, or none. */
+static bool has_ipv4(const struct sock_record *from, const uint8_t *address)
+{
+	static const uint8_t none[ADDRESS_BYTES], mapped[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	return from->family != AF_INET6 || !__builtin_memcmp(address, none, sizeof(none)) ||
+		!__builtin_memcmp(address, mapped, sizeof(mapped));
+}
+
+/* What a socket has as its IPv4 address: net/ipv6/af_inet6.c __inet6_bind() keeps that of an IPv6 one, too. */
+static __be32 ipv4_view(const struct sock_record *from, const uint8_t *address)
+{
+	return has_ipv4(from, address) ? low_word(address) : htonl(0x7f000006);
 }
 
 /* The first or the last eight bytes of an address of IPv6, as a number. */

@@ -5,6 +5,7 @@ static int destructor_of(const struct sk_buff *skb)
 	return !skb->destructor ? DESTRUCTOR_NONE :
 		skb->destructor == sock_pfree ? DESTRUCTOR_PFREE :
 		skb->destructor == sock_edemux ? DESTRUCTOR_EDEMUX :
+		skb->destructor == sock_efree ? DESTRUCTOR_EFREE :
 		skb->destructor == other_destructor ? DESTRUCTOR_OTHER : FOREIGN;
 }
 

@@ -10,6 +10,10 @@ static void fill_ipv4_header(struct sk_buff *skb, const struct packet_record *fr
 	iph->saddr = low_word(from->saddr);
 	iph->daddr = low_word(from->daddr);
 	skb->network_header = (unsigned char *)iph - arena.data;
+	if (is_udp()) {	/* what vrf_ip_rcv() leaves in skb->cb; TCP's lookup is told */
+		IPCB(skb)->iif = from->sdif;
+		IPCB(skb)->flags = from->sdif ? IPSKB_L3SLAVE : 0;
+	}
 }
 
 /* What ip6_rcv_core() and vrf_ip6_rcv() leave in skb->cb: the device, and whether it is below an L3 master. */
@@ -28,10 +32,20 @@ static void fill_ipv6_header(struct sk_buff *skb, const struct packet_record *fr
 #endif
 }
 
+static void fill_udp_header(struct sk_buff *skb, const struct packet_record *from)
+{
+	struct udphdr *uh = (struct udphdr *)skb->data;
+
+	uh->source = htons(from->sport);
+	uh->dest = htons(from->dport);
+	skb->transport_header = skb->data - arena.data;
+}
+
 static void fill_packet(void)
 {
 	static void (*const destructors[])(struct sk_buff *) = {
 		[DESTRUCTOR_PFREE] = sock_pfree, [DESTRUCTOR_EDEMUX] = sock_edemux, [DESTRUCTOR_OTHER] = other_destructor,
+		[DESTRUCTOR_EFREE] = sock_efree,
 	};
 	const struct packet_record *from = &in->packet;
 	struct sk_buff *skb = &arena.skb;
@@ -45,7 +59,11 @@ static void fill_packet(void)
 		fill_ipv6_header(skb, from);
 	else
 		fill_ipv4_header(skb, from);
+	if (is_udp())
+		fill_udp_header(skb, from);
 	__builtin_memcpy(cb_before, skb->cb, sizeof(cb_before));
+	skb->dev = &arena.devices[from->netns];
+	skb->pkt_type = from->pkt_type;
 	skb->len = from->len;
 	skb->data_len = from->data_len;
 	skb->skb_iif = from->skb_iif;

@@ -6,21 +6,23 @@ static uint32_t planted_at, planted_when;
 static unsigned char *planted_byte(size_t at, size_t *count)
 {
 	int tables = tables_used();
-	const struct {
+	struct {
 		void *from;
 		size_t length;
-	} runs[] = {
-		{ &arena, offsetof(struct arena, tables) + sizeof(arena.tables) },	/* padding follows */
+	} runs[2 + 2 * N_HASH_TABLES] = {
+		{ &arena, offsetof(struct arena, udp_tables) + sizeof(arena.udp_tables) },	/* padding follows */
 		{ arena.socks, in->n_socks * sizeof(arena.socks[0]) },
-		{ ehash[0], ehash_bytes() },
-		{ lhash2[0], lhash2_bytes() },
-		{ ehash[1], tables < 2 ? 0 : ehash_bytes() },
-		{ lhash2[1], tables < 2 ? 0 : lhash2_bytes() },
 	};
+	unsigned int n_runs = 2;
 	unsigned char *found = NULL;
 
+	for (int t = 0; t < tables; t++)
+		for (unsigned int i = 0; i < N_HASH_TABLES; i++, n_runs++) {
+			runs[n_runs].from = (char *)hash_tables[i].now + t * hash_tables[i].one;
+			runs[n_runs].length = hash_table_bytes(i);
+		}
 	*count = 0;
-	for (unsigned int i = 0; i < sizeof(runs) / sizeof(runs[0]); *count += runs[i++].length)
+	for (unsigned int i = 0; i < n_runs; *count += runs[i++].length)
 		if (at >= *count && at - *count < runs[i].length)
 			found = (unsigned char *)runs[i].from + (at - *count);
 	for (int i = 0; kernel_objects[i].at; *count += kernel_objects[i++].size)

@@ -7,6 +7,12 @@ static struct inet_hashinfo *hashinfo_of_caller(void)
 	return !in->foreign_hashinfo ? own : own == &arena.tables[0] ? &arena.tables[1] : &arena.tables[0];
 }
 
+/* The packet's addresses as a lookup is called with them. */
+#define SADDR low_word(in->packet.saddr)
+#define DADDR low_word(in->packet.daddr)
+#define SADDR6 ((const struct in6_addr *)in->packet.saddr)
+#define DADDR6 ((const struct in6_addr *)in->packet.daddr)
+
 #ifdef HAVE_TCP6
 /* What tcp_v6_rcv() passes: the device that the packet came in by, and the one below an L3 master. */
 static int iif_of_caller(void)
@@ -29,11 +35,50 @@ static void *zeroed_answer(void)
 	return &answer;
 }
 
-/* The call, with the arguments that this kernel's root has: harness/skdiff/kernel/root_call.py defines ROOT_CALL_TCP4 and
- * its like.
+/* Whether a datagram goes to all sockets that want it (__udp4_lib_mcast_deliver() and its like), which is not looked at. */
+static bool is_for_many(void)
+{
+	__be32 daddr = low_word(in->packet.daddr);
+
+	return is_ipv6() ? in->packet.daddr[0] == 0xff : (ntohl(daddr) & 0xf0000000) == 0xe0000000 || daddr == 0xffffffff;
+}
+
+#ifdef HAVE_UDP4
+/* As udp_rcv() does it, or __udp4_lib_rcv(), and ip_rcv_finish_core() before it. */
+static struct sock *receive_udp4(bool *refcounted)
+{
+	struct sock *sk;
+
+	if (in->caller == CALLER_DEMUX && !arena.skb.sk && DEMUX_CALL_UDP4)
+		return NULL;	/* a reason to drop it */
+	sk = STEAL_CALL_UDP4;
+	if (sk || is_for_many())
+		return IS_ERR(sk) ? NULL : sk;
+	return ROOT_CALL_UDP4;
+}
+#endif
+
+#ifdef HAVE_UDP6
+/* As udpv6_rcv() does it, or __udp6_lib_rcv(), and ip6_rcv_finish_core() before it. */
+static struct sock *receive_udp6(bool *refcounted)
+{
+	struct sock *sk;
+
+	if (in->caller == CALLER_DEMUX && !arena.skb.sk)
+		DEMUX_CALL_UDP6;
+	sk = STEAL_CALL_UDP6;
+	if (sk || is_for_many())
+		return IS_ERR(sk) ? NULL : sk;
+	return ROOT_CALL_UDP6;
+}
+#endif
+
+/* The call, with the arguments that this kernel's functions have: harness/skdiff/kernel/root_call.py defines ROOT_CALL_TCP4
+ * and its like.
  */
 static struct sock *call_root(bool *refcounted)
 {
+	bool helper = in->caller == CALLER_HELPER;
 	struct sock *sk = NULL;
 
 	expect_no_report();
@@ -41,11 +86,21 @@ static struct sock *call_root(bool *refcounted)
 	reference_in_kernel = 1;
 	switch (in->lookup) {
 	case LOOKUP_TCP4:
-		sk = ROOT_CALL_TCP4;
+		sk = helper ? HELPER_CALL_TCP4 : ROOT_CALL_TCP4;
 		break;
 #ifdef HAVE_TCP6
 	case LOOKUP_TCP6:
-		sk = ROOT_CALL_TCP6;
+		sk = helper ? HELPER_CALL_TCP6 : ROOT_CALL_TCP6;
+		break;
+#endif
+#ifdef HAVE_UDP4
+	case LOOKUP_UDP4:
+		sk = helper ? HELPER_CALL_UDP4 : receive_udp4(refcounted);
+		break;
+#endif
+#ifdef HAVE_UDP6
+	case LOOKUP_UDP6:
+		sk = helper ? HELPER_CALL_UDP6 : receive_udp6(refcounted);
 		break;
 #endif
 	default:
@@ -64,6 +119,12 @@ uint32_t reference_lookups(void)
 
 #ifdef HAVE_TCP6
 	found |= 1u << LOOKUP_TCP6;
+#endif
+#ifdef HAVE_UDP4
+	found |= 1u << LOOKUP_UDP4;
+#endif
+#ifdef HAVE_UDP6
+	found |= 1u << LOOKUP_UDP6;
 #endif
 	return found;
 }

@@ -5,31 +5,32 @@
 _Static_assert(sizeof(struct inet_timewait_sock) <= OWN_AT(struct request_sock), "own members overlap: _APART of emit.py");
 _Static_assert(sizeof(struct request_sock) <= OWN_AT(struct sock), "own members overlap: _APART of emit.py");
 
+/* A socket of UDP has members of its own behind those of any other. */
+enum { KIND_UDP = KIND_TIMEWAIT + 1 };
+
 static const struct {
 	size_t own, end;
 } extents[] = {
 	[KIND_FULL] = { OWN_AT(struct sock), sizeof(struct sock) },
 	[KIND_REQUEST] = { OWN_AT(struct request_sock), sizeof(struct request_sock) },
 	[KIND_TIMEWAIT] = { OWN_AT(struct inet_timewait_sock), sizeof(struct inet_timewait_sock) },
+	[KIND_UDP] = { OWN_AT(struct sock), sizeof(struct udp_sock) },
 };
 
 /* With AddressSanitizer: nobody may touch what is not the socket's own, while the kernel's functions run. */
-static void forbid_strange_memory(union any_sock *any, int kind)
+static void forbid_strange_memory(union any_sock *any, const struct sock_record *from)
 {
 	size_t head = sizeof(struct sock_common);
+	int kind = from->kind == KIND_FULL && from->protocol == IPPROTO_UDP ? KIND_UDP : from->kind;
 
 	forbid((char *)any + head, extents[kind].own - head);
 	forbid((char *)any + extents[kind].end, sizeof(*any) - extents[kind].end);
 }
 
-/* What a socket has as its IPv4 address: net/ipv6/af_inet6.c __inet6_bind() keeps that of an IPv6 one, too. */
-static __be32 ipv4_view(const struct sock_record *from, const uint8_t *address)
+/* What a socket has as its peer's IPv4 address. UDP's connect() to an address of IPv6 writes none (net/ipv6/datagram.c). */
+static __be32 ipv4_peer(const struct sock_record *from)
 {
-	static const uint8_t none[ADDRESS_BYTES], mapped[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-	bool ipv4 = from->family != AF_INET6 || !__builtin_memcmp(address, none, sizeof(none)) ||
-		!__builtin_memcmp(address, mapped, sizeof(mapped));
-
-	return ipv4 ? low_word(address) : htonl(0x7f000006);
+	return from->protocol == IPPROTO_UDP && !has_ipv4(from, from->daddr) ? 0 : ipv4_view(from, from->daddr);
 }
 
 static void fill_sock(union any_sock *any, const struct sock_record *from)
@@ -40,7 +41,7 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	__builtin_memset(any, POISON, sizeof(*any));
 	__builtin_memset(&sk->__sk_common, UNSET_BYTE, sizeof(sk->__sk_common));
 	__builtin_memset(&sk->sk_nulls_node, 0, sizeof(sk->sk_nulls_node));
-	sk->sk_daddr = ipv4_view(from, from->daddr);
+	sk->sk_daddr = ipv4_peer(from);
 	sk->sk_rcv_saddr = ipv4_view(from, from->rcv_saddr);
 	sk->sk_dport = htons(from->dport);
 	sk->sk_num = from->num;
@@ -77,7 +78,9 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		sk->sk_flags = from->rcu_free && from->hashed != HASHED_LHASH2 ? 1UL << SOCK_RCU_FREE : 0;
 		sk->sk_protocol = from->protocol;
 		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
+		sk->sk_rx_dst = NULL;
 	}
 	hash_sock(sk, from);
-	forbid_strange_memory(any, from->kind);
+	hash_udp_sock(any, from);
+	forbid_strange_memory(any, from);
 }

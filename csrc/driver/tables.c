@@ -3,6 +3,8 @@
 static void fill_tables(void)
 {
 	__builtin_memset(arena.tables, UNSET_BYTE, sizeof(arena.tables));
+	if (is_udp())
+		return;
 	for (int t = 0; t < 2; t++) {
 		arena.tables[t].ehash = ehash[t];
 		arena.tables[t].ehash_mask = in->ehash_size - 1;
@@ -36,6 +38,8 @@ static void hash_sock(struct sock *sk, const struct sock_record *from)
 {
 	struct inet_hashinfo *table = net_at(from->netns)->ipv4.tcp_death_row.hashinfo;
 
+	if (is_udp())
+		return;	/* see udp_tables.c */
 	if (from->hashed == HASHED_EHASH && from->hash_kind == HASH_PACKET) {
 		sk->sk_hash = hash_of_packet();
 		__sk_nulls_add_node_rcu(sk, &inet_ehash_bucket(table, sk->sk_hash)->chain);

@@ -6,7 +6,29 @@
 static struct arena kept;
 static struct inet_ehash_bucket kept_ehash[2][MAX_TABLE + BEHIND];
 static struct inet_listen_hashbucket kept_lhash2[2][MAX_TABLE + BEHIND];
+static struct udp_hslot kept_udp_hash[2][MAX_TABLE + BEHIND];
+static typeof(udp_hash2) kept_udp_hash2;
+#ifdef HAVE_HASH4
+static struct udp_hslot kept_udp_hash4[2][MAX_TABLE + BEHIND];
+#endif
 static unsigned char kept_objects[KERNEL_OBJECTS_BYTES];
+
+/* The tables of sockets that a case has: TCP's or UDP's. What is kept of each stands beside it. */
+static const struct {
+	void *now, *before;
+	size_t each, one;	/* bytes of a slot, and of one of the two tables */
+	bool udp;
+	int object;
+} hash_tables[] = {
+	{ ehash, kept_ehash, sizeof(ehash[0][0]), sizeof(ehash[0]), false, WRITTEN_EHASH },
+	{ lhash2, kept_lhash2, sizeof(lhash2[0][0]), sizeof(lhash2[0]), false, WRITTEN_LHASH2 },
+	{ udp_hash, kept_udp_hash, sizeof(udp_hash[0][0]), sizeof(udp_hash[0]), true, WRITTEN_UDP_HASH },
+	{ udp_hash2, kept_udp_hash2, sizeof(udp_hash2[0][0]), sizeof(udp_hash2[0]), true, WRITTEN_UDP_HASH2 },
+#ifdef HAVE_HASH4
+	{ udp_hash4, kept_udp_hash4, sizeof(udp_hash4[0][0]), sizeof(udp_hash4[0]), true, WRITTEN_UDP_HASH4 },
+#endif
+};
+#define N_HASH_TABLES (sizeof(hash_tables) / sizeof(hash_tables[0]))
 
 static size_t arena_bytes(void)
 {
@@ -22,14 +44,12 @@ static int tables_used(void)
 	return 1 + (in->foreign_hashinfo != 0);
 }
 
-static size_t ehash_bytes(void)
+/* The bytes of one of hash_tables[] that a case uses, none if it is not of the packet's protocol. */
+static size_t hash_table_bytes(unsigned int i)
 {
-	return (in->ehash_size + BEHIND) * sizeof(ehash[0][0]);
-}
+	u32 slots = hash_tables[i].udp ? in->udp_size : i ? in->lhash2_size : in->ehash_size;
 
-static size_t lhash2_bytes(void)
-{
-	return (in->lhash2_size + BEHIND) * sizeof(lhash2[0][0]);
+	return hash_tables[i].udp != is_udp() ? 0 : (slots + BEHIND) * hash_tables[i].each;
 }
 
 static void keep_all(void)
@@ -38,14 +58,14 @@ static void keep_all(void)
 
 	allow(&arena, sizeof(arena));
 	__builtin_memcpy(&kept, &arena, arena_bytes());
-	for (int t = 0; t < tables_used(); t++) {
-		__builtin_memcpy(kept_ehash[t], ehash[t], ehash_bytes());
-		__builtin_memcpy(kept_lhash2[t], lhash2[t], lhash2_bytes());
-	}
+	for (unsigned int i = 0; i < N_HASH_TABLES; i++)
+		for (int t = 0; t < tables_used() && hash_table_bytes(i); t++)
+			__builtin_memcpy((char *)hash_tables[i].before + t * hash_tables[i].one,
+					 (char *)hash_tables[i].now + t * hash_tables[i].one, hash_table_bytes(i));
 	for (int i = 0; kernel_objects[i].at; to += kernel_objects[i++].size)
 		__builtin_memcpy(to, kernel_objects[i].at, kernel_objects[i].size);
 	for (int i = 0; i < in->n_socks; i++)
-		forbid_strange_memory(&arena.socks[i], in->socks[i].kind);
+		forbid_strange_memory(&arena.socks[i], &in->socks[i]);
 }
 
 static int destructor_of(const struct sk_buff *skb);
@@ -126,10 +146,11 @@ static void note_written(void)
 {
 	allow(&arena, sizeof(arena));
 	leave_out_told();
-	for (int t = 0; t < tables_used(); t++) {
-		note_difference(WRITTEN_EHASH + t, ehash[t], kept_ehash[t], ehash_bytes(), sizeof(ehash[t][0]));
-		note_difference(WRITTEN_LHASH2 + t, lhash2[t], kept_lhash2[t], lhash2_bytes(), sizeof(lhash2[t][0]));
-	}
+	for (unsigned int i = 0; i < N_HASH_TABLES; i++)
+		for (int t = 0; t < tables_used() && hash_table_bytes(i); t++)
+			note_difference(hash_tables[i].object + t, (char *)hash_tables[i].now + t * hash_tables[i].one,
+					(char *)hash_tables[i].before + t * hash_tables[i].one, hash_table_bytes(i),
+					hash_tables[i].each);
 	note_objects();
 	if (!__builtin_memcmp(&arena, &kept, arena_bytes()))
 		return;
@@ -145,6 +166,7 @@ static void note_written(void)
 	NOTE_ONE(WRITTEN_PACKET, skb);
 	NOTE_ONE(WRITTEN_DATA, data);
 	NOTE(WRITTEN_TABLE, tables);
+	NOTE(WRITTEN_UDP_TABLE, udp_tables);
 }
 
 /* A socket was freed: who reads it then finds POISON, and no reference; who writes it is seen. */

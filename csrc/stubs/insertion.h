@@ -1,9 +1,5 @@
 /* Kernel: what goes with putting a socket into its table and its group. Here: what is left of that in one thread. */
 
-/* Kernel: the secrets of IPv6's hashes, the first time. Here: no lookup of IPv4 reads them. */
-static void inet6_init_ehash_secret(void) {}
-/* Kernel: a hash of IPv6 addresses. Here: never asked for: all addresses are mapped IPv4 ones. */
-static u32 inet6_ehashfn(const struct net *net, const struct in6_addr *laddr, const u16 lport, const struct in6_addr *faddr, const __be16 fport) { reference_stop(ENDED_CRASHED); return 0; }
 /* Kernel: random bytes, the first time, where it may sleep. Here: the Scenario's secret, each time. */
 #define net_get_random_sleepable_once(buf, nbytes) __builtin_memcpy(buf, reference_secret_of(#buf), nbytes)
 /* Kernel: whether somebody has this connection already. Here: never asked for: the Scenario may have it twice. */
@@ -16,5 +12,3 @@ static int inet_reuseport_add_sock(struct sock *sk, struct inet_listen_hashbucke
 #define sock_prot_inuse_add(net, prot, count) ((void)0)
 /* Kernel: sets a bit, not atomically. Here: the same. */
 #define __set_bit(number, address) ((void)(*(address) |= 1UL << (number)))
-/* Kernel: whether an IPv6 address is a mapped IPv4 one, in larger steps. Here: the same, as the text has #if inside an expression. */
-static bool ipv6_addr_v4mapped(const struct in6_addr *a) { return !a->s6_addr32[0] && !a->s6_addr32[1] && a->s6_addr32[2] == htonl(0xffff); }

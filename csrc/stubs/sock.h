@@ -18,11 +18,5 @@ static u32 reference_secret;
 static u32 reference_secret6;
 /* Kernel: net/core/hotdata.c, what is read for each packet. Here: the part that the lookup reads. */
 static struct net_hotdata net_hotdata;
-/* Kernel: UDP's hash function with a secret of its own. Here: never the one asked for: TCP passes its own. */
-static u32 udp_ehashfn(const struct net *net, const __be32 laddr, const __u16 lport, const __be32 faddr, const __be16 fport)
-{
-	reference_stop(ENDED_CRASHED);
-	return 0;
-}
 /* Kernel: runs the program's code. Here: does to the context what the Scenario says, and keeps what was shown. */
 #define bpf_prog_run(prog, ctx) reference_run_program(prog, ctx)

@@ -1,20 +1,38 @@
-/* Kernel: what the lookups of UDP and IPv6 come to beside sockets: routes, devices, members of multicast groups. */
+/* Kernel: what the lookups of UDP and IPv6 come to beside sockets: routes, devices, members of multicast groups; and what goes with UDP's bind(). */
 
-/* Kernel: UDP's hash function of IPv6 with secrets of its own. Here: never the one asked for: TCP passes its own. */
-static u32 udp6_ehashfn(const struct net *net, const struct in6_addr *laddr, const u16 lport, const struct in6_addr *faddr, const __be16 fport)
-{
-	reference_stop(ENDED_CRASHED);
-	return 0;
-}
 /* Kernel: whether the route that a socket keeps still holds, or NULL. Here: it does. */
 #define dst_check(dst, cookie) (dst)
 /* Kernel: what a device has of IPv4, NULL for nothing. Here: something, into which nobody looks. */
 #define __in_dev_get_rcu(dev) ((struct in_device *)(dev))
 /* Kernel: whether a device is in a multicast group, with that source. Here: yes. */
 #define ip_check_mc_rcu(in_dev, group, source, protocol) ((void)(in_dev), 1)
-/* Kernel: whether a socket wants a multicast group's packets of a source. Here: yes. */
-#define ip_mc_sf_allow(sk, group, source, dif, sdif) 1
+/* Kernel: whether a socket wants a multicast group's packets of a source. Here: as the Scenario says. */
+#define ip_mc_sf_allow(sk, group, source, dif, sdif) reference_mc_allows(sk)
 /* Kernel: whether a multicast packet may have come from its source, 0 if so. Here: it may. */
 #define ip_mc_validate_source(skb, daddr, saddr, tos, dev, in_dev, itag) ((void)(itag), 0)
 /* Kernel: drops the reference that early demux took for a packet, before 6.9. Here: only its address is asked for. */
 static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
+/* Kernel: whether a socket that may not share a port has it already, in the chain of the port. Here: nobody refuses. */
+#define udp_lib_lport_inuse(net, num, hslot, bitmap, sk, log) 0
+/* Kernel: the same in the chain of port and address. Here: nobody refuses. */
+#define udp_lib_lport_inuse2(net, num, hslot2, sk) 0
+/* Kernel: finds the socket's group, or makes one. Here: groups are as the Scenario says. */
+#define udp_reuseport_add_sock(sk, hslot) 0
+/* Kernel: takes a socket out of its group. Here: it is in none as yet. */
+#define reuseport_detach_sock(sk) ((void)(sk))
+/* Kernel: the ports that a socket may get without asking for one. Here: never asked for: all have one. */
+#define inet_sk_get_local_port_range(sk, low, high) ((void)(*(low) = *(high) = 0))
+/* Kernel: the same, of a namespace. Here: the same. */
+#define inet_get_local_port_range(net, low, high) ((void)(*(low) = *(high) = 0))
+/* Kernel: whether a port is kept back. Here: never asked for. */
+#define inet_is_local_reserved_port(net, port) 0
+/* Kernel: a random number. Here: never asked for. */
+#define get_random_u32() 0
+/* Kernel: clears a bitmap. Here: never done. */
+#define bitmap_zero(map, bits) ((void)(map))
+/* Kernel: whether a bit is set. Here: never asked for. */
+#define test_bit(number, address) ((void)(address), 0)
+/* Kernel: lets others run. Here: nothing. */
+#define cond_resched() ((void)0)
+/* Kernel: the least number of slots of a table, by CONFIG_BASE_SMALL. Here: only the size of a bitmap that nobody uses. */
+#define UDP_HTABLE_SIZE_MIN 256

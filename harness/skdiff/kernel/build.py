@@ -40,7 +40,7 @@ from skdiff.kernel.following import digest
 from skdiff.kernel.index import Definition
 from skdiff.kernel.lookup_inputs import Unset
 from skdiff.kernel.manifest import STAND_IN_PREFIX, Manifest
-from skdiff.kernel.root_call import ROOTS, has_lookup, root_call
+from skdiff.kernel.root_call import ROOTS, calls, has_lookup, root_call
 from skdiff.kernel.source import Tree
 from skdiff.kernel.summary import Kernel
 from skdiff.variants import version_rules
@@ -330,12 +330,19 @@ _SECRETS = ("inet_ehash_secret", "inet6_ehash_secret", "tcp_ipv6_hash_secret")
 
 
 def _what_it_has(order: Sequence[Definition], config: Config) -> Iterator[str]:
-    """The calls of the lookups that a closure has, and which secrets are objects that the driver sets."""
+    """The calls of the lookups that a closure has, which secrets are objects that the driver sets, and what UDP's tables
+    are like.
+    """
     for lookup in ROOTS:
         call = root_call(order, lookup)
         if call and has_lookup(lookup, config):
             yield f"#define HAVE_{lookup.upper()} 1\n#define ROOT_CALL_{lookup.upper()} {call}"
+            yield from (f"#define {macro} {call}" for macro, call in calls(order, lookup).items())
     names = {name for d in order for name in d.names}
+    if "udp4_hash4" in names and not config.base_small:
+        yield "#define HAVE_HASH4 1"
+    if any("udp_table" in member.names for d in order if d.name == "netns_ipv4" for member in d.members or ()):
+        yield "#define HAVE_NET_UDP_TABLE 1"
     secrets = (name for name in _SECRETS if name in names and (config.ipv6 or "6" not in name))
     yield from (f"#define HAVE_{name.upper()} 1" for name in secrets)
 

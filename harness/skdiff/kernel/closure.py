@@ -134,7 +134,7 @@ def extract(
     outside: list[Definition] = []
     for path in manifest.stand_ins:
         found = definitions(path.read_bytes(), f"{STAND_IN_PREFIX}stubs/{path.name}")
-        stand_ins += [d for d in found if manifest.kernels_own.isdisjoint(d.names)]
+        stand_ins += found
     for path in manifest.outside:
         outside += own_stubs.read(path, f"{STAND_IN_PREFIX}outside/{path.name}")
     listed = (*manifest.files, *manifest.optional)

@@ -29,10 +29,7 @@ class _Lookup(msgspec.Struct, forbid_unknown_fields=True):
     """A lookup of closure.toml, which says itself what each key is."""
 
     roots: tuple[str, ...]
-    on: bool
     files: tuple[str, ...] = ()
-    stubs: frozenset[str] = frozenset()
-    kernels_own: frozenset[str] = frozenset()
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,8 +52,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Manifest:
     """`csrc/closure.toml`: where each lookup starts, which kernel files to search, which structs stay whole; `inputs`
     are fields and objects that are set though the driver does not name them; `assumed` are functions of files whose
-    work the driver does itself; `kernels_own` are names of which the kernel's definition is taken though there is a
-    stub; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
+    work the driver does itself; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
     win.
     """
 
@@ -72,33 +68,27 @@ class Manifest:
     assumed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
-    kernels_own: frozenset[str] = frozenset()
     built_with: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC, lookups: tuple[str, ...] | None = None) -> "Manifest":
-        """Read the manifest, of the lookups that are on in it or of others of it, and add a user's own stubs; raises
-        CannotRun where it is missing or broken.
-        """
+    def load(stubs: tuple[Path, ...] = (), csrc: Path = CSRC) -> "Manifest":
+        """Read the manifest, and add a user's own stubs; raises CannotRun where it is missing or broken."""
         path = csrc / "closure.toml"
         data = read_toml(path, _File, "a closure manifest")
-        on = {name: one for name, one in data.lookups.items() if (one.on if lookups is None else name in lookups)}
-        if not on:
-            raise BadFile(f"{path}: no lookup is on in [lookups]")
-        own = [name for one in on.values() for name in one.files]
+        if not data.lookups:
+            raise BadFile(f"{path}: there is no lookup in [lookups]")
+        own = [name for one in data.lookups.values() for name in one.files]
         optional = dict.fromkeys((*data.optional, *data.assumed, *own))
-        others = {name for one in data.lookups.values() for name in one.stubs}
-        others -= {name for one in on.values() for name in one.stubs}
         try:
             return Manifest(
-                roots={name: one.roots for name, one in on.items()},
+                roots={name: one.roots for name, one in data.lookups.items()},
                 files=data.files,
                 optional=tuple(name for name in optional if name not in data.files),
                 whole=data.whole,
                 given=data.given
                 | declared((csrc / "record.h").read_bytes())
                 | declared((csrc / "prelude.h").read_bytes()),
-                stand_ins=tuple(p for p in sorted((csrc / "stubs").glob("*.h")) if p.name not in others),
+                stand_ins=tuple(sorted((csrc / "stubs").glob("*.h"))),
                 driver=tuple(csrc / "driver" / name for name in data.driver),
                 csrc=csrc,
                 inputs=frozenset(data.inputs),
@@ -106,7 +96,6 @@ class Manifest:
                 patterns=data.pattern,
                 outside=stubs,
                 built_with=data.built_with,
-                kernels_own=frozenset(name for one in on.values() for name in one.kernels_own),
             )
         except OSError as error:
             raise CannotRun(f"cannot read {error.filename}: {error.strerror}") from error

@@ -86,7 +86,7 @@ KEYWORDS = frozenset(
 )
 
 
-MEMBER_PATH = re.compile(r"[A-Za-z_][\w.]*\.\w+(?:\[0\])?")
+MEMBER_PATH = re.compile(r"[A-Za-z_][\w.]*\.\w+(?:\[[01]\])?")
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,52 @@
-"""How the driver calls a tree's roots, __inet_lookup_skb() and its like: with the arguments that this tree declares."""
+"""How the driver calls a tree's functions, __inet_lookup_skb() and its like: with the arguments that this tree declares."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.index import Definition
 from skdiff.kernel.syntax import captures, parse, text_of
 from skdiff.variants.config import Config
 
-# The root of each lookup, and what its caller passes otherwise than others.
-ROOTS: Mapping[str, str] = {"tcp4": "__inet_lookup_skb", "tcp6": "__inet6_lookup_skb"}
-_OWN: Mapping[str, Mapping[str, str]] = {"tcp6": {"iif": "iif_of_caller()", "sdif": "sdif_of_caller()"}}
+# The root of each lookup.
+ROOTS: Mapping[str, str] = {
+    "tcp4": "__inet_lookup_skb",
+    "tcp6": "__inet6_lookup_skb",
+    "udp4": "__udp4_lib_lookup_skb",
+    "udp6": "__udp6_lib_lookup_skb",
+}
+# What else the driver calls, by the first word of the macro that it does it with: of several, the first that is there.
+_STEAL, _DEMUX, _HELPER = "STEAL", "DEMUX", "HELPER"
+CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "tcp4": {_HELPER: ("__inet_lookup",)},
+    "tcp6": {_HELPER: ("__inet6_lookup",)},
+    "udp4": {
+        _STEAL: ("inet_steal_sock", "skb_steal_sock"),
+        _DEMUX: ("udp_v4_early_demux",),
+        _HELPER: ("__udp4_lib_lookup",),
+    },
+    "udp6": {
+        _STEAL: ("inet6_steal_sock", "skb_steal_sock"),
+        _DEMUX: ("udp_v6_early_demux",),
+        _HELPER: ("__udp6_lib_lookup",),
+    },
+}
+# What a lookup's callers pass otherwise than others, and what a BPF helper does.
+_ADDRESSES6 = {"saddr": "SADDR6", "daddr": "DADDR6"}
+_OWN: Mapping[str, Mapping[str, str]] = {
+    "tcp4": {},
+    "tcp6": {"iif": "iif_of_caller()", "sdif": "sdif_of_caller()", **_ADDRESSES6},
+    "udp4": {"ehashfn": "udp_ehashfn"},
+    "udp6": {"ehashfn": "udp6_ehashfn", **_ADDRESSES6},
+}
+_OF_HELPER = {"skb": "NULL", "doff": "0", "dif": "in->packet.skb_iif", "iif": "in->packet.skb_iif", "sdif": "in->packet.sdif"}
 # What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.
 BY_NAME = {
     "hashinfo": "hashinfo_of_caller()",
+    "udptable": "udp_table_of_caller()",
+    "saddr": "SADDR",
+    "daddr": "DADDR",
+    "hnum": "in->packet.dport",
     "skb": "&arena.skb",
     "doff": "in->packet.doff",
     "sport": "htons(in->packet.sport)",
@@ -27,6 +60,7 @@ BY_NAME = {
 # What one with another name gets, by its type without const: there is only one of each in a lookup.
 BY_TYPE = {
     "struct inet_hashinfo *": BY_NAME["hashinfo"],
+    "struct udp_table *": BY_NAME["udptable"],
     "struct sk_buff *": BY_NAME["skb"],
     "struct net *": BY_NAME["net"],
 }
@@ -46,13 +80,27 @@ def root_call(kernel: Iterable[Definition], lookup: str) -> str:
     Each argument is known by its name, or by a type of which a lookup has only one. Raises CannotRun for one that is
     not: what to pass is not to be guessed.
     """
-    roots = [d for d in kernel if d.kind == "function" and d.name == ROOTS[lookup]]
-    if not roots:
+    return _call(kernel, (ROOTS[lookup],), _OWN[lookup])
+
+
+def calls(kernel: Iterable[Definition], lookup: str) -> dict[str, str]:
+    """The same of what else the driver calls for a lookup, by the names of its macros."""
+    kernel = [*kernel]
+    own = _OWN[lookup]
+    found = {
+        what: _call(kernel, names, own | _OF_HELPER if what == _HELPER else own)
+        for what, names in CALLS[lookup].items()
+    }
+    return {f"{what}_CALL_{lookup.upper()}": call for what, call in found.items() if call}
+
+
+def _call(kernel: Iterable[Definition], names: Sequence[str], own: Mapping[str, str]) -> str:
+    functions = {d.name: d for d in kernel if d.kind == "function" and d.name in names}
+    name = next((name for name in names if name in functions), "")
+    if not name:
         return ""
-    root = roots[-1]
-    own = _OWN.get(lookup, {})
-    values = [own.get(name) or _value(root, kind, name) for kind, name in parameters(root)]
-    return f"{root.name}({', '.join(values)})"
+    values = [own.get(argument) or _value(functions[name], kind, argument) for kind, argument in parameters(functions[name])]
+    return f"{name}({', '.join(values)})"
 
 
 def parameters(function: Definition) -> list[tuple[str, str]]:

@@ -39,6 +39,7 @@ class Config:
     - `net_ns`: CONFIG_NET_NS. Off: there is one namespace, the packet's, and all sockets are in it.
     - `smp`: CONFIG_SMP. Off: the CPU is 0.
     - `retpoline`: CONFIG_MITIGATION_RETPOLINE. On: the group's hash function is called by name. No rule differs.
+    - `base_small`: CONFIG_BASE_SMALL. On: UDP has no hash4, whatever the version.
     - `rx_queue`: CONFIG_SOCK_RX_QUEUE_MAPPING. On: a member more in each socket. No rule differs.
     - `more`: other options that are on, by their names in the kernel, sorted: those that a tree's own text asks for.
       The model knows nothing of them.
@@ -50,6 +51,7 @@ class Config:
     net_ns: bool = _option(True, "NET_NS")
     smp: bool = _option(True, "SMP")
     retpoline: bool = _option(False, "MITIGATION_RETPOLINE", "RETPOLINE")
+    base_small: bool = _option(False, "BASE_SMALL")
     rx_queue: bool = _option(True, "SOCK_RX_QUEUE_MAPPING")
     more: tuple[str, ...] = ()
 

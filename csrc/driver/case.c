@@ -16,6 +16,15 @@ static void fill_case(void)
 #ifdef HAVE_TCP_IPV6_HASH_SECRET
 	tcp_ipv6_hash_secret = in->hash_secret6;
 #endif
+#ifdef HAVE_UDP_EHASH_SECRET
+	udp_ehash_secret = in->hash_secret;
+#endif
+#ifdef HAVE_UDP6_EHASH_SECRET
+	udp6_ehash_secret = in->hash_secret;
+#endif
+#ifdef HAVE_UDP_IPV6_HASH_SECRET
+	udp_ipv6_hash_secret = in->hash_secret6;
+#endif
 	__builtin_memset(&arena.prot, UNSET_BYTE, sizeof(arena.prot));
 	arena.prot.h.hashinfo = NULL;
 	reference_pull_fails = in->packet.pull_fails;

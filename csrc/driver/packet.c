@@ -9,6 +9,7 @@ static void fill_ipv4_header(struct sk_buff *skb, const struct packet_record *fr
 
 	iph->saddr = low_word(from->saddr);
 	iph->daddr = low_word(from->daddr);
+	iph->tos = 0;
 	skb->network_header = (unsigned char *)iph - arena.data;
 	if (is_udp()) {	/* what vrf_ip_rcv() leaves in skb->cb; TCP's lookup is told */
 		IPCB(skb)->iif = from->sdif;

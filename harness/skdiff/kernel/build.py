@@ -326,7 +326,10 @@ def lines_of(definitions: Iterable[tuple[Definition, bool]], closure: Closure | 
     )
 
 
-_SECRETS = ("inet_ehash_secret", "inet6_ehash_secret", "tcp_ipv6_hash_secret")
+_SECRETS = (
+    *("inet_ehash_secret", "inet6_ehash_secret", "tcp_ipv6_hash_secret"),
+    *("udp_ehash_secret", "udp6_ehash_secret", "udp_ipv6_hash_secret"),
+)
 
 
 def _what_it_has(order: Sequence[Definition], config: Config) -> Iterator[str]:

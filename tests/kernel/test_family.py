@@ -1,17 +1,14 @@
-"""Lookups that closure.toml has and that are not on yet: their closures extract, with tcp4's, and compile; twins stay
-apart in all that goes by names.
-"""
+"""The closure of all lookups: it extracts and compiles, and twins stay apart in all that goes by names."""
 
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from skdiff.base.paths import CSRC
-from skdiff.cases.steps import KINDS, StepKind, load_kinds
+from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.steps import KINDS, StepKind
 from skdiff.kernel.build import lines_of, unit
 from skdiff.kernel.call_graph import callers
 from skdiff.kernel.closure import Closure, extract
@@ -26,46 +23,25 @@ from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.sites import mutated
 from skdiff.variants.config import MINIMAL, Config
 
-PAIR, ALL = ("tcp4", "tcp6"), ("tcp4", "tcp6", "udp4", "udp6")
+ALL = ("tcp4", "tcp6", "udp4", "udp6")
 KERNELS = ["6.12", *(pytest.param(kernel, marks=pytest.mark.long) for kernel in ("6.1", "7.3"))]
 SCORES = ("net/ipv4/inet_hashtables.c", "net/ipv6/inet6_hashtables.c", "net/ipv4/udp.c", "net/ipv6/udp.c")
-# What csrc/driver will have when these lookups are on: the roots, and what it has to set.
-DRIVER = """
-#ifdef HAVE_UDP_TABLE
-static struct udp_table *const tables__ = &udp_table;
-#endif
-static const void *const roots__[] = {{ {roots} }};
-"""
 
 
 @pytest.fixture(scope="module", params=KERNELS)
 def tree(request: pytest.FixtureRequest) -> Tree:
-    manifest = Manifest.load(lookups=ALL)
+    manifest = Manifest.load()
     return find(request.param, manifest.files, optional=manifest.optional)
-
-
-def manifest_of(lookups: tuple[str, ...], folder: Path) -> Manifest:
-    """The manifest with these lookups on, and one more file of a driver; steps come from the folder."""
-    manifest = Manifest.load(lookups=lookups)
-    own = folder / "family.c"
-    own.write_text(DRIVER.format(roots=""))
-    shutil.copy(CSRC / "steps.toml", folder)
-    return replace(manifest, driver=(*manifest.driver, own), csrc=folder)
 
 
 def compiled(
     closure: Closure,
-    roots: list[str],
     folder: Path,
     *flags: str,
     config: Config = Config(),  # noqa: B008  # it is frozen
 ) -> str:
-    """What gcc and clang have to say of a closure with the driver and its roots behind it."""
-    driver = DRIVER.format(roots=", ".join(roots))
-    has_table = any("udp_table" in d.names for d in closure.order)
-    (folder / "closure.c").write_text(
-        unit(closure, config) + ("#define HAVE_UDP_TABLE\n" if has_table else "") + driver
-    )
+    """What gcc and clang have to say of a closure with the driver behind it."""
+    (folder / "closure.c").write_text(unit(closure, config))
     said = ""
     for cc in ("gcc", "clang"):
         assert shutil.which(cc), f"install {cc}: both compile the kernel's text"
@@ -78,45 +54,28 @@ def compiled(
     return said
 
 
-def roots_of(closure: Closure, manifest: Manifest) -> list[str]:
-    names = {d.name for d in closure.order}
-    every = (root.split("|") for roots in manifest.roots.values() for root in roots)
-    return [next(name for name in either if name in names) for either in every if not either[0].startswith("__ARG")]
-
-
-@pytest.mark.parametrize("lookups", [PAIR, ALL], ids=["tcp", "all"])
-def test_the_closure_of_several_lookups_compiles(tree: Tree, tmp_path: Path, lookups: tuple[str, ...]) -> None:
-    manifest = manifest_of(lookups, tmp_path)
-    closure = extract(tree.path, manifest)
+def test_the_closure_of_all_lookups_compiles(tree: Tree, tmp_path: Path) -> None:
+    closure = extract(tree.path, Manifest.load())
     assert closure.followed == ()  # all that they need is listed
-    assert compiled(closure, roots_of(closure, manifest), tmp_path) == ""
-    assert compiled(closure, [], tmp_path, config=MINIMAL) == ""  # without IPv6 two of them are not there
+    assert compiled(closure, tmp_path) == ""
+    assert compiled(closure, tmp_path, config=MINIMAL) == ""  # without IPv6 two of them are not there
     reached = Counter(lookup for found in closure.lookups.values() for lookup in found)
-    assert set(reached) == set(lookups)
+    assert set(reached) == set(ALL)
     assert all(200 < count < closure.lookup for count in reached.values())
     assert all(closure.lookups[d.file, d.line, d.name] for d in closure.order[: closure.lookup])
     lines = {(line.name, line.file): line for line in lines_of(closure.definitions(stand_ins=False), closure)}
-    assert lines["reuseport_select_sock", "net/core/sock_reuseport.c"].lookups == tuple(sorted(lookups))
+    assert lines["reuseport_select_sock", "net/core/sock_reuseport.c"].lookups == tuple(sorted(ALL))
     for file, lookup in zip(SCORES, ALL, strict=True):
-        if lookup in lookups:
-            assert lines["compute_score", file].lookups == (lookup,)
+        assert lines["compute_score", file].lookups == (lookup,)
 
 
 @pytest.fixture(scope="module")
-def family(kernel_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Closure:
-    return extract(kernel_tree.path, manifest_of(ALL, tmp_path_factory.mktemp("family")))
+def family(kernel_tree: Tree) -> Closure:
+    return extract(kernel_tree.path, Manifest.load())
 
 
-def test_the_lookups_of_tcp_are_what_is_on() -> None:
-    assert list(Manifest.load().roots) == ["tcp4", "tcp6"]
-
-
-def test_tcp4_alone_has_no_twins(kernel_tree: Tree, tmp_path: Path) -> None:
-    manifest = manifest_of(("tcp4",), tmp_path)
-    closure = extract(kernel_tree.path, manifest)
-    assert "__net_ipv" not in closure.text
-    assert {lookup for found in closure.lookups.values() for lookup in found} == {"tcp4"}
-    assert "udp.h" not in {path.name for path in manifest.stand_ins}
+def test_the_lookups_are_those_that_a_case_may_have() -> None:
+    assert tuple(Manifest.load().roots) == ALL == tuple(LOOKUPS.values())
 
 
 def test_twins_get_the_name_of_their_file_and_the_first_one_keeps_its_own(family: Closure) -> None:
@@ -137,17 +96,15 @@ def test_twins_get_the_name_of_their_file_and_the_first_one_keeps_its_own(family
             assert behind.startswith("\n#endif\n#undef compute_score\n")
 
 
-def test_ids_of_twins_are_their_own_and_those_of_the_first_lookup_stay(kernel_tree: Tree, family: Closure) -> None:
+def test_ids_of_twins_are_their_own(family: Closure) -> None:
     def ids(closure: Closure, file: str) -> dict[str, str]:
         known = types(closure.order, closure.keeps, closure.name_of)
         scores = [d for d in closure.order if (d.file, d.name) == (file, "compute_score")]
         found = (m for d in scores for m in mutated(d, known, 1, frozenset(), names=closure.names_in(d))[1])
         return {mutant.id: mutant.function for mutant in found}
 
-    alone = ids(extract(kernel_tree.path, Manifest.load()), SCORES[0])
     every = [ids(family, file) for file in SCORES]
-    assert every[0] == alone
-    assert {*alone.values()} == {"compute_score"}
+    assert {*every[0].values()} == {"compute_score"}
     assert {*every[3].values()} == {"compute_score__net_ipv6_udp_c"}
     assert len({i for one in every for i in one}) == sum(map(len, every))
     lines = lines_of(family.definitions(stand_ins=False), family)
@@ -157,22 +114,18 @@ def test_ids_of_twins_are_their_own_and_those_of_the_first_lookup_stay(kernel_tr
 
 
 def test_steps_of_twins_are_noted_apart(kernel_tree: Tree, tmp_path: Path) -> None:
-    manifest = manifest_of(ALL, tmp_path)
-    with (tmp_path / "steps.toml").open("a") as file:
-        for path in SCORES[1:]:
-            file.write(f'\n[[step]]\nfunction = "compute_score"\nfile = "{path}"\nparameters = "sk, ..."\n')
-            file.write('returns = "int"\nvalues = { sk = "index_of(sk)", score = "result" }\n')
-    traced = extract(kernel_tree.path, manifest, traced=True)
-    steps = load_kinds(tmp_path / "steps.toml")
-    number = len(KINDS)
-    for i, path in enumerate(SCORES[1:], number + 1):
-        name = f"compute_score__{path.replace('/', '_').replace('.', '_')}"
-        assert f"#define {name}(sk, ...) ({{ int r__ = {name}(sk, ##__VA_ARGS__); reference_step({i}, " in traced.text
-    assert compiled(traced, roots_of(traced, manifest), tmp_path, "-DTRACED") == ""
-    graph = callers(traced.order[: traced.lookup], steps, traced.roles)
+    traced = extract(kernel_tree.path, Manifest.load(), traced=True)
+    scores = [(i, kind) for i, kind in enumerate(KINDS, 1) if kind.function == "compute_score"]
+    assert [kind.file for _, kind in scores] == ["", *SCORES[1:]]
+    for i, kind in scores:
+        name = kind.name
+        assert f"#define {name}(sk, " in traced.text
+        assert f"reference_step({i}, " in traced.text
+    assert compiled(traced, tmp_path, "-DTRACED") == ""
+    graph = callers(traced.order[: traced.lookup], KINDS, traced.roles)
     assert graph["compute_score"] == ("inet_lhash2_lookup",)
-    assert {step.name for step in steps[number:]} == {*traced.walk.twins.renamed()}
-    assert set(graph["inet_lookup_reuseport"]) >= {"inet_lhash2_lookup", "inet_steal_sock"}
+    assert {kind.name for _, kind in scores[1:]} == {*traced.walk.twins.renamed()}
+    assert set(graph["inet_lookup_reuseport"]) >= {"inet_lhash2_lookup", "inet_steal_sock", "udp4_lib_lookup2"}
 
 
 def test_a_step_of_a_file_is_called_by_both() -> None:

@@ -142,29 +142,18 @@ def test_probes_of_twins_do_not_get_in_each_others_way(small) -> None:
     assert [library.n(i) for i in range(4)] == [0, 1, 1, 0]
 
 
-def test_a_lookup_that_is_on_brings_its_files_and_stubs(tmp_path: Path) -> None:
+def test_a_lookup_brings_its_files(tmp_path: Path) -> None:
     (tmp_path / "stubs").mkdir()
-    for name in ("stubs/a.h", "stubs/b.h", "record.h", "prelude.h"):
+    for name in ("stubs/a.h", "record.h", "prelude.h"):
         (tmp_path / name).write_text("")
     text = 'files = ["a.c"]\noptional = ["c.h"]\nwhole = []\ngiven = []\ndriver = []\n'
-    one = '[lookups.one]\non = true\nroots = ["r"]\n'
-    two = '[lookups.two]\non = false\nroots = ["s|t"]\nfiles = ["b.c", "c.h"]\nstubs = ["b.h"]\nkernels_own = ["x"]\n'
-    (tmp_path / "closure.toml").write_text(text + one + two)
-    plain, both = Manifest.load(csrc=tmp_path), Manifest.load(csrc=tmp_path, lookups=("one", "two"))
-    assert (plain.roots, plain.optional, plain.kernels_own) == ({"one": ("r",)}, ("c.h",), frozenset())
-    assert [path.name for path in plain.stand_ins] == ["a.h"]
-    assert (both.roots, both.optional) == ({"one": ("r",), "two": ("s|t",)}, ("c.h", "b.c"))
-    assert (both.kernels_own, [path.name for path in both.stand_ins]) == ({"x"}, ["a.h", "b.h"])
-    (tmp_path / "closure.toml").write_text(text + two)
-    with pytest.raises(CannotRun, match="no lookup is on"):
+    lookups = '[lookups.one]\nroots = ["r"]\n[lookups.two]\nroots = ["s|t"]\nfiles = ["b.c", "c.h"]\n'
+    (tmp_path / "closure.toml").write_text(text + lookups)
+    found = Manifest.load(csrc=tmp_path)
+    assert (found.roots, found.optional) == ({"one": ("r",), "two": ("s|t",)}, ("c.h", "b.c"))
+    (tmp_path / "closure.toml").write_text(text + "[lookups]\n")
+    with pytest.raises(CannotRun, match="there is no lookup"):
         Manifest.load(csrc=tmp_path)
-
-
-def test_a_stub_gives_way_where_a_lookup_runs_the_kernels_own(small) -> None:
-    found = small("int helper(void) { return 1; }\nint root(void) { return helper(); }\n", "#define helper() 2\n")
-    assert found.library().root() == 2
-    own = Small(found.folder, replace(found.manifest, kernels_own=frozenset({"helper"})))
-    assert ("helper", "net/a.c") in taken(own.extract())
 
 
 def test_a_file_that_is_built_with_an_option_is_not_there_without_it(small) -> None:

@@ -8,7 +8,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.cases.fields import LOOKUPS
 from skdiff.kernel.build import build
 from skdiff.kernel.index import definitions
-from skdiff.kernel.root_call import ROOTS, has_lookup, parameters, root_call
+from skdiff.kernel.root_call import ROOTS, calls, has_lookup, parameters, root_call
 from skdiff.oracles.reference import Reference
 from skdiff.variants.config import Config
 from tests.helpers import agree, connection, scenario
@@ -57,11 +57,32 @@ def test_the_root_of_ipv6_gets_the_devices_that_its_caller_passes():
     assert root_call(both[:1], "tcp6") == ""
 
 
+def test_a_datagram_is_stolen_by_what_the_tree_has_and_a_helper_has_no_sk_buff():
+    old = definitions(b"static struct sock *skb_steal_sock(struct sk_buff *skb, bool *refcounted)\n{\n}\n", "a.h")
+    new = definitions(
+        b"static struct sock *inet_steal_sock(struct net *net, struct sk_buff *skb, int doff, const __be32 saddr,"
+        b" const __be16 sport, bool *refcounted, inet_ehashfn_t *ehashfn)\n{\n}\n",
+        "b.h",
+    )
+    lookup = definitions(
+        b"struct sock *__udp4_lib_lookup(const struct net *net, __be32 saddr, __be16 sport, __be32 daddr, __be16 dport,"
+        b" int dif, int sdif, struct udp_table *udptable, struct sk_buff *skb)\n{\n}\n",
+        "c.c",
+    )
+    assert calls(old, "udp4") == {"STEAL_CALL_UDP4": "skb_steal_sock(&arena.skb, refcounted)"}
+    assert calls([*old, *new, *lookup], "udp4") == {
+        "STEAL_CALL_UDP4": "inet_steal_sock(net_at(in->packet.netns), &arena.skb, in->packet.doff, SADDR,"
+        " htons(in->packet.sport), refcounted, udp_ehashfn)",
+        "HELPER_CALL_UDP4": "__udp4_lib_lookup(net_at(in->packet.netns), SADDR, htons(in->packet.sport), DADDR,"
+        " htons(in->packet.dport), in->packet.skb_iif, in->packet.sdif, udp_table_of_caller(), NULL)",
+    }
+
+
 def test_a_lookup_of_ipv6_is_there_with_its_configuration():
     assert {*ROOTS} == {*LOOKUPS.values()}
     for lookup in ROOTS:
         assert has_lookup(lookup, Config())
-        assert has_lookup(lookup, Config(ipv6=False)) == (lookup == "tcp4")
+        assert has_lookup(lookup, Config(ipv6=False)) == (lookup in ("tcp4", "udp4"))
 
 
 def test_only_what_a_pointer_points_to_keeps_its_const():

@@ -90,12 +90,13 @@ def _with_twins(
 
 # The objects of csrc/driver/written.c, and the structs whose members they have.
 _WRITTEN = {
-    "WRITTEN_SOCK": ("sock_common", "sock", "request_sock", "inet_timewait_sock"),
+    "WRITTEN_SOCK": ("sock_common", "sock", "inet_sock", "udp_sock", "request_sock", "inet_timewait_sock"),
     "WRITTEN_GROUP": ("sock_reuseport",),
     "WRITTEN_NETNS": ("net",),
     "WRITTEN_DEVICE": ("net_device",),
     "WRITTEN_PACKET": ("sk_buff",),
     "WRITTEN_TABLE": ("inet_hashinfo",),
+    "WRITTEN_UDP_TABLE": ("udp_table",),
 }
 
 

@@ -34,5 +34,5 @@ static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 #define test_bit(number, address) ((void)(address), 0)
 /* Kernel: lets others run. Here: nothing. */
 #define cond_resched() ((void)0)
-/* Kernel: the least number of slots of a table, by CONFIG_BASE_SMALL. Here: only the size of a bitmap that nobody uses. */
-#define UDP_HTABLE_SIZE_MIN 256
+/* Kernel: an array of so many bits. Here: a word that nobody uses. */
+#define DECLARE_BITMAP(name, bits) unsigned long name[1]

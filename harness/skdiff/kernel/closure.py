@@ -121,7 +121,7 @@ def extract(
         try:
             found = definitions((tree / name).read_bytes(), name)
             assumed += [d for d in found if d.kind == "function" and d.name in manifest.assumed.get(name, ())]
-            if name in manifest.files or name not in manifest.assumed:
+            if name not in manifest.unsearched:
                 kernel += found
         except FileNotFoundError as error:
             if name in manifest.files and lenient:

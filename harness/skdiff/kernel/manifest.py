@@ -52,7 +52,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Manifest:
     """`csrc/closure.toml`: where each lookup starts, which kernel files to search, which structs stay whole; `inputs`
     are fields and objects that are set though the driver does not name them; `assumed` are functions of files whose
-    work the driver does itself; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
+    work the driver does itself, and `unsearched` those files that are there for nothing else; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
     win.
     """
 
@@ -66,6 +66,7 @@ class Manifest:
     csrc: Path
     inputs: frozenset[str] = frozenset()
     assumed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unsearched: frozenset[str] = frozenset()
     patterns: tuple[Pattern, ...] = ()
     outside: tuple[Path, ...] = ()
     built_with: Mapping[str, str] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Manifest:
                 csrc=csrc,
                 inputs=frozenset(data.inputs),
                 assumed=data.assumed,
+                unsearched=frozenset(data.assumed) - {*data.files, *data.optional, *own},
                 patterns=data.pattern,
                 outside=stubs,
                 built_with=data.built_with,

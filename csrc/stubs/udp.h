@@ -30,8 +30,6 @@ static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 #define get_random_u32() 0
 /* Kernel: clears a bitmap. Here: never done. */
 #define bitmap_zero(map, bits) ((void)(map))
-/* Kernel: whether a bit is set. Here: never asked for. */
-#define test_bit(number, address) ((void)(address), 0)
 /* Kernel: lets others run. Here: nothing. */
 #define cond_resched() ((void)0)
 /* Kernel: an array of so many bits. Here: a word that nobody uses. */

@@ -140,9 +140,11 @@ void reference_prepare(const struct scenario_record *scenario, struct outcome_re
 	for (uint32_t i = 0; i < count && i < MAX_CROWD; i++) {
 		struct sock_record from = {
 			.rcv_saddr = { [12] = 0x0b, i >> 16, i >> 8, i }, .num = 1024 + i % 50000, .netns = 0, .family = AF_INET,
-			.refcnt = 1,
-			.hashed = i % 2 ? HASHED_EHASH : HASHED_LHASH2, .state = i % 2 ? TCP_ESTABLISHED : TCP_LISTEN,
-			.dport = i % 2 ? 1024 + i % 60000 : 0, .incoming_cpu = -1, .group = NONE, .protocol = IPPROTO_TCP,
+			.refcnt = 1, .rcu_free = is_udp(),
+			.hashed = is_udp() ? HASHED_UDP : i % 2 ? HASHED_EHASH : HASHED_LHASH2,
+			.state = i % 2 ? TCP_ESTABLISHED : is_udp() ? TCP_CLOSE : TCP_LISTEN,
+			.dport = i % 2 ? 1024 + i % 60000 : 0, .incoming_cpu = -1, .group = NONE,
+			.protocol = is_udp() ? IPPROTO_UDP : IPPROTO_TCP,
 		};
 		uint8_t peer[] = { 0x0c, i >> 16, i >> 8, i };
 

@@ -6,7 +6,11 @@
  * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.
  */
 
-#define FUEL 4000	/* steps of a walk: a valid case needs some hundreds, 16 sockets and a restart for each that a race moves */
+/* Links that a lookup may follow before it is stuck. A chain has MAX_SOCKS sockets and an end: 17 links. TCP walks one of
+ * ehash, anew for each socket that a race moves (17 * 17), and two of lhash2; UDP one of hash for early demux, and one each
+ * of hash2 for it, of hash4, twice of hash2 and of hash: fewer than 400 in all, with the programs of a namespace.
+ */
+#define FUEL 1000
 #define HEADROOM 512
 #define REDZONE 64
 

@@ -6,11 +6,18 @@ from typing import NamedTuple
 from skdiff.cases.addresses import is_ipv6, is_mapped, low_word
 from skdiff.cases.scenario import (
     AF_INET6,
+    BOUND,
     IPPROTO_TCP,
+    IPPROTO_UDP,
     IPV6_LOOKUPS,
     LHASH2,
     NOWHERE,
+    PACKET_BROADCAST,
+    PACKET_HOST,
+    PACKET_MULTICAST,
     TCP_CLOSE,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Packet,
     Scenario,
     Sock,
@@ -19,6 +26,8 @@ from skdiff.cases.scenario import (
 # net/ipv4/inet_hashtables.c inet_reuseport_add_sock(): what the members of a group have in common. The device is not in
 # it: SO_BINDTODEVICE may move a listener later.
 GROUP_KEY = ("netns", "protocol", "family", "ipv6only", "rcv_saddr", "num")
+# net/ipv4/udp.c udp_reuseport_add_sock(): of UDP the device is in it. Whom SO_BINDTODEVICE moves leaves its group.
+UDP_GROUP_KEY = (*GROUP_KEY, "bound_dev_if")
 # What the established table tells connections apart by: include/net/inet_hashtables.h inet_match().
 CONNECTION = ("netns", "daddr", "rcv_saddr", "dport", "num", "bound_dev_if")
 
@@ -39,6 +48,32 @@ def is_of_family(lookup: int, family: int, rcv_saddr: int) -> bool:
     if lookup in IPV6_LOOKUPS:
         return family == AF_INET6 and not is_mapped(rcv_saddr)
     return not is_ipv6(rcv_saddr)
+
+
+def is_handed_over(lookup: int, sock: Sock) -> bool:
+    """Whether TPROXY, or TCP's early demux, hands such a socket over: it is in the tables of the packet's protocol, and
+    a lookup of the packet's family finds it (net/netfilter/nft_tproxy.c nft_tproxy_eval_v4(), nft_tproxy_eval_v6()).
+    """
+    if (sock.hashed == UDP_HASHED) != (lookup in UDP_LOOKUPS) or sock.hashed == NOWHERE:
+        return False
+    if lookup in UDP_LOOKUPS and lookup not in IPV6_LOOKUPS and sock.ipv6only:
+        return False
+    return is_of_family(lookup, sock.family, sock.rcv_saddr)
+
+
+def is_multicast(lookup: int, daddr: int) -> bool:
+    """Whether a packet to that address is for a group: include/linux/in.h ipv4_is_multicast(), include/net/ipv6.h
+    ipv6_addr_is_multicast().
+    """
+    return daddr >> 120 == 0xFF if lookup in IPV6_LOOKUPS else low_word(daddr) >> 28 == 0xE
+
+
+def pkt_type_of(lookup: int, daddr: int) -> int:
+    """net/ethernet/eth.c eth_type_trans(): whom the link layer sends a datagram to."""
+    if is_multicast(lookup, daddr):
+        return PACKET_MULTICAST
+    broadcast = lookup not in IPV6_LOOKUPS and low_word(daddr) == _BROADCAST
+    return PACKET_BROADCAST if broadcast else PACKET_HOST
 
 
 def is_routed(lookup: int, saddr: int, daddr: int) -> bool:
@@ -87,10 +122,11 @@ def group_members(socks: Sequence[Sock], number: int, num_socks: int) -> Members
     """Who is what in a group with so many live slots. net/core/sock_reuseport.c: listeners, and what is bound of other
     protocols, are live; reuseport_stop_listen_sock() moves a listener into the closed section in shutdown(), if
     requests may migrate; reuseport_attach_prog() makes a group for a socket that does not listen, which is alone in it,
-    live, and has the group as long as it does not listen.
+    live, and has the group as long as it does not listen. Whom connect() has moved in UDP's tables is in no group any
+    more (net/ipv4/udp.c udp_lib_rehash()).
     """
     members = [i for i, sock in enumerate(socks) if sock.group == number]
-    if len(members) == 1 and (num_socks or not _is_closed(socks[members[0]])):
+    if len(members) == 1 and (num_socks or not _is_closed(socks[members[0]])) and not _is_moved(socks[members[0]]):
         return Members(members, [], [])
     live = [i for i in members if _is_listening(socks[i])]
     closed = [i for i in members if _is_closed(socks[i])]
@@ -98,7 +134,11 @@ def group_members(socks: Sequence[Sock], number: int, num_socks: int) -> Members
 
 
 def _is_listening(sock: Sock) -> bool:
-    return sock.protocol != IPPROTO_TCP or sock.hashed == LHASH2
+    return sock.hashed == LHASH2 or (sock.protocol != IPPROTO_TCP and not _is_moved(sock))
+
+
+def _is_moved(sock: Sock) -> bool:
+    return sock.hash2 != BOUND
 
 
 def _is_closed(sock: Sock) -> bool:
@@ -111,27 +151,45 @@ class GroupFacts(NamedTuple):
     reuseport_id: int
     incoming_cpu: int
     bind_inany: int
+    has_conns: int
 
 
-def group_facts(number: int, cpus: Iterable[int], address: int | None, bind_inany: int) -> GroupFacts:
+def group_facts(number: int, cpus: Iterable[int], address: int | None, bind_inany: int, has_conns: int) -> GroupFacts:
     """net/core/sock_reuseport.c reuseport_alloc(), __reuseport_add_sock(), __reuseport_add_closed_sock(): the group of
     that number, whose members have these SO_INCOMING_CPU, and the first of them listens, or did, on this local address
     (None without members: `bind_inany` stays).
     """
-    return GroupFacts(number + 1, sum(cpu >= 0 for cpu in cpus), bind_inany if address is None else int(address == 0))
+    inany = bind_inany if address is None else int(address == 0)
+    return GroupFacts(number + 1, sum(cpu >= 0 for cpu in cpus), inany, has_conns)
 
 
 NOT_LISTENING = -1  # as an address: reuseport_attach_prog() does not set bind_inany
 
 
-def facts_of_members(number: int, socks: Sequence[Sock], members: Members, bind_inany: int) -> GroupFacts:
+def has_conns(socks: Iterable[Sock], stays: int) -> int:
+    """The same field of a group of these members: net/core/sock_reuseport.c reuseport_has_conns_set(), which UDP's
+    connect() alone calls, and nobody takes back. Without a connected member it `stays`, for one may have been there.
+    """
+    members = list(socks)
+    if any(was_connected(sock) for sock in members):
+        return 1
+    return stays if any(sock.protocol == IPPROTO_UDP for sock in members) else 0
+
+
+def was_connected(sock: Sock) -> bool:
+    """Whether a socket of UDP's tables is connected, or one can tell that it was."""
+    return sock.hashed == UDP_HASHED and bool(sock.daddr)
+
+
+def facts_of_members(number: int, socks: Sequence[Sock], members: Members, bind_inany: int, conns: int) -> GroupFacts:
     """The same of a group with these members."""
     everybody = [socks[i] for i in (*members.live, *members.closed)]
     address = None
     if everybody:
         alone = bool(members.live) and not _is_listening(everybody[0])
         address = NOT_LISTENING if alone else everybody[0].rcv_saddr
-    return group_facts(number, (sock.incoming_cpu for sock in everybody), address, bind_inany)
+    cpus = (sock.incoming_cpu for sock in everybody)
+    return group_facts(number, cpus, address, bind_inany, has_conns(everybody, conns))
 
 
 def run_array(progs: Sequence[object]) -> int:
@@ -148,7 +206,8 @@ def with_derived(s: Scenario) -> Scenario:
     """A reachable scenario with those derived fields that need nothing else to change."""
     groups = []
     for i, group in enumerate(s.groups):
-        facts = facts_of_members(i, s.socks, group_members(s.socks, i, group.num_socks), group.bind_inany)
+        members = group_members(s.socks, i, group.num_socks)
+        facts = facts_of_members(i, s.socks, members, group.bind_inany, group.has_conns)
         groups.append(group._replace(**facts._asdict()))
     return s._replace(
         sk_lookup_enabled=sk_lookup_enabled(net.progs for net in s.netns),

@@ -16,6 +16,9 @@ from skdiff.cases.pools import (
     DEVICE,
     FLAG,
     HERE,
+    LOOPBACK6,
+    MANY,
+    MANY6,
     OTHER_HERE,
     OTHER_PEER,
     OTHER_PEER_PORT,
@@ -27,6 +30,8 @@ from skdiff.cases.pools import (
     SECRETS,
     SOME,
     SWAPPED_HERE,
+    SWAPPED_LOOPBACK6,
+    SWAPPED_MANY,
     SWAPPED_OTHER_HERE,
     SWAPPED_OTHER_PEER,
     SWAPPED_PEER,
@@ -183,7 +188,11 @@ HEAD_FIELDS: dict[str, Field] = {
 }
 PACKET_FIELDS: dict[str, Field] = {
     "saddr": Field(Kind.ADDRESS, ((PEER, 20), (OTHER_PEER, 2), (HERE, 2), (SWAPPED_PEER, 1)), frame=True),
-    "daddr": Field(Kind.ADDRESS, ((HERE, 20), (OTHER_HERE, 2), (ANY, 2), (SWAPPED_HERE, 1)), frame=True),
+    "daddr": Field(
+        Kind.ADDRESS,
+        ((HERE, 30), (OTHER_HERE, 3), (ANY, 3), (SWAPPED_HERE, 1), (MANY, 1), (MANY6, 1), (LOOPBACK6, 2)),
+        frame=True,
+    ),
     "sport": Field(Kind.PORT, ((PEER_PORT, 10), (OTHER_PEER_PORT, 1), (PORT, 1)), frame=True),
     "dport": Field(Kind.PORT, ((PORT, 20), (OTHER_PORT, 1), (PEER_PORT, 1)), frame=True),
     "rt_iif": Field(Kind.DEVICE, ((0, 4), (1, 4), (2, 2), (3, 1)), frame=True),
@@ -219,7 +228,8 @@ SOCK_FIELDS: dict[str, Field] = {
         Kind.ADDRESS,
         (
             *((ANY, 10), (HERE, 24), (OTHER_HERE, 2), (PEER, 2)),
-            *((SWAPPED_HERE, 1), (SWAPPED_OTHER_HERE, 1), (SWAPPED_PEER, 1), (MAPPED_ANY, 1)),
+            *((SWAPPED_HERE, 2), (SWAPPED_OTHER_HERE, 1), (SWAPPED_PEER, 1), (MAPPED_ANY, 1)),
+            *((MANY, 1), (MANY6, 1), (SWAPPED_MANY, 1), (LOOPBACK6, 1), (SWAPPED_LOOPBACK6, 1)),
         ),
         meets="daddr",
     ),

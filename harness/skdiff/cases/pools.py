@@ -6,7 +6,7 @@ which a zero byte and a shrunk example mean.
 
 from typing import NamedTuple
 
-from skdiff.cases.addresses import mapped, other_family
+from skdiff.cases.addresses import LOOPBACK4_IPV6, mapped, other_family
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -32,6 +32,9 @@ PEER, HERE, OTHER_PEER, OTHER_HERE = map(mapped, (0x0A000001, 0x0A000002, 0xC0A8
 SWAPPED_PEER, SWAPPED_HERE, SWAPPED_OTHER_PEER, SWAPPED_OTHER_HERE = map(
     other_family, (PEER, HERE, OTHER_PEER, OTHER_HERE)
 )
+# A group of hosts that a packet may go to, in IPv4 and in IPv6; and what IPv4 takes a socket of IPv6 to be on.
+MANY, MANY6, LOOPBACK6 = mapped(0xEF010203), 0xFF0E << 112 | 0xEF010203, mapped(LOOPBACK4_IPV6)
+SWAPPED_MANY, SWAPPED_LOOPBACK6 = map(other_family, (MANY, LOOPBACK6))
 PEER_PORT, PORT, OTHER_PEER_PORT, OTHER_PORT = 40000, 80, 40001, 8443
 
 FLAG: Pool = ((0, 1), (1, 1))
@@ -81,7 +84,7 @@ OTHER_TABLE = {LHASH2: UDP_HASHED, UDP_HASHED: LHASH2}
 
 
 def of_lookup(raw: Raw) -> Raw:
-    """Drawn fields, which are changed, with the addresses, families, protocols and tables of the pools as the lookup has
+    """Drawn fields, which are changed, with addresses, families, protocols and tables of the pools as the lookup has
     them: what is AF_INET for IPv4 is AF_INET6 for IPv6, what is TCP's for TCP is UDP's for UDP, and the other way. Its
     own inverse.
     """

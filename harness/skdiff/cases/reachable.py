@@ -11,18 +11,24 @@ from skdiff.cases.derived import (
     CONNECTION,
     GROUP_KEY,
     LOOPBACK_IFINDEX,
+    UDP_GROUP_KEY,
     facts_of_members,
     group_members,
-    is_of_family,
+    is_handed_over,
     is_own_packet,
     is_routed,
+    pkt_type_of,
 )
+from skdiff.cases.reachable_udp import udp_group, udp_sock
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    BOUND,
+    DEMUX,
     DESTRUCTOR_NONE,
     EDEMUX,
     EHASH,
+    HELPER,
     IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
@@ -32,6 +38,7 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     NOWHERE,
+    PACKET_HOST,
     PFREE,
     PROG_NONE,
     SK_DROP,
@@ -39,15 +46,22 @@ from skdiff.cases.scenario import (
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
+    UDP_HASHED,
+    UDP_LOOKUPS,
+    Packet,
     Scenario,
     Sock,
 )
 
 _key = attrgetter(*GROUP_KEY)
+_udp_key = attrgetter(*UDP_GROUP_KEY)
 _connection = attrgetter(*CONNECTION)
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
 MOST_CPUS = 8192  # arch/x86/Kconfig: the greatest CONFIG_NR_CPUS
+PLAIN = Packet()
+# What a BPF helper has not, which gives addresses, ports and devices alone: net/core/filter.c __bpf_skc_lookup().
+NOT_OF_HELPER = ("rt_iif", "len", "data_len", "users", "clone_fails", "pull_fails", "pkt_type")
 MOST_BYTES = 8 * 65535  # include/linux/netdevice.h GRO_MAX_SIZE
 
 
@@ -56,7 +70,7 @@ def unreachable(s: Scenario) -> Iterator[str]:
     if s.ehash_nulls_xor:
         yield "the end mark of a chain of ehash is its bucket's number (net/ipv4/tcp.c tcp_init())"
     if s.foreign_hashinfo:
-        yield "TCP searches the tables of its namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv())"
+        yield "the tables are those of the packet's namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv(), udp.c udp_rcv())"
     if not 0 <= s.cpu < MOST_CPUS:
         yield f"a CPU has a number from 0 to {MOST_CPUS - 1} (kernel/smp.c setup_nr_cpu_ids())"
     if s.sk_lookup_enabled != any(net.progs for net in s.netns):
@@ -99,21 +113,32 @@ def unreachable(s: Scenario) -> Iterator[str]:
 
 
 def _assignable(lookup: int, sock: Sock) -> bool:
-    """net/core/filter.c bpf_sk_lookup_assign(): a TCP listener freed by RCU that accepts the packet's family."""
+    """net/core/filter.c bpf_sk_lookup_assign(): a socket of the packet's protocol that is freed by RCU and accepts the
+    packet's family: of TCP a listener, of UDP one that is not connected.
+    """
+    protocol, state = (IPPROTO_UDP, TCP_CLOSE) if lookup in UDP_LOOKUPS else (IPPROTO_TCP, TCP_LISTEN)
     return (
         sock.kind == KIND_FULL
-        and sock.protocol == IPPROTO_TCP
-        and sock.state == TCP_LISTEN
+        and sock.protocol == protocol
+        and sock.state == state
         and bool(sock.rcu_free)
         and not (sock.family == AF_INET if lookup in IPV6_LOOKUPS else sock.ipv6only)
     )
 
 
 def _packet(s: Scenario) -> Iterator[str]:
+    if s.caller == HELPER:
+        yield from _of_helper(s)
+        return
     p = s.packet
+    udp = s.lookup in UDP_LOOKUPS
     if p.users != 1 or p.clone_fails or p.pull_fails:
         yield "a packet is unshared, and is not pulled again (net/ipv4/ip_input.c ip_rcv_core())"
-    if not 20 <= p.doff <= 60 or p.doff % 4 or p.len - p.data_len < p.doff:
+    if udp:
+        # early demux comes before udp_rcv(), and sees to it itself
+        if p.len < p.doff or (p.len - p.data_len < p.doff and not (s.caller == DEMUX and p.sk == NONE)):
+            yield "a packet has a whole linear header of 8 bytes (net/ipv4/udp.c udp_rcv(), __udp4_lib_rcv())"
+    elif not 20 <= p.doff <= 60 or p.doff % 4 or p.len - p.data_len < p.doff:
         yield "a packet has a whole linear header of 20 to 60 bytes, in words of 4 (net/ipv4/tcp_ipv4.c tcp_v4_rcv())"
     if p.len > MOST_BYTES:
         yield f"a packet has at most {MOST_BYTES} bytes (net/core/gro.c skb_gro_receive())"
@@ -138,6 +163,27 @@ def _packet(s: Scenario) -> Iterator[str]:
         )
     if p.sk == NONE and p.destructor != DESTRUCTOR_NONE:
         yield "a destructor comes and goes with a socket (include/linux/skbuff.h skb_orphan())"
+    if p.pkt_type != (pkt_type_of(s.lookup, p.daddr) if udp else PACKET_HOST):
+        yield (
+            "pkt_type goes with the address: multicast, broadcast, or to this host, which alone TCP takes"
+            " (net/ethernet/eth.c eth_type_trans(), net/ipv4/tcp_ipv4.c tcp_v4_rcv())"
+        )
+    if udp and s.caller != DEMUX and p.sk == NONE and pkt_type_of(s.lookup, p.daddr) != PACKET_HOST:
+        yield (
+            "a packet for many is delivered to all who want it, without a lookup"
+            " (net/ipv4/udp.c __udp4_lib_mcast_deliver(), net/ipv6/udp.c __udp6_lib_mcast_deliver())"
+        )
+
+
+def _of_helper(s: Scenario) -> Iterator[str]:
+    p = s.packet
+    doff = PLAIN.doff if s.lookup not in UDP_LOOKUPS else p.doff
+    if p.doff != doff or any(getattr(p, name) != getattr(PLAIN, name) for name in NOT_OF_HELPER):
+        yield "a BPF helper has addresses, ports, devices and a namespace, no packet (net/core/filter.c sk_lookup())"
+    if p.skb_iif < 0 or p.sdif < 0:
+        yield "a device is none, or from 1 on (net/core/filter.c __bpf_skc_lookup())"
+    if p.sdif == LOOPBACK_IFINDEX:
+        yield "sdif is a device below a VRF, lo (1) is not (drivers/net/vrf.c do_vrf_add_slave())"
 
 
 def _attached(s: Scenario) -> Iterator[str]:
@@ -145,17 +191,18 @@ def _attached(s: Scenario) -> Iterator[str]:
     cookie = sock.kind == KIND_REQUEST and sock.syncookie
     if p.destructor not in (PFREE, EDEMUX):
         yield (
-            "a socket is attached by BPF, or by early demux and TPROXY, each with its destructor"
+            "a socket is attached by BPF, or by TCP's early demux and TPROXY, each with its destructor"
             " (net/core/filter.c bpf_sk_assign(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"
         )
-    if p.destructor == EDEMUX and not is_of_family(s.lookup, sock.family, sock.rcv_saddr):
+    if p.destructor == EDEMUX and not is_handed_over(s.lookup, sock):
         yield (
-            "early demux and TPROXY look among the sockets of the packet's family"
+            "early demux and TPROXY look among the sockets of the packet's protocol and family"
             " (net/ipv6/tcp_ipv6.c tcp_v6_early_demux(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"
         )
     if sock.netns != p.netns:
         yield "an attached socket is of the packet's namespace (net/core/filter.c bpf_sk_assign())"
-    if not cookie and sock.hashed == NOWHERE and not (p.destructor == PFREE and sock.protocol == IPPROTO_UDP):
+    elsewhere = p.destructor == PFREE and sock.protocol == IPPROTO_UDP and s.lookup not in UDP_LOOKUPS
+    if not cookie and sock.hashed == NOWHERE and not elsewhere:
         yield "an attached socket was found in a table (net/core/filter.c bpf_sk_assign())"
     if cookie and p.destructor != PFREE:
         yield "a SYN cookie's request is attached by BPF (net/core/filter.c bpf_sk_assign_tcp_reqsk())"
@@ -179,7 +226,10 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
             "ipv6only is for AF_INET6 sockets on the wildcard, or on an address of IPv6"
             " (net/ipv6/af_inet6.c __inet6_bind())"
         )
-    bound = sock.kind == KIND_FULL and sock.hashed != EHASH and sock.state != TCP_ESTABLISHED and not sock.dport
+    if sock.hashed == UDP_HASHED:
+        bound = sock.hash2 == BOUND
+    else:
+        bound = sock.kind == KIND_FULL and sock.hashed != EHASH and sock.state != TCP_ESTABLISHED and not sock.dport
     if bound and is_ipv6(sock.rcv_saddr) and not sock.ipv6only:
         yield "bind() to an address of IPv6 makes a socket ipv6only (net/ipv6/af_inet6.c __inet6_bind())"
     if sock.hashed == EHASH:
@@ -211,6 +261,8 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
             yield "an unhashed TCP socket is closed (net/ipv4/tcp.c tcp_set_state())"
         if sock.state == TCP_LISTEN and sock.dport:
             yield "a listening socket has no peer's port (net/ipv4/tcp.c tcp_disconnect())"
+    elif sock.hashed == UDP_HASHED:
+        yield from udp_sock(sock)
     else:
         if sock.hashed != NOWHERE or sock.state not in (TCP_CLOSE, TCP_ESTABLISHED):
             yield "a socket of another protocol is in none of TCP's tables (net/ipv4/inet_hashtables.c inet_hash())"
@@ -254,7 +306,8 @@ def _group(s: Scenario, i: int) -> Iterator[str]:
     if members.strangers:
         yield (
             "a TCP socket that does not listen, nor did, is alone in its group"
-            " (net/core/sock_reuseport.c reuseport_attach_prog())"
+            " (net/core/sock_reuseport.c reuseport_attach_prog()); UDP's connect() from the wildcard leaves it"
+            " (net/ipv4/udp.c udp_lib_rehash())"
         )
     if sorted(group.slots[: group.num_socks]) != members.live:
         yield "its live slots are its members, each once (net/core/sock_reuseport.c reuseport_add_sock())"
@@ -264,12 +317,14 @@ def _group(s: Scenario, i: int) -> Iterator[str]:
             " (net/core/sock_reuseport.c reuseport_stop_listen_sock())"
         )
     everybody = (*members.live, *members.closed)
-    if len({_key(s.socks[n]) for n in everybody}) > 1:
+    yield from udp_group(s, everybody)
+    key = _udp_key if any(s.socks[n].hashed == UDP_HASHED for n in everybody) else _key
+    if len({key(s.socks[n]) for n in everybody}) > 1:
         yield (
-            "its members share namespace, protocol, family, address and port"
-            " (net/ipv4/inet_hashtables.c inet_reuseport_add_sock())"
+            "its members share namespace, protocol, family, address and port, of UDP the device as well"
+            " (net/ipv4/inet_hashtables.c inet_reuseport_add_sock(), net/ipv4/udp.c udp_reuseport_add_sock())"
         )
-    facts = facts_of_members(i, s.socks, members, group.bind_inany)
+    facts = facts_of_members(i, s.socks, members, group.bind_inany, group.has_conns)
     if group.incoming_cpu != facts.incoming_cpu:
         yield (
             "incoming_cpu counts the members that asked for a CPU"
@@ -283,6 +338,11 @@ def _group(s: Scenario, i: int) -> Iterator[str]:
         yield (
             "bind_inany tells whether its members listen on the wildcard, or did"
             " (net/core/sock_reuseport.c reuseport_alloc())"
+        )
+    if group.has_conns != facts.has_conns:
+        yield (
+            "has_conns tells of UDP that a member is connected, or was"
+            " (net/core/sock_reuseport.c reuseport_has_conns_set())"
         )
     if group.reuseport_id != facts.reuseport_id:
         yield f"ids are unique, {i + 1} here (net/core/sock_reuseport.c reuseport_alloc())"

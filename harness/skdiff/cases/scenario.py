@@ -81,13 +81,13 @@ class Sock(NamedTuple):
 
     `incoming_cpu` is a mini socket's rcv_wnd: both lie at the same place. `group` is sk_reuseport_cb and says nothing
     of the flag `reuseport`, nor of the slots of that group. `reuseport_changed` tells that the flag is not what it was
-    in listen() or UDP's bind(), which decides where an AF_INET6 socket stands in its chain. `hash2` tells of a socket in
-    UDP's tables how it came into its chain there, and whether that is still its own: BOUND, REHASHED, STALE (in the
-    wildcard's, as in the middle of connect()). `mc_refuses` tells that ip_mc_sf_allow() refuses it the packet. `race` is what another CPU does to a
-    socket of ehash right after the lookup took its reference: LEAVES, it is unhashed and the table's reference is gone;
-    REUSED, its memory is another connection's by now. Hostile only: `hash_kind` tells that sk_hash is wrong, or
-    collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a hashed socket as
-    unhashed.
+    in listen() or UDP's bind(), which decides where an AF_INET6 socket stands in its chain. `hash2` tells of a socket
+    in UDP's tables how it came into its chain there, and whether that is still its own: BOUND, REHASHED, STALE (in the
+    wildcard's, as in the middle of connect()). `mc_refuses` tells that ip_mc_sf_allow() refuses it the packet. `race`
+    is what another CPU does to a socket of ehash right after the lookup took its reference: LEAVES, it is unhashed and
+    the table's reference is gone; REUSED, its memory is another connection's by now. Hostile only: `hash_kind` tells
+    that sk_hash is wrong, or collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
+    hashed socket as unhashed.
     """
 
     daddr: int = 0
@@ -163,8 +163,8 @@ class Scenario(NamedTuple):
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `validity.py`); 1, that the C at
     least accepts it without undefined behaviour. `caller` is who asks: the receive path, UDP's early demux and then the
-    receive path, or a BPF helper, without an sk_buff. Hostile only: `ehash_nulls_xor` spoils the end marks of the chains
-    of ehash and hash4, `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
+    receive path, or a BPF helper, without an sk_buff. Hostile only: `ehash_nulls_xor` spoils the end marks of the
+    chains of ehash and hash4, `foreign_hashinfo` makes the caller pass the tables of another protocol or namespace.
     """
 
     hash_secret: int = 0

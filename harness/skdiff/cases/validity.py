@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from skdiff.cases.addresses import as_ipv4, is_ipv6
+from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
 from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.on_kernel import needed
 from skdiff.cases.reachable import unreachable
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET6,
+    BOUND,
+    DEMUX,
+    DESTRUCTOR_NONE,
     EHASH,
+    HELPER,
+    IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
@@ -25,12 +30,16 @@ from skdiff.cases.scenario import (
     NONE,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Scenario,
+    Sock,
 )
 from skdiff.cases.valid_values import Counts, fault, valid_range
 from skdiff.variants.abilities import Ability, lacking
 from skdiff.variants.version_rules import Rules
 
+UDP_HEADER = 8  # bytes of struct udphdr, which UDP's lookups are called with
 MINI_STATE = {KIND_REQUEST: TCP_NEW_SYN_RECV, KIND_TIMEWAIT: TCP_TIME_WAIT}
 
 
@@ -104,6 +113,12 @@ def _structure(s: Scenario) -> Iterator[str]:
         yield "the packet: IPv4 has no such addresses"
     if p.data_len > p.len:
         yield f"data_len {p.data_len} is more than len {p.len}"
+    if s.lookup in UDP_LOOKUPS and p.doff != UDP_HEADER:
+        yield f"the packet: doff is {p.doff}, a UDP header has {UDP_HEADER} bytes"
+    if s.caller == DEMUX and s.lookup not in UDP_LOOKUPS:
+        yield "early demux of TCP comes before the lookup: give the packet its socket"
+    if s.caller == HELPER and (p.sk != NONE or p.destructor != DESTRUCTOR_NONE):
+        yield "a BPF helper looks up without an sk_buff: no socket is attached"
     for i, sock in enumerate(s.socks):
         mini = sock.kind != KIND_FULL
         if sock.family != AF_INET6:
@@ -117,14 +132,16 @@ def _structure(s: Scenario) -> Iterator[str]:
             yield f"socket {i}: only a request has a listener"
         if mini and (sock.state != MINI_STATE[sock.kind] or sock.rcu_free or sock.hashed == LHASH2):
             yield f"socket {i}: a mini socket has its kind's state, no socket flags, and is no listener"
+        for problem in _in_udp_tables(sock):
+            yield f"socket {i}: {problem}"
         if not mini and sock.state in MINI_STATE.values():
             yield f"socket {i}: a full socket in state {sock.state} would be taken for a mini socket"
         if sock.race and (sock.hashed != EHASH or sock.no_pprev):
             yield f"socket {i}: what is not in ehash, or is marked as unhashed, cannot leave it"
         if sock.syncookie and sock.kind != KIND_REQUEST:
             yield f"socket {i}: only a request has a SYN cookie"
-        if sock.reuseport_changed and sock.hashed != LHASH2:
-            yield f"socket {i}: only a listener has SO_REUSEPORT changed since listen()"
+        if sock.reuseport_changed and sock.hashed not in (LHASH2, UDP_HASHED):
+            yield f"socket {i}: only a listener has SO_REUSEPORT changed since listen(), and UDP since bind()"
         if sock.race == LEAVES and sock.refcnt == 1 and i in _named(s):
             yield f"socket {i}: the lookup frees it, and something else still names it"
     for i, group in enumerate(s.groups):
@@ -140,6 +157,17 @@ def _structure(s: Scenario) -> Iterator[str]:
         for program in net.progs:
             if program.assign in socks and s.socks[program.assign].kind != KIND_FULL:
                 yield f"namespace {i}: a program assigns {program.assign}, which is no full socket"
+
+
+def _in_udp_tables(sock: Sock) -> Iterator[str]:
+    if sock.hashed != UDP_HASHED:
+        if sock.hash2 != BOUND or sock.mc_refuses:
+            yield "only a socket in UDP's tables has hash2 and mc_refuses"
+        return
+    if sock.kind != KIND_FULL or sock.protocol != IPPROTO_UDP or not sock.num:
+        yield "a socket in UDP's tables is a full one of UDP, with a port"
+    if sock.hash2 != BOUND and sock.rcv_saddr in (ANY, MAPPED_ANY):
+        yield "connect() puts a socket into another chain, or is about to, when it gives it a local address"
 
 
 def _named(s: Scenario) -> set[int]:

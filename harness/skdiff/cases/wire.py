@@ -15,9 +15,9 @@ from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.fields import FIELDS, pools
 from skdiff.cases.normalise import normalise
 from skdiff.cases.normalise_packet import come_in
-from skdiff.cases.pools import COUNTS, OTHER, SLOT, Pool, Raw, of_lookup
+from skdiff.cases.pools import COUNTS, OTHER, OTHER_PROTOCOL, OTHER_TABLE, SLOT, Pool, Raw, of_lookup
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import IPV6_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
 
 
 def table(pool: Pool) -> tuple[int, ...]:
@@ -108,7 +108,7 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
         packet[place] = value
     packet[:2] = map(other_family if scenario.lookup in IPV6_LOOKUPS else as_ipv4, packet[:2])
     if not scenario.hostile:
-        come_in(packet, scenario.lookup)
+        come_in(packet, scenario.lookup, scenario.caller)
     head[_PACKET_PLACE] = Packet._make(packet)
     return Scenario._make(head)
 
@@ -200,6 +200,14 @@ def near(scenario: Scenario) -> bytes:
     packet, socks = scenario.packet, list(scenario.socks)
     if scenario.lookup in IPV6_LOOKUPS:
         packet, *socks = map(_swapped, (packet, *socks))
+    if scenario.lookup in UDP_LOOKUPS:
+        socks = [
+            sock._replace(
+                protocol=OTHER_PROTOCOL.get(sock.protocol, sock.protocol),
+                hashed=OTHER_TABLE.get(sock.hashed, sock.hashed),
+            )
+            for sock in socks
+        ]
 
     def write(at: int, values: Iterable[int]) -> None:
         for i, value in enumerate(values, at):

@@ -93,7 +93,7 @@ def _with_udp_socks(scenario: Scenario, lacks: Set[Ability]) -> Scenario:
     socks, netns = list(scenario.socks), scenario.netns
     leavers: list[int] = []
     for i, sock in enumerate(scenario.socks):
-        missing = lacks.intersection(_needed_by(sock))
+        missing = lacks & frozenset(_needed_by(sock))
         if CONNECTED_MEMBER in missing:
             leavers.append(i)
             socks[i] = sock = sock._replace(group=NONE)

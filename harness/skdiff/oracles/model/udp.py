@@ -1,7 +1,7 @@
 """The road of a datagram: udp_rcv() of net/ipv4/udp.c, udpv6_rcv() of net/ipv6/udp.c, and their lookups."""
 
-from skdiff.cases.addresses import ANY, halves
-from skdiff.cases.scenario import DEMUX, NONE, TCP_ESTABLISHED
+from skdiff.cases.addresses import ANY, halves, ipv4_view
+from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED
 from skdiff.oracles.model.early_demux import early_demux
 from skdiff.oracles.model.hash4 import udp_lib_lookup4
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
@@ -12,6 +12,7 @@ from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp_tables import Slots
 
 _IPV4_BROADCAST = 0xFFFFFFFF
+_REFUSED = -1
 
 
 def udp_rcv(state: State) -> int:
@@ -115,16 +116,27 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
             break
         trace = [*trace, "has_conns"]
         if member != DROP:
-            best = max(best, _scored(state, member))
+            best = max(best, _score_of_member(state, member, daddr))
     return chosen, trace
 
 
 def _scored(state: State, index: int) -> int:
-    """A socket's score, which is refused also if it is not one of these: a member of a group need not be."""
-    sock = state.socks[index]
-    score = compute_score(state, sock)
+    score = compute_score(state, state.socks[index])
     state.note(state.functions.score, index, score)
     return score
+
+
+def _score_of_member(state: State, index: int, daddr: int) -> int:
+    """The score of what a group chose, which need not be on the address that is searched for, nor on the port."""
+    sock = state.socks[index]
+    address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
+    there = not state.config.net_ns or sock.netns == state.packet.netns
+    if not there or (address, sock.num) != (daddr, state.packet.dport) or (state.ipv6 and sock.family != AF_INET6):
+        return _REFUSED
+    if sock.hashed != UDP_HASHED:  # its port is in sk_num, and not in UDP's place for it
+        state.note(state.functions.score, index, _REFUSED)
+        return _REFUSED
+    return _scored(state, index)
 
 
 def _chain(state: State, daddr: int) -> list[int]:

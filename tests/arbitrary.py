@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases import wire
-from skdiff.cases.addresses import MAPPED_ANY, MOST, is_ipv6, mapped
+from skdiff.cases.addresses import ANY, MAPPED_ANY, MOST, is_ipv6, mapped
+from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.fields import FIELDS, LOOKUPS, Kind
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    BOUND,
+    DEMUX,
+    DESTRUCTOR_NONE,
     EHASH,
+    HELPER,
+    IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
@@ -20,6 +26,9 @@ from skdiff.cases.scenario import (
     LEAVES,
     LHASH2,
     NONE,
+    RECEIVE,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Packet,
@@ -62,15 +71,16 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
     socks = tuple(draw(_sock(counts)) for _ in range(counts.socks))
     full = [i for i, sock in enumerate(socks) if sock.kind == KIND_FULL]
     lookup = draw(st.sampled_from(sorted(LOOKUPS)))
-    ipv6 = lookup in IPV6_LOOKUPS
+    caller = draw(st.sampled_from([RECEIVE, HELPER, *([DEMUX] if lookup in UDP_LOOKUPS else [])]))
     return _draw(
         draw,
         Scenario,
         counts,
         {
             "hostile": st.just(1),
-            "packet": _packet(counts, ipv6),
+            "packet": _packet(counts, lookup, caller),
             "lookup": st.just(lookup),
+            "caller": st.just(caller),
             "netns": st.tuples(*[_netns(counts, full)] * counts.netns),
             "groups": st.tuples(*[_group(counts)] * counts.groups),
             "socks": st.just(socks),
@@ -79,17 +89,22 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
 
 
 @st.composite
-def _packet(draw: DrawFn, counts: Counts, ipv6: bool) -> Packet:
+def _packet(draw: DrawFn, counts: Counts, lookup: int, caller: int) -> Packet:
     length = draw(U32)
     special = {"len": st.just(length), "data_len": st.integers(0, length)}
-    return _draw(draw, Packet, counts, special | dict.fromkeys(("saddr", "daddr"), ADDRESS if ipv6 else IPV4_ADDRESS))
+    if lookup in UDP_LOOKUPS:
+        special["doff"] = st.just(UDP_HEADER)
+    if caller == HELPER:
+        special |= {"sk": st.just(NONE), "destructor": st.just(DESTRUCTOR_NONE)}
+    addresses = ADDRESS if lookup in IPV6_LOOKUPS else IPV4_ADDRESS
+    return _draw(draw, Packet, counts, special | dict.fromkeys(("saddr", "daddr"), addresses))
 
 
 @st.composite
 def _sock(draw: DrawFn, counts: Counts) -> Sock:
     kind = draw(st.integers(0, 2))
     full, request = kind == KIND_FULL, kind == KIND_REQUEST
-    hashed, no_pprev = draw(st.integers(0, 2 if full else 1)), draw(FLAG)
+    hashed, no_pprev = draw(st.integers(0, UDP_HASHED if full else EHASH)), draw(FLAG)
     special = {"kind": st.just(kind), "hashed": st.just(hashed), "no_pprev": st.just(no_pprev)}
     if full:
         special["state"] = st.sampled_from(_FULL_STATES)
@@ -101,8 +116,10 @@ def _sock(draw: DrawFn, counts: Counts) -> Sock:
     special["race"] = st.just(race)
     if race == LEAVES:  # else it may be freed in use
         special["refcnt"] = U32.filter(lambda count: count != 1)
-    if hashed != LHASH2:
+    if hashed not in (LHASH2, UDP_HASHED):
         special["reuseport_changed"] = st.just(0)
+    if hashed != UDP_HASHED:
+        special |= {"hash2": st.just(BOUND), "mc_refuses": st.just(0)}
     family = draw(st.sampled_from([AF_INET, AF_INET6]) | st.integers(*valid_range(Sock, "family")))
     addresses = ADDRESS if family == AF_INET6 else IPV4_ADDRESS
     special |= {"family": st.just(family), "daddr": addresses, "rcv_saddr": addresses}
@@ -110,6 +127,11 @@ def _sock(draw: DrawFn, counts: Counts) -> Sock:
         special["rcv_saddr"] = st.just(address := draw(addresses))
         if is_ipv6(address):
             special["ipv6only"] = st.just(1)
+    if hashed == UDP_HASHED:
+        special |= {"protocol": st.just(IPPROTO_UDP), "num": st.integers(1, (1 << 16) - 1)}
+        special["rcv_saddr"] = st.just(address := draw(addresses))
+        if address in (ANY, MAPPED_ANY):
+            special["hash2"] = st.just(BOUND)
     return _draw(draw, Sock, counts, special)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from skdiff.cases import validity
 from skdiff.cases.addresses import low_word, mapped
+from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.outcome import COMPARED, STUCK, Outcome
 from skdiff.cases.scenario import (
     EHASH,
@@ -20,6 +21,7 @@ from skdiff.cases.scenario import (
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
+    UDP_HASHED,
     Packet,
     Scenario,
     Sock,
@@ -59,6 +61,22 @@ def cookie(**fields: Any) -> Sock:
 def udp(**fields: Any) -> Sock:
     """A UDP socket on port 80 of the wildcard."""
     return Sock(**{"protocol": IPPROTO_UDP, "rcu_free": 1, **fields})
+
+
+def bound(**fields: Any) -> Sock:
+    """A socket in UDP's tables, on port 80 of the wildcard."""
+    return udp(**{"hashed": UDP_HASHED, **fields})
+
+
+def connected(**fields: Any) -> Sock:
+    """The same, connected to the plain packet's peer, from where bind() had put it."""
+    plain = {"daddr": PEER, "rcv_saddr": HERE, "dport": 40000, "state": TCP_ESTABLISHED}
+    return bound(**{**plain, **fields})
+
+
+def datagram(**fields: Any) -> Packet:
+    """The plain packet, as UDP's."""
+    return Packet(**{"doff": UDP_HEADER, **fields})
 
 
 def scenario(*socks: Sock, packet: Packet | None = None, **fields: Any) -> Scenario:

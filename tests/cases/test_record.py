@@ -51,7 +51,8 @@ NAMES = [
     for name in dir(record.constants)
     if name.isupper() and not name.startswith(("WRITTEN_", "PLANTED_", "SECTION_"))
 ]
-PREFIXES = ("", "LOOKUP_", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_")
+PREFIXES = ("", "LOOKUP_", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_", "CALLER_", "HASH2_")
+OTHER_NAMES = {"HASHED_UDP": "UDP_HASHED"}
 LIMITS = {
     *("MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS"),
     *("MAX_TABLE", "MAX_CROWD", "MAX_STEPS", "MAX_EDGES"),
@@ -63,6 +64,7 @@ def test_constants_are_those_of_the_record(name: str) -> None:
     """DESTRUCTOR_PFREE is just PFREE in Python, and so on."""
     ours = {**vars(addresses), **vars(scenario), **vars(outcomes), "DROP": DROP}
     names = [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
+    names += [OTHER_NAMES.get(name, name.replace("PKT_", "PACKET_"))]
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
 
 
@@ -70,10 +72,12 @@ def test_what_is_written_to_has_the_names_of_the_record() -> None:
     there = {name: getattr(record.constants, name) for name in dir(record.constants) if name.startswith("WRITTEN_")}
     assert sorted(there.values()) == list(range(len(outcomes.WRITTEN_NAMES)))
     words = {"sock": "socket", "netns": "namespace", "kernel": "kernel object"}
-    words |= {"chain": "place in a chain", "members": "place in a group"}
+    words |= {"chain": "place in a chain", "members": "place in a group", "udp table": "table of UDP"}
     for name, number in there.items():
         word = name.removeprefix("WRITTEN_").lower().replace("_", " ")
         bucket = " bucket" if word.endswith(("hash", "hash2")) else ""
+        if "udp hash" in word:
+            word, bucket = word.replace("udp ", ""), " slot"
         assert outcomes.WRITTEN_NAMES[number] == words.get(word, word) + bucket
 
     assert outcomes.WRITTEN_SOCK == record.constants.WRITTEN_SOCK
@@ -99,12 +103,12 @@ def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
 
 # How each struct lies in memory: types, in the words of the module struct, and gaps.
 FORMATS = {
-    "packet_record": "=16s16sHHiiiIIIIBBBBb",
-    "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBbb",
+    "packet_record": "=16s16sHHiiiIIIIBBBBBb",
+    "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBBBbb",
     "program_record": "=BbB",
     "netns_record": "=IBBBBB",
-    "group_record": "=IIHHHBBBBbB8b",
-    "scenario_record": "=IIIIIiBBBBBBB",
+    "group_record": "=IIHHHBBBBBbB8b",
+    "scenario_record": "=IIIIIIiBBBBBBBB",
     "outcome_record": "=IiiIIiIIIIiIiiII16I16i3i",
 }
 

@@ -16,11 +16,11 @@ from skdiff.cases.normalise_packet import come_in
 from skdiff.cases.pools import COUNTS, SLOT, Pool, of_lookup
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    IPV6_LOOKUPS,
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
     LEAVES,
-    TCP6,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
@@ -170,7 +170,7 @@ def test_a_mini_sockets_state_is_that_of_its_kind_and_has_no_byte() -> None:
 def test_near_takes_what_is_in_no_pool_for_the_plainest_and_leaves_what_is_not_there() -> None:
     strange = Sock(*(12345 + i for i in range(len(Sock._fields))))
     data = near(
-        Scenario(*range(1001, 1001 + PACKET_PLACE), packet=Packet(*range(2001, 2017)), socks=(strange, strange))
+        Scenario(*range(1001, 1001 + PACKET_PLACE), packet=Packet(*range(2001, 2018)), socks=(strange, strange))
     )
     assert len(data) == FIXED_SIZE + 2 * SOCK_SIZE
     assert draw(data)._replace(netns=[], groups=[], socks=[]) == draw(bytes(SIZE))._replace(
@@ -179,14 +179,14 @@ def test_near_takes_what_is_in_no_pool_for_the_plainest_and_leaves_what_is_not_t
     assert data[3:] == bytes(len(data) - 3)
     full = Scenario(
         netns=(Netns(0xFFFFFFFE, 1, 1, 1, 1, (Program(0, 15, 1),) * 3),) * 2,
-        groups=(Group(0xFFFFFFFF, 7, 8, 1, 1, 1, 2, 1, 0, 15, (15,) * 8),) * 4,
+        groups=(Group(0xFFFFFFFF, 7, 8, 1, 1, 1, 1, 2, 1, 0, 15, (15,) * 8),) * 4,
     )
     raw = draw(near(full))
     assert raw.netns == [([0xFFFFFFFE, 1, 1, 1, 1], [[0, 15, 1]] * 3)] * 2
-    assert raw.groups == [([0xFFFFFFFF, 7, 8, 1, 1, 1, 2, 1, 0, 15], [15] * 8)] * 4
+    assert raw.groups == [([0xFFFFFFFF, 7, 8, 1, 1, 1, 1, 2, 1, 0, 15], [15] * 8)] * 4
     small = near(full._replace(netns=(Netns(progs=(Program(),)),), groups=(Group(slots=(1,)),)))
     assert draw(small).netns == [([0, 0, 0, 0, 0], [[1, LEAVE, 0]])]
-    assert draw(small).groups == [([1, 0, 0, 0, 0, 0, 0, 0, 1, -1], [1])]
+    assert draw(small).groups == [([1, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1], [1])]
     plain = bytearray(near(Scenario(groups=(Group(),), netns=(Netns(),))))
     plain[:3] = bytes(3)
     assert plain == bytes(FIXED_SIZE)
@@ -199,7 +199,7 @@ def test_what_has_no_encoding_is_refused() -> None:
 
 
 def test_another_packet_is_for_the_same_tables() -> None:
-    heads = ("hash_secret", "hash_secret6", "ehash_size", "lhash2_size", "cpu")
+    heads = ("hash_secret", "hash_secret6", "ehash_size", "lhash2_size", "udp_size", "cpu")
     pools_of = [HEAD[name] for name in heads] + [PACKET[name] for name in Packet._fields[:7]]
     assert len(pools_of) == FRAME_SIZE
     for data in DRAWN:
@@ -210,9 +210,9 @@ def test_another_packet_is_for_the_same_tables() -> None:
                 values = [values[0][0] for values in pools_of]
                 values[i] = drawn(pool, byte)
                 fields = [*values[len(heads) :], *case.packet[7:]]
-                fields[:2] = map(other_family if case.lookup == TCP6 else as_ipv4, fields[:2])
+                fields[:2] = map(other_family if case.lookup in IPV6_LOOKUPS else as_ipv4, fields[:2])
                 if not case.hostile:
-                    come_in(fields, case.lookup)
+                    come_in(fields, case.lookup, case.caller)
                 head = dict(zip(heads, values, strict=False))
                 assert got == case._replace(packet=Packet(*fields), **head)
                 for kind in ("netns", "groups", "socks"):

@@ -13,6 +13,7 @@ from skdiff.base.files import from_toml
 from skdiff.base.paths import command
 from skdiff.cases import expectations, validity
 from skdiff.cases.case_values import BadError, at, known_only, lookup, read_value, show
+from skdiff.cases.derived import plain_packet
 from skdiff.cases.fields import FIELDS, KINDS, PROTOCOLS, STATES, Kind, of_kind
 from skdiff.cases.scenario import (
     KIND_FULL,
@@ -121,7 +122,8 @@ def dump(case: Case) -> str:
     plain = Scenario()
     document["scenario"] = _table(scenario, plain, socks)
     ends = (*of_kind(Packet, Kind.ADDRESS), *of_kind(Packet, Kind.PORT))  # who talks to whom is always said
-    document["packet"] = _table(scenario.packet, Packet(), socks, ends)
+    packet = plain_packet(scenario.lookup, scenario.packet.daddr)
+    document["packet"] = _table(scenario.packet, packet, socks, ends)
     nets = tomlkit.aot()
     for net in scenario.netns:
         table = _table(net, Netns(), socks)
@@ -269,8 +271,13 @@ def _case(document: dict[str, Any]) -> Case:
         n_progs += len(tables)
         rest = {k: v for k, v in table.items() if k != "progs"}
         netns.append(fill(Netns, rest, f"netns.{i}", "netns", i)._replace(progs=progs))
-    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", "scenario")._replace(
-        packet=fill(Packet, _subtable(document, "packet"), "packet", "packet"),
+    scenario = fill(Scenario, _subtable(document, "scenario"), "scenario", "scenario")
+    table = _subtable(document, "packet")
+    packet = fill(Packet, table, "packet", "packet")
+    plain = plain_packet(scenario.lookup, packet.daddr)
+    left_out = {name: getattr(plain, name) for name in ("doff", "pkt_type") if name not in table}
+    scenario = scenario._replace(
+        packet=packet._replace(**left_out),
         netns=tuple(netns) or (Netns(),),
         groups=tuple(fill(Group, t, f"group.{t['name']}", "group", i, slots=slots) for i, t in enumerate(groups)),
         socks=tuple(fill(Sock, t, f"sock.{t['name']}", "sock", i, group=group) for i, t in enumerate(socks)),

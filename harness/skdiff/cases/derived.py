@@ -31,6 +31,7 @@ UDP_GROUP_KEY = (*GROUP_KEY, "bound_dev_if")
 # What the established table tells connections apart by: include/net/inet_hashtables.h inet_match().
 CONNECTION = ("netns", "daddr", "rcv_saddr", "dport", "num", "bound_dev_if")
 
+UDP_HEADER = 8  # bytes of struct udphdr, with which the kernel calls UDP's lookups
 LOOPBACK_IFINDEX = 1  # net/core/dev.c: in each namespace
 _BROADCAST = 0xFFFFFFFF
 _EVERYBODY_HERE = 0xE00000  # include/linux/in.h ipv4_is_local_multicast(): 224.0.0.0/24
@@ -74,6 +75,13 @@ def pkt_type_of(lookup: int, daddr: int) -> int:
         return PACKET_MULTICAST
     broadcast = lookup not in IPV6_LOOKUPS and low_word(daddr) == _BROADCAST
     return PACKET_BROADCAST if broadcast else PACKET_HOST
+
+
+def plain_packet(lookup: int, daddr: int) -> Packet:
+    """A packet of a lookup to that address of which nothing else is said."""
+    if lookup not in UDP_LOOKUPS:
+        return Packet(daddr=daddr)
+    return Packet(daddr=daddr, doff=UDP_HEADER, pkt_type=pkt_type_of(lookup, daddr))
 
 
 def is_routed(lookup: int, saddr: int, daddr: int) -> bool:
@@ -209,7 +217,9 @@ def with_derived(s: Scenario) -> Scenario:
         members = group_members(s.socks, i, group.num_socks)
         facts = facts_of_members(i, s.socks, members, group.bind_inany, group.has_conns)
         groups.append(group._replace(**facts._asdict()))
+    plain = plain_packet(s.lookup, s.packet.daddr)
     return s._replace(
+        packet=s.packet._replace(pkt_type=plain.pkt_type),
         sk_lookup_enabled=sk_lookup_enabled(net.progs for net in s.netns),
         netns=tuple(net._replace(run_array=run_array(net.progs)) for net in s.netns),
         groups=tuple(groups),

@@ -6,7 +6,7 @@ It changes as little as it can, so that a small change of the drawn fields stays
 from collections.abc import Iterable
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped
-from skdiff.cases.derived import CONNECTION, is_handed_over, run_array, sk_lookup_enabled
+from skdiff.cases.derived import CONNECTION, UDP_HEADER, is_handed_over, run_array, sk_lookup_enabled
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_groups import fit_family, reachable_group
 from skdiff.cases.normalise_packet import reachable_packet
@@ -98,7 +98,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.cases.validity import MINI_STATE, UDP_HEADER
+from skdiff.cases.validity import MINI_STATE
 
 _CONNECTION = positions(Sock, *CONNECTION)
 _MANY_REFERENCES = 3

@@ -1,15 +1,30 @@
-"""A case as another lookup's: with addresses of the other family."""
+"""A case as another lookup's: with addresses of the other family, sockets of the other protocol, or both."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from skdiff.cases.addresses import is_ipv6
 from skdiff.cases.normalise import normalise
+from skdiff.cases.places import FAMILY, HASHED, IPV6ONLY, LOOKUP, P_DOFF, STATE
 from skdiff.cases.pools import Raw, of_lookup
-from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, Scenario, Sock
+from skdiff.cases.scenario import (
+    AF_INET6,
+    EHASH,
+    IPPROTO_TCP,
+    IPV6_LOOKUPS,
+    KIND_FULL,
+    LHASH2,
+    TCP_CLOSE,
+    TCP_ESTABLISHED,
+    TCP_LISTEN,
+    UDP_HASHED,
+    UDP_LOOKUPS,
+    Packet,
+    Scenario,
+    Sock,
+)
 
-_PACKET, _LOOKUP = Scenario._fields.index("packet"), Scenario._fields.index("lookup")
-_FAMILY, _IPV6ONLY = Sock._fields.index("family"), Sock._fields.index("ipv6only")
+_PACKET = Scenario._fields.index("packet")
 
 
 def raw_of(scenario: Scenario) -> Raw:
@@ -30,12 +45,28 @@ def as_lookup(scenario: Scenario, lookup: int) -> Scenario:
     if scenario.lookup == lookup:
         return scenario
     raw = of_lookup(raw_of(scenario))
-    raw.head[_LOOKUP] = lookup
+    raw.head[LOOKUP] = lookup
     of_lookup(raw)
+    if (lookup in UDP_LOOKUPS) != (scenario.lookup in UDP_LOOKUPS):
+        raw.packet[P_DOFF] = Packet().doff  # UDP's own, if it becomes UDP's
+        for sock, old in zip(raw.socks, scenario.socks, strict=True):
+            _of_other_protocol(sock, old)
     to_ipv6 = lookup in IPV6_LOOKUPS and scenario.lookup not in IPV6_LOOKUPS
     for sock, old in zip(raw.socks, scenario.socks, strict=True):
         if to_ipv6 and old.family == AF_INET6 and not old.ipv6only and not is_ipv6(old.rcv_saddr):
-            sock[_FAMILY] = AF_INET6  # both lookups find it
-        if sock[_FAMILY] != AF_INET6:  # of a listener on an address of IPv6
-            sock[_IPV6ONLY] = 0
+            sock[FAMILY] = AF_INET6  # both lookups find it
+        if sock[FAMILY] != AF_INET6:  # of a listener on an address of IPv6
+            sock[IPV6ONLY] = 0
     return normalise(raw)
+
+
+def _of_other_protocol(sock: list[int], old: Sock) -> None:
+    """A connection is a connected socket of UDP, a listener is one that is not connected, and back."""
+    if old.hashed == EHASH and old.kind == KIND_FULL and old.protocol == IPPROTO_TCP:
+        sock[HASHED], sock[STATE] = UDP_HASHED, TCP_ESTABLISHED
+    elif old.hashed == LHASH2:
+        sock[STATE] = TCP_CLOSE
+    elif old.hashed == UDP_HASHED and old.state == TCP_ESTABLISHED:
+        sock[HASHED] = EHASH
+    elif old.hashed == UDP_HASHED:
+        sock[STATE] = TCP_LISTEN

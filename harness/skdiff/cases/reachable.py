@@ -70,7 +70,8 @@ def unreachable(s: Scenario) -> Iterator[str]:
     if s.ehash_nulls_xor:
         yield "the end mark of a chain of ehash is its bucket's number (net/ipv4/tcp.c tcp_init())"
     if s.foreign_hashinfo:
-        yield "the tables are those of the packet's namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv(), udp.c udp_rcv())"
+        who, where = ("UDP", "udp.c udp_rcv()") if s.lookup in UDP_LOOKUPS else ("TCP", "tcp_ipv4.c tcp_v4_rcv()")
+        yield f"{who} searches the tables of its namespace (net/ipv4/{where})"
     if not 0 <= s.cpu < MOST_CPUS:
         yield f"a CPU has a number from 0 to {MOST_CPUS - 1} (kernel/smp.c setup_nr_cpu_ids())"
     if s.sk_lookup_enabled != any(net.progs for net in s.netns):

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
+from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.fields import FIELDS, Kind, of_kind
 from skdiff.cases.on_kernel import needed
 from skdiff.cases.reachable import unreachable
@@ -39,7 +40,6 @@ from skdiff.cases.valid_values import Counts, fault, valid_range
 from skdiff.variants.abilities import Ability, lacking
 from skdiff.variants.version_rules import Rules
 
-UDP_HEADER = 8  # bytes of struct udphdr, which UDP's lookups are called with
 MINI_STATE = {KIND_REQUEST: TCP_NEW_SYN_RECV, KIND_TIMEWAIT: TCP_TIME_WAIT}
 
 

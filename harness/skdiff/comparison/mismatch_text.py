@@ -10,10 +10,12 @@ from rich.table import Table
 from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
-from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PROTOCOLS, STATES, VERDICTS, Kind
+from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS, Kind
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
+from skdiff.cases.overlooked import overlooked
 from skdiff.cases.scenario import (
+    DEMUX,
     EHASH,
     FILTER,
     KIND_FULL,
@@ -21,7 +23,10 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     PROG_NONE,
+    RECEIVE,
     SK_REUSEPORT,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Scenario,
@@ -48,13 +53,17 @@ def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
     lines += [_sock(name, sock, socks, groups) for name, sock in zip(socks, scenario.socks, strict=True)]
     lines += [_group(name, group, socks) for name, group in zip(groups, scenario.groups, strict=True)]
     lines += [_netns(i, net, socks) for i, net in enumerate(scenario.netns)]
+    lines += overlooked(scenario, socks)
+    sizes = f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets"
+    if scenario.lookup in UDP_LOOKUPS:
+        sizes = f"{scenario.udp_size} slots in each of UDP's tables"
     extra = [
-        f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets, secret {scenario.hash_secret:#x}",
+        f"{sizes}, secret {scenario.hash_secret:#x}",
         f"CPU {scenario.cpu}",
         f"sk_lookup programs switched {'on' if scenario.sk_lookup_enabled else 'off'}",
     ]
     if scenario.ehash_nulls_xor:
-        extra.append(f"spoilt end marks ({scenario.ehash_nulls_xor:#x}) in ehash")
+        extra.append(f"spoilt end marks ({scenario.ehash_nulls_xor:#x}) in ehash and hash4")
     if scenario.foreign_hashinfo:
         extra.append("the caller passes foreign tables")
     elsewhere = not_on(scenario, rules) if rules is not None and not scenario.hostile else []
@@ -64,23 +73,29 @@ def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
 
 def _packet(scenario: Scenario, socks: Sequence[str]) -> str:
     p = scenario.packet
+    udp = scenario.lookup in UDP_LOOKUPS
     text = (
-        f"packet: {with_port(p.saddr, p.sport)} to {with_port(p.daddr, p.dport)} in namespace {p.netns},"
+        f"{'UDP ' * udp}packet: {with_port(p.saddr, p.sport)} to {with_port(p.daddr, p.dport)} in namespace {p.netns},"
         f" rt_iif {p.rt_iif}, skb_iif {p.skb_iif}, sdif {p.sdif}, doff {p.doff}, {p.len} bytes"
     )
     if p.data_len:
         text += f" ({p.data_len} of them in pages)"
     if p.users != 1:
         text += f", shared by {p.users}"
+    if p.pkt_type:
+        text += f", {PKT_TYPES[p.pkt_type]} by its link layer"
     for flag, meaning in ((p.clone_fails, "no memory for a clone"), (p.pull_fails, "no memory for a pull")):
         text += f", {meaning}" if flag else ""
     if p.sk != NONE:
         text += f"; {socks[p.sk]} hangs on it, destructor {DESTRUCTORS[p.destructor]}"
+    if scenario.caller != RECEIVE:
+        asks = "early demux asks first" if scenario.caller == DEMUX else "a BPF helper asks, without an sk_buff"
+        text += f"; {asks}"
     return text + "."
 
 
 def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> str:
-    what = {EHASH: "in ehash", LHASH2: "in lhash2"}.get(s.hashed, "in no table")
+    what = {EHASH: "in ehash", LHASH2: "in lhash2", UDP_HASHED: "in UDP's tables"}.get(s.hashed, "in no table")
     parts = [
         f"{name}: {FAMILIES.get(s.family, s.family)} {PROTOCOLS.get(s.protocol, s.protocol)} {STATES[s.state]}",
         f"{with_port(s.rcv_saddr, s.num)}" + (f" from {with_port(s.daddr, s.dport)}" if s.daddr or s.dport else ""),
@@ -95,7 +110,12 @@ def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> st
     if s.reuseport:
         parts.append("SO_REUSEPORT")
     if s.reuseport_changed:
-        parts.append(f"{'no ' if s.reuseport else ''}SO_REUSEPORT in listen()")
+        when = "bind()" if s.hashed == UDP_HASHED else "listen()"
+        parts.append(f"{'no ' if s.reuseport else ''}SO_REUSEPORT in {when}")
+    if s.hash2:
+        parts.append(("", "rehashed by connect()", "not rehashed yet, in the middle of connect()")[s.hash2])
+    if s.mc_refuses:
+        parts.append("refuses this multicast")
     if s.group != NONE:
         parts.append(f"in {groups[s.group]}")
     if s.rcu_free:
@@ -118,6 +138,8 @@ def _group(name: str, g: Group, socks: Sequence[str]) -> str:
     text = f"{name}: live {live}"
     if len(g.slots) > g.num_socks:
         text += f"; stale or closed {', '.join(socks[i] for i in g.slots[g.num_socks :])}"
+    if g.has_conns:
+        text += "; has had connections"
     if g.incoming_cpu:
         text += f"; {g.incoming_cpu} asked for a CPU"
     if g.prog == FILTER:
@@ -133,6 +155,8 @@ def _group(name: str, g: Group, socks: Sequence[str]) -> str:
 def _netns(i: int, net: Netns, socks: Sequence[str]) -> str:
     text = f"namespace {i}: hash_mix {net.hash_mix:#x}, {'own' if net.own_hashinfo else 'shared'} tables"
     text += f", tcp_l3mdev_accept {net.tcp_l3mdev_accept}"
+    if net.udp_l3mdev_accept:
+        text += f", udp_l3mdev_accept {net.udp_l3mdev_accept}"
     for j, program in enumerate(net.progs):
         assigns = {LEAVE: "leaves the choice", NONE: "assigns NULL"}.get(program.assign)
         assigns = assigns or f"assigns {socks[program.assign]}"

@@ -9,8 +9,9 @@ from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, other_family
 from skdiff.cases.case_file import load
+from skdiff.cases.derived import is_multicast
 from skdiff.cases.fields import Kind, of_kind
-from skdiff.cases.pools import HERE, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
+from skdiff.cases.pools import HERE, LOOPBACK6, MANY, MANY6, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
 
 
@@ -29,6 +30,10 @@ def translated(scenario: Scenario) -> Scenario:
     here, peer = HERE, PEER
     if scenario.lookup in IPV6_LOOKUPS:
         here, peer = other_family(HERE), other_family(PEER)
+    if is_multicast(scenario.lookup, p.daddr):
+        here = MANY6 if scenario.lookup in IPV6_LOOKUPS else MANY
+    elif p.daddr == LOOPBACK6:
+        here = LOOPBACK6  # which stands for sockets of IPv6
     addresses = {ANY: ANY, MAPPED_ANY: MAPPED_ANY, p.daddr: here, p.saddr: peer}
     ports = {0: 0, p.dport: PORT, p.sport: PEER_PORT}
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from skdiff.cases.addresses import other_family
-from skdiff.cases.derived import with_derived
-from skdiff.cases.fields import FIELDS, Kind, of_kind
+from skdiff.cases.derived import UDP_HEADER, with_derived
+from skdiff.cases.fields import FIELDS, LOOKUPS, Kind, of_kind
 from skdiff.cases.fields import derived as derived_fields
 from skdiff.cases.normalise import normalise
 from skdiff.cases.on_kernel import as_it_is
 from skdiff.cases.other_lookup import as_lookup, raw_of
-from skdiff.cases.pools import OTHER
+from skdiff.cases.pools import OTHER, OTHER_PROTOCOL, OTHER_TABLE
 from skdiff.cases.scenario import (
     IPV6_LOOKUPS,
     KIND_FULL,
@@ -24,6 +24,7 @@ from skdiff.cases.scenario import (
     NONE,
     TCP4,
     TCP_CLOSE,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Packet,
@@ -50,15 +51,26 @@ _CHOICES: dict[Any, dict[str, tuple[int, ...]]] = {
     for record, fields in FIELDS.items()
 }
 _CHOICES[Scenario]["hash_secret"] = tuple(range(16))  # any small one may show a difference
-# The same in a lookup of IPv6, whose addresses and sockets are of the other family.
-_CHOICES_IPV6 = {
-    record: {
-        name: tuple(map(other_family, values)) if FIELDS[record][name].kind is Kind.ADDRESS else values
-        for name, values in choices.items()
-    }
-    for record, choices in _CHOICES.items()
-}
-_CHOICES_IPV6[Sock]["family"] = tuple(OTHER.get(family, family) for family in _CHOICES[Sock]["family"])
+
+
+def _choices_of(lookup: int) -> dict[Any, dict[str, tuple[int, ...]]]:
+    """The same in a lookup: addresses and sockets of IPv6 are of the other family, sockets of UDP of the other
+    protocol, in other tables.
+    """
+    choices = {record: dict(names) for record, names in _CHOICES.items()}
+    if lookup in IPV6_LOOKUPS:
+        for record in FIELDS:
+            for name in of_kind(record, Kind.ADDRESS):
+                choices[record][name] = tuple(map(other_family, choices[record][name]))
+        choices[Sock]["family"] = tuple(OTHER.get(family, family) for family in _CHOICES[Sock]["family"])
+    if lookup in UDP_LOOKUPS:
+        choices[Packet]["doff"] = (UDP_HEADER,)
+        for name, other in (("protocol", OTHER_PROTOCOL), ("hashed", OTHER_TABLE)):
+            choices[Sock][name] = tuple(other.get(value, value) for value in choices[Sock][name])
+    return choices
+
+
+_CHOICES_OF = {lookup: _choices_of(lookup) for lookup in LOOKUPS}
 # Fields whose values mean the same things, so that a value can be changed in all of them at once.
 _ALIKE: tuple[dict[Any, tuple[str, ...]], ...] = tuple(
     {record: names for record in FIELDS if (names := of_kind(record, kind))}
@@ -295,7 +307,7 @@ def _renamed(state: _State, alike: Mapping[Any, Sequence[str]]) -> Iterator[Scen
 
 
 def _choices(scenario: Scenario) -> dict[Any, dict[str, tuple[int, ...]]]:
-    return _CHOICES_IPV6 if scenario.lookup in IPV6_LOOKUPS else _CHOICES
+    return _CHOICES_OF[scenario.lookup]
 
 
 def _rank(value: int | None, choices: Sequence[int], met: int | None) -> int:

@@ -13,6 +13,7 @@ from skdiff.base.words import counted
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.overlooked import overlooked
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
@@ -114,6 +115,8 @@ def replay(
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
+            for line in overlooked(case.scenario, case.socks):
+                console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
             needs = unmet_needs(case.needs, reference.rules, reference.config)
             elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)
             said = case.said_by if case.expect and not needs else ""

@@ -1,0 +1,27 @@
+"""Sockets of a case that its lookup does not look at, so that nobody wonders why they get nothing."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from skdiff.cases.scenario import EHASH, IPPROTO_UDP, LHASH2, NOWHERE, UDP_HASHED, UDP_LOOKUPS, Scenario, Sock
+
+
+def overlooked(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
+    """A line for those in the tables of the other protocol, and one for those of UDP in none, if the packet is of UDP;
+    `socks` are the names. What hangs on the packet, or is assigned by a program, is looked at.
+    """
+    udp = scenario.lookup in UDP_LOOKUPS
+    packet, other = ("UDP", "TCP") if udp else ("TCP", "UDP")
+    named = {scenario.packet.sk, *(program.assign for net in scenario.netns for program in net.progs)}
+    named |= {sock.listener for i, sock in enumerate(scenario.socks) if i in named}
+
+    def told(why: str, fits: Callable[[Sock], bool]) -> Iterator[str]:
+        found = [socks[i] for i, sock in enumerate(scenario.socks) if i not in named and fits(sock)]
+        if found:
+            many = len(found) > 1
+            who = f"socks {', '.join(found)} are" if many else f"sock {found[0]} is"
+            yield f"This packet is {packet}: {who} not looked at, being {why}."
+
+    yield from told(f"in {other}'s tables", lambda sock: sock.hashed in ((EHASH, LHASH2) if udp else (UDP_HASHED,)))
+    if udp:
+        nowhere = 'in none (hashed = "udp" puts a socket into UDP\'s)'
+        yield from told(nowhere, lambda sock: sock.protocol == IPPROTO_UDP and sock.hashed == NOWHERE)

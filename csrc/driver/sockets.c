@@ -74,8 +74,8 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		any->tw.tw_substate = from->state;
 		any->tw.tw_family = from->family;
 	} else {
-		/* Of a listener inet_hash() sets it. */
-		sk->sk_flags = from->rcu_free && from->hashed != HASHED_LHASH2 ? 1UL << SOCK_RCU_FREE : 0;
+		/* Of a listener inet_hash() sets it, where TCP's tables are there. */
+		sk->sk_flags = from->rcu_free && (from->hashed != HASHED_LHASH2 || is_udp()) ? 1UL << SOCK_RCU_FREE : 0;
 		sk->sk_protocol = from->protocol;
 		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
 		sk->sk_rx_dst = NULL;

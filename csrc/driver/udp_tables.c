@@ -23,7 +23,7 @@ static struct udp_table *udp_table_of_caller(void)
 {
 	struct udp_table *own = udp_table_at(in->packet.netns);
 
-	return !in->foreign_hashinfo ? own : own == &arena.udp_tables[0] ? &arena.udp_tables[1] : &arena.udp_tables[0];
+	return !in->foreign_hashinfo ? own : own == &arena.udp_tables[1] ? &arena.udp_tables[0] : &arena.udp_tables[1];
 }
 
 static void fill_udp_tables(void)
@@ -86,6 +86,7 @@ static void hash_udp_sock(union any_sock *any, const struct sock_record *from)
 	sk->sk_reuseport_cb = NULL;	/* groups are as the case says */
 	sk->sk_reuseport = from->reuseport != from->reuseport_changed;
 	set_udp_address(sk, from, from->hash2 != HASH2_BOUND);
+	refcount_set(&sk->sk_refcnt, 1);
 	reference_in_kernel++;
 #ifdef HAVE_UDP6
 	if (has_ipv6_functions(from)) {

@@ -7,7 +7,7 @@
 /* Kernel: warns once per boot, with a text. Here: once per case, with the text as it stands. */
 #define WARN_ONCE(condition, format...) reference_warned(condition, reference_first(format, ""))
 /* Kernel: warns where CONFIG_DEBUG_NET is on. Here: never, distributions have it off. */
-#define DEBUG_NET_WARN_ON_ONCE(condition) ((void)(condition))
+#define DEBUG_NET_WARN_ON_ONCE(condition) ((void)sizeof((long)(condition)))
 /* Kernel: no such thing. Here: what a warning is worth: whether it was one. */
 #define reference_warned(condition, text) ({ int warns__ = !!(condition); if (warns__) reference_warn(__func__, text); warns__; })
 /* Kernel: no such thing. Here: the format alone, without what goes into it. */

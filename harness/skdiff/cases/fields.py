@@ -177,7 +177,7 @@ HEAD_FIELDS: dict[str, Field] = {
     "hash_secret6": Field(Kind.HEX, SECRETS, frame=True),
     "ehash_size": Field(Kind.SIZE, _SIZE, frame=True),
     "lhash2_size": Field(Kind.SIZE, _SIZE, frame=True),
-    "udp_size": Field(Kind.SIZE, _SIZE, frame=True),
+    "udp_size": Field(Kind.SIZE, _SIZE, frame=True, range=(1, 65536)),  # include/linux/udp.h UDP_HTABLE_SIZE_MAX
     "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
     "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
     "lookup": Field(Kind.WORD, ((TCP4, 1), (TCP6, 1), (UDP4, 1), (UDP6, 1)), LOOKUPS),

@@ -43,7 +43,7 @@ def named(what: str) -> frozenset[str]:
 # A step of one of these functions says that the table was searched, even if the search never returned.
 SEARCHES = {
     EHASH: named("established") | named("match") | {"refcount_inc_not_zero", "sock_gen_put"},
-    LHASH2: named("lhash2") | named("score"),
+    LHASH2: named("walk") | named("score"),
 }
 PROGRAMS, ROOTS = named("run_array"), named("lookup_skb")
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"

@@ -80,7 +80,7 @@ class _Story:
             "run_bpf_filter": self.filter,
             "bpf_run_sk_reuseport": self.sk_reuseport,
             functions.reuseport: self.reuseport,
-            functions.lhash2: self.lhash2_ipv6 if self.ipv6 else self.lhash2,
+            functions.walk: self.lhash2_ipv6 if self.ipv6 else self.lhash2,
             functions.lookup_skb: self.result,
         }
         following = [step.function for step in steps[1:]]
@@ -237,7 +237,7 @@ class _Story:
             for i, s in enumerate(self.scenario.socks)
             if s.hashed == LHASH2 and i not in self.scored and (why := self.not_listening(s, daddr))
         ]
-        text = f"{self.functions.lhash2}(): among listeners on {where} "
+        text = f"{self.functions.walk}(): among listeners on {where} "
         text += "nobody is found" if sk == NONE else "an error decides" if sk == DROP else f"{self.name(sk)} wins"
         yield text + (f" ({'; '.join(losers)})." if losers else ".")
         self.scored.clear()

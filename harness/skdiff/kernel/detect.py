@@ -12,8 +12,10 @@ from skdiff.variants.version_rules import Rules
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
 _STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
 _EHASHFN6, _ESTABLISHED6 = "inet6_ehashfn", "__inet6_lookup_established"
-# These have no other names: nobody else is known by what they mention.
-_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6)
+_UDP, _UDP_ROOT, _UDP_BPF = "__udp4_lib_lookup", "__udp4_lib_lookup_skb", "udp4_lookup_run_bpf"
+_DEMUX, _MCAST_DEMUX = "udp_v4_early_demux", "__udp4_lib_mcast_demux_lookup"
+# These have no other names: nobody else is known by what they mention. UDP's twins of IPv6 have the same rules.
+_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX)
 # The functions whose text tells of a rule: without any of them it cannot be told.
 _SHOWN_BY = {
     "reselect": (_ROOT,),
@@ -25,6 +27,12 @@ _SHOWN_BY = {
     "sk_lookup_always": (_LISTENERS,),
     "unhashed_check": (_ESTABLISHED,),
     "ehash_replace": (_INSERT,),
+    "udp_pernet": (_MCAST_DEMUX,),
+    "demux_pfree": (_DEMUX,),
+    "hash4": (_UDP,),
+    "lookup1": (_UDP,),
+    "udp_own_tables": (_UDP_ROOT,),
+    "udp_sk_lookup_always": (_UDP,),
 }
 
 
@@ -75,6 +83,12 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         # A tree that has it for one family only differs for the other.
         unhashed_check=mentions(_ESTABLISHED, "unhashed") or mentions(_ESTABLISHED6, "unhashed"),
         ehash_replace=mentions(_INSERT, "replace"),
+        udp_pernet=any(r.kind == "field" and r.name == "udp_table" for d in texts(_MCAST_DEMUX) for r in d.references),
+        demux_pfree=mentions(_DEMUX, "sock_pfree"),
+        hash4=any("hash4" in r.name for d in texts(_UDP) for r in d.references),
+        lookup1=any("lookup1" in r.name for d in texts(_UDP) for r in d.references),
+        udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),
+        udp_sk_lookup_always=bool(texts(_UDP)) and not any(map(_compares_tables, (*texts(_UDP), *texts(_UDP_BPF)))),
     )
     unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]
     if not asks:  # the programs may be asked anywhere
@@ -96,7 +110,7 @@ _HASHED = """
       arguments: (argument_list) @arguments
       (#match? @function "^__inet_ehashfn"))
 """
-_COMPARED = '((binary_expression operator: ["==" "!="]) @tables (#match? @tables "hashinfo"))'
+_COMPARED = '((binary_expression operator: ["==" "!="]) @tables (#match? @tables "hashinfo|udp_?table"))'
 
 
 def _texts(definition: Definition, query: str, name: str) -> list[str]:

@@ -50,6 +50,14 @@ class Rules:
       start (__inet_lookup_established()). Off: it is returned. It came with stable kernels of 2026.
     - `ehash_replace`: a socket takes the place of its request in ehash in one step (inet_ehash_insert()). Off: there is
       a moment with neither. No lookup in tables that stand still can tell.
+    - `udp_pernet`: a namespace may have tables of UDP of its own. Off: there is one set of tables for all.
+    - `demux_pfree`: what UDP's early demux found comes without a reference and counts as assigned (sock_pfree), so that
+      its group chooses anew. Off: with a reference, and as found (sock_efree).
+    - `hash4`: connected sockets of UDP are searched first, by both ends (udp4_lib_lookup4()). Off: they compete by score.
+    - `lookup1`: who is bound to the packet's address is found by the port alone if nothing else found somebody
+      (udp4_lib_lookup1()): while connect() has set an address and not yet rehashed.
+    - `udp_own_tables`: UDP's lookups have no udptable argument. Off: the caller passes tables, so they may be foreign.
+    - `udp_sk_lookup_always`: sk_lookup programs are asked whatever tables of UDP are searched.
     """
 
     reselect: bool = _rule(True, "6.6", "9c02bec95954", "bpf, net: Support SO_REUSEPORT sockets with bpf_sk_assign")
@@ -78,6 +86,19 @@ class Rules:
         levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
         silent=True,
     )
+    udp_pernet: bool = _rule(True, "6.2", "9804985bf27f", "udp: Introduce optional per-netns hash table.")
+    demux_pfree: bool = _rule(True, "6.9", "08842c43d016", "udp: no longer touch sk->sk_refcnt in early demux")
+    hash4: bool = _rule(False, "6.13", "78c91ae2c6de", "ipv4/udp: Add 4-tuple hash for connected socket")
+    lookup1: bool = _rule(
+        True,
+        "6.14",
+        "a502ea6fa94b",
+        "udp: Deal with race between UDP socket address change and rehash",
+        cve="CVE-2024-57974",
+        levels={"6.1": 192, "6.12": 117},  # 6.12.8 is without it
+    )
+    udp_own_tables: bool = _rule(False, "7.1", "68aeb21ef0e1", "")
+    udp_sk_lookup_always: bool = _rule(False, "7.1", "5a88b2810f26", "")
 
     def word(self, name: str) -> str:
         """A rule as it stands, in a word: its name, or no-NAME where it is off."""

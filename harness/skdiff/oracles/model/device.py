@@ -14,3 +14,12 @@ def inet_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
     fits = bound in (state.dif, sdif) if bound else not sdif or accept
     state.note("inet_bound_dev_eq", bound, int(fits))
     return fits
+
+
+def udp_sk_bound_dev_eq(state: State, sock: Sock) -> bool:
+    """include/net/udp.h: the same with udp_l3mdev_accept."""
+    bound, sdif = sock.bound_dev_if, state.sdif
+    accept = bool(state.netns.udp_l3mdev_accept) or not state.config.l3mdev
+    fits = bound in (state.dif, sdif) if bound else not sdif or accept
+    state.note("inet_bound_dev_eq", bound, int(fits))
+    return fits

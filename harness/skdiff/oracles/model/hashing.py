@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from struct import unpack
 
-from skdiff.cases.addresses import ADDRESS_BYTES
+from skdiff.cases.addresses import ADDRESS_BYTES, is_ipv6, low_word
 
 _M = 0xFFFFFFFF
 _GOLDEN = 0xDEADBEEF
@@ -39,6 +39,12 @@ def jhash_3words(a: int, b: int, c: int, initval: int) -> int:
     """lookup3's hash of three 32-bit words. The length goes into the start value, in bytes: 12 here."""
     start = _GOLDEN + 12 + initval
     return _final(a + start, b + start, c + start)
+
+
+def jhash_1word(a: int, initval: int) -> int:
+    """lookup3's hash of one word."""
+    start = _GOLDEN + 4 + initval
+    return _final(a + start, start, start)
 
 
 def jhash_4words(words: Sequence[int], initval: int) -> int:
@@ -90,6 +96,15 @@ def inet6_whole_hash(secret: int, hash_mix: int, laddr: int, lport: int, faddr: 
     a, b, c = _mixed(secret + (ours[0] ^ hash_mix), secret + ours[1], secret + ours[2])
     a, b, c = _mixed(a + ours[3], b + theirs[0], c + theirs[1])
     return (_final(a + theirs[2], b + theirs[3], c + ((fport & 0xFF) << 8 | fport >> 8)) + lport) & _M
+
+
+def portaddr_hash(address: int, port: int, hash_mix: int) -> int:
+    """What UDP's hash2 is keyed by: include/net/ip.h ipv4_portaddr_hash(), include/net/ipv6.h ipv6_portaddr_hash(). The
+    address has 128 bits; a mapped one, and the wildcard, are hashed as IPv4's.
+    """
+    if is_ipv6(address):
+        return jhash_4words(_words(address), hash_mix) ^ port
+    return jhash_1word(_big_endian_word(low_word(address)), hash_mix) ^ port
 
 
 def reciprocal_scale(value: int, buckets: int) -> int:

@@ -1,13 +1,15 @@
-"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h, and __inet6_lookup_skb()."""
+"""The road of a packet: __inet_lookup_skb() of include/net/inet_hashtables.h, __inet6_lookup_skb(), and UDP's."""
 
 from skdiff.cases.outcome import STUCK, Outcome
-from skdiff.cases.scenario import IPV6_LOOKUPS, NONE, Scenario
+from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, NONE, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.established import inet_lookup_established
 from skdiff.oracles.model.hash_tables import Tables
 from skdiff.oracles.model.listeners import inet_lookup_listener
 from skdiff.oracles.model.state import DROP, State, Stuck
 from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
+from skdiff.oracles.model.udp import udp_lib_lookup, udp_rcv
+from skdiff.oracles.model.udp_tables import UdpTables
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
@@ -48,6 +50,16 @@ def inet_lookup(state: State) -> int:
     return chosen
 
 
+def helper_lookup(state: State) -> int:
+    """net/core/filter.c sk_lookup(), of TCP: bpf_sk_lookup_tcp() looks into the tables alone."""
+    chosen = inet_lookup(state)
+    state.note(state.functions.lookup, chosen)
+    return chosen
+
+
+# Of TCP, and of UDP.
+_RECEIVERS = (inet_lookup_skb, udp_rcv)
+_HELPERS = (helper_lookup, udp_lib_lookup)
 _RULES, _CONFIG = Rules(), Config()
 # What the caller finds in tables that are not those of the packet's namespace: nobody there is of that namespace.
 _EMPTY = Tables((), _CONFIG, ipv6=False)
@@ -63,7 +75,7 @@ class Model:
     def __init__(self, rules: Rules = _RULES, config: Config = _CONFIG) -> None:
         self.rules = rules
         self.config = config
-        self._tables = _EMPTY
+        self._tables: Tables | UdpTables = _EMPTY
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `skdiff.cases.validity`)."""
@@ -77,13 +89,15 @@ class Model:
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
-        ipv6 = scenario.lookup in IPV6_LOOKUPS
-        if tables.socks is not scenario.socks or tables.ipv6 is not ipv6:  # else: another packet for them
-            tables = self._tables = Tables(scenario.socks, self.config, ipv6)
-        foreign = scenario.foreign_hashinfo and not self.rules.own_tables
+        ipv6, kind = scenario.lookup in IPV6_LOOKUPS, UdpTables if scenario.lookup in UDP_LOOKUPS else Tables
+        # Else: another packet for them.
+        if tables.socks is not scenario.socks or tables.ipv6 is not ipv6 or type(tables) is not kind:
+            tables = self._tables = kind(scenario.socks, self.config, ipv6)
+        foreign = scenario.foreign_hashinfo and not self.rules.own_tables and kind is Tables
         state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
+        search = _HELPERS if scenario.caller == HELPER else _RECEIVERS
         try:
-            chosen = inet_lookup_skb(state)
+            chosen = search[state.udp](state)
         except Stuck:
             return Outcome(ended=STUCK, via=("stuck",))
         packet = scenario.packet

@@ -28,15 +28,17 @@ def _hash_of_packet(state: State, daddr: int) -> int:
     """The hash of a connection between the packet's source and `daddr`."""
     packet, case, rules = state.packet, state.scenario, state.rules
     ends = (daddr, packet.dport, state.saddr, packet.sport)
+    lport_added = rules.lport_added and not state.udp
     if not state.ipv6:
-        return inet_ehashfn(case.hash_secret + state.netns.hash_mix, *ends, rules.lport_added)
-    if rules.whole_hash6:
+        return inet_ehashfn(case.hash_secret + state.netns.hash_mix, *ends, lport_added)
+    if rules.whole_hash6 and not state.udp:
         return inet6_whole_hash(case.hash_secret6, state.netns.hash_mix, *ends)
-    return inet6_ehashfn(case.hash_secret + state.netns.hash_mix, case.hash_secret6, *ends, rules.lport_added)
+    return inet6_ehashfn(case.hash_secret + state.netns.hash_mix, case.hash_secret6, *ends, lport_added)
 
 
 def reuseport_select_sock(state: State, index: int, phash: int) -> int:
-    """reuseport_select_sock(): the group's program chooses; where it does not, the hash of the connection does.
+    """reuseport_select_sock(): the group's program chooses, if there is an sk_buff to show to it; where it does not, the
+    hash of the connection does.
 
     A socket without a group, or a group without live members, has no say.
     """
@@ -47,7 +49,9 @@ def reuseport_select_sock(state: State, index: int, phash: int) -> int:
     if not group.num_socks:
         return NONE
     chosen = NONE
-    if group.prog == SK_REUSEPORT:
+    if state.helper:
+        pass  # no program runs without an sk_buff
+    elif group.prog == SK_REUSEPORT:
         chosen = bpf_run_sk_reuseport(state, number, group, index, phash)
         state.note("bpf_run_sk_reuseport", chosen)
     elif group.prog != PROG_NONE:

@@ -3,9 +3,21 @@
 from collections.abc import Sequence
 
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
-from skdiff.cases.scenario import AF_INET, AF_INET6, IPPROTO_TCP, LEAVE, NONE, SK_DROP, SK_PASS, Program
+from skdiff.cases.scenario import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, LEAVE, NONE, SK_DROP, SK_PASS, Program
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.state import DROP, State
+
+
+def ask_programs(state: State, always: bool) -> int:
+    """What the programs say; only for the namespace's own tables unless `always`."""
+    chosen, shared = NONE, state.rules.shared_sk_lookup
+    if always or not state.foreign:
+        chosen = inet_lookup_run_sk_lookup(state)
+        if shared:
+            state.note(state.functions.run_sk_lookup, chosen)
+    if not shared:
+        state.note(state.functions.run_bpf, chosen)
+    return chosen
 
 
 def inet_lookup_run_sk_lookup(state: State) -> int:
@@ -36,10 +48,11 @@ def bpf_sk_lookup_run(state: State) -> tuple[int, int]:
         return NONE, 0
     packet, progs = state.packet, state.netns.progs
     family = AF_INET6 if state.ipv6 else AF_INET
+    protocol = IPPROTO_UDP if state.udp else IPPROTO_TCP
     for i in range(len(progs)):
         state.shown.append(
             (
-                *(SHOWN_SK_LOOKUP, packet.netns, i, family, IPPROTO_TCP, packet.saddr, packet.sport, packet.daddr),
+                *(SHOWN_SK_LOOKUP, packet.netns, i, family, protocol, packet.saddr, packet.sport, packet.daddr),
                 *(packet.dport, state.dif, *_choice(progs[:i]), int(state.ipv6)),
             )
         )

@@ -1,10 +1,11 @@
 """What a lookup changes while it runs, as the model keeps it."""
 
 from skdiff.cases.addresses import low_word
-from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
+from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, UDP_LOOKUPS, UNSET, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.hash_tables import ONE, Tables
+from skdiff.oracles.model.udp_tables import UdpTables
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
@@ -31,10 +32,13 @@ class State:
             "socks",
             "netns",
             "tables",
+            "udp_tables",
             "dif",
             "sdif",
             "functions",
             "ipv6",
+            "udp",
+            "helper",
             "saddr",
             "daddr",
             "foreign",
@@ -50,9 +54,14 @@ class State:
     )
 
     def __init__(
-        self, scenario: Scenario, tables: Tables, rules: Rules, config: Config, steps: list[Step] | None
+        self, scenario: Scenario, tables: Tables | UdpTables, rules: Rules, config: Config, steps: list[Step] | None
     ) -> None:
-        self.tables = tables
+        self.tables: Tables
+        self.udp_tables: UdpTables
+        if isinstance(tables, UdpTables):
+            self.udp_tables = tables
+        else:
+            self.tables = tables
         self.rules = rules
         self.config = config
         self.cpu = scenario.cpu if config.smp else 0
@@ -64,6 +73,9 @@ class State:
         self.netns = scenario.netns[packet.netns]
         self.functions = FUNCTIONS[scenario.lookup]
         self.ipv6 = scenario.lookup in IPV6_LOOKUPS
+        self.udp = scenario.lookup in UDP_LOOKUPS
+        # Whether a BPF helper asks, without an sk_buff.
+        self.helper = scenario.caller == HELPER
         # The packet's addresses as its family has them: 32 bits, or 128.
         self.saddr, self.daddr = packet.saddr, packet.daddr
         if not self.ipv6:
@@ -74,10 +86,14 @@ class State:
             # include/linux/ipv6.h inet6_iif(), inet6_sdif(): below an L3 master its device, and the one that IP6CB has;
             # without CONFIG_NET_L3_MASTER_DEV nobody asks whether it is below one.
             self.dif, self.sdif = (packet.skb_iif, packet.sdif) if config.l3mdev else (packet.sdif, 0)
+        elif self.udp and not config.l3mdev:  # include/net/ip.h inet_sdif(); TCP's caller passes it
+            self.sdif = 0
+        if self.helper:  # net/core/filter.c __bpf_skc_lookup() passes both
+            self.dif, self.sdif = packet.skb_iif, packet.sdif
         # Whether the tables are somebody else's, where the caller may pass them.
-        self.foreign = scenario.foreign_hashinfo and not rules.own_tables
+        self.foreign = scenario.foreign_hashinfo and not (rules.udp_own_tables if self.udp else rules.own_tables)
         self.place = packet.netns if config.net_ns else ONE
-        self.refcounted: int  # skb_steal_sock() writes it, first of all
+        self.refcounted = UNSET  # skb_steal_sock() writes it, first of all, and TCP's search of ehash
         self.skb_sk = packet.sk
         self.destructor = packet.destructor
         self.data_len = packet.data_len

@@ -12,7 +12,7 @@ def inet_steal_sock(state: State) -> int:
     anew, with the packet's own address in the hash. Its choice, or its error, takes the listener's place. That choice
     is never refcounted, so a listener that is refcounted all the same gets a warning.
     """
-    assigned = state.packet.destructor == PFREE
+    assigned = state.destructor == PFREE
     index = skb_steal_sock(state)
     if index == NONE:
         return NONE

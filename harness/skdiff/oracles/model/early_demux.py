@@ -1,0 +1,105 @@
+"""Early demux of UDP: a socket for a packet before it has its route (udp_v4_early_demux(), udp_v6_early_demux())."""
+
+from skdiff.cases.addresses import ipv4_view
+from skdiff.cases.scenario import EFREE, NONE, PACKET_HOST, PACKET_MULTICAST, PFREE, TCP_ESTABLISHED
+from skdiff.oracles.model.device import udp_sk_bound_dev_eq
+from skdiff.oracles.model.established import refcount_inc_not_zero
+from skdiff.oracles.model.hash4 import inet_match
+from skdiff.oracles.model.score import peer_of
+from skdiff.oracles.model.state import State
+from skdiff.oracles.model.udp_tables import Slots
+
+_HEADER = 8  # bytes: include/uapi/linux/udp.h struct udphdr
+_CROWD = 10  # more sockets in a slot of hash than that are too many to look through
+
+
+def early_demux(state: State) -> None:
+    """udp_v4_early_demux(), udp_v6_early_demux(): attaches a socket to the sk_buff, if just this one can be meant.
+
+    The packet must have its header, which is pulled if need be. With the rule `demux_pfree` the socket comes without a
+    reference, as those that BPF assigned. Its device is the sk_buff's (skb->dev).
+    """
+    if not _pull_header(state):
+        return
+    dif, state.dif = state.dif, state.packet.skb_iif
+    chosen = _demux(state)
+    state.dif = dif
+    if chosen == NONE:
+        return
+    if state.rules.demux_pfree:
+        state.destructor = PFREE
+    else:
+        taken = refcount_inc_not_zero(state, chosen)
+        state.note("refcount_inc_not_zero", int(taken), state.refcnt[chosen])
+        if not taken:
+            return
+        state.destructor = EFREE
+    state.skb_sk = chosen
+    state.via.append("early demux")
+
+
+def _pull_header(state: State) -> bool:
+    """include/linux/skbuff.h pskb_may_pull()."""
+    packet = state.packet
+    missing = _HEADER - (packet.len - state.data_len)
+    if packet.len < _HEADER or (missing > 0 and packet.pull_fails):
+        return False
+    state.data_len -= max(missing, 0)
+    return True
+
+
+def _demux(state: State) -> int:
+    if state.packet.pkt_type == PACKET_HOST:
+        chosen = demux_lookup(state)
+        state.note(state.functions.demux, chosen)
+        return chosen
+    if state.packet.pkt_type == PACKET_MULTICAST and not state.ipv6:
+        chosen = mcast_demux_lookup(state)
+        state.note(state.functions.mcast_demux, chosen)
+        return chosen
+    return NONE
+
+
+def demux_lookup(state: State) -> int:
+    """__udp4_lib_demux_lookup(), __udp6_lib_demux_lookup(): only the first socket of the slot of hash2 is looked at,
+    whoever that is: it must have this very connection, and of IPv6 be connected.
+    """
+    packet = state.packet
+    slots = Slots(state.scenario, state.udp_tables, state.rules.udp_pernet)
+    first = slots.everybody(slots.searched(packet.daddr, packet.netns), packet.netns)[:1]
+    for index in first:
+        connected = not state.ipv6 or state.socks[index].state == TCP_ESTABLISHED
+        if connected and inet_match(state, index):
+            return index
+    return NONE
+
+
+def mcast_demux_lookup(state: State) -> int:
+    """__udp4_lib_mcast_demux_lookup(): the only socket that wants the packet. Nobody if there are two, or if too many
+    sockets are in the slot of its port.
+    """
+    packet = state.packet
+    slots = Slots(state.scenario, state.udp_tables, state.rules.udp_pernet)
+    if slots.crowd(packet.netns) > _CROWD:
+        return NONE
+    found = NONE
+    for index in state.udp_tables.ports.get((state.place, packet.dport), ()):
+        if _wants(state, index):
+            if found != NONE:
+                return NONE
+            found = index
+    return found
+
+
+def _wants(state: State, index: int) -> bool:
+    """__udp_is_mcast_sock(): on the packet's address or on none, of its peer or of any, by its device, not ipv6only, and
+    in its group.
+    """
+    sock, packet = state.socks[index], state.packet
+    peer, address = peer_of(sock, ipv6=False), ipv4_view(sock.rcv_saddr)
+    if (peer and peer != state.saddr) or (sock.dport and sock.dport != packet.sport):
+        return False
+    if (address and address != state.daddr) or (sock.ipv6only and state.config.ipv6):
+        return False
+    return udp_sk_bound_dev_eq(state, sock) and not sock.mc_refuses
+

@@ -1,0 +1,166 @@
+"""The road of a datagram: udp_rcv() of net/ipv4/udp.c, udpv6_rcv() of net/ipv6/udp.c, and their lookups."""
+
+from skdiff.cases.addresses import ANY, halves, ipv4_view
+from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED
+from skdiff.oracles.model.early_demux import early_demux
+from skdiff.oracles.model.hash4 import udp_lib_lookup4
+from skdiff.oracles.model.reuseport import inet_lookup_reuseport
+from skdiff.oracles.model.score import compute_score
+from skdiff.oracles.model.sk_lookup import ask_programs
+from skdiff.oracles.model.state import DROP, State
+from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
+from skdiff.oracles.model.udp_tables import Slots
+
+_IPV4_BROADCAST = 0xFFFFFFFF
+_REFUSED = -1
+
+
+def udp_rcv(state: State) -> int:
+    """udp_rcv(), __udp4_lib_rcv(), and those of IPv6: a socket on the sk_buff first, perhaps by early demux, and an error
+    there ends the lookup; else the tables.
+
+    A datagram to a multicast or broadcast address goes to all sockets that want it, which is not looked at.
+    """
+    if state.scenario.caller == DEMUX and state.skb_sk == NONE:
+        early_demux(state)
+    if state.rules.reselect:
+        chosen = inet_steal_sock(state)
+        state.note(state.functions.steal_sock, chosen)
+    else:
+        chosen = skb_steal_sock(state)
+    if chosen != NONE:
+        return NONE if chosen == DROP else chosen
+    if _is_for_many(state):
+        state.via.append("delivery")
+        return NONE
+    state.note(state.functions.iif, state.dif)
+    chosen = udp_lib_lookup(state)
+    state.note(state.functions.lookup_skb, chosen)
+    return chosen
+
+
+def _is_for_many(state: State) -> bool:
+    if state.ipv6:
+        return state.daddr >> 120 == 0xFF
+    return state.daddr >> 28 == 0xE or state.daddr == _IPV4_BROADCAST
+
+
+def udp_lib_lookup(state: State) -> int:
+    """__udp4_lib_lookup(), __udp6_lib_lookup(): no reference is taken, and an error finds nobody."""
+    chosen = _search(state)
+    chosen = NONE if chosen == DROP else chosen
+    state.note(state.functions.lookup, chosen)
+    return chosen
+
+
+def _search(state: State) -> int:
+    """A connected socket of this very connection first (hash4), if the kernel has that table: nothing else is asked
+    then. Else who is bound to the packet's address; if that is a connected one, it is the answer. Then programs of
+    sk_lookup: what they say, a drop too, takes the place of what was found, be it a drop of a group. Then what was
+    found, and else who is on the wildcard. If that gave nobody, or a drop, the fallback.
+    """
+    rules, start = state.rules, len(state.via)
+    chosen = udp_lib_lookup4(state)
+    if chosen != NONE:
+        return chosen
+    exact = udp_lib_lookup2(state, state.daddr, "exact")
+    if exact not in (NONE, DROP) and state.socks[exact].state == TCP_ESTABLISHED:
+        return exact
+    if state.scenario.sk_lookup_enabled:
+        found = len(state.via)
+        chosen = ask_programs(state, rules.udp_sk_lookup_always)
+        if chosen != NONE:
+            del state.via[start:found]
+            return chosen
+    if exact != NONE:
+        return exact
+    chosen = udp_lib_lookup2(state, ANY, "wildcard")
+    if chosen in (NONE, DROP) and rules.lookup1:
+        chosen = udp_lib_lookup1(state)
+    return chosen
+
+
+def udp_lib_lookup2(state: State, daddr: int, via: str) -> int:
+    """udp4_lib_lookup2(), udp6_lib_lookup2(): the best socket bound to `daddr`; of equals, the one met first."""
+    start = len(state.via)
+    chosen, trace = _best(state, daddr)
+    if chosen != NONE:
+        state.via[start:] = [via, *trace]
+    state.note(state.functions.walk, *(halves(daddr) if state.ipv6 else (daddr,)), chosen)
+    return chosen
+
+
+def _best(state: State, daddr: int) -> tuple[int, list[str]]:
+    """Each time a socket is the best so far it is the answer as it is, if it is connected; or else its group is asked,
+    for which it stands if that has no say. What the group says ends the walk, unless a member of it has been connected
+    (has_conns): then it is the answer so far, even a drop, or a member that the packet does not fit. It counts as much
+    as the better of the two scores, the asked socket's and its own; a drop, as much as the asked socket.
+    """
+    chosen, best = NONE, -1 if state.ipv6 else 0
+    trace: list[str] = []
+    start = len(state.via)
+    for index in _chain(state, daddr):
+        score = _scored(state, index)
+        if score <= best:
+            continue
+        best, sock = score, state.socks[index]
+        del state.via[start:]
+        if sock.state == TCP_ESTABLISHED:
+            chosen, trace = index, ["connected"]
+            continue
+        member = inet_lookup_reuseport(state, index, daddr)
+        chosen, trace = (index if member == NONE else member), state.via[start:]
+        if member == NONE:
+            continue
+        if not state.scenario.groups[sock.group].has_conns:
+            break
+        trace = [*trace, "has_conns"]
+        if member != DROP:
+            best = max(best, _score_of_member(state, member, daddr))
+    return chosen, trace
+
+
+def _scored(state: State, index: int) -> int:
+    score = compute_score(state, state.socks[index])
+    state.note(state.functions.score, index, score)
+    return score
+
+
+def _score_of_member(state: State, index: int, daddr: int) -> int:
+    """The score of what a group chose, which need not be on the address that is searched for, nor on the port."""
+    sock = state.socks[index]
+    address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
+    there = not state.config.net_ns or sock.netns == state.packet.netns
+    if not there or (address, sock.num) != (daddr, state.packet.dport) or (state.ipv6 and sock.family != AF_INET6):
+        return _REFUSED
+    if sock.hashed != UDP_HASHED:  # its port is in sk_num, and not in UDP's place for it
+        state.note(state.functions.score, index, _REFUSED)
+        return _REFUSED
+    return _scored(state, index)
+
+
+def _chain(state: State, daddr: int) -> list[int]:
+    if state.foreign:
+        return []
+    key = (state.place, daddr, state.packet.dport)
+    tables = state.udp_tables
+    if key not in tables.odd:
+        return tables.hash2.get(key, [])
+    slots = Slots(state.scenario, tables, state.rules.udp_pernet)
+    return slots.chain(key, slots.searched(state.packet.daddr if daddr else ANY, state.packet.netns))
+
+
+def udp_lib_lookup1(state: State) -> int:
+    """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the best;
+    groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
+    """
+    chosen, best = NONE, 0
+    key = (state.place, state.daddr, state.packet.dport)
+    for index in () if state.foreign else state.udp_tables.hash.get(key, ()):
+        score = _scored(state, index)
+        if score > best:
+            chosen, best = index, score
+    if chosen != NONE:
+        state.via[:] = ["fallback"]
+    state.note(state.functions.fallback, chosen)
+    return chosen

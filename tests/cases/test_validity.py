@@ -62,12 +62,14 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ("17 sockets, there is room for 16", scenario(*[Sock()] * 17)),
     *(
         (f"the scenario: {name} is {size}, {why}", scenario(**{name: size}))
-        for name in ("ehash_size", "lhash2_size", "udp_size")
+        for name in ("ehash_size", "lhash2_size")
         for size, why in (
             *((size, "it can be 1 to 131072") for size in (-4, 0, 131073, 262144)),
             *((size, "a power of two is needed") for size in (3, 131071)),
         )
     ),
+    ("the scenario: udp_size is 131072, it can be 1 to 65536", scenario(udp_size=131072)),
+    ("the scenario: udp_size is 3, a power of two is needed", scenario(udp_size=3)),
     ("the packet: netns is 1, which is not there", scenario(packet=Packet(netns=1))),
     ("the packet: netns is -1, it can be 0 to 1", scenario(packet=Packet(netns=-1))),
     ("the packet: doff is 4294967280, it can be 0 to 60", scenario(packet=Packet(doff=0xFFFFFFF0))),

@@ -78,7 +78,8 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		sk->sk_flags = from->rcu_free && (from->hashed != HASHED_LHASH2 || is_udp()) ? 1UL << SOCK_RCU_FREE : 0;
 		sk->sk_protocol = from->protocol;
 		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
-		sk->sk_rx_dst = NULL;
+		/* Who has got a packet may have its CPU and its route: net/ipv4/udp.c __udp_queue_rcv_skb(), udp_sk_rx_dst_set(). */
+		sk->sk_rx_dst = from->incoming_cpu < 0 ? NULL : &arena.route.dst;
 	}
 	hash_sock(sk, from);
 	hash_udp_sock(any, from);

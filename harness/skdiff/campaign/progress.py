@@ -13,7 +13,7 @@ from rich.text import Text
 
 from skdiff.base.words import counted, share
 from skdiff.campaign.messages import Finding, Running
-from skdiff.campaign.run import CLASSES
+from skdiff.campaign.run import CLASSES, classes_of
 
 QUIET_EVERY = 15.0
 SAMPLES = 120  # of a run, at most
@@ -117,13 +117,22 @@ def _numbers(run: Running) -> list[str]:
     return words
 
 
+def _share(name: str, lookup: str, count: int, cases: int) -> str:
+    """The share of a class that a lookup has, or some cases of: "" for one that it has not."""
+    return share(count, cases) if count or name in classes_of(lookup) else ""
+
+
 def _state(run: Running) -> list[RenderableType]:
     """A run's numbers, the share of each class of each lookup's cases so far, in two halves, and
     what was found, most often first.
     """
     table = Table(box=None, pad_edge=False, show_header=False)
     heads = [("", *run.lookups)] if len(run.lookups) > 1 else []
-    shares = [(name, *(share(of.classes.get(name, 0), of.cases) for of in run.lookups.values())) for name in CLASSES]
+    shares = [
+        (name, *(_share(name, lookup, of.classes.get(name, 0), of.cases) for lookup, of in run.lookups.items()))
+        for name in CLASSES
+        if any(name in classes_of(lookup) for lookup in run.lookups)
+    ]
     half = (len(shares) + 1) // 2
     for one, other in zip_longest(heads + shares[:half], heads + shares[half:], fillvalue=()):
         table.add_row("  ", *one, "  ", *other)

@@ -22,11 +22,23 @@ from skdiff.comparison.interface import Judge
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import NOTHING, Ability
 
-# The classes of cases; one that stays empty for a lookup means that the engine does not reach it.
+# The classes of cases: those of all lookups, of TCP's, and of UDP's.
+_OF_ALL = ("stolen", "re-selected", "group by hash", "group by program", "sk_lookup", "drop", "none")
+_OF_TCP = ("established", "exact listener", "wildcard listener", "stuck")
+_OF_UDP = ("early demux", "connected", "exact", "wildcard", "has_conns", "fallback", "delivery")
 CLASSES = (
-    *("stolen", "re-selected", "established", "exact listener", "wildcard listener", "group by hash"),
-    *("group by program", "sk_lookup", "drop", "none", "stuck"),
+    *("early demux", "stolen", "re-selected", "established", "connected", "exact listener", "wildcard listener"),
+    *("exact", "wildcard", "has_conns", "fallback", "group by hash", "group by program", "sk_lookup", "drop"),
+    *("delivery", "none", "stuck"),
 )
+
+
+def classes_of(lookup: str) -> tuple[str, ...]:
+    """The classes that a lookup has, by its name; one that stays empty means that the engine does not reach it."""
+    own = _OF_UDP if lookup.startswith("udp") else _OF_TCP
+    return tuple(name for name in CLASSES if name in _OF_ALL or name in own)
+
+
 TELL_EVERY = 0.5  # seconds
 WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
 

@@ -15,7 +15,7 @@ import msgspec
 
 from skdiff.base.summary import Other, Summary
 from skdiff.campaign.messages import summed_lookups
-from skdiff.campaign.run import CLASSES
+from skdiff.campaign.run import CLASSES, classes_of
 from skdiff.findings.diff_summary import DiffSummary, Group
 from skdiff.findings.replay_cases import ReplaySummary
 from skdiff.kernel.drift import Drift
@@ -156,7 +156,7 @@ def classes(runs: Sequence[FuzzFile], names: Mapping[tuple[str, str], str]) -> d
             for word in [*CLASSES, *sorted(more)]
         }
         empty = {
-            lookup: [word for word in CLASSES if not counts.classes.get(word)]
+            lookup: [word for word in classes_of(lookup) if not counts.classes.get(word)]
             for lookup, counts in lookups.items()
             if counts.cases
         }

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skdiff.base.words import counted, share
-from skdiff.campaign.run import CLASSES
+from skdiff.campaign.run import CLASSES, classes_of
 from skdiff.runs.fuzz_run import FuzzSummary
 
 
@@ -16,8 +16,12 @@ def show(console: Console, summary: FuzzSummary) -> None:
         table.add_column(lookup, justify="right")
         table.add_column("share", justify="right")
     for name in CLASSES:
-        counts = [(of.classes.get(name, 0), of.cases) for of in summary.counts.values()]
-        table.add_row(name, *(word for count, cases in counts for word in (f"{count:,}", share(count, cases))))
+        cells: list[str] = []
+        for lookup, of in summary.counts.items():
+            count = of.classes.get(name, 0)
+            cells += (f"{count:,}", share(count, of.cases)) if count or name in classes_of(lookup) else ("", "")
+        if any(cells):
+            table.add_row(name, *cells)
     table.add_row("all", *(word for of in summary.counts.values() for word in (f"{of.cases:,}", "")))
     console.print(table)
     console.print(

@@ -12,13 +12,13 @@ from hypothesis import event, given, note
 from skdiff import engines
 from skdiff.base.paths import CORPUS, ROOT
 from skdiff.campaign.finding_files import Origin
-from skdiff.campaign.run import CLASSES, Run
+from skdiff.campaign.run import Run, classes_of
 from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.on_kernel import needed
-from skdiff.cases.scenario import TCP4, TCP6, Scenario
+from skdiff.cases.scenario import TCP4, TCP6, UDP4, UDP6, Scenario
 from skdiff.cases.wire import SIZE, decode
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
@@ -44,7 +44,7 @@ def test_no_class_stays_empty_for_20000_random_cases(reference, tmp_path):
     assert counters.mismatches == []
     for lookup in LOOKUPS.values():
         classes = counters.lookups[lookup].classes
-        assert [name for name in CLASSES if not classes.get(name)] == [], lookup
+        assert [name for name in classes_of(lookup) if not classes.get(name)] == [], lookup
 
 
 def test_both_kinds_of_scenario_are_drawn_alike():
@@ -90,7 +90,7 @@ def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["random", "wide", "corpus", "hypothesis"])
-@pytest.mark.parametrize("lookups", [(TCP4,), (TCP6,)])
+@pytest.mark.parametrize("lookups", [(TCP4,), (TCP6,), (UDP4,), (UDP6,)])
 def test_an_engine_makes_only_cases_of_lookups_that_the_kernel_has(engine, lookups, tmp_path):
     seen = []
 
@@ -107,7 +107,7 @@ def test_an_engine_makes_only_cases_of_lookups_that_the_kernel_has(engine, looku
     assert len({Model().run(scenario).via for scenario in seen}) >= 3
 
 
-def test_a_run_of_both_lookups_has_cases_of_both(tmp_path):
+def test_a_run_of_all_lookups_has_cases_of_all(tmp_path):
     seen = []
 
     class Noted(Model):
@@ -117,8 +117,8 @@ def test_a_run_of_both_lookups_has_cases_of_both(tmp_path):
 
     run = Run(lambda: [Noted(), Model()], ORIGIN, tmp_path, lambda message: None, cases=500)
     engines.drive("random", run)
-    assert 150 < seen.count(TCP6) < 350
-    assert run.lookups == (TCP4, TCP6)
+    assert all(75 < seen.count(lookup) < 175 for lookup in LOOKUPS)
+    assert run.lookups == tuple(LOOKUPS)
 
 
 def test_a_finding_is_kept_as_a_case_of_a_lookup_that_the_kernel_has(tmp_path):
@@ -167,11 +167,11 @@ def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(refer
             return mismatch
 
     wrong = []
-    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=1200)
+    run = Counted(lambda: [reference, Wrong()], ORIGIN, tmp_path, lambda message: None, cases=2400)
     engines.drive("hypothesis", run)
     counters = run.counters()
-    assert counters.cases == 1200
-    assert all(len(of.classes) >= 7 for of in counters.lookups.values())
+    assert counters.cases == 2400
+    assert all(len(of.classes) >= 6 for of in counters.lookups.values())
     [found] = counters.mismatches
     assert found.signature == "exact_listener-sk"
     assert found.count == len(wrong) > 1  # the others were not shrunk

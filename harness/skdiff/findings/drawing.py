@@ -20,19 +20,24 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     LHASH2,
     NONE,
+    STALE,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Packet,
     Program,
+    Scenario,
     Sock,
 )
 from skdiff.cases.steps import VALUES, Step
 from skdiff.comparison.mismatch_text import names_of
+from skdiff.findings.answers import answer
 from skdiff.findings.explain import Parting
 from skdiff.findings.story import SOCKETS
 from skdiff.oracles.model.functions import FUNCTIONS
 
 # Dot and the browser measure text with fonts of their own; a character of these is 0.6 em wide in either.
 FONT = "Courier,monospace"
-TABLES = {EHASH: "ehash", LHASH2: "lhash2"}
+TABLES = {EHASH: "ehash", LHASH2: "lhash2", UDP_HASHED: "udp"}
 
 
 def named(what: str) -> frozenset[str]:
@@ -40,12 +45,21 @@ def named(what: str) -> frozenset[str]:
     return frozenset(getattr(functions, what) for functions in FUNCTIONS.values())
 
 
-# A step of one of these functions says that the table was searched, even if the search never returned.
-SEARCHES = {
-    EHASH: named("established") | named("match") | {"refcount_inc_not_zero", "sock_gen_put"},
-    LHASH2: named("walk") | named("score"),
-}
-PROGRAMS, ROOTS = named("run_array"), named("lookup_skb")
+def searches(lookup: int) -> dict[int, frozenset[str]]:
+    """The tables that a lookup may search; a step of one of these functions says that it did, even if the search never
+    returned.
+    """
+    of = FUNCTIONS[lookup]
+    if lookup in UDP_LOOKUPS:
+        names = (of.match, of.connected, of.walk, of.score, of.fallback, of.demux, of.mcast_demux)
+        return {UDP_HASHED: frozenset(names) - {""}}
+    return {
+        EHASH: frozenset((of.established, of.match, "refcount_inc_not_zero", "sock_gen_put")),
+        LHASH2: frozenset((of.walk, of.score)),
+    }
+
+
+PROGRAMS = named("run_array")
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
 QUIET, GREEN = "#757575", "#1b6e2f"
 
@@ -58,25 +72,15 @@ class Side:
     steps: Sequence[Step]
 
     @property
-    def returned(self) -> bool:
-        """Whether the lookup came to an answer: one that crashed or did not end has none."""
-        return any(step.function in ROOTS for step in self.steps)
-
-    @property
-    def winner(self) -> int:
-        """The index of the socket that gets the packet, or NONE."""
-        results = [step.values[0] for step in self.steps if step.function in ROOTS]
-        return max(results[-1], NONE) if results else NONE
-
-    @property
     def met(self) -> set[int]:
         """The indexes of the sockets that a step names."""
         named = ((VALUES[step.function], step.values) for step in self.steps)
         return {v for names, values in named for name, v in zip(names, values, strict=False) if name in SOCKETS}
 
-    def searched(self, table: int) -> bool:
-        """Whether the lookup searched a table, EHASH or LHASH2."""
-        return any(step.function in SEARCHES[table] for step in self.steps)
+    def searched(self, table: int, lookup: int) -> bool:
+        """Whether the lookup searched a table: EHASH, LHASH2 or UDP_HASHED."""
+        names = searches(lookup).get(table, frozenset())
+        return any(step.function in names for step in self.steps)
 
 
 def sides(parted: Parting) -> list[Side]:
@@ -126,12 +130,13 @@ def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
         node_attr={"shape": "box", "fontname": FONT, "fontsize": "12", "margin": "0.16,0.09"},
         edge_attr={"fontname": FONT, "fontsize": "11"},
     )
-    graph.node("skb", _label("packet", _packet(case.scenario.packet)), shape="cds", margin="0.25,0.15")
+    title = "datagram" if case.scenario.lookup in UDP_LOOKUPS else "packet"
+    graph.node("skb", _label(title, _packet(case.scenario.packet)), shape="cds", margin="0.25,0.15")
     _draw_sockets(graph, case, sides)
     _draw_tables(graph, case, sides)
     _draw_groups(graph, case)
     _draw_programs(graph, case, sides)
-    _draw_winners(graph, sides)
+    _draw_winners(graph, case.scenario, sides)
     return graph
 
 
@@ -140,7 +145,7 @@ def _draw_sockets(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) ->
     many = len(scenario.netns) > 1
     for index, (name, s) in enumerate(zip(names_of(case)[0], scenario.socks, strict=True)):
         lines = [*_socket(s), *([f"namespace {s.netns}"] if many else [])]
-        graph.node(f"sock{index}", _label(name, lines), style="filled", fillcolor=_colour(index, sides))
+        graph.node(f"sock{index}", _label(name, lines), style="filled", fillcolor=_colour(index, scenario, sides))
         if s.listener != NONE:
             graph.edge(f"sock{index}", f"sock{s.listener}", label="listener", style="dashed")
     if scenario.packet.sk != NONE:
@@ -148,8 +153,8 @@ def _draw_sockets(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) ->
         graph.edge("skb", f"sock{scenario.packet.sk}", label="skb->sk", penwidth="2" if met else "1")
 
 
-def _colour(index: int, sides: Sequence[Side]) -> str:
-    winners = [side.returned and side.winner == index for side in sides]
+def _colour(index: int, scenario: Scenario, sides: Sequence[Side]) -> str:
+    winners = [answer(scenario, side.steps) == index for side in sides]
     if any(winners):
         return BOTH if all(winners) else FIRST if winners[0] else SECOND
     return MET if any(index in side.met for side in sides) else PLAIN
@@ -159,7 +164,7 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
     """The tables with their sockets: those that were searched, and those that hold a socket without being searched."""
     for table, name in TABLES.items():
         held = [i for i, s in enumerate(case.scenario.socks) if s.hashed == table]
-        searchers = [side for side in sides if side.searched(table)]
+        searchers = [side for side in sides if side.searched(table, case.scenario.lookup)]
         if searchers:
             by = "" if len(searchers) == len(sides) else f"by {' and '.join(side.name for side in searchers)} only"
             graph.node(name, _label(name, [by] if by else []), shape="cylinder")
@@ -174,9 +179,9 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
 
 def _addresses(table: int, searchers: Sequence[Side]) -> str:
     """The local addresses that listeners were looked for with, in the order of the searches."""
-    if table != LHASH2:
+    if table == EHASH:
         return ""
-    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in named("lhash2")]
+    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in named("walk")]
     found = [joined(*searched) if len(searched) == 2 else mapped(*searched) for searched in searches]
     return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
 
@@ -215,17 +220,18 @@ def _program(program: Program) -> Iterator[str]:
     yield "says SK_PASS" if program.verdict else "says SK_DROP"
 
 
-def _draw_winners(graph: graphviz.Digraph, sides: Sequence[Side]) -> None:
+def _draw_winners(graph: graphviz.Digraph, scenario: Scenario, sides: Sequence[Side]) -> None:
     """Who gets the packet: one sign if the sides agree, one for each if they do not."""
-    agreed = len({(side.returned, side.winner) for side in sides}) == 1
+    winners = [answer(scenario, side.steps) for side in sides]
+    agreed = len(set(winners)) == 1
     names = [" and ".join(side.name for side in sides)] if agreed else [side.name for side in sides]
-    for number, (name, side) in enumerate(zip(names, sides, strict=False)):
+    for number, (name, winner) in enumerate(zip(names, winners, strict=False)):
         colour = BOTH if agreed else (FIRST, SECOND)[number % 2]
-        end = "nobody gets the packet" if side.winner == NONE else "gets the packet"
-        end = end if side.returned else "no answer: it does not return"
+        end = "nobody gets the packet" if winner == NONE else "gets the packet"
+        end = end if winner is not None else "no answer: it does not return"
         graph.node(f"end{number}", _label(name, [end]), shape="note", style="filled", fillcolor=colour)
-        if side.winner != NONE:
-            graph.edge(f"sock{side.winner}", f"end{number}", color=GREEN, penwidth="3")
+        if winner is not None and winner != NONE:
+            graph.edge(f"sock{winner}", f"end{number}", color=GREEN, penwidth="3")
         else:
             graph.edge("skb", f"end{number}", style="invis")
 
@@ -252,6 +258,8 @@ def _socket(s: Sock) -> Iterator[str]:
     if s.daddr or s.dport:
         yield f"peer {with_port(s.daddr, s.dport)}"
     yield f"device {s.bound_dev_if}" if s.bound_dev_if else "any device"
+    if s.hash2 == STALE:
+        yield "in the wildcard's chain still"
     if s.reuseport:
         yield "SO_REUSEPORT"
     if s.kind == KIND_FULL and s.incoming_cpu != NONE:

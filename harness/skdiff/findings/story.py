@@ -1,6 +1,6 @@
 """The steps of a lookup as sentences, for somebody who follows the kernel's source for the first time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from skdiff.cases.addresses import joined, mapped
@@ -10,11 +10,13 @@ from skdiff.cases.scenario import (
     AF_INET,
     DESTRUCTOR_NONE,
     EHASH,
+    HELPER,
     IPV6_LOOKUPS,
     LEAVES,
     LHASH2,
     NONE,
     PFREE,
+    UDP_LOOKUPS,
     Sock,
 )
 from skdiff.cases.steps import VALUES, Step
@@ -46,11 +48,16 @@ def step_text(step: Step, socks: Sequence[str]) -> str:
 
 def story(case: Case, steps: Sequence[Step], config: Config | None = None) -> list[str]:
     """The steps as sentences, for somebody who follows the kernel's source for the first time."""
-    return list(_Story(case, config or Config()).sentences(steps))
+    from skdiff.findings.story_udp import UdpStory  # which is a Story
+
+    kind = UdpStory if case.scenario.lookup in UDP_LOOKUPS else Story
+    return list(kind(case, config or Config()).sentences(steps))
 
 
-class _Story:
+class Story:
     """Knows the case, so that it can say why."""
+
+    l3mdev = "tcp_l3mdev_accept"
 
     def __init__(self, case: Case, config: Config) -> None:
         self.scenario, self.config = case.scenario, config
@@ -82,12 +89,18 @@ class _Story:
             functions.reuseport: self.reuseport,
             functions.walk: self.lhash2_ipv6 if self.ipv6 else self.lhash2,
             functions.lookup_skb: self.result,
+            functions.lookup: self.asked,
+            **self.own(),
         }
         following = [step.function for step in steps[1:]]
         for step, after in zip_longest(steps, following):
             self.goes_on = after in (functions.score, "inet_bound_dev_eq")
             if step.function in describe:
                 yield from describe[step.function](*step.values)
+
+    def own(self) -> Mapping[str, Callable[..., Iterator[str]]]:
+        """What else to say of which steps."""
+        return {}
 
     def name(self, index: int) -> str:
         """A socket's name in a sentence."""
@@ -133,7 +146,7 @@ class _Story:
         why = (
             f"a socket bound to device {bound} does not see device {self.dif}" + (f" or {sdif}" if sdif else "")
             if bound
-            else "an unbound socket does not see an L3 domain while tcp_l3mdev_accept is off"
+            else f"an unbound socket does not see an L3 domain while {self.l3mdev} is off"
         )
         yield f"inet_bound_dev_eq(): {why}."
 
@@ -255,6 +268,12 @@ class _Story:
             if loses:
                 return what
         return ""
+
+    def asked(self, sk: int) -> Iterator[str]:
+        """A BPF helper asks this function, others go through the one for an sk_buff."""
+        if self.scenario.caller == HELPER:
+            who = "nobody" if sk < 0 else self.name(sk)
+            yield f"{self.functions.lookup}(): the BPF helper gets {who}."
 
     def result(self, sk: int) -> Iterator[str]:
         yield (

@@ -20,6 +20,11 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     LHASH2,
     NONE,
+    TCP4,
+    TCP6,
+    UDP4,
+    UDP6,
+    UDP_HASHED,
     Packet,
     Program,
     Sock,
@@ -27,25 +32,35 @@ from skdiff.cases.scenario import (
 from skdiff.cases.steps import VALUES, Step
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.explain import Parting
-from skdiff.findings.story import SOCKETS
+from skdiff.findings.step_words import SOCKETS
 from skdiff.oracles.model.functions import FUNCTIONS
 
 # Dot and the browser measure text with fonts of their own; a character of these is 0.6 em wide in either.
 FONT = "Courier,monospace"
-TABLES = {EHASH: "ehash", LHASH2: "lhash2"}
+TABLES = {EHASH: "ehash", LHASH2: "lhash2", UDP_HASHED: "UDP's tables"}
+TCP = (TCP4, TCP6)
+UDP = (UDP4, UDP6)
 
 
-def named(what: str) -> frozenset[str]:
-    """The names of a kernel function in all lookups; `what` is a field of Functions."""
-    return frozenset(getattr(functions, what) for functions in FUNCTIONS.values())
+def named(what: str, lookups: Sequence[int] = (*TCP, *UDP)) -> frozenset[str]:
+    """The names of a kernel function in lookups that have it; `what` is a field of Functions."""
+    return frozenset(getattr(FUNCTIONS[lookup], what) for lookup in lookups) - {""}
 
 
 # A step of one of these functions says that the table was searched, even if the search never returned.
 SEARCHES = {
-    EHASH: named("established") | named("match") | {"refcount_inc_not_zero", "sock_gen_put"},
-    LHASH2: named("walk") | named("score"),
+    EHASH: named("established") | named("match", TCP) | {"refcount_inc_not_zero", "sock_gen_put"},
+    LHASH2: named("walk", TCP) | named("score", TCP),
+    UDP_HASHED: named("walk", UDP)
+    | named("score", UDP)
+    | named("connected", UDP)
+    | named("demux", UDP)
+    | named("mcast_demux", UDP),
 }
-PROGRAMS, ROOTS = named("run_array"), named("lookup_skb")
+WALKS = {LHASH2: named("walk", TCP), UDP_HASHED: named("walk", UDP)}
+PROGRAMS, IIF = named("run_array"), named("iif")
+ANSWERS = named("lookup_skb") | named("lookup")
+STEALS = named("steal_sock") | {"skb_steal_sock"}
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
 QUIET, GREEN = "#757575", "#1b6e2f"
 
@@ -60,13 +75,24 @@ class Side:
     @property
     def returned(self) -> bool:
         """Whether the lookup came to an answer: one that crashed or did not end has none."""
-        return any(step.function in ROOTS for step in self.steps)
+        return self._answer is not None
 
     @property
     def winner(self) -> int:
         """The index of the socket that gets the packet, or NONE."""
-        results = [step.values[0] for step in self.steps if step.function in ROOTS]
-        return max(results[-1], NONE) if results else NONE
+        return NONE if self._answer is None else max(self._answer, NONE)
+
+    @property
+    def _answer(self) -> int | None:
+        """What the last step that can be an answer says. For the whole road of a datagram no function of the kernel is
+        called: a socket that was stolen is the answer, and nobody if nothing follows. TCP asks for the device of IPv6
+        before that, and for that of IPv4 behind it.
+        """
+        last = next((step for step in reversed(self.steps) if step.function in ANSWERS | STEALS), None)
+        if last is None:
+            return None
+        over = last is self.steps[-1] and self.steps[0].function not in IIF
+        return last.values[0] if last.function in ANSWERS or last.values[0] != NONE or over else None
 
     @property
     def met(self) -> set[int]:
@@ -157,9 +183,10 @@ def _colour(index: int, sides: Sequence[Side]) -> str:
 
 def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
     """The tables with their sockets: those that were searched, and those that hold a socket without being searched."""
+    udp = case.scenario.lookup in UDP
     for table, name in TABLES.items():
         held = [i for i, s in enumerate(case.scenario.socks) if s.hashed == table]
-        searchers = [side for side in sides if side.searched(table)]
+        searchers = [side for side in sides if side.searched(table)] if (table == UDP_HASHED) == udp else []
         if searchers:
             by = "" if len(searchers) == len(sides) else f"by {' and '.join(side.name for side in searchers)} only"
             graph.node(name, _label(name, [by] if by else []), shape="cylinder")
@@ -173,10 +200,9 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
 
 
 def _addresses(table: int, searchers: Sequence[Side]) -> str:
-    """The local addresses that listeners were looked for with, in the order of the searches."""
-    if table != LHASH2:
-        return ""
-    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in named("lhash2")]
+    """The local addresses that sockets were looked for with, in the order of the searches."""
+    walks = WALKS.get(table, frozenset())
+    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in walks]
     found = [joined(*searched) if len(searched) == 2 else mapped(*searched) for searched in searches]
     return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
 

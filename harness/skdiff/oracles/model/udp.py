@@ -16,8 +16,8 @@ _REFUSED = -1
 
 
 def udp_rcv(state: State) -> int:
-    """udp_rcv(), __udp4_lib_rcv(), and those of IPv6: a socket on the sk_buff first, perhaps by early demux, and an error
-    there ends the lookup; else the tables.
+    """udp_rcv(), __udp4_lib_rcv(), and those of IPv6: a socket on the sk_buff first, perhaps by early demux, and an
+    error there ends the lookup; else the tables.
 
     A datagram to a multicast or broadcast address goes to all sockets that want it, which is not looked at.
     """
@@ -145,18 +145,18 @@ def _chain(state: State, daddr: int) -> list[int]:
     key = (state.place, daddr, state.packet.dport)
     tables = state.udp_tables
     if key not in tables.odd:
-        return tables.hash2.get(key, [])
+        return tables.bound.get(key, [])
     slots = Slots(state.scenario, tables, state.rules.udp_pernet)
     return slots.chain(key, slots.searched(state.packet.daddr if daddr else ANY, state.packet.netns))
 
 
 def udp_lib_lookup1(state: State) -> int:
-    """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the best;
-    groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
+    """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the
+    best; groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
     """
     chosen, best = NONE, 0
     key = (state.place, state.daddr, state.packet.dport)
-    for index in () if state.foreign else state.udp_tables.hash.get(key, ()):
+    for index in () if state.foreign else state.udp_tables.bound.get(key, ()):
         score = _scored(state, index)
         if score > best:
             chosen, best = index, score

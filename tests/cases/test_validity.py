@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 
-from skdiff.cases import reachable, validity
+from skdiff.cases import reachable, reachable_udp, validity
 from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
@@ -50,6 +50,7 @@ from skdiff.cases.validity import problems
 from skdiff.engines.strategies import scenarios
 from skdiff.variants.abilities import NOTHING, lacking
 from skdiff.variants.version_rules import EPOCHS, Rules
+from tests import udp_cases
 from tests.arbitrary import valid_scenarios
 from tests.helpers import ELSEWHERE, HERE, PEER, connection, cookie, listener, request, scenario, timewait, udp
 
@@ -67,10 +68,12 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             *((size, "a power of two is needed") for size in (3, 131071)),
         )
     ),
+    ("the scenario: udp_size is 131072, it can be 1 to 65536", scenario(udp_size=131072)),
+    ("the scenario: udp_size is 3, a power of two is needed", scenario(udp_size=3)),
     ("the packet: netns is 1, which is not there", scenario(packet=Packet(netns=1))),
     ("the packet: netns is -1, it can be 0 to 1", scenario(packet=Packet(netns=-1))),
     ("the packet: doff is 4294967280, it can be 0 to 60", scenario(packet=Packet(doff=0xFFFFFFF0))),
-    ("the packet: destructor is 4, it can be 0 to 3", scenario(packet=Packet(destructor=4))),
+    ("the packet: destructor is 5, it can be 0 to 4", scenario(packet=Packet(destructor=5))),
     ("namespace 0: hash_mix is 4294967296, it can be 0 to 4294967295", scenario(netns=(Netns(hash_mix=1 << 32),))),
     (
         "a program of namespace 0: verdict is 256, it can be 0 to 255",
@@ -83,7 +86,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             ("state", 0, "1 to 12"),
             ("state", 13, "1 to 12"),
             ("kind", 3, "0 to 2"),
-            ("hashed", 3, "0 to 2"),
+            ("hashed", 4, "0 to 3"),
             ("hash_kind", 3, "0 to 2"),
             ("race", 3, "0 to 2"),
             ("num", 65536, "0 to 65535"),
@@ -147,7 +150,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
         scenario(connection(race=LEAVES), groups=(Group(num_socks=0, slots=(0,)),)),
     ),
     (
-        "socket 0: only a listener has SO_REUSEPORT changed since listen()",
+        "socket 0: only a listener has SO_REUSEPORT changed since listen(), and UDP since bind()",
         scenario(connection(reuseport=1, reuseport_changed=1)),
     ),
     ("socket 1: group is 0, which is not there", scenario(Sock(), listener(group=0))),
@@ -186,6 +189,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             (-3, "a program of namespace 0: assign is -3, it can be -2 to 15"),
         )
     ),
+    *udp_cases.STRUCTURE,
 ]
 
 # --- what no system call or BPF helper makes ---
@@ -323,7 +327,7 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
         )
     ),
     *(
-        ("early demux and TPROXY look among the sockets of the packet's family", case)
+        ("early demux and TPROXY look among the sockets of the packet's protocol and family", case)
         for case in (
             carries(connection(**V6_ENDS, refcnt=2), destructor=EDEMUX),
             carries(timewait(**V6_ENDS, refcnt=2), destructor=EDEMUX),
@@ -335,8 +339,11 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
         )
     ),
     ("a destructor comes and goes with a socket", scenario(packet=Packet(destructor=EDEMUX))),
-    ("a socket is attached by BPF, or by early demux", carries(connection(refcnt=2), destructor=0)),
-    ("a socket is attached by BPF, or by early demux", carries(connection(refcnt=2), destructor=DESTRUCTOR_OTHER)),
+    ("a socket is attached by BPF, or by TCP's early demux", carries(connection(refcnt=2), destructor=0)),
+    (
+        "a socket is attached by BPF, or by TCP's early demux",
+        carries(connection(refcnt=2), destructor=DESTRUCTOR_OTHER),
+    ),
     ("an attached socket is of the packet's namespace", carries(connection(refcnt=2, netns=1))),
     ("an attached socket was found in a table", carries(Sock(refcnt=2))),
     ("an attached socket was found in a table", carries(udp(refcnt=2), destructor=EDEMUX)),
@@ -486,6 +493,7 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
     ("group 0: bind_inany tells whether its members listen", grouped(connection(group=0), bind_inany=1)),
     ("group 0: ids are unique, 1 here", scenario(groups=(Group(reuseport_id=2),))),
     ("group 1: ids are unique, 2 here", scenario(groups=(Group(), Group()))),
+    *udp_cases.UNREACHABLE,
 ]
 # Broken along with another rule.
 TOGETHER: list[tuple[str, Scenario]] = [
@@ -494,6 +502,7 @@ TOGETHER: list[tuple[str, Scenario]] = [
     ("socket 0: an ipv6only socket has no IPv4 connection", scenario(connection(ipv6only=1, family=AF_INET6))),
     ("socket 0: a SYN cookie's request hangs on the packet alone", carries(cookie())),
     ("socket 0: listeners and closed sockets are not in ehash", scenario(connection(state=TCP_LISTEN))),
+    *udp_cases.TOGETHER,
 ]
 
 
@@ -528,16 +537,16 @@ def yielded(module: ModuleType) -> list[str]:
     return [pattern for pattern in found if not re.fullmatch(r"\w+\\ \.\+:\\ \.\+", pattern)]  # what another one says
 
 
-CASES = [case for _, case in (*STRUCTURE, *UNREACHABLE)]
+CASES = [case for _, case in (*STRUCTURE, *UNREACHABLE, *TOGETHER)]
 
 
-@pytest.mark.parametrize("pattern", [*yielded(validity), *yielded(reachable)])
+@pytest.mark.parametrize("pattern", [*yielded(validity), *yielded(reachable), *yielded(reachable_udp)])
 def test_each_rule_has_a_case_that_breaks_it(pattern: str) -> None:
     assert any(re.search(pattern, said) for case in CASES for said in problems(case))
 
 
 def test_each_claim_about_what_is_reachable_names_file_and_function() -> None:
-    claims = yielded(reachable)
+    claims = [*yielded(reachable), *yielded(reachable_udp)]
     assert len(claims) > 40
     where = re.compile(r"\((drivers|include|kernel|net)/[\w/]+\.[ch] \w+\(\)")
     for pattern in claims:
@@ -674,6 +683,7 @@ REACHABLE: list[Scenario] = [
     scenario(request(listener=1, rcv_saddr=0), listener(refcnt=2)),
     # a SYN from port 0
     scenario(request(listener=1, dport=0), listener(refcnt=2)),
+    *udp_cases.REACHABLE,
 ]
 
 

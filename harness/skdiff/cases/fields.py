@@ -181,7 +181,7 @@ HEAD_FIELDS: dict[str, Field] = {
     "ehash_nulls_xor": Field(Kind.HEX, ((0, 60), (1, 1), (0x40000000, 1))),
     "cpu": Field(Kind.CPU, ((0, 6), (1, 3), (2, 1)), frame=True),
     "lookup": Field(Kind.WORD, ((TCP4, 1), (TCP6, 1), (UDP4, 1), (UDP6, 1)), LOOKUPS),
-    "caller": Field(Kind.WORD, ((RECEIVE, 12), (DEMUX, 3), (HELPER, 1)), CALLERS),
+    "caller": Field(Kind.WORD, ((RECEIVE, 6), (DEMUX, 5), (HELPER, 1)), CALLERS),
     "hostile": Field(Kind.FLAG, FLAG),
     "foreign_hashinfo": Field(Kind.FLAG, RARE),
     "sk_lookup_enabled": Field(Kind.FLAG, FLAG, derived=True),
@@ -211,7 +211,7 @@ PACKET_FIELDS: dict[str, Field] = {
         ((DESTRUCTOR_NONE, 2), (PFREE, 6), (EDEMUX, 3), (DESTRUCTOR_OTHER, 1), (EFREE, 1)),
         DESTRUCTORS,
     ),
-    "pkt_type": Field(Kind.WORD, ((PACKET_HOST, 6), (PACKET_MULTICAST, 3), (PACKET_BROADCAST, 1)), PKT_TYPES),
+    "pkt_type": Field(Kind.WORD, ((PACKET_HOST, 8), (PACKET_MULTICAST, 3), (PACKET_BROADCAST, 1)), PKT_TYPES),
     "sk": Field(Kind.SOCKET, index(none=60, first=5, rest=1, most=16)),
 }
 SOCK_FIELDS: dict[str, Field] = {

@@ -9,7 +9,7 @@ from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped
 from skdiff.cases.derived import CONNECTION, UDP_HEADER, is_handed_over, run_array, sk_lookup_enabled
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_groups import fit_family, reachable_group
-from skdiff.cases.normalise_packet import reachable_packet
+from skdiff.cases.normalise_packet import come_in, reachable_packet
 from skdiff.cases.normalise_udp import connect, go_with, into_udp_tables, settle
 from skdiff.cases.places import (
     ASSIGN,
@@ -153,12 +153,12 @@ def normalise(raw: Raw) -> Scenario:
         fields[G_NUM] = min(fields[G_NUM], len(slots))
         fields[G_CLOSED] = min(fields[G_CLOSED], len(slots) - fields[G_NUM])
         fields[G_SELECT] = _in_range(fields[G_SELECT], n_socks)
+    if udp:
+        into_udp_tables(packet, socks, bool(head[HOSTILE]))
     if head[HOSTILE]:
         made_groups = [Group._make((*fields, tuple(slots))) for fields, slots in groups]
         made_netns = [_netns(fields, progs, socks) for fields, progs in netns]
     else:
-        if udp:
-            into_udp_tables(packet, socks)
         daddr = packet[P_DADDR]
         reachable_packet(packet, head[LOOKUP], head[CALLER])
         if packet[P_PKT_TYPE] == PACKET_MULTICAST and packet[P_DADDR] != daddr:
@@ -168,6 +168,8 @@ def normalise(raw: Raw) -> Scenario:
         _reachable_in_listen(socks)
         _reachable_requests(socks, packet[P_SK])
         _reachable_attached(packet, socks, head[LOOKUP])
+        if packet[P_SK] == NONE and packet[P_PKT_TYPE]:
+            come_in(packet, head[LOOKUP], head[CALLER])  # it may have lost a socket, whose group moved it
         made_netns = [_reachable_netns(fields, progs, socks, head[LOOKUP]) for fields, progs in netns]
         head[NULLS_XOR] = head[FOREIGN] = 0
         if not 0 <= head[H_CPU] < MOST_CPUS:

@@ -12,6 +12,7 @@ from skdiff.cases.places import (
     KIND,
     LISTENER,
     NETNS,
+    NUM,
     P_DADDR,
     P_NETNS,
     P_SK,
@@ -21,7 +22,7 @@ from skdiff.cases.places import (
     STATE,
     SYNCOOKIE,
 )
-from skdiff.cases.pools import HERE, PEER, PEER_PORT
+from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -42,12 +43,12 @@ from skdiff.cases.scenario import (
 _WILDCARDS = (ANY, MAPPED_ANY)
 
 
-def into_udp_tables(packet: list[int], socks: list[list[int]]) -> None:
+def into_udp_tables(packet: list[int], socks: list[list[int]], hostile: bool) -> None:
     """In a lookup of UDP: sockets of UDP are in UDP's tables if in any, mini sockets that the lookup could not meet are
-    sockets of UDP, and what cannot be attached to the packet is not.
+    sockets of UDP, and what cannot be attached to the packet is not, unless the case is hostile.
     """
     attached = packet[P_SK]
-    if attached != NONE and not _can_be_attached(socks[attached], packet[P_NETNS]):
+    if attached != NONE and not hostile and not _can_be_attached(socks[attached], packet[P_NETNS]):
         attached = packet[P_SK] = NONE
     for number, sock in enumerate(socks):
         if sock[KIND] != KIND_FULL:
@@ -56,13 +57,15 @@ def into_udp_tables(packet: list[int], socks: list[list[int]]) -> None:
             sock[STATE] = TCP_ESTABLISHED if sock[KIND] == KIND_TIMEWAIT else TCP_CLOSE
             sock[KIND], sock[PROTOCOL], sock[HASHED] = KIND_FULL, IPPROTO_UDP, UDP_HASHED
             sock[SYNCOOKIE], sock[LISTENER] = 0, NONE
+            sock[NUM] = sock[NUM] or PORT
         elif sock[PROTOCOL] == IPPROTO_UDP:
             if sock[HASHED] == NOWHERE:
-                sock[GROUP] = NONE
+                sock[GROUP] = sock[GROUP] if hostile else NONE
             elif sock[HASHED] != UDP_HASHED:
                 if sock[HASHED] == EHASH:
                     sock[STATE] = TCP_ESTABLISHED
                 sock[HASHED] = UDP_HASHED
+                sock[NUM] = sock[NUM] or PORT
 
 
 def _can_be_attached(sock: list[int], netns: int) -> bool:

@@ -69,9 +69,10 @@ def unreachable(s: Scenario) -> Iterator[str]:
     """Why no system reaches a scenario that the C accepts, a line each."""
     if s.ehash_nulls_xor:
         yield "the end mark of a chain of ehash is its bucket's number (net/ipv4/tcp.c tcp_init())"
-    if s.foreign_hashinfo:
-        who, where = ("UDP", "udp.c udp_rcv()") if s.lookup in UDP_LOOKUPS else ("TCP", "tcp_ipv4.c tcp_v4_rcv()")
-        yield f"{who} searches the tables of its namespace (net/ipv4/{where})"
+    if s.foreign_hashinfo and s.lookup in UDP_LOOKUPS:
+        yield "UDP searches the tables of its namespace (net/ipv4/udp.c udp_rcv())"
+    elif s.foreign_hashinfo:
+        yield "TCP searches the tables of its namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv())"
     if not 0 <= s.cpu < MOST_CPUS:
         yield f"a CPU has a number from 0 to {MOST_CPUS - 1} (kernel/smp.c setup_nr_cpu_ids())"
     if s.sk_lookup_enabled != any(net.progs for net in s.netns):
@@ -195,7 +196,7 @@ def _attached(s: Scenario) -> Iterator[str]:
             "a socket is attached by BPF, or by TCP's early demux and TPROXY, each with its destructor"
             " (net/core/filter.c bpf_sk_assign(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"
         )
-    if p.destructor == EDEMUX and not is_handed_over(s.lookup, sock):
+    if p.destructor == EDEMUX and sock.hashed != NOWHERE and not is_handed_over(s.lookup, sock):
         yield (
             "early demux and TPROXY look among the sockets of the packet's protocol and family"
             " (net/ipv6/tcp_ipv6.c tcp_v6_early_demux(), net/ipv4/tcp_ipv4.c tcp_v4_early_demux(), later in ip_input.c)"

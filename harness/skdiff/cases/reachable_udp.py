@@ -89,7 +89,7 @@ def _stale(sock: Sock) -> Iterator[str]:
             )
         return
     if sock.state != TCP_CLOSE:
-        yield "connect() sets the state when it has rehashed (net/ipv4/datagram.c, net/ipv6/datagram.c)"
+        yield "connect() sets the state when it has rehashed (net/ipv4/datagram.c __ip4_datagram_connect())"
     if sock.family == AF_INET6 and not has_peer(sock):
         yield "connect() sets an IPv6 peer before it rehashes (net/ipv6/datagram.c __ip6_datagram_connect())"
 

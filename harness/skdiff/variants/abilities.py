@@ -32,7 +32,7 @@ class Ability:
 
     def is_of(self, rules: Rules) -> bool:
         """Whether a kernel of these rules has it."""
-        return bool(getattr(rules, self.rule, False)) != self.until
+        return bool(getattr(rules, self.rule)) != self.until
 
 
 ASSIGN_REUSEPORT = Ability(

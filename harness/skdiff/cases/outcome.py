@@ -24,7 +24,15 @@ SHOWN_NAMES: dict[int, tuple[str, ...]] = {
 WRITTEN_NAMES = (
     *("nothing", "socket", "group", "program", "namespace", "device", "route", "packet", "data", "table"),
     *("ehash bucket", "own ehash bucket", "lhash2 bucket", "own lhash2 bucket", "kernel object"),
-    *("place in a chain", "place in a group", "table of UDP", "hash slot", "own hash slot", "hash2 slot", "own hash2 slot"),
+    *(
+        "place in a chain",
+        "place in a group",
+        "table of UDP",
+        "hash slot",
+        "own hash slot",
+        "hash2 slot",
+        "own hash2 slot",
+    ),
     *("hash4 slot", "own hash4 slot"),
 )
 WRITTEN_SOCK = WRITTEN_NAMES.index("socket")

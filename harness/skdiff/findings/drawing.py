@@ -20,46 +20,47 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     LHASH2,
     NONE,
-    STALE,
+    TCP4,
+    TCP6,
+    UDP4,
+    UDP6,
     UDP_HASHED,
-    UDP_LOOKUPS,
     Packet,
     Program,
-    Scenario,
     Sock,
 )
 from skdiff.cases.steps import VALUES, Step
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.answers import answer
 from skdiff.findings.explain import Parting
-from skdiff.findings.story import SOCKETS
+from skdiff.findings.step_words import SOCKETS
 from skdiff.oracles.model.functions import FUNCTIONS
 
 # Dot and the browser measure text with fonts of their own; a character of these is 0.6 em wide in either.
 FONT = "Courier,monospace"
-TABLES = {EHASH: "ehash", LHASH2: "lhash2", UDP_HASHED: "udp"}
+TABLES = {EHASH: "ehash", LHASH2: "lhash2", UDP_HASHED: "UDP's tables"}
+TCP = (TCP4, TCP6)
+UDP = (UDP4, UDP6)
 
 
-def named(what: str) -> frozenset[str]:
-    """The names of a kernel function in all lookups; `what` is a field of Functions."""
-    return frozenset(getattr(functions, what) for functions in FUNCTIONS.values())
+def named(what: str, lookups: Sequence[int] = (*TCP, *UDP)) -> frozenset[str]:
+    """The names of a kernel function in lookups that have it; `what` is a field of Functions."""
+    return frozenset(getattr(FUNCTIONS[lookup], what) for lookup in lookups) - {""}
 
 
-def searches(lookup: int) -> dict[int, frozenset[str]]:
-    """The tables that a lookup may search; a step of one of these functions says that it did, even if the search never
-    returned.
-    """
-    of = FUNCTIONS[lookup]
-    if lookup in UDP_LOOKUPS:
-        names = (of.match, of.connected, of.walk, of.score, of.fallback, of.demux, of.mcast_demux)
-        return {UDP_HASHED: frozenset(names) - {""}}
-    return {
-        EHASH: frozenset((of.established, of.match, "refcount_inc_not_zero", "sock_gen_put")),
-        LHASH2: frozenset((of.walk, of.score)),
-    }
-
-
-PROGRAMS = named("run_array")
+# A step of one of these functions says that the table was searched, even if the search never returned.
+SEARCHES = {
+    EHASH: named("established") | named("match", TCP) | {"refcount_inc_not_zero", "sock_gen_put"},
+    LHASH2: named("walk", TCP) | named("score", TCP),
+    UDP_HASHED: named("walk", UDP)
+    | named("score", UDP)
+    | named("connected", UDP)
+    | named("demux", UDP)
+    | named("mcast_demux", UDP),
+}
+WALKS = {LHASH2: named("walk", TCP), UDP_HASHED: named("walk", UDP)}
+PROGRAMS, IIF = named("run_array"), named("iif")
+ANSWERS = named("lookup_skb") | named("lookup")
+STEALS = named("steal_sock") | {"skb_steal_sock"}
 BOTH, FIRST, SECOND, MET, PLAIN = "#b9f0c0", "#ffd3a6", "#bcdcff", "#fff9c9", "#ffffff"
 QUIET, GREEN = "#757575", "#1b6e2f"
 
@@ -72,15 +73,36 @@ class Side:
     steps: Sequence[Step]
 
     @property
+    def returned(self) -> bool:
+        """Whether the lookup came to an answer: one that crashed or did not end has none."""
+        return self._answer is not None
+
+    @property
+    def winner(self) -> int:
+        """The index of the socket that gets the packet, or NONE."""
+        return NONE if self._answer is None else max(self._answer, NONE)
+
+    @property
+    def _answer(self) -> int | None:
+        """What the last step that can be an answer says. For the whole road of a datagram no function of the kernel is
+        called: a socket that was stolen is the answer, and nobody if nothing follows. TCP asks for the device of IPv6
+        before that, and for that of IPv4 behind it.
+        """
+        last = next((step for step in reversed(self.steps) if step.function in ANSWERS | STEALS), None)
+        if last is None:
+            return None
+        over = last is self.steps[-1] and self.steps[0].function not in IIF
+        return last.values[0] if last.function in ANSWERS or last.values[0] != NONE or over else None
+
+    @property
     def met(self) -> set[int]:
         """The indexes of the sockets that a step names."""
         named = ((VALUES[step.function], step.values) for step in self.steps)
         return {v for names, values in named for name, v in zip(names, values, strict=False) if name in SOCKETS}
 
-    def searched(self, table: int, lookup: int) -> bool:
-        """Whether the lookup searched a table: EHASH, LHASH2 or UDP_HASHED."""
-        names = searches(lookup).get(table, frozenset())
-        return any(step.function in names for step in self.steps)
+    def searched(self, table: int) -> bool:
+        """Whether the lookup searched a table, EHASH or LHASH2."""
+        return any(step.function in SEARCHES[table] for step in self.steps)
 
 
 def sides(parted: Parting) -> list[Side]:
@@ -130,13 +152,12 @@ def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
         node_attr={"shape": "box", "fontname": FONT, "fontsize": "12", "margin": "0.16,0.09"},
         edge_attr={"fontname": FONT, "fontsize": "11"},
     )
-    title = "datagram" if case.scenario.lookup in UDP_LOOKUPS else "packet"
-    graph.node("skb", _label(title, _packet(case.scenario.packet)), shape="cds", margin="0.25,0.15")
+    graph.node("skb", _label("packet", _packet(case.scenario.packet)), shape="cds", margin="0.25,0.15")
     _draw_sockets(graph, case, sides)
     _draw_tables(graph, case, sides)
     _draw_groups(graph, case)
     _draw_programs(graph, case, sides)
-    _draw_winners(graph, case.scenario, sides)
+    _draw_winners(graph, sides)
     return graph
 
 
@@ -145,7 +166,7 @@ def _draw_sockets(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) ->
     many = len(scenario.netns) > 1
     for index, (name, s) in enumerate(zip(names_of(case)[0], scenario.socks, strict=True)):
         lines = [*_socket(s), *([f"namespace {s.netns}"] if many else [])]
-        graph.node(f"sock{index}", _label(name, lines), style="filled", fillcolor=_colour(index, scenario, sides))
+        graph.node(f"sock{index}", _label(name, lines), style="filled", fillcolor=_colour(index, sides))
         if s.listener != NONE:
             graph.edge(f"sock{index}", f"sock{s.listener}", label="listener", style="dashed")
     if scenario.packet.sk != NONE:
@@ -153,8 +174,8 @@ def _draw_sockets(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) ->
         graph.edge("skb", f"sock{scenario.packet.sk}", label="skb->sk", penwidth="2" if met else "1")
 
 
-def _colour(index: int, scenario: Scenario, sides: Sequence[Side]) -> str:
-    winners = [answer(scenario, side.steps) == index for side in sides]
+def _colour(index: int, sides: Sequence[Side]) -> str:
+    winners = [side.returned and side.winner == index for side in sides]
     if any(winners):
         return BOTH if all(winners) else FIRST if winners[0] else SECOND
     return MET if any(index in side.met for side in sides) else PLAIN
@@ -162,9 +183,10 @@ def _colour(index: int, scenario: Scenario, sides: Sequence[Side]) -> str:
 
 def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
     """The tables with their sockets: those that were searched, and those that hold a socket without being searched."""
+    udp = case.scenario.lookup in UDP
     for table, name in TABLES.items():
         held = [i for i, s in enumerate(case.scenario.socks) if s.hashed == table]
-        searchers = [side for side in sides if side.searched(table, case.scenario.lookup)]
+        searchers = [side for side in sides if side.searched(table)] if (table == UDP_HASHED) == udp else []
         if searchers:
             by = "" if len(searchers) == len(sides) else f"by {' and '.join(side.name for side in searchers)} only"
             graph.node(name, _label(name, [by] if by else []), shape="cylinder")
@@ -178,10 +200,9 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
 
 
 def _addresses(table: int, searchers: Sequence[Side]) -> str:
-    """The local addresses that listeners were looked for with, in the order of the searches."""
-    if table == EHASH:
-        return ""
-    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in named("walk")]
+    """The local addresses that sockets were looked for with, in the order of the searches."""
+    walks = WALKS.get(table, frozenset())
+    searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in walks]
     found = [joined(*searched) if len(searched) == 2 else mapped(*searched) for searched in searches]
     return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
 
@@ -220,18 +241,17 @@ def _program(program: Program) -> Iterator[str]:
     yield "says SK_PASS" if program.verdict else "says SK_DROP"
 
 
-def _draw_winners(graph: graphviz.Digraph, scenario: Scenario, sides: Sequence[Side]) -> None:
+def _draw_winners(graph: graphviz.Digraph, sides: Sequence[Side]) -> None:
     """Who gets the packet: one sign if the sides agree, one for each if they do not."""
-    winners = [answer(scenario, side.steps) for side in sides]
-    agreed = len(set(winners)) == 1
+    agreed = len({(side.returned, side.winner) for side in sides}) == 1
     names = [" and ".join(side.name for side in sides)] if agreed else [side.name for side in sides]
-    for number, (name, winner) in enumerate(zip(names, winners, strict=False)):
+    for number, (name, side) in enumerate(zip(names, sides, strict=False)):
         colour = BOTH if agreed else (FIRST, SECOND)[number % 2]
-        end = "nobody gets the packet" if winner == NONE else "gets the packet"
-        end = end if winner is not None else "no answer: it does not return"
+        end = "nobody gets the packet" if side.winner == NONE else "gets the packet"
+        end = end if side.returned else "no answer: it does not return"
         graph.node(f"end{number}", _label(name, [end]), shape="note", style="filled", fillcolor=colour)
-        if winner is not None and winner != NONE:
-            graph.edge(f"sock{winner}", f"end{number}", color=GREEN, penwidth="3")
+        if side.winner != NONE:
+            graph.edge(f"sock{side.winner}", f"end{number}", color=GREEN, penwidth="3")
         else:
             graph.edge("skb", f"end{number}", style="invis")
 
@@ -258,8 +278,6 @@ def _socket(s: Sock) -> Iterator[str]:
     if s.daddr or s.dport:
         yield f"peer {with_port(s.daddr, s.dport)}"
     yield f"device {s.bound_dev_if}" if s.bound_dev_if else "any device"
-    if s.hash2 == STALE:
-        yield "in the wildcard's chain still"
     if s.reuseport:
         yield "SO_REUSEPORT"
     if s.kind == KIND_FULL and s.incoming_cpu != NONE:

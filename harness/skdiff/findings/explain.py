@@ -18,7 +18,8 @@ from skdiff.cases.steps import Step, culprit, parting
 from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
-from skdiff.findings.story import step_text, story
+from skdiff.findings.step_words import step_text
+from skdiff.findings.story import story
 from skdiff.kernel.build import Build
 from skdiff.kernel.call_graph import Callers
 from skdiff.kernel.summary import BuiltKernelSummary, Kernel

@@ -333,9 +333,7 @@ _SECRETS = (
 
 
 def _what_it_has(order: Sequence[Definition], config: Config) -> Iterator[str]:
-    """The calls of the lookups that a closure has, which secrets are objects that the driver sets, and what UDP's tables
-    are like.
-    """
+    """The calls of the lookups that a closure has, which secrets the driver sets, and what UDP's tables are like."""
     for lookup in ROOTS:
         call = root_call(order, lookup)
         if call and has_lookup(lookup, config):

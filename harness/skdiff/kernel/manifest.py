@@ -52,8 +52,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Manifest:
     """`csrc/closure.toml`: where each lookup starts, which kernel files to search, which structs stay whole; `inputs`
     are fields and objects that are set though the driver does not name them; `assumed` are functions of files whose
-    work the driver does itself, and `unsearched` those files that are there for nothing else; `built_with` are files that the kernel builds with an option only; `outside` are the user's own stubs, which
-    win.
+    work the driver does itself, and `unsearched` those files that are there for nothing else; `built_with` are files
+    that the kernel builds with an option only; `outside` are the user's own stubs, which win.
     """
 
     roots: Mapping[str, tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""How the driver calls a tree's functions, __inet_lookup_skb() and its like: with the arguments that this tree declares."""
+"""How the driver calls a tree's functions, __inet_lookup_skb() and its like: with the arguments that the tree has."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,13 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     "udp4": {"ehashfn": "udp_ehashfn"},
     "udp6": {"ehashfn": "udp6_ehashfn", **_ADDRESSES6},
 }
-_OF_HELPER = {"skb": "NULL", "doff": "0", "dif": "in->packet.skb_iif", "iif": "in->packet.skb_iif", "sdif": "in->packet.sdif"}
+_OF_HELPER = {
+    "skb": "NULL",
+    "doff": "0",
+    "dif": "in->packet.skb_iif",
+    "iif": "in->packet.skb_iif",
+    "sdif": "in->packet.sdif",
+}
 # What each argument gets, by its name: an expression of csrc/driver/roots.c, where the call is made.
 BY_NAME = {
     "hashinfo": "hashinfo_of_caller()",
@@ -86,7 +92,7 @@ def root_call(kernel: Iterable[Definition], lookup: str) -> str:
 def calls(kernel: Iterable[Definition], lookup: str) -> dict[str, str]:
     """The same of what else the driver calls for a lookup, by the names of its macros."""
     kernel = [*kernel]
-    own = _OWN[lookup]
+    own = {**_OWN[lookup]}
     found = {
         what: _call(kernel, names, own | _OF_HELPER if what == _HELPER else own)
         for what, names in CALLS[lookup].items()
@@ -99,7 +105,9 @@ def _call(kernel: Iterable[Definition], names: Sequence[str], own: Mapping[str, 
     name = next((name for name in names if name in functions), "")
     if not name:
         return ""
-    values = [own.get(argument) or _value(functions[name], kind, argument) for kind, argument in parameters(functions[name])]
+    values = [
+        own.get(argument) or _value(functions[name], kind, argument) for kind, argument in parameters(functions[name])
+    ]
     return f"{name}({', '.join(values)})"
 
 

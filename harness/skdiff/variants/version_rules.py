@@ -53,7 +53,7 @@ class Rules:
     - `udp_pernet`: a namespace may have tables of UDP of its own. Off: there is one set of tables for all.
     - `demux_pfree`: what UDP's early demux found comes without a reference and counts as assigned (sock_pfree), so that
       its group chooses anew. Off: with a reference, and as found (sock_efree).
-    - `hash4`: connected sockets of UDP are searched first, by both ends (udp4_lib_lookup4()). Off: they compete by score.
+    - `hash4`: connected sockets of UDP are searched first, by both ends (udp4_lib_lookup4()). Off: the score decides.
     - `lookup1`: who is bound to the packet's address is found by the port alone if nothing else found somebody
       (udp4_lib_lookup1()): while connect() has set an address and not yet rehashed.
     - `udp_own_tables`: UDP's lookups have no udptable argument. Off: the caller passes tables, so they may be foreign.

@@ -92,8 +92,8 @@ def mcast_demux_lookup(state: State) -> int:
 
 
 def _wants(state: State, index: int) -> bool:
-    """__udp_is_mcast_sock(): on the packet's address or on none, of its peer or of any, by its device, not ipv6only, and
-    in its group.
+    """__udp_is_mcast_sock(): on the packet's address or on none, of its peer or of any, by its device, not ipv6only,
+    and in its group.
     """
     sock, packet = state.socks[index], state.packet
     peer, address = peer_of(sock, ipv6=False), ipv4_view(sock.rcv_saddr)
@@ -102,4 +102,3 @@ def _wants(state: State, index: int) -> bool:
     if (address and address != state.daddr) or (sock.ipv6only and state.config.ipv6):
         return False
     return udp_sk_bound_dev_eq(state, sock) and not sock.mc_refuses
-

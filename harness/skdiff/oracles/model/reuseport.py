@@ -37,8 +37,8 @@ def _hash_of_packet(state: State, daddr: int) -> int:
 
 
 def reuseport_select_sock(state: State, index: int, phash: int) -> int:
-    """reuseport_select_sock(): the group's program chooses, if there is an sk_buff to show to it; where it does not, the
-    hash of the connection does.
+    """reuseport_select_sock(): the group's program chooses, if there is an sk_buff to show; where it does not, the hash
+    of the connection does.
 
     A socket without a group, or a group without live members, has no say.
     """

@@ -16,8 +16,8 @@ _REFUSED = -1
 
 
 def udp_rcv(state: State) -> int:
-    """udp_rcv(), __udp4_lib_rcv(), and those of IPv6: a socket on the sk_buff first, perhaps by early demux, and an error
-    there ends the lookup; else the tables.
+    """udp_rcv(), __udp4_lib_rcv(), and those of IPv6: a socket on the sk_buff first, perhaps by early demux, and an
+    error there ends the lookup; else the tables.
 
     A datagram to a multicast or broadcast address goes to all sockets that want it, which is not looked at.
     """
@@ -127,16 +127,19 @@ def _scored(state: State, index: int) -> int:
 
 
 def _score_of_member(state: State, index: int, daddr: int) -> int:
-    """The score of what a group chose, which need not be on the address that is searched for, nor on the port."""
-    sock = state.socks[index]
+    """The score of what a group chose, which need not be on the address that is searched for, nor on the port. Who is
+    not in UDP's tables has no port there.
+    """
+    sock, dport = state.socks[index], state.packet.dport
     address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
     there = not state.config.net_ns or sock.netns == state.packet.netns
-    if not there or (address, sock.num) != (daddr, state.packet.dport) or (state.ipv6 and sock.family != AF_INET6):
+    if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
         return _REFUSED
-    if sock.hashed != UDP_HASHED:  # its port is in sk_num, and not in UDP's place for it
+    if dport == (sock.num if sock.hashed == UDP_HASHED else 0):
+        return _scored(state, index)
+    if dport == sock.num:
         state.note(state.functions.score, index, _REFUSED)
-        return _REFUSED
-    return _scored(state, index)
+    return _REFUSED
 
 
 def _chain(state: State, daddr: int) -> list[int]:
@@ -145,18 +148,18 @@ def _chain(state: State, daddr: int) -> list[int]:
     key = (state.place, daddr, state.packet.dport)
     tables = state.udp_tables
     if key not in tables.odd:
-        return tables.hash2.get(key, [])
+        return tables.bound.get(key, [])
     slots = Slots(state.scenario, tables, state.rules.udp_pernet)
     return slots.chain(key, slots.searched(state.packet.daddr if daddr else ANY, state.packet.netns))
 
 
 def udp_lib_lookup1(state: State) -> int:
-    """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the best;
-    groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
+    """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the
+    best; groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
     """
     chosen, best = NONE, 0
     key = (state.place, state.daddr, state.packet.dport)
-    for index in () if state.foreign else state.udp_tables.hash.get(key, ()):
+    for index in () if state.foreign else state.udp_tables.bound.get(key, ()):
         score = _scored(state, index)
         if score > best:
             chosen, best = index, score

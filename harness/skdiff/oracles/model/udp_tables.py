@@ -1,7 +1,7 @@
 """UDP's hash tables, filled: who is met in which order (net/ipv4/udp.c udp_lib_get_port(), udp_lib_rehash()).
 
-Most lookups need no hash of a table: who has the address and the port that is looked for is in that chain. A chain is one
-of hash2 if nothing else is said.
+Most lookups need no hash of a table: who has the address and the port that is looked for is in that chain. A chain is
+one of hash2 if nothing else is said.
 """
 
 from collections.abc import Iterable
@@ -19,9 +19,9 @@ class UdpTables:
     """Who can be found by what. A lookup of IPv6 (`ipv6`) finds AF_INET6 sockets by addresses of 128 bits, one of IPv4
     all sockets by those of 32 that each has.
 
-    `hash2`: by (netns, rcv_saddr, num); `hash`: the same sockets, in the order of the chain of their port; `ports`: by
-    (netns, num), in that order; `connected`: those of hash4, last connected first. `odd` are keys of which not all are
-    in the chain where they are looked for, or not where bind() would have put them: see `chain`.
+    `bound`: by (netns, rcv_saddr, num), first met first, in hash, and in hash2 too but for the keys in `odd`: not all
+    of these are in the chain of hash2 where they are looked for, or not where bind() had put them (see Slots). `ports`:
+    by (netns, num), of hash; `connected`: those of hash4, last connected first.
     """
 
     def __init__(self, socks: tuple[Sock, ...], config: Config, ipv6: bool) -> None:
@@ -45,15 +45,14 @@ class UdpTables:
             key = (netns, sock.rcv_saddr if ipv6 else ipv4_view(sock.rcv_saddr), sock.num)
             by_key.setdefault(key, []).append(index)
             stranger = not ipv6 and config.ipv6 and is_ipv6(sock.rcv_saddr)
-            if stranger or sock.hash2 == STALE or (sock.hash2 == REHASHED and self._at_tail(index)):
+            if stranger or sock.hash2 == STALE or (sock.hash2 == REHASHED and self.is_bound_to_tail(index)):
                 self.odd.add(key)
         self.connected = connected[::-1]
-        self.hash = {key: self._met(indices) for key, indices in by_key.items()}
-        self.hash2 = self.hash
+        self.bound = {key: self._met(indices) for key, indices in by_key.items()}
         self.ports = {key: self._met(indices) for key, indices in by_port.items()}
 
-    def _at_tail(self, index: int) -> bool:
-        """bind(): at the head of both chains, but for AF_INET6 sockets with SO_REUSEPORT: at the tail. This side is only
+    def is_bound_to_tail(self, index: int) -> bool:
+        """bind(): at the head of both chains, but for AF_INET6 sockets with SO_REUSEPORT: at the tail, which is only
         there with CONFIG_IPV6.
         """
         sock = self.socks[index]
@@ -61,7 +60,7 @@ class UdpTables:
 
     def _met(self, indices: Iterable[int]) -> list[int]:
         """Sockets that were bound in this order, in that of the chain of their port."""
-        at_tail = [self._at_tail(index) for index in indices]
+        at_tail = [self.is_bound_to_tail(index) for index in indices]
         heads = [index for index, tail in zip(indices, at_tail, strict=True) if not tail]
         return heads[::-1] + [index for index, tail in zip(indices, at_tail, strict=True) if tail]
 
@@ -101,8 +100,8 @@ class Slots:
         return self._slot(index, ANY) if self.tables.socks[index].hash2 == STALE else self.own(index)
 
     def _is_at_tail(self, index: int) -> bool:
-        """Whether it is on the tail's side of its chain: udp_lib_rehash() puts it to the head, if it moves it at all."""
-        if not self.tables._at_tail(index):
+        """Whether it is on the tail's side of its chain: udp_lib_rehash() puts it to the head, if it moves it."""
+        if not self.tables.is_bound_to_tail(index):
             return False
         return self.tables.socks[index].hash2 != REHASHED or self._slot(index, ANY) == self.own(index)
 
@@ -113,8 +112,8 @@ class Slots:
 
     def chain(self, key: Key, slot: int) -> list[int]:
         """Those of a key that are in a slot."""
-        bound = sorted(self.tables.hash2.get(key, ()))
-        return self._met([index for index in bound if self.slot(index) == slot])
+        there = sorted(self.tables.bound.get(key, ()))
+        return self._met([index for index in there if self.slot(index) == slot])
 
     def everybody(self, slot: int, netns: int) -> list[int]:
         """All that are in a slot of hash2 of a namespace's tables."""

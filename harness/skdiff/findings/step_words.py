@@ -1,0 +1,29 @@
+"""A step of a lookup in one line, for people."""
+
+from collections.abc import Sequence
+
+from skdiff.cases.addresses import mapped
+from skdiff.cases.case_values import address
+from skdiff.cases.scenario import NONE
+from skdiff.cases.steps import VALUES, Step
+from skdiff.oracles.model.state import DROP
+
+FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches"})
+SOCKETS = frozenset({"sk", "asked"})
+
+
+def value_text(name: str, value: int, socks: Sequence[str]) -> str:
+    """A value of a step for people."""
+    if name in SOCKETS:
+        return {NONE: "none", DROP: "error"}.get(value) or (socks[value] if 0 <= value < len(socks) else "?")
+    if name in FLAGS:
+        return "yes" if value else "no"
+    if name == "daddr":
+        return address(mapped(value))
+    return f"{value:#x}" if name == "hash" or name.endswith("_half") else str(value)
+
+
+def step_text(step: Step, socks: Sequence[str]) -> str:
+    """A step in one line, as the kernel would say it: function and values."""
+    values = zip(VALUES[step.function], step.values, strict=False)
+    return f"{step.function}: " + ", ".join(f"{name} {value_text(name, v, socks)}" for name, v in values)

@@ -20,6 +20,7 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     LHASH2,
     NONE,
+    STALE,
     TCP4,
     TCP6,
     UDP4,
@@ -278,6 +279,8 @@ def _socket(s: Sock) -> Iterator[str]:
     if s.daddr or s.dport:
         yield f"peer {with_port(s.daddr, s.dport)}"
     yield f"device {s.bound_dev_if}" if s.bound_dev_if else "any device"
+    if s.hash2 == STALE:
+        yield "in the wildcard's chain still"
     if s.reuseport:
         yield "SO_REUSEPORT"
     if s.kind == KIND_FULL and s.incoming_cpu != NONE:

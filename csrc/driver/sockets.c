@@ -81,6 +81,8 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		/* Who has got a packet may have its CPU and its route: net/ipv4/udp.c __udp_queue_rcv_skb(), udp_sk_rx_dst_set(). */
 		sk->sk_rx_dst = from->incoming_cpu < 0 ? NULL : &arena.route.dst;
 	}
+	if (is_udp())
+		sk->sk_hash = 0;	/* the same place has the port by which UDP's tables know a socket, if they have it */
 	hash_sock(sk, from);
 	hash_udp_sock(any, from);
 	forbid_strange_memory(any, from);

@@ -127,16 +127,19 @@ def _scored(state: State, index: int) -> int:
 
 
 def _score_of_member(state: State, index: int, daddr: int) -> int:
-    """The score of what a group chose, which need not be on the address that is searched for, nor on the port."""
-    sock = state.socks[index]
+    """The score of what a group chose, which need not be on the address that is searched for, nor on the port. Who is
+    not in UDP's tables has no port there.
+    """
+    sock, dport = state.socks[index], state.packet.dport
     address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
     there = not state.config.net_ns or sock.netns == state.packet.netns
-    if not there or (address, sock.num) != (daddr, state.packet.dport) or (state.ipv6 and sock.family != AF_INET6):
+    if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
         return _REFUSED
-    if sock.hashed != UDP_HASHED:  # its port is in sk_num, and not in UDP's place for it
+    if dport == (sock.num if sock.hashed == UDP_HASHED else 0):
+        return _scored(state, index)
+    if dport == sock.num:
         state.note(state.functions.score, index, _REFUSED)
-        return _REFUSED
-    return _scored(state, index)
+    return _REFUSED
 
 
 def _chain(state: State, daddr: int) -> list[int]:

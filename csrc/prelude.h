@@ -26,6 +26,7 @@ static int64_t half_of(const void *address, int which);
 static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three);
 static void reference_warn(const char *function, const char *text);
 static int reference_race(const void *counter);
-static _Bool reference_mc_allows(const struct sock *sk);
+static _Bool reference_mc_allows(const struct sock *sk, unsigned int group, unsigned int source, int dif, int sdif);
+static _Bool reference_mc_has(unsigned int group, unsigned int source);
 static void reference_freed(const struct sock *sk, int kind);
 static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

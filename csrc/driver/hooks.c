@@ -62,12 +62,19 @@ static void reference_warn(const char *function, const char *text)
 	out->n_warns++;
 }
 
+/* Whether these are the packet's group and source. */
+static bool reference_mc_has(u32 group, u32 source)
+{
+	return group == low_word(in->packet.daddr) && source == low_word(in->packet.saddr);
+}
+
 /* Whether a socket is a member of the multicast group that the packet goes to. */
-static bool reference_mc_allows(const struct sock *sk)
+static bool reference_mc_allows(const struct sock *sk, u32 group, u32 source, int dif, int sdif)
 {
 	int i = index_of(sk);
 
-	return i >= 0 && !in->socks[i].mc_refuses;
+	return i >= 0 && !in->socks[i].mc_refuses && reference_mc_has(group, source) && dif == in->packet.skb_iif &&
+	       sdif == (IS_ENABLED(CONFIG_NET_L3_MASTER_DEV) ? in->packet.sdif : 0);
 }
 
 static void reference_freed(const struct sock *sk, int kind)

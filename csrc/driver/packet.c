@@ -10,10 +10,13 @@ static void fill_ipv4_header(struct sk_buff *skb, const struct packet_record *fr
 	iph->saddr = low_word(from->saddr);
 	iph->daddr = low_word(from->daddr);
 	iph->tos = 0;
+	iph->protocol = is_udp() ? IPPROTO_UDP : IPPROTO_TCP;
 	skb->network_header = (unsigned char *)iph - arena.data;
-	if (is_udp()) {	/* what vrf_ip_rcv() leaves in skb->cb; TCP's lookup is told */
-		IPCB(skb)->iif = from->sdif;
-		IPCB(skb)->flags = from->sdif ? IPSKB_L3SLAVE : 0;
+	if (is_udp()) {	/* what ip_rcv_core() and vrf_ip_rcv() leave in skb->cb; TCP's lookup is told */
+		IPCB(skb)->iif = from->sdif ? from->sdif : from->skb_iif;
+		IPCB(skb)->flags &= ~IPSKB_L3SLAVE;
+		if (from->sdif)
+			IPCB(skb)->flags |= IPSKB_L3SLAVE;
 	}
 }
 

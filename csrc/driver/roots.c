@@ -43,14 +43,37 @@ static bool is_for_many(void)
 	return is_ipv6() ? in->packet.daddr[0] == 0xff : (ntohl(daddr) & 0xf0000000) == 0xe0000000 || daddr == 0xffffffff;
 }
 
+/* Where skb->data is in early demux: at the header of IPv4 or IPv6, which ip_local_deliver_finish() and
+ * ip6_protocol_deliver_rcu() pull behind it.
+ */
+static void push_network_header(struct sk_buff *skb)
+{
+	unsigned int length = skb->data - skb->head - skb->network_header;
+
+	skb->data -= length;
+	skb->len += length;
+}
+
+static void pull_network_header(struct sk_buff *skb)
+{
+	unsigned int length = skb->transport_header - skb->network_header;
+
+	skb->data += length;
+	skb->len -= length;
+}
+
 #ifdef HAVE_UDP4
 /* As udp_rcv() does it, or __udp4_lib_rcv(), and ip_rcv_finish_core() before it. */
 static struct sock *receive_udp4(bool *refcounted)
 {
 	struct sock *sk;
 
-	if (in->caller == CALLER_DEMUX && !arena.skb.sk && DEMUX_CALL_UDP4)
-		return NULL;	/* a reason to drop it */
+	if (in->caller == CALLER_DEMUX && !arena.skb.sk) {
+		push_network_header(&arena.skb);
+		if (DEMUX_CALL_UDP4)
+			return NULL;	/* a reason to drop it */
+		pull_network_header(&arena.skb);
+	}
 	sk = STEAL_CALL_UDP4;
 	if (sk || is_for_many())
 		return IS_ERR(sk) ? NULL : sk;
@@ -64,8 +87,11 @@ static struct sock *receive_udp6(bool *refcounted)
 {
 	struct sock *sk;
 
-	if (in->caller == CALLER_DEMUX && !arena.skb.sk)
+	if (in->caller == CALLER_DEMUX && !arena.skb.sk) {
+		push_network_header(&arena.skb);
 		DEMUX_CALL_UDP6;
+		pull_network_header(&arena.skb);
+	}
 	sk = STEAL_CALL_UDP6;
 	if (sk || is_for_many())
 		return IS_ERR(sk) ? NULL : sk;

@@ -4,10 +4,10 @@
 #define dst_check(dst, cookie) (dst)
 /* Kernel: what a device has of IPv4, NULL for nothing. Here: something, into which nobody looks. */
 #define __in_dev_get_rcu(dev) ((struct in_device *)(dev))
-/* Kernel: whether a device is in a multicast group, with that source. Here: yes. */
-#define ip_check_mc_rcu(in_dev, group, source, protocol) ((void)(in_dev), 1)
-/* Kernel: whether a socket wants a multicast group's packets of a source. Here: as the Scenario says. */
-#define ip_mc_sf_allow(sk, group, source, dif, sdif) reference_mc_allows(sk)
+/* Kernel: whether a device is in a multicast group, with that source. Here: it is in the packet's. */
+#define ip_check_mc_rcu(in_dev, group, source, protocol) ((void)(in_dev), (protocol) == IPPROTO_UDP && reference_mc_has(group, source))
+/* Kernel: whether a socket wants a multicast group's packets of a source. Here: as the Scenario says, of the packet alone. */
+#define ip_mc_sf_allow(sk, group, source, dif, sdif) reference_mc_allows(sk, group, source, dif, sdif)
 /* Kernel: whether a multicast packet may have come from its source, 0 if so. Here: it may. */
 #define ip_mc_validate_source(skb, daddr, saddr, tos, dev, in_dev, itag) ((void)(itag), 0)
 /* Kernel: drops the reference that early demux took for a packet, before 6.9. Here: only its address is asked for. */

@@ -20,6 +20,8 @@ from skdiff.cases.scenario import (
     NONE,
     PROG_NONE,
     TCP6,
+    UDP6,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Program,
@@ -201,7 +203,8 @@ def ipv6_image(scenario: Scenario) -> Scenario:
 
     packet = scenario.packet
     packet = packet._replace(saddr=other_family(packet.saddr), daddr=other_family(packet.daddr))
-    return scenario._replace(lookup=TCP6, packet=packet, socks=tuple(map(made, scenario.socks)))
+    lookup = UDP6 if scenario.lookup in UDP_LOOKUPS else TCP6
+    return scenario._replace(lookup=lookup, packet=packet, socks=tuple(map(made, scenario.socks)))
 
 
 # --- namespaces, groups, devices, CPUs -------------------------------------------------------------------------------

@@ -28,5 +28,7 @@ static void reference_warn(const char *function, const char *text);
 static int reference_race(const void *counter);
 static _Bool reference_mc_allows(const struct sock *sk, unsigned int group, unsigned int source, int dif, int sdif);
 static _Bool reference_mc_has(unsigned int group, unsigned int source);
+static _Bool reference_mc_refuses(unsigned long skb, unsigned long group, unsigned long source, unsigned long tos,
+				  unsigned long device, unsigned long in_dev);
 static void reference_freed(const struct sock *sk, int kind);
 static unsigned int reference_run_program(const struct bpf_prog *prog, const void *ctx);

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from skdiff.cases.addresses import as_ipv4, ipv4_view, is_ipv6, mapped, other_family
-from skdiff.cases.fields import Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import of_kind
 from skdiff.cases.outcome import RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (

@@ -68,6 +68,16 @@ static bool reference_mc_has(u32 group, u32 source)
 	return group == low_word(in->packet.daddr) && source == low_word(in->packet.saddr);
 }
 
+/* Whether this is another multicast packet than the case's, or another device. */
+static bool reference_mc_refuses(unsigned long skb, unsigned long group, unsigned long source, unsigned long tos,
+				 unsigned long device, unsigned long in_dev)
+{
+	const struct net_device *dev = arena.skb.dev;
+
+	return skb != (unsigned long)&arena.skb || group != low_word(in->packet.daddr) || source != low_word(in->packet.saddr) ||
+	       tos || device != (unsigned long)dev || in_dev != (unsigned long)__in_dev_get_rcu(dev);
+}
+
 /* Whether a socket is a member of the multicast group that the packet goes to. */
 static bool reference_mc_allows(const struct sock *sk, u32 group, u32 source, int dif, int sdif)
 {

@@ -68,7 +68,7 @@ static void fill_packet(void)
 	__builtin_memcpy(cb_before, skb->cb, sizeof(cb_before));
 	skb->dev = &arena.devices[from->netns];
 	skb->pkt_type = from->pkt_type;
-	skb->slow_gro = 1;	/* who gives it a route, as early demux may, sets it */
+	skb->slow_gro = 1;	/* it has a route */
 	skb->len = from->len;
 	skb->data_len = from->data_len;
 	skb->skb_iif = from->skb_iif;

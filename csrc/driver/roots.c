@@ -43,23 +43,33 @@ static bool is_for_many(void)
 	return is_ipv6() ? in->packet.daddr[0] == 0xff : (ntohl(daddr) & 0xf0000000) == 0xe0000000 || daddr == 0xffffffff;
 }
 
-/* Where skb->data is in early demux: at the header of IPv4 or IPv6, which ip_local_deliver_finish() and
- * ip6_protocol_deliver_rcu() pull behind it.
- */
-static void push_network_header(struct sk_buff *skb)
+/* The packet as early demux has it: without a route, and skb->data is at the header of IPv4 or IPv6. */
+static void before_demux(struct sk_buff *skb)
 {
 	unsigned int length = skb->data - skb->head - skb->network_header;
 
 	skb->data -= length;
 	skb->len += length;
+	skb->_skb_refdst = 0;
+	skb->slow_gro = 0;
 }
 
-static void pull_network_header(struct sk_buff *skb)
+/* What comes behind early demux: the packet gets a route, if the socket had none for it, and ip_local_deliver_finish() or
+ * ip6_protocol_deliver_rcu() pull the header. A route that the socket has is the same one here. What early demux should not
+ * have left stays, as something that was written.
+ */
+static void after_demux(struct sk_buff *skb)
 {
 	unsigned int length = skb->transport_header - skb->network_header;
+	bool has_route = skb->sk && skb->sk->sk_rx_dst;
+	unsigned long route = (unsigned long)&arena.route.dst | SKB_DST_NOREF;
 
 	skb->data += length;
 	skb->len -= length;
+	if (skb->_skb_refdst == (has_route ? route : 0) && skb->slow_gro == has_route) {
+		skb->_skb_refdst = route;
+		skb->slow_gro = 1;
+	}
 }
 
 #ifdef HAVE_UDP4
@@ -69,10 +79,10 @@ static struct sock *receive_udp4(bool *refcounted)
 	struct sock *sk;
 
 	if (in->caller == CALLER_DEMUX && !arena.skb.sk) {
-		push_network_header(&arena.skb);
+		before_demux(&arena.skb);
 		if (DEMUX_CALL_UDP4)
 			return NULL;	/* a reason to drop it */
-		pull_network_header(&arena.skb);
+		after_demux(&arena.skb);
 	}
 	sk = STEAL_CALL_UDP4;
 	if (sk || is_for_many())
@@ -88,9 +98,9 @@ static struct sock *receive_udp6(bool *refcounted)
 	struct sock *sk;
 
 	if (in->caller == CALLER_DEMUX && !arena.skb.sk) {
-		push_network_header(&arena.skb);
+		before_demux(&arena.skb);
 		DEMUX_CALL_UDP6;
-		pull_network_header(&arena.skb);
+		after_demux(&arena.skb);
 	}
 	sk = STEAL_CALL_UDP6;
 	if (sk || is_for_many())

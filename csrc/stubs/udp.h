@@ -8,8 +8,10 @@
 #define ip_check_mc_rcu(in_dev, group, source, protocol) ((void)(in_dev), (protocol) == IPPROTO_UDP && reference_mc_has(group, source))
 /* Kernel: whether a socket wants a multicast group's packets of a source. Here: as the Scenario says, of the packet alone. */
 #define ip_mc_sf_allow(sk, group, source, dif, sdif) reference_mc_allows(sk, group, source, dif, sdif)
-/* Kernel: whether a multicast packet may have come from its source, 0 if so. Here: it may. */
-#define ip_mc_validate_source(skb, daddr, saddr, tos, dev, in_dev, itag) ((void)(itag), 0)
+/* Kernel: whether a multicast packet may have come from its source, 0 if so. Here: the packet itself may. */
+#define ip_mc_validate_source(packet, group, source, tos, device, in_dev, itag) \
+	(reference_mc_refuses((unsigned long)(packet), (unsigned long)(group), (unsigned long)(source), (unsigned long)(tos), \
+			      (unsigned long)(device), (unsigned long)(in_dev)) || *(const u32 *)(itag))
 /* Kernel: drops the reference that early demux took for a packet, before 6.9. Here: only its address is asked for. */
 static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 /* Kernel: whether a socket that may not share a port has it already, in the chain of the port. Here: nobody refuses. */

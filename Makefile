@@ -117,7 +117,7 @@ coverage: $(VENV)/ready ## Measure which lines and branches of the kernel's text
 mutants: $(VENV)/ready ## Measure how many small changes of kernel, model and harness are noticed
 	$(BIN)/skdiff mutants $(OF) --kernel '$(KERNEL)' $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
-detection: $(VENV)/ready ## Measure how long each engine takes to find twenty patches (long)
+detection: $(VENV)/ready ## Measure how long each engine takes to find thirty patches (long)
 	PYTHONPATH=. $(BIN)/python tests/detection.py $(ARGS)
 
 trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (minutes)

@@ -9,7 +9,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from skdiff.cases import wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, MOST, is_ipv6, mapped
 from skdiff.cases.derived import UDP_HEADER
-from skdiff.cases.fields import FIELDS, LOOKUPS, Kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, LOOKUPS
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,

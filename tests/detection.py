@@ -1,4 +1,4 @@
-"""`make detection`: how long each engine takes to find a changed operator, over twenty patched trees and some seeds.
+"""`make detection`: how long each engine takes to find a changed operator, over thirty patched trees and some seeds.
 
 Not a test: it prints the table of docs/performance.md. Seconds and cases are counted inside the worker, from its first
 case.
@@ -22,6 +22,7 @@ from tests.patched import Patch, patched_tree
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 REUSEPORT = "net/core/sock_reuseport.c"
+UDP4, UDP6 = "net/ipv4/udp.c", "net/ipv6/udp.c"
 PATCHES = [
     Patch("include/net/request_sock.h", "skb_steal_sock", 0, "==", "!="),
     Patch("include/net/request_sock.h", "skb_steal_sock", 0, "&&", "||"),
@@ -43,6 +44,16 @@ PATCHES = [
     Patch(REUSEPORT, "run_bpf_filter", 0, ">=", ">"),
     Patch("include/linux/refcount.h", "__refcount_add_not_zero", 0, "<", ">"),
     Patch("include/linux/skbuff.h", "pskb_may_pull_reason", 1, ">", ">="),
+    Patch(UDP4, "compute_score", 0, "||", "&&"),
+    Patch(UDP4, "udp4_lib_lookup2", 0, ">", ">="),
+    Patch(UDP4, "udp_v4_early_demux", 0, "==", "!="),
+    Patch(UDP4, "__udp4_lib_lookup", 0, "&&", "||"),
+    Patch(UDP4, "__udp_is_mcast_sock", 1, "&&", "||"),
+    Patch(UDP6, "compute_score", 2, "!=", "=="),
+    Patch(UDP6, "udp6_lib_lookup2", 0, "==", "!="),
+    Patch(UDP6, "__udp6_lib_lookup", 1, "==", "!="),
+    Patch(UDP6, "__udp6_lib_demux_lookup", 0, "&&", "||"),
+    Patch(UDP6, "udp_v6_early_demux", 0, "==", "!="),
 ]
 # name: engine, environment
 ENGINES = {

@@ -15,18 +15,22 @@ from hypothesis import strategies as st
 
 from skdiff.cases import wire
 from skdiff.cases.addresses import is_ipv6, is_mapped, mapped, other_family
+from skdiff.cases.derived import pkt_type_of
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import RETURNED, SHOWN_FILTER, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
+from skdiff.cases.pools import HERE
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    BOUND,
     DESTRUCTOR_NONE,
     EHASH,
     FILTER,
     HASH_OWN,
     HASH_PACKET,
     HASH_WRONG,
+    HELPER,
     INT_MAX,
     IPPROTO_SCTP,
     IPPROTO_TCP,
@@ -40,18 +44,26 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     NOWHERE,
+    PACKET_HOST,
     PFREE,
     PROG_NONE,
+    RECEIVE,
     REFCOUNT_SATURATED,
     REUSED,
     SK_PASS,
     SK_REUSEPORT,
     STAYS,
     TCP4,
+    TCP6,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
+    UDP4,
+    UDP6,
+    UDP_HASHED,
+    UDP_LOOKUPS,
     Netns,
+    Packet,
     Program,
     Scenario,
     Sock,
@@ -97,6 +109,7 @@ def _cases(lookup: int, reachable: bool) -> st.SearchStrategy[Scenario]:
     def made(data: bytes) -> Scenario:
         changed = bytearray(data)
         wire.put(changed, "head", 0, "lookup", lookup)
+        wire.put(changed, "head", 0, "caller", RECEIVE)  # a law of its own is about BPF helpers
         if reachable:
             wire.put(changed, "head", 0, "hostile", 0)
         return wire.decode(changed)
@@ -166,7 +179,10 @@ def fits(scenario: Scenario, sock: Sock) -> bool:
     """Whether the packet's device is one that the socket takes."""
     packet = scenario.packet
     if not sock.bound_dev_if:
-        return not packet.sdif or bool(_in_use(scenario).tcp_l3mdev_accept)
+        net = _in_use(scenario)
+        return not packet.sdif or bool(
+            net.udp_l3mdev_accept if scenario.lookup in UDP_LOOKUPS else net.tcp_l3mdev_accept
+        )
     return sock.bound_dev_if in {dif(scenario), packet.sdif}
 
 
@@ -918,8 +934,118 @@ def its_image_in_ipv6_has_the_same_winner(draw: Draw, run: Run) -> bool:
     return ours.sk != NONE
 
 
-# Laws that do not hold for all lookups, with those for which they do.
-ONLY: dict[Law, tuple[int, ...]] = {its_image_in_ipv6_has_the_same_winner: (TCP4,)}
+def _datagram(draw: Draw) -> Scenario:
+    """A reachable case of UDP that is looked up: nothing hangs on the packet, which is for one host, and no early demux
+    asks before. Nobody is in a group, or in the middle of connect(), or has an IPv6 peer that it was connected to.
+    """
+    case = transform.dissolved(_without_attached(_case(draw, reachable=True)))
+    here = other_family(HERE) if _ipv6(case) else HERE
+    packet = case.packet
+    daddr = packet.daddr if packet.pkt_type == PACKET_HOST else here
+    packet = packet._replace(daddr=daddr, pkt_type=PACKET_HOST)
+
+    def done(sock: Sock) -> Sock:
+        if sock.hashed != UDP_HASHED:
+            return sock
+        if sock.state == TCP_CLOSE:
+            sock = sock._replace(daddr=0, dport=0)
+        return sock._replace(hash2=BOUND)
+
+    return case._replace(caller=RECEIVE, packet=packet, socks=tuple(map(done, case.socks)))
+
+
+def a_datagram_s_image_in_ipv6_has_the_same_winner(draw: Draw, run: Run) -> bool:
+    """A case of UDP over IPv4 and the same one with addresses of IPv6 have the same winner.
+
+    That is so where all sockets are of one family, as for TCP. A peer and a device have four points in IPv4 and one in
+    IPv6, a CPU has one in both: so nobody asks for a CPU.
+    """
+    case = as_ipv4_alone(_datagram(draw))
+    case = case._replace(socks=tuple(sock._replace(incoming_cpu=NONE) for sock in case.socks))
+    image = ipv6_image(case)
+    if dif(case) != dif(image):
+        return False
+    ours = run(case)
+    assert run(image).sk == ours.sk
+    return ours.sk != NONE
+
+
+def who_is_connected_to_the_sender_gets_the_datagram(draw: Draw, run: Run) -> bool:
+    """A socket that is connected to the sender gets its datagram, if nobody else is: programs are not asked, and who is
+    not connected has fewer points, whatever its device (with its CPU it may have as many in IPv6, so nobody asks for
+    one). There are no groups, whose answer may come before.
+    """
+    case = _datagram(draw)
+    packet, family = case.packet, AF_INET6 if _ipv6(case) else AF_INET
+    if not packet.saddr or not packet.daddr or not packet.sport or is_ipv6(packet.saddr) != is_ipv6(packet.daddr):
+        return False
+    if _ipv6(case) and not is_ipv6(packet.daddr):
+        return False
+    ends = {"daddr": packet.saddr, "dport": packet.sport, "rcv_saddr": packet.daddr, "num": packet.dport}
+    bound = [sock for sock in case.socks if sock.hashed == UDP_HASHED and sock.state == TCP_CLOSE]
+    others = tuple(sock._replace(incoming_cpu=NONE) for sock in bound)
+    mine = Sock(
+        **ends,
+        family=family,
+        ipv6only=int(_ipv6(case)),
+        protocol=IPPROTO_UDP,
+        hashed=UDP_HASHED,
+        rcu_free=1,
+        state=TCP_ESTABLISHED,
+        netns=packet.netns,
+        bound_dev_if=draw(st.sampled_from([0, dif(case)])),
+    )
+    if not mine.num or not fits(case, mine):
+        return False
+    at = draw(st.integers(0, min(len(others), transform.MAX_SOCKS - 1)))
+    nets = tuple(net._replace(progs=tuple(p._replace(assign=LEAVE) for p in net.progs)) for net in case.netns)
+    socks = (*others[:at], mine, *others[at : transform.MAX_SOCKS - 1])
+    assert run(case._replace(socks=socks, netns=nets)).sk == at
+    return True
+
+
+def a_bpf_helper_finds_who_gets_the_packet(draw: Draw, run: Run) -> bool:
+    """A helper finds whom a packet with the same addresses, ports, devices and namespace finds, if nothing hangs on
+    that and no program of a group runs, which wants an sk_buff.
+    """
+    case = _without_attached(_still(_case(draw, reachable=True)))
+    groups = tuple(group._replace(prog=PROG_NONE) for group in case.groups)
+    plain = Packet(doff=case.packet.doff)
+    packet = case.packet._replace(rt_iif=0, len=plain.len, data_len=0, pkt_type=PACKET_HOST)
+    if pkt_type_of(case.lookup, packet.daddr) != PACKET_HOST:
+        return False
+    case = case._replace(caller=RECEIVE, packet=packet, groups=groups)
+    ours, theirs = run(case), run(case._replace(caller=HELPER))
+    assert (theirs.ended, theirs.sk, theirs.refcnt, theirs.freed) == (ours.ended, ours.sk, ours.refcnt, ours.freed)
+    return ours.sk != NONE
+
+
+# Laws that do not hold for all lookups, with those for which they do. Of TCP are those about its tables, the order in
+# which it searches them, and its references.
+TCP, UDP = (TCP4, TCP6), (UDP4, UDP6)
+ONLY: dict[Law, tuple[int, ...]] = {
+    its_image_in_ipv6_has_the_same_winner: (TCP4,),
+    a_datagram_s_image_in_ipv6_has_the_same_winner: (UDP4,),
+    who_is_connected_to_the_sender_gets_the_datagram: UDP,
+    **dict.fromkeys(
+        (
+            l3mdev_accept_is_for_unbound_sockets_and_slaves,
+            listeners_take_anyone,
+            the_wildcard_takes_any_address,
+            who_cannot_match_changes_nothing,
+            the_connection_s_own_socket_wins,
+            the_last_choice_of_the_programs_wins,
+            without_the_winner_the_next_best_wins,
+            a_group_answers_for_the_first_who_is_heard,
+            what_hangs_on_the_packet_gets_it,
+            every_reference_is_accounted_for,
+            a_filter_s_run_pulls_the_header_and_nothing_else,
+            a_count_that_would_overflow_is_pinned,
+            a_connection_that_goes_while_it_is_taken_is_not_found,
+        ),
+        TCP,
+    ),
+}
 
 
 def lookups_of(law: Law) -> tuple[int, ...]:
@@ -958,4 +1084,7 @@ LAWS: dict[Law, float] = {
     a_count_that_would_overflow_is_pinned: 0.1,
     a_connection_that_goes_while_it_is_taken_is_not_found: 0.1,
     its_image_in_ipv6_has_the_same_winner: 0.3,
+    a_datagram_s_image_in_ipv6_has_the_same_winner: 0.2,
+    who_is_connected_to_the_sender_gets_the_datagram: 0.3,
+    a_bpf_helper_finds_who_gets_the_packet: 0.2,
 }

@@ -71,21 +71,27 @@ def edited_tree(tree: Path, folder: Path, edits: Sequence[Edit]) -> Path:
 
 
 def patched_tree(tree: Path, folder: Path, patch: Patch) -> Path:
-    """A copy of the files that the extractor reads, with one patch, as a tree of its own."""
+    """A copy of the files that the extractor reads, with one patch, as a tree of its own. Of a function that the file
+    has twice, for two configurations, the first has the first places.
+    """
     copied_tree(tree, folder)
     path = folder / patch.file
     source = path.read_bytes()
     found = [d for d in definitions(source, patch.file) if (d.kind, d.name) == ("function", patch.function)]
-    if len(found) != 1:
-        raise CannotRun(f"{patch.file} defines {patch.function}() {len(found)} times: there is nothing to patch")
-    [definition] = found
-    start = source.index(definition.text)
-    function = next(n for n in _nodes(parse(source)) if n.start_byte == start and n.type == "function_definition")
-    tokens = [n for n in _nodes(function) if not n.children and n.type != "comment"]
-    old = patch.old.encode().split()
-    places = [i for i in range(len(tokens)) if [n.text for n in tokens[i : i + len(old)]] == old]
+    if not found:
+        raise CannotRun(f"{patch.file} does not define {patch.function}(): there is nothing to patch")
+    starts = {source.index(definition.text) for definition in found}
+    functions = [n for n in _nodes(parse(source)) if n.start_byte in starts and n.type == "function_definition"]
+    places = [place for function in functions for place in _places(function, patch.old.encode().split())]
     if patch.nth >= len(places):
         raise CannotRun(f"{patch.file}: {patch.function}() has no {patch.old!r} number {patch.nth} (from 0) to patch")
-    first, last = tokens[places[patch.nth]], tokens[places[patch.nth] + len(old) - 1]
-    path.write_bytes(source[: first.start_byte] + patch.new.encode() + source[last.end_byte :])
+    start, end = places[patch.nth]
+    path.write_bytes(source[:start] + patch.new.encode() + source[end:])
     return folder
+
+
+def _places(function: Node, old: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Where these tokens stand in a row: the first byte, and the one behind the last."""
+    tokens = [n for n in _nodes(function) if not n.children and n.type != "comment"]
+    rows = [tokens[i : i + len(old)] for i in range(len(tokens))]
+    return [(row[0].start_byte, row[-1].end_byte) for row in rows if [n.text for n in row] == old]

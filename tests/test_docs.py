@@ -15,7 +15,8 @@ from skdiff import cli
 from skdiff.base.summary import read_summary
 from skdiff.campaign.run import CLASSES
 from skdiff.cases import case_file, case_values, expectations
-from skdiff.cases.fields import FIELDS, Kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table

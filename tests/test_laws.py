@@ -11,10 +11,10 @@ from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.other_lookup import as_lookup
-from skdiff.cases.scenario import EHASH, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS, TCP4, TCP6
+from skdiff.cases.scenario import EHASH, HELPER, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS, TCP4, TCP6, UDP6
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
-from skdiff.oracles.model import Model, listeners
+from skdiff.oracles.model import Model, listeners, udp
 from skdiff.oracles.reference import Reference
 from tests import laws, transform
 from tests.helpers import mostly_long
@@ -209,6 +209,15 @@ MISTAKES |= {
     laws.its_image_in_ipv6_has_the_same_winner: lambda case: (
         _with_socks(case, lambda sock: sock._replace(bound_dev_if=0)) if case.lookup == TCP6 else case
     ),
+    laws.a_datagram_s_image_in_ipv6_has_the_same_winner: lambda case: (
+        _with_socks(case, lambda sock: sock._replace(bound_dev_if=0)) if case.lookup == UDP6 else case
+    ),
+    laws.who_is_connected_to_the_sender_gets_the_datagram: lambda case: _with_socks(
+        case, lambda sock: sock._replace(hashed=NOWHERE) if sock.dport and sock.bound_dev_if else sock
+    ),
+    laws.a_bpf_helper_finds_who_gets_the_packet: lambda case: (
+        case._replace(packet=case.packet._replace(skb_iif=0)) if case.caller == HELPER else case
+    ),
 }
 
 
@@ -233,6 +242,7 @@ WORST_FIRST = (
 def test_a_model_that_prefers_the_worst_breaks_the_laws_of_the_best(law, lookup, monkeypatch):
     score = listeners.compute_score
     monkeypatch.setattr(listeners, "compute_score", lambda state, sock: (s := score(state, sock)) and 9 - s)
+    monkeypatch.setattr(udp, "compute_score", lambda state, sock: s if (s := score(state, sock)) < 0 else 99 - s)
     with pytest.raises(AssertionError):
         _tried(law, Model().run, 1000, lookup)
 

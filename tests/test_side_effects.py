@@ -30,6 +30,7 @@ from tests.patched import Edit, edited_tree
 INET_HASHTABLES_C = "net/ipv4/inet_hashtables.c"
 INET6_HASHTABLES_C, INET6_HASHTABLES_H = "net/ipv6/inet6_hashtables.c", "include/net/inet6_hashtables.h"
 REUSEPORT = "net/core/sock_reuseport.c"
+UDP4, UDP6 = "net/ipv4/udp.c", "net/ipv6/udp.c"
 UNLOCK = r"(rcu_read_unlock\(\);)"
 
 # What a lookup must not do, each in one function, with the field of the Outcome that tells of it.
@@ -177,6 +178,48 @@ WRITES = {
     "warns with another text": (
         Edit("lib/refcount.c", "refcount_warn_saturate", r"saturated; leaking memory", "underflow; use-after-free"),
         "warns",
+    ),
+    "writes to the socket that UDP scored": (
+        Edit(UDP4, "udp4_lib_lookup2", r"(score = compute_score)", r"sk->sk_incoming_cpu ^= 4; \1"),
+        "written",
+    ),
+    "counts one more in a port's slot": (
+        Edit(UDP4, "udp4_lib_lookup1", r"(return result;)", r"hslot->count++; \1"),
+        "written",
+    ),
+    "makes UDP's table smaller": (
+        Edit(UDP6, "__udp6_lib_lookup", r"(result = udp6_lib_lookup1)", r"udptable->mask >>= 1; \1"),
+        "written",
+    ),
+    "moves a chain of UDP's table": (
+        Edit(
+            UDP4,
+            "__udp4_lib_demux_lookup",
+            r"(return NULL;)",
+            r"if (hslot2->head.first) hslot2->head.first = hslot2->head.first->next; \1",
+        ),
+        "written",
+    ),
+    "keeps the lock of a slot of UDP's": (
+        Edit(UDP4, "__udp4_lib_mcast_demux_lookup", r"(result = NULL;)", r"spin_lock(&hslot->lock); \1"),
+        "sections",
+    ),
+    "keeps a reference of early demux": (
+        Edit(
+            UDP6,
+            "__udp6_lib_demux_lookup",
+            r"(return sk;)",
+            r"{ if (refcount_inc_not_zero(&sk->sk_refcnt)) \1 }",
+        ),
+        "refcnt",
+    ),
+    "clears what nobody reads of a datagram": (
+        Edit(UDP4, "__udp4_lib_lookup_skb", r"(return __udp4_lib_lookup)", r"skb->mark = 0; \1"),
+        "written",
+    ),
+    "writes to what IPv6 has in skb->cb of a datagram": (
+        Edit(UDP6, "__udp6_lib_lookup_skb", r"(return __udp6_lib_lookup)", r"skb->cb[0] ^= 1; \1"),
+        "skb_cb",
     ),
 }
 # How the tables and groups are filled: what both sides must not take on trust.

@@ -1,6 +1,7 @@
 """Each case of corpus/surprises breaks the law that one would expect; the law as it is true stands in laws.py."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,8 @@ from skdiff.cases import validity
 from skdiff.cases.case_file import load
 from skdiff.cases.other_lookup import as_lookup
 from skdiff.cases.scenario import AF_INET6, LEAVE, NONE, PFREE, SK_DROP, SK_PASS, TCP6, Program
+from skdiff.oracles.model import Model
+from skdiff.variants.version_rules import Rules
 from tests.laws import dif, fits, wants
 from tests.transform import closed, dissolved, moved, with_program, without, without_programs
 
@@ -179,3 +182,47 @@ def test_the_way_in_is_the_sender_s_choice(said):
     assert by_address.packet.skb_iif == from_lo.packet.skb_iif == 1
     assert by_address == from_lo._replace(packet=by_address.packet)
     assert (name, name_from_lo) == ("on_eth", "on_lo")
+
+
+def test_a_member_of_another_multicast_group_gets_the_datagram(said, oracle):
+    """Who refuses it wins, but not without early demux's mark, nor without the group."""
+    scenario, winner, name = said("multicast_group_chooses_anew")
+    assert (name, scenario.socks[winner].mc_refuses) == ("member_of_b", 1)
+    assert oracle.run(dissolved(scenario)).sk == 1 - winner
+    assert {*_winners(oracle, scenario, range(50))} == {0, 1}
+
+
+def test_the_last_connected_one_wins_whatever_its_device(said):
+    """Where hash4 is; before, the device counts."""
+    for last in ("unbound", "device"):
+        scenario, winner, name = said(f"connected_twins_{last}_last")
+        assert fits(scenario, scenario.socks[winner])
+        assert name == "on_device"  # of this kernel, without the rule hash4
+        assert Model(replace(Rules(), hash4=True)).run(scenario).sk == 1
+
+
+def test_a_connection_over_ipv6_is_at_127_0_0_6(said, oracle):
+    scenario, winner, _ = said("ipv6_connection_as_127_0_0_6")
+    assert winner == 0
+    elsewhere = scenario.packet._replace(daddr=scenario.packet.daddr + 1)
+    assert oracle.run(scenario._replace(packet=elsewhere)).sk == NONE
+    stranger = scenario.packet._replace(saddr=scenario.packet.saddr + 1)
+    assert oracle.run(scenario._replace(packet=stranger)).sk == 0
+
+
+def test_a_program_undoes_a_drop_of_udp_s_group(said, oracle):
+    scenario, _, name = said("udp_drop_is_replaced")
+    assert name == "assigned"
+    assert oracle.run(without_programs(scenario)).sk == NONE
+
+
+IN_CONNECT = ["udp_drop_and_one_in_connect", "udp_drop_and_one_in_connect-udp6", "udp_drop_and_one_without_peer"]
+
+
+@pytest.mark.parametrize("name", IN_CONNECT)
+def test_a_drop_on_the_wildcard_is_nobody_found(name, said, oracle):
+    """The search by the port finds who is being connected, and no member of the group that dropped."""
+    scenario, winner, name = said(name)
+    assert name == "connecting"
+    assert oracle.run(closed(scenario, winner)).sk == NONE
+    assert Model(replace(Rules(), lookup1=False)).run(scenario).sk == NONE

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from skdiff.cases.addresses import as_ipv4, ipv4_view, is_ipv6, mapped, other_family
-from skdiff.cases.fields import Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import of_kind
 from skdiff.cases.outcome import RETURNED, SHOWN_NAMES, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -20,6 +21,8 @@ from skdiff.cases.scenario import (
     NONE,
     PROG_NONE,
     TCP6,
+    UDP6,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Program,
@@ -201,7 +204,8 @@ def ipv6_image(scenario: Scenario) -> Scenario:
 
     packet = scenario.packet
     packet = packet._replace(saddr=other_family(packet.saddr), daddr=other_family(packet.daddr))
-    return scenario._replace(lookup=TCP6, packet=packet, socks=tuple(map(made, scenario.socks)))
+    lookup = UDP6 if scenario.lookup in UDP_LOOKUPS else TCP6
+    return scenario._replace(lookup=lookup, packet=packet, socks=tuple(map(made, scenario.socks)))
 
 
 # --- namespaces, groups, devices, CPUs -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,8 @@ class Trophy:
     story: str
     patch: Patch
     variant: str = "plain"
+    kernel: str = KERNEL
+    lookups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ class Hunt:
 
 def trophies() -> list[Trophy]:
     entries = tomllib.loads(TROPHIES_TOML.read_text())["trophy"]
-    return [Trophy(**{**entry, "patch": Patch(**entry["patch"])}) for entry in entries]
+    return [
+        Trophy(**{**entry, "patch": Patch(**entry["patch"]), "lookups": tuple(entry.get("lookups", ()))})
+        for entry in entries
+    ]
 
 
 def chosen(names: Sequence[str]) -> list[Trophy]:
@@ -80,25 +85,27 @@ def chosen(names: Sequence[str]) -> list[Trophy]:
     return [known[name] for name in names or known]
 
 
+def put_back(trophy: Trophy, kernel: Tree, folder: Path) -> Tree:
+    """A copy of the kernel's tree, in `folder`, with the bug."""
+    return Tree(patched_tree(kernel.path, folder, trophy.patch), kernel.version, trophy.name)
+
+
 def engines() -> list[str]:
     """The default engine first."""
     return ["atheris", "random"] if atheris_engine.available() else ["random"]
 
 
-def hunts(wanted: Sequence[Trophy], seeds: int, seconds: float, kernel: Tree, errors: Console) -> Iterator[Hunt]:
-    """Each trophy with each engine, two runs at a time."""
+def hunts(
+    wanted: Sequence[Trophy], seeds: int, seconds: float, kernels: Mapping[str, Tree], errors: Console
+) -> Iterator[Hunt]:
+    """Each trophy with each engine, two runs at a time. `kernels` has the tree of each trophy's kernel."""
     jobs = [(trophy, engine) for trophy in wanted for engine in engines()]
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(2) as pool,
         Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
-        trees = {
-            trophy: Tree(
-                patched_tree(kernel.path, Path(folder) / trophy.name, trophy.patch), kernel.version, trophy.name
-            )
-            for trophy in wanted
-        }
+        trees = {trophy: put_back(trophy, kernels[trophy.kernel], Path(folder) / trophy.name) for trophy in wanted}
         task = progress.add_task("hunting", total=len(jobs))
         waiting = [
             [pool.submit(one, trees[trophy], engine, seed, seconds, trophy.variant) for seed in range(1, seeds + 1)]
@@ -113,7 +120,7 @@ def hunts(wanted: Sequence[Trophy], seeds: int, seconds: float, kernel: Tree, er
 
 
 def show(console: Console, results: Sequence[Hunt]) -> None:
-    table = Table(title=f"bugs of the past, in Linux {KERNEL}", caption="cases and seconds: medians over the seeds")
+    table = Table(title="bugs of the past", caption="cases and seconds: medians over the seeds")
     for name in ("trophy", "until", "kind", "commit", "engine"):
         table.add_column(name, overflow="fold")
     for name in ("found", "cases", "seconds", "slowest"):
@@ -158,8 +165,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments.seconds > 0:
             raise CannotRun(f"--seconds {arguments.seconds:g}: each seed needs some time")
         wanted = chosen(arguments.names)
-        kernel = find(KERNEL, manifest.files, optional=manifest.optional)
-        results = list(hunts(wanted, arguments.seeds, arguments.seconds, kernel, errors))
+        kernels = {
+            kernel: find(kernel, manifest.files, optional=manifest.optional)
+            for kernel in dict.fromkeys(trophy.kernel for trophy in wanted)
+        }
+        results = list(hunts(wanted, arguments.seeds, arguments.seconds, kernels, errors))
         show(Console(width=None if sys.stdout.isatty() else WIDTH), results)
         if arguments.markdown is not None:
             arguments.markdown.write_text(markdown(results))

@@ -7,7 +7,7 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.cases.case_file import Case, dump, parse
 from skdiff.cases.expectations import FIELDS, SOURCES, unmet
-from skdiff.cases.fields import Kind
+from skdiff.cases.field_kinds import Kind
 from skdiff.cases.outcome import COMPARED, CRASHED, SHOWN_KINDS, STUCK, WRITTEN_NAMES, Outcome
 from skdiff.cases.outcome_fields import SHOWN_FIELDS
 from skdiff.cases.scenario import FOREIGN, NONE, PFREE, UNSET, Sock

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from skdiff.cases import validity
-from skdiff.cases.fields import FIELDS, Kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS
 from skdiff.cases.scenario import Group, Netns, Packet, Scenario, Sock
 from skdiff.cases.valid_values import Counts, valid_range
 from skdiff.cases.wire import SIZE, draw

@@ -14,7 +14,8 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json, to_json, write_whole
 from skdiff.cases import wire
 from skdiff.cases.addresses import mapped
-from skdiff.cases.fields import Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import of_kind
 from skdiff.cases.scenario import Packet, Sock
 from skdiff.engines.seed_inputs import seeds
 

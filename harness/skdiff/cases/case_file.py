@@ -14,7 +14,8 @@ from skdiff.base.paths import command
 from skdiff.cases import expectations, validity
 from skdiff.cases.case_values import BadError, at, known_only, lookup, read_value, show
 from skdiff.cases.derived import plain_packet
-from skdiff.cases.fields import FIELDS, KINDS, PROTOCOLS, STATES, Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, KINDS, PROTOCOLS, STATES, of_kind
 from skdiff.cases.scenario import (
     KIND_FULL,
     NONE,

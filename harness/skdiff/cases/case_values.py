@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from skdiff.cases import addresses
-from skdiff.cases.fields import Field, Kind
+from skdiff.cases.field_kinds import Field, Kind
 from skdiff.cases.scenario import FOREIGN, LEAVE, NONE
 from skdiff.cases.valid_values import fault
 

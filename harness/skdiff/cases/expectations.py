@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from skdiff.cases.case_values import BadError, at, known_only, lookup, read_value, show
-from skdiff.cases.fields import Field, Kind
+from skdiff.cases.field_kinds import Field, Kind
 from skdiff.cases.outcome import COMPARED, SHOWN_KINDS, WRITTEN_NAMES, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
 from skdiff.cases.scenario import NONE

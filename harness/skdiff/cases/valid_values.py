@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from skdiff.cases.fields import FIELDS, Field, Kind
+from skdiff.cases.field_kinds import Field, Kind
+from skdiff.cases.fields import FIELDS
 from skdiff.cases.scenario import Scenario
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
 from skdiff.cases.derived import UDP_HEADER
-from skdiff.cases.fields import FIELDS, Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, of_kind
 from skdiff.cases.on_kernel import needed
 from skdiff.cases.reachable import unreachable
 from skdiff.cases.record import constants

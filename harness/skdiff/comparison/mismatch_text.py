@@ -10,7 +10,8 @@ from rich.table import Table
 from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
-from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS, Kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
 from skdiff.cases.overlooked import overlooked

@@ -9,7 +9,8 @@ from itertools import product
 from random import Random
 
 from skdiff.cases import wire
-from skdiff.cases.fields import FIELDS, Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, of_kind
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     EDEMUX,

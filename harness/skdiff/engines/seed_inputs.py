@@ -10,7 +10,8 @@ from skdiff.cases import wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, other_family
 from skdiff.cases.case_file import load
 from skdiff.cases.derived import is_multicast
-from skdiff.cases.fields import Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import of_kind
 from skdiff.cases.pools import HERE, LOOPBACK6, MANY, MANY6, OTHER_HERE, OTHER_PORT, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from skdiff.cases.fields import FIELDS, Kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS
 from skdiff.cases.normalise import normalise
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock

@@ -11,7 +11,8 @@ from typing import Any
 
 from skdiff.cases.addresses import other_family
 from skdiff.cases.derived import UDP_HEADER, with_derived
-from skdiff.cases.fields import FIELDS, LOOKUPS, Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, LOOKUPS, of_kind
 from skdiff.cases.fields import derived as derived_fields
 from skdiff.cases.normalise import normalise
 from skdiff.cases.on_kernel import as_it_is

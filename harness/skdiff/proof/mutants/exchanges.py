@@ -1,6 +1,7 @@
 """Which names of fields are exchanged for each other: those of the same record that hold the same kind of thing."""
 
-from skdiff.cases.fields import FIELDS, STRUCTS, Kind, of_kind
+from skdiff.cases.field_kinds import Kind
+from skdiff.cases.fields import FIELDS, STRUCTS, of_kind
 from skdiff.cases.record import ranges
 
 

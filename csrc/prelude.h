@@ -21,6 +21,7 @@ int memcmp(const void *one, const void *two, size_t bytes);
 extern volatile int reference_in_kernel;
 void reference_stop(int why) __attribute__((noreturn));
 static int index_of(const struct sock *sk);
+static _Bool is_told_of(const struct sock *sk);
 static int sock_or_drop(const struct sock *sk);
 static int64_t half_of(const void *address, int which);
 static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three);

@@ -139,6 +139,16 @@ static __be32 ipv4_view(const struct sock_record *from, const uint8_t *address)
 	return has_ipv4(from, address) ? low_word(address) : htonl(0x7f000006);
 }
 
+/* Whether steps tell of a listener that a search of IPv4 meets: one on an address of IPv6, which counts as 127.0.0.6, is met
+ * by chance, as others of that bucket are.
+ */
+static bool is_told_of(const struct sock *sk)
+{
+	int i = index_of(sk);
+
+	return !IS_ENABLED(CONFIG_IPV6) || i < 0 || has_ipv4(&in->socks[i], in->socks[i].rcv_saddr);
+}
+
 /* The first or the last eight bytes of an address of IPv6, as a number. */
 static int64_t half_of(const void *address, int which)
 {

@@ -36,7 +36,7 @@ def test_a_configuration_is_clean_and_replays_the_corpus(options, kernel_tree):
     assert found.config == options
     reference, model = Reference(found), Model(found.rules, options)
     assert differ(reference, model, 6000) is None
-    assert found.lookups == (("tcp4", "tcp6") if options.ipv6 else ("tcp4",))
+    assert found.lookups == (("tcp4", "tcp6", "udp4", "udp6") if options.ipv6 else ("tcp4", "udp4"))
     for path in files([]):
         case = load(path)
         if LOOKUPS[case.scenario.lookup] in found.lookups:

@@ -50,6 +50,7 @@ from tests.running import made
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 HASHTABLES6_C, HASHTABLES6_H = "net/ipv6/inet6_hashtables.c", "include/net/inet6_hashtables.h"
+UDP_C, UDP6_C = "net/ipv4/udp.c", "net/ipv6/udp.c"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
 SEARCHES6 = ("__inet6_lookup_established", "inet6_lookup_listener")
 # Of each family: where its text stands, and the names of its functions.

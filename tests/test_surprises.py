@@ -214,3 +214,15 @@ def test_a_program_undoes_a_drop_of_udp_s_group(said, oracle):
     scenario, _, name = said("udp_drop_is_replaced")
     assert name == "assigned"
     assert oracle.run(without_programs(scenario)).sk == NONE
+
+
+IN_CONNECT = ["udp_drop_and_one_in_connect", "udp_drop_and_one_in_connect-udp6", "udp_drop_and_one_without_peer"]
+
+
+@pytest.mark.parametrize("name", IN_CONNECT)
+def test_a_drop_on_the_wildcard_is_nobody_found(name, said, oracle):
+    """The search by the port finds who is being connected, and no member of the group that dropped."""
+    scenario, winner, name = said(name)
+    assert name == "connecting"
+    assert oracle.run(closed(scenario, winner)).sk == NONE
+    assert Model(replace(Rules(), lookup1=False)).run(scenario).sk == NONE

@@ -18,6 +18,7 @@ ALWAYS_OFF: Mapping[str, str] = {
     "CPU_BIG_ENDIAN": "the library runs on this CPU",
     "HAVE_EFFICIENT_UNALIGNED_ACCESS": "another way to read the same bytes of an IPv6 address",
     "IP_DCCP": "a TCP socket's tables are its namespace's all the same; gone in Linux 6.16",
+    "PROVE_RCU_LIST": "a check of lockdep, whether a list of RCU is walked in a section (debugging)",
     "FAIL_SKB_REALLOC": "fault injection for debugging (Linux 6.13 on): a Scenario says itself which pull fails",
 }
 

@@ -40,7 +40,7 @@ def run(oracles, folder, told, cases=CASES):
 def drawn(trophies):
     """Few are tests of `make test`; a kernel that only they need is not fetched for it."""
     at_hand, others = ([t for t in trophies if (t.kernel == KERNEL) is here] for here in (True, False))
-    return mostly_long(at_hand, every=8) + [pytest.param(trophy, marks=pytest.mark.long) for trophy in others]
+    return mostly_long(at_hand, every=10) + [pytest.param(trophy, marks=pytest.mark.long) for trophy in others]
 
 
 @pytest.mark.parametrize("trophy", drawn(ALL), ids=lambda trophy: trophy.name)

@@ -54,19 +54,25 @@ def test_two_kernels_have_the_callers_of_both():
 def test_every_function_of_a_kernel_returns_to_its_root(reference):
     found = reference.build.callers
     assert list(found) == FUNCTIONS
-    roots = {"__inet_lookup_skb", "__inet6_lookup_skb"}
+    demux = ("__udp4_lib_demux_lookup", "__udp6_lib_demux_lookup")
+    roots = {"__inet_lookup_skb", "__inet6_lookup_skb", "__udp4_lib_lookup_skb", "__udp6_lib_lookup_skb"}
+    roots |= {*demux, "__udp4_lib_mcast_demux_lookup"}  # early demux, which no step tells of
     for function in set(FUNCTIONS) - roots:
         assert roots & {*above(function, found)}, function
     twin = functions.FUNCTIONS[TCP6].score
-    assert set(found["inet_bound_dev_eq"]) == {"compute_score", "inet_match", twin, "inet6_match"}
+    scores = {table.score for table in functions.FUNCTIONS.values()}
+    wants = {"__udp4_lib_mcast_demux_lookup"}
+    assert set(found["inet_bound_dev_eq"]) == {*scores, "inet_match", "inet6_match", *wants}
     assert (found["compute_score"], found[twin]) == (("inet_lhash2_lookup",), ("inet6_lhash2_lookup",))
     assert set(found["inet6_lookup_reuseport"]) == {
         "inet6_steal_sock",
         "inet6_lookup_run_sk_lookup",
         "inet6_lhash2_lookup",
+        "udp6_lib_lookup2",
     }
     assert set(found["inet_lookup_reuseport"]) == {
         "inet_steal_sock",
         "inet_lookup_run_sk_lookup",
         "inet_lhash2_lookup",
+        "udp4_lib_lookup2",
     }

@@ -736,7 +736,6 @@ files = ["net/a.c"]
 whole = ["s"]
 given = ["int"]
 driver = ["root.c"]
-lookups.tcp4.on = true
 lookups.tcp4.roots = ["r"]
 """
 
@@ -769,7 +768,7 @@ def test_a_manifest_is_read_with_what_lies_beside_it(csrc: Path) -> None:
         "",
         *(
             re.sub(rf"(?m)^{key} = .*\n", "", MANIFEST)
-            for key in ("lookups.tcp4.roots", "lookups.tcp4.on", "files", "whole", "given", "driver")
+            for key in ("lookups.tcp4.roots", "files", "whole", "given", "driver")
         ),
         MANIFEST.replace('["net/a.c"]', "3"),
     ],

@@ -23,6 +23,8 @@ EVIDENCE: Mapping[str, tuple[str, ...]] = {
     "skb_steal_sock": ("skb_sk_is_prefetched", "destructor"),
     "inet_steal_sock": ("skb_steal_sock", "inet_lookup_reuseport"),
 }
+# What TCP's lookup names beside its own, and UDP's own texts know by this name.
+_NO_ROLE = {"udp_ehashfn"}
 
 
 class Functions:
@@ -55,7 +57,7 @@ def players(functions: Functions) -> dict[str, list[Definition]]:
     playing = {ROOT: functions.any(ROOT)} if functions.any(ROOT) else {}
     for role, evidence in EVIDENCE.items():
         wanted = {playing[name][0].name if name in playing else name for name in evidence}
-        taken = {*EVIDENCE, *(found[0].name for found in playing.values())}
+        taken = {*EVIDENCE, *_NO_ROLE, *(found[0].name for found in playing.values())}
         could = [found for words, found in mentioned if wanted <= words and found[0].name not in taken]
         if role in by_name:
             playing[role] = by_name[role]

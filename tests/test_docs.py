@@ -251,3 +251,9 @@ def test_the_figures_of_proof_are_those_of_the_commands() -> None:
     )
     assert f"around the lookup, in {driver['mutants']:,} ways" in text
     assert [counts["survivors"] for counts in (c, driver, model, harness)] == [0, 0, 0, 0]
+    for name, reached in cover["lookups"].items():
+        pairs = [f"{some} of {whole}" for some, whole in (reached["lines"], reached["branches"])]
+        own = c["lookups"][name]
+        cells = [f"`{name}`", *pairs, str(reached["unreachable"]), f"{own['mutants']:,}", str(own["judged"])]
+        assert f"| {' | '.join(cells)} |" in text
+        assert own["survivors"] == 0

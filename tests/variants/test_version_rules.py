@@ -16,7 +16,7 @@ from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.other_lookup import as_lookup
 from skdiff.cases.outcome import RETURNED, STUCK
-from skdiff.cases.scenario import AF_INET6, PFREE, TCP4, TCP6, Group, Netns, Packet, Program
+from skdiff.cases.scenario import AF_INET6, HELPER, PFREE, TCP4, TCP6, UDP4, Group, Netns, Packet, Program, Scenario
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
 from skdiff.findings import keep_cases
@@ -294,6 +294,11 @@ def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
     kept = load(tmp_path / "regressions" / "old.toml")
     assert (kept.needs, kept.expect["sk"]) == (("no-reselect",), "listener0")
     assert parse(dump(kept)).needs == kept.needs
+
+
+def test_what_a_helper_finds_of_udp_is_expected_without_a_count():
+    case = Case(Scenario(lookup=UDP4, caller=HELPER, packet=Packet(doff=8, len=8)))
+    assert keep_cases.expectation(case, Model()) == {"sk": "none"}
 
 
 # --- what the model does with a rule ---

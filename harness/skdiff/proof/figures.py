@@ -11,10 +11,14 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import BadFile, write_json
 from skdiff.base.summary import Kinds, read_summary
 from skdiff.proof.corpus_coverage import CoverageSummary
-from skdiff.proof.kernel_coverage import totals
-from skdiff.proof.mutants.report import MutantsSummary
+from skdiff.proof.kernel_coverage import totals, totals_by_lookup
+from skdiff.proof.mutants.report import MutantsSummary, Row
 
 KINDS: Kinds = {"coverage": (CoverageSummary,), "mutants": (MutantsSummary,)}
+
+
+def _counts(row: Row) -> dict[str, object]:
+    return {"mutants": row.mutants, "judged": row.judged, "survivors": row.survivors}
 
 
 def figures(paths: Iterable[Path]) -> dict[str, Mapping[str, object]]:
@@ -31,11 +35,16 @@ def figures(paths: Iterable[Path]) -> dict[str, Mapping[str, object]]:
                     "unreachable": whole.excused,
                     "missing": len(told.missing),
                     "missing_in_the_model": len(told.model),
+                    "lookups": {
+                        name: {"lines": row.lines, "branches": row.branches, "unreachable": row.excused}
+                        for name, row in totals_by_lookup(told.functions).items()
+                    },
                 }
             case MutantsSummary() as told:
                 for report in told.mutants:
-                    row = report.functions[-1]
-                    counts = {"mutants": row.mutants, "judged": row.judged, "survivors": row.survivors}
+                    counts = _counts(report.functions[-1])
+                    if report.lookups:
+                        counts["lookups"] = {row.function: _counts(row) for row in report.lookups}
                     found[f"mutants_{report.of}"] = counts
             case other:
                 raise BadFile(f"{path}: a summary of `skdiff {other.command}`, not of coverage or mutants")

@@ -73,6 +73,7 @@ def planted(scenarios: Sequence[Scenario], model: Model) -> list[Planted]:
     full = {
         most(lambda s: len(s.socks)),
         most(lambda s: len(s.groups)),
+        most(lambda s: bool(s.groups) and not any(len(group.slots) > 1 for group in s.groups)),  # with empty places
         most(lambda s: len(s.netns)),
         most(lambda s: sum(netns.own_hashinfo for netns in s.netns)),
         most(lambda s: bool(s.foreign_hashinfo)),

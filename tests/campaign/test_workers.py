@@ -27,7 +27,7 @@ from skdiff.campaign.messages import (
     summed_classes,
     to_line,
 )
-from skdiff.campaign.run import CLASSES
+from skdiff.campaign.run import classes_of
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.campaign.worker_process import WorkerProcess
@@ -44,6 +44,8 @@ from tests.running import AT_WORK, fuzzing
 LATER_WINS = {
     "tcp4": Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">="),
     "tcp6": Patch("net/ipv6/inet6_hashtables.c", "inet6_lhash2_lookup", 0, ">", ">="),
+    "udp4": Patch("net/ipv4/udp.c", "udp4_lib_lookup2", 0, ">", ">="),
+    "udp6": Patch("net/ipv6/udp.c", "udp6_lib_lookup2", 0, ">", ">="),
 }
 
 
@@ -80,7 +82,7 @@ def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
     assert all(6667 <= cases <= 6667 + 4 for cases in each)  # the random engine asks each table four times
     assert sum(each) == total.cases
     assert sum(of.cases for of in total.lookups.values()) == total.cases
-    assert all(sum(of.classes.values()) >= of.cases > 0.4 * total.cases for of in total.lookups.values())
+    assert all(sum(of.classes.values()) >= of.cases > 0.2 * total.cases for of in total.lookups.values())
     assert (total.mismatches, total.gave_up, total.deaths) == ([], "", 0)
     assert 300 < total.lines[0] <= total.lines[1]
 
@@ -89,7 +91,7 @@ def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
 def test_a_job_of_one_lookup_draws_that_one_alone(lookup, kernel_tree, tmp_path):
     total = supervise(job(build(kernel_tree), tmp_path, 2000, lookups=(lookup,)), "", lambda message: None, jobs=2)
     assert [(name, of.cases) for name, of in total.lookups.items()] == [(lookup, 2000)]
-    assert set(total.lookups[lookup].classes) == {*CLASSES}
+    assert {*classes_of(lookup)} - {*total.lookups[lookup].classes} <= {"fallback"}  # which is rare
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", LATER_WINS[lookup])
     patched = build(Tree(tree, kernel_tree.version, "test"))
     for engine in ("corpus", "wide"):
@@ -102,10 +104,10 @@ def test_a_job_of_one_lookup_draws_that_one_alone(lookup, kernel_tree, tmp_path)
 
 def test_a_lookup_that_the_kernel_has_not_is_one_line(kernel_tree, tmp_path):
     made = build(kernel_tree, config=Config(ipv6=False))
-    with pytest.raises(CannotRun, match=r"^--lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4$"):
+    with pytest.raises(CannotRun, match=r"^--lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4, udp4$"):
         supervise(job(made, tmp_path, 10, lookups=("tcp6",)), "", lambda message: None)
     total = supervise(job(made, tmp_path, 10), "", lambda message: None)
-    assert [*total.lookups] == ["tcp4"]
+    assert [*total.lookups] == ["tcp4", "udp4"]
 
 
 def test_no_more_workers_than_cases(kernel_tree, tmp_path):

@@ -154,8 +154,9 @@ PACKET_FIELDS: dict[str, Field] = {
     "sdif": Field(Kind.DEVICE, ((0, 8), (2, 3), (3, 1), (1, 1)), frame=True),
     # th->doff has four bits and counts words of four bytes: include/linux/tcp.h __tcp_hdrlen().
     "doff": Field(Kind.NUMBER, ((20, 5), (24, 2), (60, 2), (0, 1)), range=(0, 60)),
-    "len": Field(Kind.NUMBER, ((20, 4), (60, 3), (1460, 3), (8, 1))),
-    "data_len": Field(Kind.NUMBER, ((0, 5), (1, 1), (8, 1), (50, 1), (1440, 1))),
+    # Far beyond what an sk_buff holds, but with room for the header that early demux has before it.
+    "len": Field(Kind.NUMBER, ((20, 4), (60, 3), (1460, 3), (8, 1)), range=(0, INT_MAX)),
+    "data_len": Field(Kind.NUMBER, ((0, 5), (1, 1), (8, 1), (50, 1), (1440, 1)), range=(0, INT_MAX)),
     "users": Field(Kind.NUMBER, ((1, 3), (2, 1)), range=(1, _U32)),  # whoever has the sk_buff is one
     "clone_fails": Field(Kind.FLAG, SOME),
     "pull_fails": Field(Kind.FLAG, SOME),

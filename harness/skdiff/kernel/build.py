@@ -332,13 +332,13 @@ _SECRETS = (
 )
 
 
-def _what_it_has(order: Sequence[Definition], config: Config) -> Iterator[str]:
+def _what_it_has(order: Sequence[Definition], config: Config, roles: Mapping[str, str]) -> Iterator[str]:
     """The calls of the lookups that a closure has, which secrets the driver sets, and what UDP's tables are like."""
     for lookup in ROOTS:
         call = root_call(order, lookup)
         if call and has_lookup(lookup, config):
             yield f"#define HAVE_{lookup.upper()} 1\n#define ROOT_CALL_{lookup.upper()} {call}"
-            yield from (f"#define {macro} {call}" for macro, call in calls(order, lookup).items())
+            yield from (f"#define {macro} {call}" for macro, call in calls(order, lookup, roles).items())
     names = {name for d in order for name in d.names}
     if "udp4_hash4" in names and not config.base_small:
         yield "#define HAVE_HASH4 1"
@@ -366,7 +366,7 @@ def unit(
     return "\n".join(
         [
             config.defines(),
-            *_what_it_has(closure.order, config),
+            *_what_it_has(closure.order, config, closure.roles),
             f"#define RENAMED {renamed}",
             # What is read and set by nobody is told; until somebody sets it, it is what it is after the boot.
             f"#define UNSET_BYTE {'0' if any(one.kind == 'field' for one in closure.unset) else 'POISON'}",

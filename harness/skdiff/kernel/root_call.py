@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from skdiff.base.errors import CannotRun
 from skdiff.kernel.index import Definition
@@ -89,12 +90,14 @@ def root_call(kernel: Iterable[Definition], lookup: str) -> str:
     return _call(kernel, (ROOTS[lookup],), _OWN[lookup])
 
 
-def calls(kernel: Iterable[Definition], lookup: str) -> dict[str, str]:
-    """The same of what else the driver calls for a lookup, by the names of its macros."""
+def calls(kernel: Iterable[Definition], lookup: str, roles: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The same of what else the driver calls for a lookup, by the names of its macros; `roles` are the names that
+    functions which are known here have in this kernel.
+    """
     kernel = [*kernel]
     own = {**_OWN[lookup]}
     found = {
-        what: _call(kernel, names, own | _OF_HELPER if what == _HELPER else own)
+        what: _call(kernel, [roles.get(name, name) for name in names], own | _OF_HELPER if what == _HELPER else own)
         for what, names in CALLS[lookup].items()
     }
     return {f"{what}_CALL_{lookup.upper()}": call for what, call in found.items() if call}

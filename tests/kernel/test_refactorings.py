@@ -27,6 +27,7 @@ from tests.helpers import mostly_long
 from tests.patched import copied_tree
 
 LOOKUP = "net/ipv4/inet_hashtables.c"
+UDP = "net/ipv4/udp.c"
 HEADER = "include/net/inet_hashtables.h"
 REUSEPORT = "net/core/sock_reuseport.c"
 CASES = 2000
@@ -84,15 +85,15 @@ def renamed(name: str) -> Refactoring:
 RENAMED = {
     "compute_score": [LOOKUP],
     "inet_lhash2_lookup": [LOOKUP],
-    "inet_lookup_run_sk_lookup": [LOOKUP, HEADER],
-    "inet_lookup_reuseport": [LOOKUP, HEADER],
+    "inet_lookup_run_sk_lookup": [LOOKUP, HEADER, UDP],
+    "inet_lookup_reuseport": [LOOKUP, HEADER, UDP],
     "__inet_lookup_listener": [LOOKUP, HEADER],
     "__inet_lookup_established": [LOOKUP, HEADER],
-    "inet_match": [LOOKUP, HEADER],
-    "inet_steal_sock": [HEADER],
+    "inet_match": [LOOKUP, HEADER, UDP],
+    "inet_steal_sock": [HEADER, UDP],
     "reuseport_select_sock_by_hash": [REUSEPORT],
     "run_bpf_filter": [REUSEPORT],
-    "inet_bound_dev_eq": ["include/net/inet_sock.h"],
+    "inet_bound_dev_eq": ["include/net/inet_sock.h", "include/net/udp.h"],
 }
 FAMILY = r"^\t\tif \(sk->sk_family == PF_INET\)\n\t\t\tscore\+\+;\n"
 DEVICE = r"sk->sk_bound_dev_if \? 2 : 1;"

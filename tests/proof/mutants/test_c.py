@@ -247,7 +247,7 @@ def test_each_lookup_has_a_row_of_its_own(made) -> None:
     by_function = {made.mutants[n].function: names for n, names in made.lookups.items()}
     assert by_function["__inet_lookup_skb"] == ("tcp4",)
     assert by_function["__inet6_lookup_skb"] == ("tcp6",)
-    assert by_function["reuseport_select_sock"] == ("tcp4", "tcp6")
+    assert by_function["reuseport_select_sock"] == ("tcp4", "tcp6", "udp4", "udp6")
 
 
 @pytest.mark.parametrize(("version", "applies"), [("6.1.192", True), ("6.12.117", False), ("7.2.13", True)])

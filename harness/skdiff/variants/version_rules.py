@@ -97,8 +97,12 @@ class Rules:
         cve="CVE-2024-57974",
         levels={"6.1": 192, "6.12": 117},  # 6.12.8 is without it
     )
-    udp_own_tables: bool = _rule(False, "7.1", "68aeb21ef0e1", "")
-    udp_sk_lookup_always: bool = _rule(False, "7.1", "5a88b2810f26", "")
+    udp_own_tables: bool = _rule(
+        False, "7.1", "68aeb21ef0e1", "udp: Don't pass udptable to IPv4 socket lookup functions."
+    )
+    udp_sk_lookup_always: bool = _rule(
+        False, "7.1", "5a88b2810f26", "udp: Remove dead check in __udp[46]_lib_lookup() for BPF."
+    )
 
     def word(self, name: str) -> str:
         """A rule as it stands, in a word: its name, or no-NAME where it is off."""

@@ -30,8 +30,19 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants.version_rules import Rules
-from tests.helpers import ELSEWHERE, HERE, PEER, agree, bound, connected, connection, datagram, listener, scenario
-from tests.helpers import secret_for
+from tests.helpers import (
+    ELSEWHERE,
+    HERE,
+    PEER,
+    agree,
+    bound,
+    connected,
+    connection,
+    datagram,
+    listener,
+    scenario,
+    secret_for,
+)
 from tests.udp_cases import MANY, MANY6, ON_V6, V6_ENDS, V6_HERE, V6_PEER, udp4, udp6
 
 V6 = {"family": AF_INET6}

@@ -15,7 +15,7 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules, changed_by_hand
-from tests.helpers import HERE, PEER, agree, bound, connected
+from tests.helpers import ELSEWHERE, HERE, PEER, agree, bound, connected
 from tests.running import made
 from tests.udp_cases import V6_ENDS, udp4, udp6
 
@@ -128,6 +128,19 @@ def test_an_end_mark_that_is_not_its_own_is_walked_to_for_ever(newest: Any, refe
     # Who is found is found before the end; and where nobody of the slot connected nobody walks.
     finds(newest, udp4(connected(), ehash_nulls_xor=1, hostile=1), 0, FOUND)
     finds(newest, udp4(bound(), ehash_nulls_xor=1, hostile=1), 0, ("wildcard",))
+
+
+def test_it_is_only_walked_if_somebody_in_it_has_the_slot_of_the_packet_s_address(newest: Any) -> None:
+    """Of whichever port and namespace, in the same tables. A wrong end mark tells."""
+    two, own = (Netns(), Netns()), (Netns(), Netns(own_hashinfo=1))
+    elsewhere = udp4(connected(rcv_saddr=ELSEWHERE), ehash_nulls_xor=1, netns=two, hostile=1)
+    finds(newest, elsewhere, NONE, ("none",), sizes=(64,))
+    assert newest.run(elsewhere).ended == STUCK
+    for sock in (connected(num=81), connected(netns=1)):
+        assert newest.run(elsewhere._replace(socks=(sock,))).ended == STUCK
+    finds(newest, elsewhere._replace(socks=(connected(netns=1),), netns=own), NONE, ("none",))
+    # Who has no local address is not in it, and not counted.
+    finds(newest, elsewhere._replace(socks=(connected(rcv_saddr=0, dport=40001),)), NONE, ("none",))
 
 
 def test_a_kernel_that_is_built_small_has_none() -> None:

@@ -12,6 +12,7 @@ from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.outcome import COMPARED, STUCK, Outcome
 from skdiff.cases.scenario import (
     EHASH,
+    HELPER,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_REQUEST,
@@ -22,6 +23,7 @@ from skdiff.cases.scenario import (
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
     UDP_HASHED,
+    UDP_LOOKUPS,
     Packet,
     Scenario,
     Sock,
@@ -98,20 +100,20 @@ def mostly_long(items: Iterable[Any], every: int = 4) -> list[Any]:
     return [pytest.param(*row, marks=pytest.mark.long if i % every else ()) for i, row in enumerate(rows)]
 
 
-def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:
-    """Both oracles give the expected outcome, whatever the tables' sizes; returns the model's.
+def agree(reference: Reference, case: Scenario, resized: bool = True, **expected: Any) -> Outcome:
+    """Both oracles give the expected outcome, whatever the tables' sizes; returns the model's, which follows the rules
+    of the reference. Sizes stay as they are if the case has some of its own, or unless `resized`.
 
     What is not expected to differ is as it was: `refcnt` and `listener` name those sockets that change. No program runs
     unless `shown` says what it was shown, or `ran` at least the kind of each that did. `via` is looked at if it is
-    given.
+    given. What UDP receives comes without a reference if nothing is said.
     """
     assert validity.problems(case) == []
-    sizes = [(case.ehash_size, case.lhash2_size)]
-    if sizes == [(1, 1)]:
-        sizes += [(2, 1), (1, 2), (64, 64)]
-    for ehash_size, lhash2_size in sizes:
-        sized = case._replace(ehash_size=ehash_size, lhash2_size=lhash2_size)
-        answers = {"kernel": reference.run(sized), "model": Model().run(sized)}
+    if case.lookup in UDP_LOOKUPS and case.caller != HELPER:
+        expected = {"refcounted": 0, **expected}
+    model = Model(reference.build.rules, reference.build.config)
+    for sized in _sized(case) if resized else [case]:
+        answers = {"kernel": reference.run(sized), "model": model.run(sized)}
         wanted = _wanted(sized, expected, answers["model"] if "ran" in expected else Outcome())
         for name, answer in answers.items():
             got = dict(zip(Outcome._fields[:COMPARED], answer, strict=False))
@@ -121,6 +123,15 @@ def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:
     via = expected.get("via")
     assert via is None or answers["model"].via == via
     return answers["model"]
+
+
+def _sized(case: Scenario) -> list[Scenario]:
+    if case.lookup in UDP_LOOKUPS:
+        return [case._replace(udp_size=size) for size in ((1, 2, 64) if case.udp_size == 1 else (case.udp_size,))]
+    sizes = [(case.ehash_size, case.lhash2_size)]
+    if sizes == [(1, 1)]:
+        sizes += [(2, 1), (1, 2), (64, 64)]
+    return [case._replace(ehash_size=ehash_size, lhash2_size=lhash2_size) for ehash_size, lhash2_size in sizes]
 
 
 def _wanted(case: Scenario, expected: Mapping[str, Any], shown_as: Outcome) -> dict[str, Any]:

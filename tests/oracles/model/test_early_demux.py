@@ -2,6 +2,7 @@
 udp_v4_early_demux(), net/ipv6/udp.c udp_v6_early_demux()).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,7 @@ def oldest() -> Reference:
     return Reference(made("6.1"))
 
 
-def demux(make: Any, *socks: Sock, packet: dict[str, int] | None = None, **fields: Any) -> Scenario:
+def demux(make: Callable[..., Scenario], *socks: Sock, packet: dict[str, int] | None = None, **fields: Any) -> Scenario:
     return make(*socks, packet=make().packet._replace(**packet or {}), caller=DEMUX, **fields)
 
 

@@ -2,6 +2,7 @@
 net/ipv6/udp.c).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -181,12 +182,16 @@ def test_udp_s_own_sysctl_lets_unbound_sockets_have_packets_of_a_vrf(
 # --- groups in a walk ---
 
 
-def group(*socks: Sock, make: Any = udp4, **fields: Any) -> Scenario:
+def group(*socks: Sock, make: Callable[..., Scenario] = udp4, **fields: Any) -> Scenario:
     """Of these sockets the members (group 0) are in a group; the others are there as well. Who was bound later is met
     earlier.
     """
     members = tuple(i for i, sock in enumerate(socks) if sock.group == 0)
-    plain = {"num_socks": len(members), "slots": members, "bind_inany": int(not socks[members[0]].rcv_saddr)}
+    plain: dict[str, Any] = {
+        "num_socks": len(members),
+        "slots": members,
+        "bind_inany": int(not socks[members[0]].rcv_saddr),
+    }
     own = {name: fields.pop(name) for name in tuple(fields) if name in Group._fields}
     return make(*socks, groups=(Group(**plain | own),), **fields)
 

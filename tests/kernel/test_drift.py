@@ -78,11 +78,13 @@ def test_changed_new_and_gone_definitions(kernel_tree, recorded, tmp_path, capsy
         Edit(HASHTABLES_C, "inet_lhash2_bucket_sk", r"\A", "static int tally(int score) { return score; }\n"),
         Edit(HASHTABLES_C, "__inet_lookup_listener", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
         Edit(HASHTABLES_C, "inet_lookup_run_sk_lookup", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
+        Edit("net/ipv4/udp.c", "__udp4_lib_lookup", "inet_lookup_run_sk_lookup", "inet_lookup_run_bpf"),
     )
     status, summary = drift(tree, recorded, tmp_path)
     assert (status, summary["missing"], summary["rules"]) == (1, [], ["no-shared_sk_lookup"])
     assert sorted((c["what"], c["name"]) for c in summary["definitions"]) == [
         ("changed", "__inet_lookup_listener"),
+        ("changed", "__udp4_lib_lookup"),
         ("changed", "compute_score"),
         ("gone", "inet_lookup_run_sk_lookup"),
         ("new", "inet_lookup_run_bpf"),

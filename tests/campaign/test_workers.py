@@ -72,7 +72,9 @@ def patched(kernel_tree, tmp_path_factory):
 @pytest.fixture(scope="module")
 def seen(patched, tmp_path_factory):
     """What one worker finds in the patched tree, where there is room."""
-    return supervise(job(patched, tmp_path_factory.mktemp("seen"), 800), "", lambda message: None)
+    total = supervise(job(patched, tmp_path_factory.mktemp("seen"), 800, lookups=("tcp4",)), "", lambda message: None)
+    assert total.mismatches
+    return total
 
 
 def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
@@ -217,7 +219,7 @@ def test_findings_of_workers_do_not_overwrite_each_other(patched, tmp_path):
 
 def test_a_folder_whose_name_is_not_utf8_gets_its_findings(patched, seen, tmp_path):
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
-    told = job(patched, folder, 800)
+    told = job(patched, folder, 800, lookups=("tcp4",))
     assert Job.parse(told.text()) == told
     total = supervise(told, "", lambda message: None)
     assert (total.gave_up, total.deaths, total.unwritten) == ("", 0, [])
@@ -281,14 +283,14 @@ def test_a_finding_that_cannot_be_written_survives(patched, seen, tmp_path, monk
         (tmp_path / "b" / signature).write_text("where the folder of a finding should be")
     heard = []
     monkeypatch.setattr(supervising.tempfile, "tempdir", str(tmp_path / "tmp"))
-    total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
+    total = supervise(job(patched, tmp_path / "b", 800, lookups=("tcp4",)), "", heard.append)
     assert {m.signature: m.count for m in total.mismatches} == {m.signature: m.count for m in seen.mismatches}
     assert total.unwritten == []
     assert all(str(tmp_path / "tmp") in m.file and load(Path(m.file)) for m in total.mismatches)
     assert all(message.why and parse(message.case) for message in heard if isinstance(message, Finding))
 
     monkeypatch.setattr(supervising, "write_case", no_room)
-    total = supervise(job(patched, tmp_path / "b", 800), "", heard.append)
+    total = supervise(job(patched, tmp_path / "b", 800, lookups=("tcp4",)), "", heard.append)
     assert total.mismatches == []
     assert {lost.signature for lost in total.unwritten} == signatures
     assert all(lost.count and parse(lost.case).scenario.socks for lost in total.unwritten)
@@ -302,6 +304,7 @@ def test_unwritten_findings_are_told_whole_and_exit_with_1(patched, seen, tmp_pa
     for m in seen.mismatches:
         (folder / m.signature).write_text("")
     command = ["fuzz", "--engine", "random", "--kernel", str(patched.tree.path), "--cases", "800", "--seed", "5"]
+    command += ["--lookup", "tcp4"]
     summary = tmp_path / "summary.json"
     assert main([*command, "--findings", str(folder), "--json", str(summary)]) == 1
     told = json.loads(summary.read_text())

@@ -88,7 +88,7 @@ def test_a_folder_of_inputs_is_read_and_written(tmp_path):
     folder = tmp_path / "inputs"
     folder.mkdir()
     (folder / "one").write_bytes(b"\1\2\3" * 50)
-    assert fuzz(tmp_path, "--cases", "600", "--", str(folder))[0] == 0
+    assert fuzz(tmp_path, "--cases", "3000", "--", str(folder))[0] == 0
     assert len(list(folder.iterdir())) > 1
 
 

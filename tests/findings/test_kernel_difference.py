@@ -74,7 +74,7 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
 
 
 NAMED = [
-    Patch(HASHTABLES_H, "inet_steal_sock", 1, "!=", "=="),
+    Patch(HASHTABLES_H, "inet_steal_sock", 0, "||", "&&"),
     Patch(HASHTABLES_C, "compute_score", 0, "2", "1"),
     Patch(REUSEPORT, "reuseport_select_sock_by_hash", 0, "==", "!="),
 ]

@@ -30,7 +30,7 @@ FORGOTTEN = {
         "Sock of cases/scenario.py and its table in cases/fields.py differ: priority",
     ),
     "csrc/driver/sockets.c": (1, "MISMATCH"),
-    "harness/skdiff/oracles/model/listeners.py": (1, "MISMATCH"),
+    "harness/skdiff/oracles/model/score.py": (1, "MISMATCH"),
 }
 
 
@@ -80,7 +80,7 @@ def test_the_page_has_a_step_for_each_file() -> None:
         "harness/skdiff/cases/scenario.py",
         "harness/skdiff/cases/fields.py",
         "csrc/driver/sockets.c",
-        "harness/skdiff/oracles/model/listeners.py",
+        "harness/skdiff/oracles/model/score.py",
     ]
 
 

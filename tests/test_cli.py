@@ -95,8 +95,10 @@ def test_a_run_of_one_lookup_says_so_and_counts_it_alone(tmp_path, capsys):
     told = json.loads(summary.read_text())
     assert sum(of["cases"] for of in told["lookups"].values()) == 500
     shown = capsys.readouterr()
-    assert "lookups" not in shown.err  # all that there are
+    assert re.search(r"^engine random, seed \d+, lookups tcp4, tcp6$", shown.err, re.MULTILINE)
     assert re.search(r"^class of case +tcp4 +share +tcp6 +share$", shown.out, re.MULTILINE)
+    assert cli.main([*command, "--lookup", "udp6, udp4, tcp6, tcp4"]) == 0
+    assert "lookups" not in capsys.readouterr().err  # all that there are
 
 
 def test_a_lookup_that_this_configuration_has_not_is_refused(capsys, monkeypatch):
@@ -104,7 +106,7 @@ def test_a_lookup_that_this_configuration_has_not_is_refused(capsys, monkeypatch
     for command in (["fuzz"], ["diff", "6.12", "6.12 IPV6=y"]):
         assert cli.main([*command, "--cases", "10", "--lookup", "tcp6"]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
-        assert re.fullmatch(r"skdiff: --lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4", last)
+        assert re.fullmatch(r"skdiff: --lookup tcp6: Linux \S+ \(IPV6=n\) has no such lookup .* only tcp4, udp4", last)
 
 
 def test_the_largest_seed_runs(capsys):
@@ -274,7 +276,7 @@ def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
 def test_what_was_found_is_summed_up_whoever_ends_its_reduction(number, kernel_tree, tmp_path):
     patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
     tree, summary = patched_tree(kernel_tree.path, tmp_path / "tree", patch), tmp_path / "summary.json"
-    more = ("--engine", "random", "--cases", "6000", "--kernel", str(tree), "--json", str(summary))
+    more = ("--engine", "random", "--cases", "6000", "--lookup", "tcp4", "--kernel", str(tree), "--json", str(summary))
     with fuzzing("--findings", str(tmp_path / "findings"), *more) as run:
         run.until(rb"reducing")
         for _ in range(3):

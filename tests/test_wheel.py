@@ -53,7 +53,7 @@ def test_it_fuzzes_and_replays_from_any_folder(installed):
     assert any((installed.cache / "skdiff/build").glob("6.12.*-plain-*"))
     done = installed.run("replay")
     cases = len([path for path in (ROOT / "corpus").rglob("*.toml") if path.parent != ROOT / "corpus"])
-    assert (done.returncode, f"{cases} cases, {cases} agreed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, f"{cases:,} cases, {cases:,} agreed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_it_says_its_version(installed):

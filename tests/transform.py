@@ -166,6 +166,7 @@ def _detached(group: Group, index: int, sock: Sock) -> Group:
         num_socks=len(live),
         num_closed_socks=len(closed),
         incoming_cpu=max(0, group.incoming_cpu - (sock.incoming_cpu >= 0)),
+        has_conns=group.has_conns if live or closed else 0,
         select=NONE if group.select == index else group.select,
         prog=group.prog if live or closed else PROG_NONE,
     )

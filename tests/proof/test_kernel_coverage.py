@@ -84,7 +84,8 @@ def test_the_lines_of_a_build_know_their_lookups(build, tmp_path):
     found = kernel_coverage.spots(build, kernel_coverage.count_runs(build, str(tmp_path / "case.toml")))
     own = {spot.function: spot.lookups for spot in found}
     assert (own["__inet_lookup_skb"], own["__inet6_lookup_skb"]) == (("tcp4",), ("tcp6",))
-    assert own["reuseport_select_sock"] == ("tcp4", "tcp6")
+    assert (own["__udp4_lib_lookup"], own["udp6_lib_lookup2"]) == (("udp4",), ("udp6",))
+    assert own["reuseport_select_sock"] == ("tcp4", "tcp6", "udp4", "udp6")
     sums = kernel_coverage.totals_by_lookup(kernel_coverage.summary(found, {}).functions)
     assert sums["tcp4"].lines[0] > 2 * sums["tcp6"].lines[0] > 0
 

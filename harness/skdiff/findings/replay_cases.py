@@ -139,10 +139,10 @@ def replay(
     outside = said_by.total() - said_by[MODEL]
     console.print(
         f"Linux {reference.label}: {counted(len(results), 'case')}, "
-        + ", ".join(f"{n} {w}" for w, n in counts.items() if n or w == "agreed")
+        + ", ".join(f"{n:,} {w}" for w, n in counts.items() if n or w == "agreed")
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
         + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")
-        + (f"; {outside} of {expected} expectations come from outside the model" if expected else ""),
+        + (f"; {outside:,} of {expected:,} expectations come from outside the model" if expected else ""),
         soft_wrap=True,
     )
     return ReplaySummary(kernel=reference.told(), cases=results, expectations={"all": expected, **said_by})

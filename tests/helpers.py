@@ -73,11 +73,11 @@ def harm_file(path: Path, harm: bytes | None) -> None:
         path.write_bytes(harm)
 
 
-def mostly_long(items: Iterable[Any]) -> list[Any]:
+def mostly_long(items: Iterable[Any], every: int = 4) -> list[Any]:
     """The parameters of a test that builds something for each: every fourth, from the first, is one of `make test`, the
     others wait for `make test-long`."""
     rows = [item if isinstance(item, tuple) else (item,) for item in items]
-    return [pytest.param(*row, marks=pytest.mark.long if i % 4 else ()) for i, row in enumerate(rows)]
+    return [pytest.param(*row, marks=pytest.mark.long if i % every else ()) for i, row in enumerate(rows)]
 
 
 def agree(reference: Reference, case: Scenario, **expected: Any) -> Outcome:

@@ -35,7 +35,7 @@ def run(oracles, folder, told):
     return made
 
 
-@pytest.mark.parametrize("trophy", mostly_long(ALL), ids=lambda trophy: trophy.name)
+@pytest.mark.parametrize("trophy", mostly_long(ALL, every=10), ids=lambda trophy: trophy.name)
 def test_a_bug_of_the_past_is_found(trophy, kernel_tree, reference, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", trophy.patch), kernel_tree.version, trophy.name)
     if trophy.variant != "plain":  # a sanitizer's library must be there when a process starts

@@ -11,6 +11,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers", "tests.laws", "tests.transform", "tests.arbitrary")
 
+from skdiff.base.errors import CannotRun
 from skdiff.base.paths import builds
 from skdiff.kernel.build import build
 from skdiff.kernel.manifest import Manifest
@@ -64,3 +65,15 @@ def reference(kernel_tree: Tree) -> Reference:
 def oracle(request: pytest.FixtureRequest) -> Any:
     """Both of them, one after the other."""
     return request.getfixturevalue("reference") if request.param == "kernel" else Model()
+
+
+@pytest.fixture
+def without_mutants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`diff` that agrees does not ask how many mutants it tells apart: that takes longest, and is tried in
+    tests/findings/test_kernel_difference.py.
+    """
+
+    def scores(*_: object, **__: object) -> None:
+        raise CannotRun("not here")
+
+    monkeypatch.setattr("skdiff.runs.diff_run.scores", scores)

@@ -84,6 +84,7 @@ def test_the_page_has_a_step_for_each_file() -> None:
     ]
 
 
+@pytest.mark.long
 def test_without_the_field_there_is_no_verdict(copy) -> None:
     done = copy.fuzz()
     assert done.returncode == 2, done.stdout + done.stderr
@@ -99,7 +100,9 @@ def test_with_all_steps_kernel_and_model_agree(copy) -> None:
     assert replayed.returncode == 0 and "1 case, 1 agreed" in replayed.stdout, replayed.stdout + replayed.stderr
 
 
-@pytest.mark.parametrize("forgotten", STEPS)
+@pytest.mark.parametrize(
+    "forgotten", [pytest.param(file, marks=pytest.mark.long if FORGOTTEN[file][0] == 1 else ()) for file in STEPS]
+)
 def test_a_step_that_was_forgotten_is_named(copy, forgotten) -> None:
     copy.follow(*(file for file in STEPS if file != forgotten))
     done = copy.fuzz()

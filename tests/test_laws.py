@@ -75,7 +75,7 @@ def _tried(law, run, cases=500, lookup=TCP4):
     return applied
 
 
-@pytest.mark.parametrize(("law", "lookup"), ROWS, ids=map(_of_lookup, ROWS))
+@pytest.mark.parametrize(("law", "lookup"), mostly_long(ROWS), ids=map(_of_lookup, ROWS))
 def test_a_law_applies_to_a_good_share_of_the_cases(law, lookup):
     applied = _tried(law, Model().run, lookup=lookup)
     assert applied[True] >= LAWS[law] * applied.total()
@@ -143,7 +143,7 @@ PATCHES6 = {
 ALL_PATCHES = PATCHES | PATCHES6
 
 
-@pytest.mark.parametrize(("patch", "broken"), mostly_long(ALL_PATCHES.items()), ids=map(str, ALL_PATCHES))
+@pytest.mark.parametrize(("patch", "broken"), mostly_long(ALL_PATCHES.items(), every=8), ids=map(str, ALL_PATCHES))
 def test_a_patched_kernel_breaks_its_laws(patch, broken, kernel_tree, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", patch), kernel_tree.version, str(patch))
     reference = Reference(build(tree))

@@ -58,7 +58,7 @@ PATCHES = [
 ]
 
 
-@pytest.mark.parametrize("patch", mostly_long(PATCHES), ids=str)
+@pytest.mark.parametrize("patch", mostly_long(PATCHES, every=12), ids=str)
 def test_a_changed_operator_is_reported(patch, kernel_tree, reference, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", patch), kernel_tree.version, str(patch))
     findings, told = tmp_path / "findings", []

@@ -341,7 +341,7 @@ def first_finding(kernel_tree, tmp_path, edit, cases=40_000):
     return finding and (load(Path(finding.file)), oracles)
 
 
-@pytest.mark.parametrize("what", mostly_long(sorted(WRITES)))
+@pytest.mark.parametrize("what", mostly_long(sorted(WRITES), every=10))
 def test_a_side_effect_is_reported(what, kernel_tree, reference, tmp_path):
     edit, field = WRITES[what]
     case, oracles = first_finding(kernel_tree, tmp_path, edit)
@@ -350,7 +350,7 @@ def test_a_side_effect_is_reported(what, kernel_tree, reference, tmp_path):
     assert verdict(case, reference, Model())[0] == "agreed"
 
 
-@pytest.mark.parametrize("what", mostly_long(sorted(IN_IPV6)))
+@pytest.mark.parametrize("what", mostly_long(sorted(IN_IPV6), every=10))
 def test_a_fault_in_the_text_of_ipv6_alone_is_seen_and_named(what, kernel_tree, reference, tmp_path):
     edit, function = IN_IPV6[what]
     case, oracles = first_finding(kernel_tree, tmp_path, edit)
@@ -362,7 +362,7 @@ def test_a_fault_in_the_text_of_ipv6_alone_is_seen_and_named(what, kernel_tree, 
     assert cause(told, told.mismatch).startswith(f"{function}-")
 
 
-@pytest.mark.parametrize("what", mostly_long(sorted(INSERTIONS)))
+@pytest.mark.parametrize("what", mostly_long(sorted(INSERTIONS), every=10))
 def test_a_broken_insertion_is_reported(what, kernel_tree, reference, tmp_path):
     case, oracles = first_finding(kernel_tree, tmp_path, INSERTIONS[what])
     assert verdict(case, *oracles)[0] == "mismatch"

@@ -53,7 +53,9 @@ def test_it_fuzzes_and_replays_from_any_folder(installed):
     assert any((installed.cache / "skdiff/build").glob("6.12.*-plain-*"))
     done = installed.run("replay")
     cases = len([path for path in (ROOT / "corpus").rglob("*.toml") if path.parent != ROOT / "corpus"])
-    assert (done.returncode, f"{cases:,} cases, {cases:,} agreed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, f"{cases:,} cases, {cases:,} agreed" in done.stdout) == (0, True), (
+        done.stdout + done.stderr
+    )
 
 
 def test_it_says_its_version(installed):
@@ -87,6 +89,7 @@ def test_it_has_the_templates_of_the_page(installed):
     assert ".verdict{" in text
 
 
+@pytest.mark.long
 def test_printed_commands_are_those_that_work_where_the_user_stands(installed):
     wrong_rules = ("fuzz", "--cases", 2000, "--engine", "random", "--seed", 1, "--epoch", "6.1")
     found = installed.run(*wrong_rules)
@@ -108,6 +111,7 @@ def test_what_changes_the_corpus_needs_a_checkout(words, installed):
     assert case.exists()
 
 
+@pytest.mark.long
 def test_drift_records_where_it_is_asked_to(installed):
     assert installed.run("drift", "--record", "--against", "my.closure", "--json", "drift.json").returncode == 0
     assert json.loads((installed.away / "drift.json").read_text())["recorded"] == "my.closure"

@@ -168,7 +168,7 @@ def test_a_run_with_kept_inputs_starts_where_the_last_one_ended(kernel_tree, tmp
         return json.loads((tmp_path / name).read_text())
 
     made("6.12", guided=True)
-    first = fuzz(12_000, "one")
+    first = fuzz(4_000, "one")
     kept = len(list(seeded(tmp_path / "inputs").iterdir()))
     assert first["inputs"] == kept > len(set(seeds()))
     again = fuzz(2 * kept, "two")  # each worker looks at them once

@@ -62,7 +62,7 @@ def test_folders_of_another_layout_are_merged_too(kernel_tree, tmp_path):
     assert content(source) == before
 
 
-@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.parametrize("kept", [0, pytest.param(3, marks=pytest.mark.long)])
 def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch):
     """-merge=1 ends with 0 and writes nothing where libFuzzer cannot start its command line again."""
     real = merge_inputs.run_process
@@ -82,6 +82,7 @@ def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch
     assert content(folders[0]) == before
 
 
+@pytest.mark.long
 def test_an_input_that_libfuzzer_takes_for_another_is_kept(folders, monkeypatch):
     """As happens with gcc's hooks, by which it cannot tell all edges apart."""
     real = merge_inputs.run_process
@@ -108,6 +109,7 @@ def test_what_is_not_there_is_one_line(words, said, tmp_path, capsys):
     assert [line for line in lines if line.startswith("skdiff:") and said in line]
 
 
+@pytest.mark.long
 def test_what_is_ours_is_never_left_out(folders):
     """Not even when its description is broken: it would be merged away."""
     [description] = folders[0].glob("*.json")
@@ -117,6 +119,7 @@ def test_what_is_ours_is_never_left_out(folders):
     assert json.loads(description.read_text())
 
 
+@pytest.mark.long
 def test_inputs_that_a_full_disk_has_cut_are_made_whole(folders, tmp_path):
     """Their names say that they are there, so a merge must not take their word for it."""
     cut = tmp_path / "cut"

@@ -38,6 +38,7 @@ from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.variants.config import Config
 from tests.endurance import left_over, workers
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 from tests.running import AT_WORK, fuzzing
 
@@ -89,7 +90,7 @@ def test_workers_share_the_cases_and_are_one_run(kernel_tree, tmp_path):
     assert 300 < total.lines[0] <= total.lines[1]
 
 
-@pytest.mark.parametrize("lookup", LOOKUPS.values())
+@pytest.mark.parametrize("lookup", mostly_long(LOOKUPS.values()))
 def test_a_job_of_one_lookup_draws_that_one_alone(lookup, kernel_tree, tmp_path):
     total = supervise(job(build(kernel_tree), tmp_path, 2000, lookups=(lookup,)), "", lambda message: None, jobs=2)
     assert [(name, of.cases) for name, of in total.lookups.items()] == [(lookup, 2000)]

@@ -30,6 +30,8 @@ from skdiff.variants.abilities import lacking
 from skdiff.variants.version_rules import EPOCHS
 from tests.running import made
 
+# Hypothesis draws some fifty cases a second, the others thousands.
+ENGINES = ["random", "wide", "corpus", pytest.param("hypothesis", marks=pytest.mark.long)]
 ORIGIN = Origin("test", "", "", 11)
 
 
@@ -71,7 +73,7 @@ def test_drawn_reachable_scenarios_are_reachable(scenario):
     assert validity.problems(scenario) == []
 
 
-@pytest.mark.parametrize("engine", ["random", "wide", "corpus", "hypothesis"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
     """Of what it calls reachable. That others are there shows that the kernel matters."""
     oldest, seen = EPOCHS["6.1"], []
@@ -89,7 +91,7 @@ def test_an_engine_makes_only_what_the_kernel_can_reach(engine, tmp_path):
     assert any([*needed(scenario)] for scenario in seen if scenario.hostile)
 
 
-@pytest.mark.parametrize("engine", ["random", "wide", "corpus", "hypothesis"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("lookups", [(TCP4,), (TCP6,), (UDP4,), (UDP6,)])
 def test_an_engine_makes_only_cases_of_lookups_that_the_kernel_has(engine, lookups, tmp_path):
     seen = []
@@ -152,6 +154,7 @@ def test_the_corpus_engine_runs_a_case_that_the_kernel_cannot_reach_as_it_is(tmp
     assert kept not in seen
 
 
+@pytest.mark.long
 def test_the_hypothesis_engine_reaches_most_classes_and_shrinks_a_mismatch(reference, tmp_path):
     class Wrong(Model):
         name = "wrong"

@@ -165,7 +165,7 @@ PATCHES = [
 ]
 
 
-@pytest.mark.parametrize("patch", mostly_long(PATCHES), ids=str)
+@pytest.mark.parametrize("patch", mostly_long(PATCHES, every=12), ids=str)
 def test_a_finding_names_the_patched_function(patch, kernel_tree, reference, tmp_path, capsys):
     callers = reference.build.callers
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
@@ -259,6 +259,7 @@ def test_corpus_distill_replaces_the_seeds(kernel_tree, monkeypatch, tmp_path, c
     assert f"0 of {len(written)} expectations come from outside the model" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_known_difference_is_counted_not_reported_and_must_still_be_there(kernel_tree, monkeypatch, tmp_path, capsys):
     if shutil.which("gcov") is None:
         pytest.skip("no gcov, without which new text has no verdict")

@@ -99,7 +99,7 @@ def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
 def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys, monkeypatch):
     def some(*arguments):  # `make mutants` asks all of them
         made = schemata(*arguments)
-        return replace(made, mutants=dict(list(made.mutants.items())[::2]))
+        return replace(made, mutants=dict(list(made.mutants.items())[::8]))
 
     monkeypatch.setattr(mutation_score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
@@ -110,7 +110,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     text = capsys.readouterr().out
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 40 < of_it["mutants"] < of_all["mutants"]  # those of both sides
+    assert 10 < of_it["mutants"] < of_all["mutants"]  # those of both sides
     assert of_it["seen"] / of_it["mutants"] > 0.95
     told = f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions of both sides are told apart"
     assert f"no difference in {summary['cases']:,} cases: " in text
@@ -118,7 +118,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     assert summary["unseen"]["lines"] == []
 
 
-@pytest.mark.parametrize("lookup", LOOKUPS.values())
+@pytest.mark.parametrize("lookup", mostly_long(LOOKUPS.values()))
 def test_the_findings_of_a_run_of_one_lookup_are_of_that_one(lookup, tmp_path, capsys):
     status, summary = diff(tmp_path, "6.1", "6.12", "--lookup", lookup, cases=1000)
     assert status == 1

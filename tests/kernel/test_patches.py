@@ -15,6 +15,7 @@ from skdiff.cli import main
 from skdiff.kernel import patches
 from skdiff.kernel.source import Tree
 
+pytestmark = pytest.mark.usefixtures("without_mutants")
 LOOKUP = "net/ipv4/inet_hashtables.c"
 FAR = "include/linux/list_nulls.h"
 LONG = "inet: of several listeners that score alike the last one that is met wins, which a mailer folds"

@@ -46,14 +46,14 @@ def test_two_kernels_in_one_process_do_not_lose_each_others_crashes(kernel_tree,
 
 
 ENDS = {
+    # NULL is dereferenced: the guard catches the signal.
+    "null": (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 100),
     # The stack overflows, which no handler survives: the parent finds the case in flight.
     "stack-overflow": (
         Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)"),
         "crashed",
         40,
     ),
-    # NULL is dereferenced: the guard catches the signal.
-    "null": (Patch("include/net/request_sock.h", "skb_steal_sock", 0, "!", ""), "crashed", 100),
     # The end of a chain sends the walk back to its start: it runs out of fuel.
     "endless-walk": (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 300),
     # A loop that touches no chain: the watchdog sees that the case makes no progress.

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 
-from skdiff.base.errors import CannotRun
 from skdiff.cli import main
 from skdiff.kernel.text_changes import changes
 from skdiff.kernel.unseen import Named, Place, Unseen
@@ -15,6 +14,7 @@ from tests.patched import copied_tree
 from tests.running import made
 from tests.variants.test_version_rules import HASHTABLES_C
 
+pytestmark = pytest.mark.usefixtures("without_mutants")
 SOCK_H, NETNS_H = "include/net/sock.h", "include/net/netns/ipv4.h"
 MATCH = "\t\tif (sk->sk_rcv_saddr != daddr)\n\t\t\treturn -1;\n"  # in compute_score()
 ABOVE = "static inline int compute_score("
@@ -89,13 +89,7 @@ def run(folder, *command, cases=600):
     return main([*map(str, command), *more]), json.loads(summary.read_text())
 
 
-@pytest.fixture(autouse=True)
-def _without_mutants(monkeypatch):
-    """That takes longest, and is tried in test_diff."""
-    monkeypatch.setattr("skdiff.runs.diff_run.scores", lambda *_, **__: (_ for _ in ()).throw(CannotRun("not here")))
-
-
-@pytest.mark.parametrize("name", mostly_long(list(DEAD)))
+@pytest.mark.parametrize("name", mostly_long(list(DEAD), every=8))
 def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     edits, words = DEAD[name]
     tree = patched(kernel_tree, tmp_path / "tree", edits)
@@ -115,6 +109,7 @@ def test_dead_new_text_is_named(name, kernel_tree, tmp_path, capsys):
     }
 
 
+@pytest.mark.long
 def test_an_option_of_the_new_text_can_be_taken_as_on(kernel_tree, tmp_path, capsys, monkeypatch):
     tree = patched(kernel_tree, tmp_path / "tree", DEAD["option"][0])
     monkeypatch.setenv("CONFIG", "INET_LOOKUP_WEIGHT=y")
@@ -133,7 +128,7 @@ def test_fuzz_names_it_as_well(kernel_tree, tmp_path, capsys):
     assert "compute_score: return -2;" in out
 
 
-@pytest.mark.parametrize(("lookup", "status"), [("tcp4", 0), ("tcp6", 2)])
+@pytest.mark.parametrize(("lookup", "status"), [pytest.param("tcp4", 0, marks=pytest.mark.long), ("tcp6", 2)])
 def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, status, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS["helper"])
     command = ("fuzz", "--kernel", tree, "--engine", "random", "--lookup", lookup)

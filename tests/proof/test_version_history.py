@@ -5,6 +5,7 @@ import pytest
 from skdiff.proof import version_history
 
 
+@pytest.mark.long
 def test_two_neighbours(tmp_path, monkeypatch):
     monkeypatch.setattr(version_history, "CASES", 3000)
     out = tmp_path / "docs" / "history.md"

@@ -215,7 +215,7 @@ def test_each_rule_has_a_change():
     assert {word.removeprefix("no-") for word in CHANGES} == set(NAMES) - NOT_MADE
 
 
-@pytest.mark.parametrize("name", mostly_long(TREES))
+@pytest.mark.parametrize("name", mostly_long(TREES, every=8))
 def test_a_tree_over_a_boundary_is_known_and_clean_and_wrong_by_hand(name, changed):
     words = TREES[name]
     found = build(changed(words))
@@ -497,7 +497,7 @@ OF_7_3 = {
 REMOVED = [word for word in CHANGES if word.startswith("no-")]
 
 
-@pytest.mark.parametrize("word", mostly_long(REMOVED))
+@pytest.mark.parametrize("word", mostly_long(REMOVED, every=8))
 def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tmp_path, capsys):
     rule = word.removeprefix("no-")
     tree = str(changed([word]).path)

@@ -91,7 +91,7 @@ def hostile_scenarios(draw: DrawFn) -> Scenario:
 
 @st.composite
 def _packet(draw: DrawFn, counts: Counts, lookup: int, caller: int) -> Packet:
-    length = draw(U32)
+    length = draw(st.integers(*valid_range(Packet, "len")))
     special = {"len": st.just(length), "data_len": st.integers(0, length)}
     if lookup in UDP_LOOKUPS:
         special["doff"] = st.just(UDP_HEADER)

@@ -13,6 +13,7 @@ from skdiff.proof.mutants.common import judge, judgements
 from skdiff.proof.mutants.hunt import Fate
 from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import each
+from skdiff.proof.mutants.lines_run import ALL, Lines
 from skdiff.proof.mutants.python import Source
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
@@ -197,7 +198,7 @@ def planted(text, cases, tmp_path):
 
 def test_a_planted_survivor_is_told_and_a_planted_victim_too(tmp_path, cases):
     text = "\ndef planted():\n    global DROP\n    if False:\n        DROP = -5\n    return 1\n\nplanted()\n"
-    fates = planted(text, cases, tmp_path)
+    fates = planted(text, cases[::20], tmp_path)
     assert fates["return 1 -> pass"] == Fate(reached=True)
     assert not fates["1 -> 2"].killed
     assert fates["False -> True"].killed or fates["if False -> if True"].killed
@@ -216,19 +217,46 @@ def test_the_case_that_kills_is_told(cases):
     changes = {c.mutant.change: c for c in lookup.changes}
     wanted = {
         "refcounted=state.refcounted -> nothing": "outcome",
-        "state.note('__inet_lookup', chosen) -> pass": "steps",
-        "Outcome -> nothing": "raised",
+        "state.note(state.functions.established, chosen) -> pass": "steps",
+        "scenario -> nothing": "raised",
         "name = 'model' -> pass": "raised",
         "'model' -> ''": "name",
     }
-    told = model.run([(lookup, changes[text]) for text in wanted if text in changes], cases)
+    assert set(wanted) <= set(changes)
+    told = model.run([(lookup, changes[text]) for text in wanted], cases)
     for mutant, fate in told:
         assert fate.how.split()[0] == wanted[mutant.change]
         if fate.how == "outcome":
             assert cases[fate.cases[0]].outcome.refcounted == 1
             assert all(case.outcome.refcounted == 0 for case in cases[: fate.cases[0]])
         if fate.how == "steps":
-            assert "__inet_lookup" in [step.function for step in cases[fate.cases[0]].steps]
+            steps = {step.function for step in cases[fate.cases[0]].steps}
+            assert steps & {"__inet_lookup_established", "__inet6_lookup_established"}
+
+
+def test_cases_that_do_not_run_a_statement_say_nothing_of_its_mutants(cases):
+    """So hunt() leaves them out."""
+    some, sources = cases[::10], model.sources()
+    jobs = [(source, change) for source in sources for change in source.changes][::300]
+    lines = Lines([source.path for source in sources])
+    told = model.with_lines(some, lines)
+    asked = [sum(bool(case.lines & lines.around(s.path, c.mutant.line)) for case in told) for s, c in jobs]
+    assert min(asked) < len(some) / 10 and max(asked) == len(some)
+    fates = [(fate.killed, fate.how == "died or hung") for _, fate in model.run(jobs, told, lines=lines)]
+    assert fates == [(fate.killed, fate.how == "died or hung") for _, fate in model.run(jobs, some)]
+
+
+def test_the_lines_that_some_work_runs(tmp_path):
+    path = tmp_path / "some.py"
+    path.write_text("A = 1\ndef f(x):\n    if x:\n        return (A +\n            x)\n    return 0\n")
+    names, lines = {}, Lines([path])
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    ran, zero = lines.run_by(lambda: names["f"](1)), lines.run_by(lambda: names["f"](0))
+    assert lines.around(path, 1) == lines.around(path, 2) == lines.around(tmp_path / "other.py", 3) == ALL
+    assert lines.around(path, 4) == lines.around(path, 5)
+    assert [bool(of & lines.around(path, line)) for of in (ran, zero) for line in (4, 6)] == [True, False, False, True]
+    assert ran & zero & lines.around(path, 3)  # the `if` and all that it may run
+    assert lines.run_by(lambda: None) == 0
 
 
 def test_cases_and_their_neighbours_agree_on_the_reference(reference, cases):

@@ -4,9 +4,13 @@ A mutant is killed by the first case whose Outcome, `via` included, or whose ste
 and the names of findings are made of steps.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from random import Random
 from time import process_time
 
 import skdiff.oracles.model
@@ -24,6 +28,7 @@ from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate
 from skdiff.proof.mutants.install import install
 from skdiff.proof.mutants.isolated import Died, each
+from skdiff.proof.mutants.lines_run import ALL, Lines
 from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
 from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, describe
@@ -31,6 +36,7 @@ from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, describe
 MODEL = Path(skdiff.oracles.model.__file__).parent
 CPU_SECONDS = 2.0  # of a mutant, beside TIMES what the model itself needs for all cases: who survives runs them all
 TIMES = 4
+FEW = 500  # cases that most mutants do not survive: asked for steps too before the others are asked
 _OTHER_FAMILY = {TCP4: TCP6, TCP6: TCP4, UDP4: UDP6, UDP6: UDP4}
 
 
@@ -40,14 +46,25 @@ class Expected:
 
     name: str
     scenario: Scenario
-    rules: Rules
-    config: Config
+    kernel: int  # in KERNELS
     outcome: Outcome
     steps: list[Step]
+    lines: int = ALL  # of the model, that it runs, see lines_run.py
+
+    @property
+    def rules(self) -> Rules:
+        """Those of its kernel."""
+        return KERNELS[self.kernel][0]
+
+    @property
+    def config(self) -> Config:
+        """That of its kernel."""
+        return KERNELS[self.kernel][1]
 
 
-# The kernels whose rules each case is asked for, beside the default one: a branch of the model for each.
+# The kernels whose rules each case is asked for, the default one first: a branch of the model for each.
 KERNELS: tuple[tuple[Rules, Config], ...] = (
+    (Rules(), Config()),
     *((rules, Config()) for rules in EPOCHS.values()),
     *((replace(Rules(), **{name: not getattr(Rules(), name)}), Config()) for name in NAMES),
     *((Rules(), config) for config in MATRIX[1:]),
@@ -60,23 +77,26 @@ def sources(folder: Path = MODEL) -> list[Source]:
 
 
 def cases(paths: Sequence[Path] = ()) -> list[Expected]:
-    """The corpus, or the cases of some files and folders, each with its neighbours, as the model has them."""
-    found = []
-    for path in files(paths):
-        name = str(path.relative_to(CORPUS) if path.is_relative_to(CORPUS) else path)
-        plain = load(path).scenario
-        for what, scenario in _neighbours(plain):
-            found.append(_expected(name + what, scenario, Rules(), Config()))
-        for rules, config in KERNELS:
-            if not has_lookup(LOOKUPS[plain.lookup], config):
-                continue
-            found.append(_expected(f"{name}, {describe(rules)} {config}", plain, rules, config))
+    """The corpus, or the cases of some files and folders, each with its neighbours, as the model has them; then all for
+    other kernels. Cases of a kind do not follow each other: the first few hundred kill most mutants.
+    """
+    read = {_name(path): load(path).scenario for path in files(paths)}
+    mixed = Random(1).sample(list(read.items()), len(read))
+    found = [_expected(name + what, near, 0) for name, plain in mixed for what, near in _neighbours(plain)]
+    for name, plain in mixed:
+        for kernel, (rules, config) in enumerate(KERNELS[1:], 1):
+            if has_lookup(LOOKUPS[plain.lookup], config):
+                found.append(_expected(f"{name}, {describe(rules)} {config}", plain, kernel))
     return found
 
 
-def _expected(name: str, scenario: Scenario, rules: Rules, config: Config) -> Expected:
-    model = Model(rules, config)
-    return Expected(name, scenario, rules, config, model.run(scenario), model.trace(scenario))
+def _name(path: Path) -> str:
+    return str(path.relative_to(CORPUS) if path.is_relative_to(CORPUS) else path)
+
+
+def _expected(name: str, scenario: Scenario, kernel: int) -> Expected:
+    model = Model(*KERNELS[kernel])
+    return Expected(name, scenario, kernel, model.run(scenario), model.trace(scenario))
 
 
 def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
@@ -97,21 +117,55 @@ def hunt(
     cases: Sequence[Expected], progress: Callable[[int, int], None] = lambda done, of: None
 ) -> list[tuple[Mutant, Fate]]:
     """Each mutant of the model and its fate, in the order of the text. `progress` is told how many are done, of all."""
-    return run([(source, change) for source in sources() for change in source.changes], cases, progress)
+    jobs = [(source, change) for source in sources() for change in source.changes]
+    lines = Lines([source.path for source in sources()])
+    return run(jobs, with_lines(cases, lines), progress, lines)
+
+
+def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
+    """The cases, each with the lines of the model that it runs; those that are run before any case are of all."""
+    size = len(cases) // (8 * (os.cpu_count() or 1)) + 1
+    shares = [range(start, min(start + size, len(cases))) for start in range(0, len(cases), size)]
+
+    def load_anew() -> None:
+        install(None, None, "skdiff.oracles.model")
+        _models()
+
+    def asked(share: range | None) -> list[int]:
+        if share is None:
+            return [lines.run_by(load_anew)]
+        # A model keeps tables from case to case: a new one builds them in each.
+        return [lines.run_by(partial(_run, Model(*KERNELS[cases[i].kernel]), cases[i])) for i in share]
+
+    found = dict(each(asked, [None, *shares], seconds=600))
+    if died := next((answer for answer in found.values() if isinstance(answer, Died)), None):
+        raise died
+    [before] = found[None]
+    return [replace(cases[i], lines=of | before) for share in shares for i, of in zip(share, found[share], strict=True)]
 
 
 def run(
     jobs: Sequence[tuple[Source, Change]],
     cases: Sequence[Expected],
     progress: Callable[[int, int], None] = lambda done, of: None,
+    lines: Lines | None = None,
 ) -> list[tuple[Mutant, Fate]]:
-    """The fate of some mutants."""
+    """The fate of some mutants. With `lines`, a case is asked only about mutants of statements that it runs, or that no
+    case runs.
+    """
     fates: dict[int, Fate] = {}
-    start = process_time()
+    models, start = _models(), process_time()
     for case in cases:
-        _expected(case.name, case.scenario, case.rules, case.config)
+        _run(models[case.kernel], case)
     limit = CPU_SECONDS + TIMES * (process_time() - start)
-    for i, answer in each(lambda i: _attack(jobs[i][0], jobs[i][1], cases), range(len(jobs)), cpu_seconds=limit):
+
+    def attacked(i: int) -> tuple[str, int]:
+        source, change = jobs[i]
+        around = lines.around(source.path, change.mutant.line) if lines else ALL
+        asked = [at for at, case in enumerate(cases) if case.lines & around] or range(len(cases))
+        return _attack(source, change, cases, asked)
+
+    for i, answer in each(attacked, range(len(jobs)), cpu_seconds=limit):
         if isinstance(answer, Died):
             fates[i] = Fate(FIRST, (), True, "died or hung")
         else:
@@ -121,23 +175,34 @@ def run(
     return [(change.mutant, fates[i]) for i, (_, change) in enumerate(jobs)]
 
 
-def _attack(source: Source, change: Change, cases: Sequence[Expected]) -> tuple[str, int]:
-    """How a mutant is killed, "" if it is not, and by which case. For a child process."""
+def _models() -> list[Model]:
+    """A model, as it is loaded now, for each of KERNELS."""
+    loaded = import_module("skdiff.oracles.model").Model
+    return [loaded(), *(loaded(*kernel) for kernel in KERNELS[1:])]
+
+
+def _run(model: Model, case: Expected) -> None:
+    model.run(case.scenario)
+    model.trace(case.scenario)
+
+
+def _attack(source: Source, change: Change, cases: Sequence[Expected], asked: Sequence[int]) -> tuple[str, int]:
+    """How a mutant is killed, "" if it is not, and by which of the cases that are asked. For a child process."""
     at = 0
     try:
         install(source, change, "skdiff.oracles.model")
-        from skdiff.oracles.model import Model as Mutated
-
-        kernels = {(case.rules, case.config) for case in cases}
-        models = {kernel: Mutated(*kernel) if kernel != (Rules(), Config()) else Mutated() for kernel in kernels}
-        if any(model.name != Model.name for model in models.values()):
+        models = _models()
+        if any(model.name != Model.name for model in models):
             return "name", at
-        for at, case in enumerate(cases):
-            if models[case.rules, case.config].run(case.scenario) != case.outcome:
-                return "outcome", at
-        for at, case in enumerate(cases):
-            if models[case.rules, case.config].trace(case.scenario) != case.steps:
-                return "steps", at
+        for some in (asked[:FEW], asked[FEW:]):
+            for at in some:
+                case = cases[at]
+                if models[case.kernel].run(case.scenario) != case.outcome:
+                    return "outcome", at
+            for at in some:
+                case = cases[at]
+                if models[case.kernel].trace(case.scenario) != case.steps:
+                    return "steps", at
     except Exception as error:  # noqa: BLE001 - a mutant may raise anything
         return f"raised {type(error).__name__}", at
     return "", 0

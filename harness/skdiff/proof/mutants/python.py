@@ -78,19 +78,21 @@ class _Variant:
 
 
 class Source:
-    """A module's text, and all mutants of it. `module` is its dotted name, `file` its path in the repository."""
+    """A module's text, and all mutants of it. `module` is its dotted name, `file` its path in the repository,
+    `path` where it is read.
+    """
 
     def __init__(self, path: Path, of: str, root: Path = PACKAGE.parent) -> None:
         self.file = str(path.relative_to(root))
         self.module = self.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        self._path = path
+        self.path = path
         text = path.read_text()
         self._tree = ast.parse(text)
         self.changes = list(_changes(self._tree, text, of, self.file))
 
     def code(self, change: Change) -> CodeType:
         """The module with one change."""
-        return _with(self._tree, change, str(self._path))
+        return _with(self._tree, change, str(self.path))
 
 
 def _with(tree: ast.Module, change: Change, name: str) -> CodeType:

@@ -114,6 +114,15 @@ def test_linux_6_1_asks_for_the_tables_where_it_asks_programs() -> None:
     assert "udp_sk_lookup_always" in of_udp(told_of(TEXT + asks % "no_reuseport", calls))
 
 
+def test_a_helper_of_the_lookup_is_looked_at_too() -> None:
+    calls = ("udp4_lib_lookup1(udptable)", "last(udptable)")
+    helper = "static struct sock *last(struct udp_table *udptable) { %s }\n"
+    asks = "return udp4_lib_lookup1(udptable);"
+    assert of_udp(told_of(TEXT + helper % asks, *HASH4, calls)) == {*UDP_RULES}
+    compares = "if (udptable != &udp_table) return NULL;" + asks
+    assert of_udp(told_of(TEXT + helper % compares, *HASH4, calls)) == {*UDP_RULES} - {"udp_sk_lookup_always"}
+
+
 @pytest.mark.parametrize(
     ("function", "rules"),
     [

@@ -85,10 +85,11 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         ehash_replace=mentions(_INSERT, "replace"),
         udp_pernet=any(r.kind == "field" and r.name == "udp_table" for d in texts(_MCAST_DEMUX) for r in d.references),
         demux_pfree=mentions(_DEMUX, "sock_pfree"),
-        hash4=any("hash4" in r.name for d in texts(_UDP) for r in d.references),
-        lookup1=any("lookup1" in r.name for d in texts(_UDP) for r in d.references),
+        hash4=mentions(_UDP, "hash4"),
+        lookup1=mentions(_UDP, "lookup1"),
         udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),
-        udp_sk_lookup_always=bool(texts(_UDP)) and not any(map(_compares_tables, (*texts(_UDP), *texts(_UDP_BPF)))),
+        udp_sk_lookup_always=bool(texts(_UDP))
+        and not any(map(_compares_tables, (*texts(_UDP), *helpers(_UDP), *texts(_UDP_BPF)))),
     )
     unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]
     if not asks:  # the programs may be asked anywhere

@@ -115,7 +115,7 @@ def test_linux_6_1_asks_for_the_tables_where_it_asks_programs() -> None:
 
 
 def test_a_helper_of_the_lookup_is_looked_at_too() -> None:
-    calls = ("udp4_lib_lookup1(udptable)", "last(udptable)")
+    calls = ("?: udp4_lib_lookup1(udptable)", "?: last(udptable)")
     helper = "static struct sock *last(struct udp_table *udptable) { %s }\n"
     asks = "return udp4_lib_lookup1(udptable);"
     assert of_udp(told_of(TEXT + helper % asks, *HASH4, calls)) == {*UDP_RULES}

@@ -59,7 +59,6 @@ def _search(state: State) -> int:
     sk_lookup: what they say, a drop too, takes the place of what was found, be it a drop of a group. Then what was
     found, and else who is on the wildcard. If that gave nobody, or a drop, the fallback.
     """
-    rules, start = state.rules, len(state.via)
     chosen = udp_lib_lookup4(state)
     if chosen != NONE:
         return chosen
@@ -68,24 +67,23 @@ def _search(state: State) -> int:
         return exact
     if state.scenario.sk_lookup_enabled:
         found = len(state.via)
-        chosen = ask_programs(state, rules.udp_sk_lookup_always)
+        chosen = ask_programs(state, state.rules.udp_sk_lookup_always)
         if chosen != NONE:
-            del state.via[start:found]
+            del state.via[:found]
             return chosen
     if exact != NONE:
         return exact
     chosen = udp_lib_lookup2(state, ANY, "wildcard")
-    if chosen in (NONE, DROP) and rules.lookup1:
+    if chosen in (NONE, DROP) and state.rules.lookup1:
         chosen = udp_lib_lookup1(state)
     return chosen
 
 
 def udp_lib_lookup2(state: State, daddr: int, via: str) -> int:
     """udp4_lib_lookup2(), udp6_lib_lookup2(): the best socket bound to `daddr`; of equals, the one met first."""
-    start = len(state.via)
     chosen, trace = _best(state, daddr)
     if chosen != NONE:
-        state.via[start:] = [via, *trace]
+        state.via[:] = [via, *trace]
     state.note(state.functions.walk, *(halves(daddr) if state.ipv6 else (daddr,)), chosen)
     return chosen
 
@@ -98,18 +96,17 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
     """
     chosen, best = NONE, -1 if state.ipv6 else 0
     trace: list[str] = []
-    start = len(state.via)
     for index in _chain(state, daddr):
         score = _scored(state, index)
         if score <= best:
             continue
         best, sock = score, state.socks[index]
-        del state.via[start:]
+        state.via.clear()
         if sock.state == TCP_ESTABLISHED:
             chosen, trace = index, ["connected"]
             continue
         member = inet_lookup_reuseport(state, index, daddr)
-        chosen, trace = (index if member == NONE else member), state.via[start:]
+        chosen, trace = (index if member == NONE else member), state.via[:]
         if member == NONE:
             continue
         if not state.scenario.groups[sock.group].has_conns:
@@ -149,8 +146,9 @@ def _chain(state: State, daddr: int) -> list[int]:
     tables = state.udp_tables
     if key not in tables.odd:
         return tables.bound.get(key, [])
+    # Whoever is odd has an address: it is the packet's that is looked for.
     slots = Slots(state.scenario, tables, state.rules.udp_pernet)
-    return slots.chain(key, slots.searched(state.packet.daddr if daddr else ANY, state.packet.netns))
+    return slots.chain(key, slots.searched(state.packet.daddr, state.packet.netns))
 
 
 def udp_lib_lookup1(state: State) -> int:

@@ -67,7 +67,7 @@ KERNELS: tuple[tuple[Rules, Config], ...] = (
     (Rules(), Config()),
     *((rules, Config()) for rules in EPOCHS.values()),
     *((replace(Rules(), **{name: not getattr(Rules(), name)}), Config()) for name in NAMES),
-    *((Rules(), config) for config in MATRIX[1:]),
+    *((rules, config) for rules in (Rules(), list(EPOCHS.values())[-1]) for config in MATRIX[1:]),
 )
 
 

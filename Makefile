@@ -96,7 +96,7 @@ history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= t
 test: $(VENV)/ready ## Run the tests, some minutes
 	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
 
-test-long: $(VENV)/ready ## Run the long tests, of which `make test` has every fourth
+test-long: $(VENV)/ready ## Run the long tests: the others of each kind that `make test` has some of
 	EPOCH= CONFIG= $(BIN)/pytest -n auto -m long $(ARGS)
 
 replay: $(VENV)/ready ## Run the cases of corpus/ again

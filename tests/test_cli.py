@@ -272,7 +272,7 @@ def test_a_closed_terminal_ends_a_run_with_its_summary(kernel_tree, tmp_path):
         assert json.loads((tmp_path / "summary.json").read_text())["cases"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", helpers.mostly_long([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 def test_what_was_found_is_summed_up_whoever_ends_its_reduction(number, kernel_tree, tmp_path):
     patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
     tree, summary = patched_tree(kernel_tree.path, tmp_path / "tree", patch), tmp_path / "summary.json"

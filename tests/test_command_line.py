@@ -51,6 +51,7 @@ def test_options_may_stand_between_the_rest(words, kernel_tree):
     assert cli.main(words) == 0
 
 
+@pytest.mark.long
 def test_a_patch_may_stand_between_a_kernel_and_its_cases(kernel_tree, tmp_path):
     name = "net/ipv4/inet_hashtables.c"
     before = (kernel_tree.path / name).read_text().splitlines(keepends=True)

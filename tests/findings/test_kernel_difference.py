@@ -99,7 +99,7 @@ def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
 def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys, monkeypatch):
     def some(*arguments):  # `make mutants` asks all of them
         made = schemata(*arguments)
-        return replace(made, mutants=dict(list(made.mutants.items())[::8]))
+        return replace(made, mutants=dict(list(made.mutants.items())[::24]))
 
     monkeypatch.setattr(mutation_score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
@@ -110,7 +110,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     text = capsys.readouterr().out
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 10 < of_it["mutants"] < of_all["mutants"]  # those of both sides
+    assert 5 < of_it["mutants"] < of_all["mutants"]  # those of both sides
     assert of_it["seen"] / of_it["mutants"] > 0.95
     told = f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions of both sides are told apart"
     assert f"no difference in {summary['cases']:,} cases: " in text
@@ -160,6 +160,7 @@ def test_a_kernel_that_dies_is_found_out_and_the_other_is_not_blamed(side, kerne
     assert "crashed" in case.found["signature"]
 
 
+@pytest.mark.long
 def test_a_changed_function_that_no_step_tells_of_is_named_beside_its_caller(kernel_tree, tmp_path, capsys):
     patch = Patch("include/linux/refcount.h", "__refcount_add_not_zero", 0, "<", ">")
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
@@ -168,6 +169,7 @@ def test_a_changed_function_that_no_step_tells_of_is_named_beside_its_caller(ker
     assert "B unlike its model (what changed: __refcount_add_not_zero)" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_what_both_do_alike_but_not_as_the_model_is_no_difference(kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", Patch(HASHTABLES_C, "compute_score", 0, "2", "1"))
     status, summary = diff(tmp_path, tree, tree, cases=1500)

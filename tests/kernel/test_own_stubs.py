@@ -6,6 +6,7 @@ from skdiff.cli import main
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.own_stubs import read
 from skdiff.runs.fuzz_run import describe_build
+from tests.helpers import mostly_long
 from tests.running import made
 
 
@@ -37,7 +38,7 @@ def test_a_file_without_stubs_is_refused(kernel_tree, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [(["replay"], 0), (["explain"], 0), (["reduce"], 2), (["diff", "6.12", "6.12"], 0)],
+    mostly_long([(["replay"], 0), (["explain"], 0), (["reduce"], 2), (["diff", "6.12", "6.12"], 0)]),
     ids=lambda words: words[0] if isinstance(words, list) else "",
 )
 def test_stubs_that_nothing_uses_are_told_once(words, status, kernel_tree, tmp_path, capsys):

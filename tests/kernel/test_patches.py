@@ -197,6 +197,7 @@ def diff(tmp_path, *words):
     return status, json.loads(summary.read_text())
 
 
+@pytest.mark.long
 def test_a_series_is_compared_with_the_kernel_that_it_is_for(better, remark, tmp_path, capsys):
     folder = tmp_path / "series"
     folder.mkdir()
@@ -224,6 +225,7 @@ def test_a_patch_that_the_lookup_does_not_read_is_no_difference_and_runs_nothing
     assert "leaves the text of the lookup as it is" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long
 def test_a_patch_of_what_a_stub_takes_the_place_of_is_no_verdict(kernel_tree, tmp_path, capsys):
     file, path = "include/net/request_sock.h", tmp_path / "x.patch"
     text = (kernel_tree.path / file).read_text()
@@ -236,6 +238,7 @@ def test_a_patch_of_what_a_stub_takes_the_place_of_is_no_verdict(kernel_tree, tm
     assert "leaves the text" not in out
 
 
+@pytest.mark.long
 def test_standard_input_is_kept_for_the_commands_that_are_printed(better, tmp_path, monkeypatch, capsys):
     class Stdin:
         buffer = io.BytesIO(mail("[PATCH] from a pipe", better))

@@ -317,7 +317,7 @@ def built(tree: Tree, how: Refactoring, folder: Path, monkeypatch: pytest.Monkey
     return build(tree)
 
 
-@pytest.mark.parametrize("how", mostly_long(REFACTORINGS, every=12), ids=str)
+@pytest.mark.parametrize("how", mostly_long(REFACTORINGS, every=40), ids=str)
 def test_a_harmless_change_builds_and_agrees(how, kernel_tree, tmp_path, monkeypatch):
     tree = refactored(kernel_tree, tmp_path / "tree", how)
     made = built(tree, how, tmp_path, monkeypatch)
@@ -336,6 +336,7 @@ def test_a_harmless_change_builds_and_agrees(how, kernel_tree, tmp_path, monkeyp
         assert verdict(load(path), *oracles)[:2] == ("agreed", []), path
 
 
+@pytest.mark.long
 def test_the_command_line_takes_stubs_and_repeats_them(kernel_tree, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv(STUBS, raising=False)
     how = next(how for how in REFACTORINGS if how.name == "unknown-function")

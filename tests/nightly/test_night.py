@@ -199,6 +199,7 @@ def test_what_a_step_has_found_stays_found_though_the_night_ends(status, code, t
     assert (done.status, done.code) == ("stopped", code)
 
 
+@pytest.mark.long
 def test_a_small_night_leaves_its_page(kernel_tree, tmp_path, capsys):
     arguments = [
         "nightly",

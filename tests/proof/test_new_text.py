@@ -128,6 +128,7 @@ def test_fuzz_names_it_as_well(kernel_tree, tmp_path, capsys):
     assert "compute_score: return -2;" in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lookup", "status"), [pytest.param("tcp4", 0, marks=pytest.mark.long), ("tcp6", 2)])
 def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, status, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS["helper"])
@@ -137,6 +138,7 @@ def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, statu
     assert bool(summary["unseen"]["lines"]) == bool(status)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", mostly_long(list(HARMLESS)))
 def test_harmless_new_text_all_runs(name, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS[name])

@@ -545,6 +545,7 @@ def test_the_rules_are_listed_and_a_kernel_is_held_against_them(changed, tmp_pat
     assert json.loads((tmp_path / "rules.json").read_text())["missing"] == ["unhashed_check"]
 
 
+@pytest.mark.long
 def test_a_rule_that_is_there_and_dead_is_a_difference_with_its_name(kernel_tree, tmp_path):
     dead = Edit(
         "include/net/request_sock.h",
@@ -569,7 +570,7 @@ def test_a_rule_that_b_lost_is_a_difference_between_kernels(word, changed, tmp_p
     assert f"B lacks the rule {word.removeprefix('no-')} of A" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("name", mostly_long([name for name in EVIDENCE if name != "inet_lookup_run_bpf"]))
+@pytest.mark.parametrize("name", mostly_long([name for name in EVIDENCE if name != "inet_lookup_run_bpf"], every=20))
 def test_a_renamed_function_changes_nothing(name, kernel_tree, tmp_path, capsys):
     copied_tree(kernel_tree.path, tmp_path / "tree")
     for path in (tmp_path / "tree").rglob("*.[ch]"):

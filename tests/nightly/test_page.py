@@ -221,6 +221,7 @@ def test_no_folder_is_one_line_and_an_empty_one_a_page(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path), "-o", "/no/such/folder/page.html"]) == 2
 
 
+@pytest.mark.long
 def test_real_summaries_fill_the_page(kernel_tree, tmp_path, capsys):
     if shutil.which("gcov") is None:
         pytest.skip("no gcov, which counts lines")

@@ -115,7 +115,8 @@ def replay(
             word, why, mismatch = verdict(case, oracle, model)
             if path.resolve() in listed:
                 word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
-            for line in overlooked(case.scenario, case.socks):
+            # Nobody has to be told that of what was drawn.
+            for line in overlooked(case.scenario, case.socks) if case.said_by != MODEL else ():
                 console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
             needs = unmet_needs(case.needs, reference.rules, reference.config)
             elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)

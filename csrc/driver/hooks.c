@@ -62,10 +62,15 @@ static void reference_warn(const char *function, const char *text)
 	out->n_warns++;
 }
 
-/* Whether these are the packet's group and source. */
+static bool is_multicast(__be32 address)
+{
+	return (ntohl(address) & 0xf0000000) == 0xe0000000;
+}
+
+/* Whether these are the packet's group, if it is one, and source: a device is in all groups, and in nothing else. */
 static bool reference_mc_has(u32 group, u32 source)
 {
-	return group == low_word(in->packet.daddr) && source == low_word(in->packet.saddr);
+	return is_multicast(group) && group == low_word(in->packet.daddr) && source == low_word(in->packet.saddr);
 }
 
 /* Whether this is another multicast packet than the case's, or another device. */
@@ -78,11 +83,13 @@ static bool reference_mc_refuses(unsigned long skb, unsigned long group, unsigne
 	       tos || device != (unsigned long)dev || in_dev != (unsigned long)__in_dev_get_rcu(dev);
 }
 
-/* Whether a socket is a member of the multicast group that the packet goes to. */
+/* Whether a socket is a member of the multicast group that the packet goes to; of no group all are. */
 static bool reference_mc_allows(const struct sock *sk, u32 group, u32 source, int dif, int sdif)
 {
 	int i = index_of(sk);
 
+	if (!is_multicast(group))
+		return true;
 	return i >= 0 && !in->socks[i].mc_refuses && reference_mc_has(group, source) && dif == in->packet.skb_iif &&
 	       sdif == (IS_ENABLED(CONFIG_NET_L3_MASTER_DEV) ? in->packet.sdif : 0);
 }

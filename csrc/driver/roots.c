@@ -40,7 +40,7 @@ static bool is_for_many(void)
 {
 	__be32 daddr = low_word(in->packet.daddr);
 
-	return is_ipv6() ? in->packet.daddr[0] == 0xff : (ntohl(daddr) & 0xf0000000) == 0xe0000000 || daddr == 0xffffffff;
+	return is_ipv6() ? in->packet.daddr[0] == 0xff : is_multicast(daddr) || daddr == 0xffffffff;
 }
 
 /* The packet as early demux has it: without a route, and skb->data is at the header of IPv4 or IPv6. */

@@ -4,7 +4,7 @@
 #define dst_check(dst, cookie) (dst)
 /* Kernel: what a device has of IPv4, NULL for nothing. Here: something, into which nobody looks. */
 #define __in_dev_get_rcu(dev) ((struct in_device *)(dev))
-/* Kernel: whether a device is in a multicast group, with that source. Here: it is in the packet's. */
+/* Kernel: whether a device is in a multicast group, with that source. Here: it is in the packet's, if that is one. */
 #define ip_check_mc_rcu(in_dev, group, source, protocol) ((void)(in_dev), (protocol) == IPPROTO_UDP && reference_mc_has(group, source))
 /* Kernel: whether a socket wants a multicast group's packets of a source. Here: as the Scenario says, of the packet alone. */
 #define ip_mc_sf_allow(sk, group, source, dif, sdif) reference_mc_allows(sk, group, source, dif, sdif)

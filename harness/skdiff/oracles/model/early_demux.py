@@ -53,7 +53,8 @@ def _demux(state: State) -> int:
         chosen = demux_lookup(state)
         state.note(state.functions.demux, chosen)
         return chosen
-    if state.packet.pkt_type == PACKET_MULTICAST and not state.ipv6:
+    # net/ipv4/igmp.c ip_check_mc_rcu(): a device is in groups alone.
+    if state.packet.pkt_type == PACKET_MULTICAST and not state.ipv6 and state.daddr >> 28 == 0xE:
         chosen = mcast_demux_lookup(state)
         state.note(state.functions.mcast_demux, chosen)
         return chosen

@@ -144,7 +144,7 @@ def test_steps_that_break_off_say_nothing():
         (
             udp4(connected(), caller=DEMUX),
             [
-                "__udp4_lib_demux_lookup(): dns, the first of its chain, has this very connection.",
+                "__udp4_lib_demux_lookup(): dns has this very connection, and is attached to the packet.",
                 "skb_steal_sock(): dns, which early demux put on the sk_buff, is taken, without a reference.",
             ],
         ),
@@ -158,7 +158,8 @@ def test_steps_that_break_off_say_nothing():
         (
             udp4(bound(), bound(), packet=TO_MANY, caller=DEMUX),
             [
-                "__udp4_lib_mcast_demux_lookup(): nobody is attached: no socket wants the packet, or several do.",
+                "__udp4_lib_mcast_demux_lookup(): nobody is attached; one socket alone must want the packet, and no"
+                " more than ten be in the slot of its port.",
                 "A datagram to 239.1.2.3 goes to all sockets that want it, which skdiff does not look at.",
             ],
         ),
@@ -194,7 +195,9 @@ def test_every_case_has_a_story_and_a_drawing(case):
             ['skb -> "UDP\'s tables"', "UDP's tables\" -> sock0", "for 10.0.0.2", "then 0.0.0.0", "gets the packet"],
         ),
         (udp4(connected(), caller=DEMUX), ['skb -> "UDP\'s tables"', "gets the packet"]),
-        (udp4(packet=TO_MANY, caller=DEMUX), ["nobody gets the packet"]),
+        (udp4(packet=TO_MANY, caller=DEMUX), ["delivery to many, not looked at"]),
+        (udp4(caller=DEMUX), ["nobody gets the packet", "then 0.0.0.0"]),
+        (udp6(), ["nobody gets the packet", "then ::"]),
         (udp4(bound(), caller=HELPER), ['skb -> "UDP\'s tables"', "gets the packet"]),
         (udp4(bound(), listener()), ["lhash2", "not searched"]),
         (scenario(bound()), ["<b>UDP&#x27;s tables</b><br/>not searched"]),

@@ -158,7 +158,7 @@ def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
     _draw_tables(graph, case, sides)
     _draw_groups(graph, case)
     _draw_programs(graph, case, sides)
-    _draw_winners(graph, sides)
+    _draw_winners(graph, case.scenario.lookup, sides)
     return graph
 
 
@@ -204,8 +204,12 @@ def _addresses(table: int, searchers: Sequence[Side]) -> str:
     """The local addresses that sockets were looked for with, in the order of the searches."""
     walks = WALKS.get(table, frozenset())
     searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in walks]
-    found = [joined(*searched) if len(searched) == 2 else mapped(*searched) for searched in searches]
-    return "\n".join(f"{'then' if i else 'for'} {address(daddr)}" for i, daddr in enumerate(dict.fromkeys(found)))
+    # An address of IPv6 comes in two halves.
+    found = [
+        "::" if searched == (0, 0) else address(joined(*searched) if len(searched) == 2 else mapped(*searched))
+        for searched in map(tuple, searches)
+    ]
+    return "\n".join(f"{'then' if i else 'for'} {daddr}" for i, daddr in enumerate(dict.fromkeys(found)))
 
 
 def _draw_groups(graph: graphviz.Digraph, case: Case) -> None:
@@ -242,13 +246,16 @@ def _program(program: Program) -> Iterator[str]:
     yield "says SK_PASS" if program.verdict else "says SK_DROP"
 
 
-def _draw_winners(graph: graphviz.Digraph, sides: Sequence[Side]) -> None:
+def _draw_winners(graph: graphviz.Digraph, lookup: int, sides: Sequence[Side]) -> None:
     """Who gets the packet: one sign if the sides agree, one for each if they do not."""
     agreed = len({(side.returned, side.winner) for side in sides}) == 1
     names = [" and ".join(side.name for side in sides)] if agreed else [side.name for side in sides]
     for number, (name, side) in enumerate(zip(names, sides, strict=False)):
         colour = BOTH if agreed else (FIRST, SECOND)[number % 2]
         end = "nobody gets the packet" if side.winner == NONE else "gets the packet"
+        if side.winner == NONE and lookup in UDP and side.steps and side.steps[-1].function in STEALS:
+            # The lookup was not asked, and no error came from the sk_buff.
+            end = "delivery to many, not looked at" if side.steps[-1].values[0] == NONE else end
         end = end if side.returned else "no answer: it does not return"
         graph.node(f"end{number}", _label(name, [end]), shape="note", style="filled", fillcolor=colour)
         if side.winner != NONE:

@@ -80,14 +80,17 @@ class UdpStory(Story):
     def demux(self, sk: int) -> Iterator[str]:
         self.demuxed = sk
         if sk == NONE:
-            yield f"{self.functions.demux}(): the first of the chain does not have this very connection."
+            yield f"{self.functions.demux}(): nobody is attached; only the first of the chain is asked whether it fits."
         else:
-            yield f"{self.functions.demux}(): {self.name(sk)}, the first of its chain, has this very connection."
+            yield f"{self.functions.demux}(): {self.name(sk)} has this very connection, and is attached to the packet."
 
     def mcast_demux(self, sk: int) -> Iterator[str]:
         self.demuxed = sk
         if sk == NONE:
-            yield f"{self.functions.mcast_demux}(): nobody is attached: no socket wants the packet, or several do."
+            yield (
+                f"{self.functions.mcast_demux}(): nobody is attached; one socket alone must want the packet, and no"
+                " more than ten be in the slot of its port."
+            )
         else:
             yield f"{self.functions.mcast_demux}(): {self.name(sk)} alone wants the packet, and is attached to it."
 

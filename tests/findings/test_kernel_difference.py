@@ -110,7 +110,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     text = capsys.readouterr().out
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 5 < of_it["mutants"] < of_all["mutants"]  # those of both sides
+    assert 1 < of_it["mutants"] < of_all["mutants"]  # those of both sides
     assert of_it["seen"] / of_it["mutants"] > 0.95
     told = f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions of both sides are told apart"
     assert f"no difference in {summary['cases']:,} cases: " in text

@@ -17,10 +17,11 @@ import skdiff.oracles.model
 from skdiff.base.paths import CORPUS
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.case_file import load
+from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import Outcome
-from skdiff.cases.scenario import IPV6_LOOKUPS, NOWHERE, TCP4, TCP6, UDP4, UDP6, Scenario
+from skdiff.cases.scenario import DEMUX, IPV6_LOOKUPS, NOWHERE, RECEIVE, TCP4, TCP6, UDP4, UDP6, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles.model import Model
@@ -38,6 +39,7 @@ CPU_SECONDS = 2.0  # of a mutant, beside TIMES what the model itself needs for a
 TIMES = 4
 FEW = 500  # cases that most mutants do not survive: asked for steps too before the others are asked
 _OTHER_FAMILY = {TCP4: TCP6, TCP6: TCP4, UDP4: UDP6, UDP6: UDP4}
+_OTHER_PROTOCOL = {TCP4: UDP4, UDP4: TCP4, TCP6: UDP6, UDP6: TCP6}
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,9 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     lookup = _OTHER_FAMILY[scenario.lookup]
     other = packet._replace(saddr=changed(packet.saddr), daddr=changed(packet.daddr))
     yield ", as the other family's", scenario._replace(hostile=1, packet=other, lookup=lookup)
+    lookup, caller = _OTHER_PROTOCOL[scenario.lookup], RECEIVE if scenario.caller == DEMUX else scenario.caller
+    header = packet._replace(doff=UDP_HEADER if lookup in UDP_LOOKUPS else packet.doff)
+    yield ", as the other protocol's", scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller)
     yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
 
 

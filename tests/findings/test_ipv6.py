@@ -130,7 +130,7 @@ def test_the_drawing_has_the_addresses_that_were_searched():
     case = ipv6(listener(), WILDCARD, EXACT._replace(num=81))
     source = drawing(Case(case), [Side("model", Model().trace(case))]).source
     assert "<br/>from [2001:db8::1]:40000<br/>to [2001:db8::2]:80<br/>device 1>" in source
-    assert 'skb -> lhash2 [label="for 2001:db8::2\nthen 0.0.0.0"]' in source
+    assert 'skb -> lhash2 [label="for 2001:db8::2\nthen ::"]' in source
     assert "at [2001:db8::2]:81" in source
     assert "<<b>model</b><br/>gets the packet>" in source
     assert "sock1 -> end0" in source
@@ -211,10 +211,10 @@ def test_a_finding_names_the_patched_function_of_ipv6(patch, kernel_tree, tmp_pa
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     summary = tmp_path / "summary.json"
     command = ["fuzz", "--engine", "random", "--kernel", str(tree), "--cases", "6000", "--seed", "5"]
+    command += ["--lookup", "tcp6"]  # UDP's lookup runs some of these functions too
     assert main([*command, "--json", str(summary), "--findings", str(tmp_path / "findings")]) == 1
     mismatches = json.loads(summary.read_text())["mismatches"]
     assert patch.function in mismatches[0]["signature"]
     for mismatch in mismatches:
-        case = (tmp_path / "findings" / mismatch["signature"] / "case.toml").read_text()
-        assert 'lookup = "tcp6"' in case or 'lookup = "udp6"' in case
+        assert "tcp6" in (tmp_path / "findings" / mismatch["signature"] / "case.toml").read_text()
     assert f"{patch.function}():" in capsys.readouterr().out

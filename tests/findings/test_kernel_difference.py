@@ -96,10 +96,11 @@ def test_a_patched_function_is_named(patch, kernel_tree, tmp_path, capsys):
     assert report.read_text() in told
 
 
+@pytest.mark.long
 def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, tmp_path, capsys, monkeypatch):
     def some(*arguments):  # `make mutants` asks all of them
         made = schemata(*arguments)
-        return replace(made, mutants=dict(list(made.mutants.items())[::24]))
+        return replace(made, mutants=dict(list(made.mutants.items())[::2]))
 
     monkeypatch.setattr(mutation_score, "schemata", some)
     remark = Edit(HASHTABLES_C, "compute_score", r"\A([^{]*\{)", r"\1 /* a remark */")
@@ -110,7 +111,7 @@ def test_a_remark_has_no_effect_and_mutants_say_what_that_is_worth(kernel_tree, 
     text = capsys.readouterr().out
     assert "changed  function compute_score: net/ipv4/inet_hashtables.c:" in text
     of_it, of_all = summary["mutants"]["changed"], summary["mutants"]["all"]
-    assert 1 < of_it["mutants"] < of_all["mutants"]  # those of both sides
+    assert 40 < of_it["mutants"] < of_all["mutants"]  # those of both sides
     assert of_it["seen"] / of_it["mutants"] > 0.95
     told = f"{of_it['seen']} of {of_it['mutants']} mutants of the changed functions of both sides are told apart"
     assert f"no difference in {summary['cases']:,} cases: " in text

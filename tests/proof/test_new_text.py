@@ -129,7 +129,7 @@ def test_fuzz_names_it_as_well(kernel_tree, tmp_path, capsys):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("lookup", "status"), [pytest.param("tcp4", 0, marks=pytest.mark.long), ("tcp6", 2)])
+@pytest.mark.parametrize(("lookup", "status"), [("tcp4", 0), ("tcp6", 2)])
 def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, status, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS["helper"])
     command = ("fuzz", "--kernel", tree, "--engine", "random", "--lookup", lookup)
@@ -139,7 +139,7 @@ def test_a_run_of_one_lookup_has_not_looked_at_the_text_of_another(lookup, statu
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", mostly_long(list(HARMLESS)))
+@pytest.mark.parametrize("name", HARMLESS)
 def test_harmless_new_text_all_runs(name, kernel_tree, tmp_path, capsys):
     tree = patched(kernel_tree, tmp_path / "tree", HARMLESS[name])
     status, summary = run(tmp_path, "diff", "6.12", tree)

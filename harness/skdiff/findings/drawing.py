@@ -204,12 +204,16 @@ def _addresses(table: int, searchers: Sequence[Side]) -> str:
     """The local addresses that sockets were looked for with, in the order of the searches."""
     walks = WALKS.get(table, frozenset())
     searches = [step.values[:-1] for side in searchers for step in side.steps if step.function in walks]
-    # An address of IPv6 comes in two halves.
-    found = [
-        "::" if searched == (0, 0) else address(joined(*searched) if len(searched) == 2 else mapped(*searched))
-        for searched in map(tuple, searches)
-    ]
-    return "\n".join(f"{'then' if i else 'for'} {daddr}" for i, daddr in enumerate(dict.fromkeys(found)))
+    return "\n".join(
+        f"{'then' if i else 'for'} {daddr}" for i, daddr in enumerate(dict.fromkeys(map(_searched, searches)))
+    )
+
+
+def _searched(values: Sequence[int]) -> str:
+    """An address of IPv4, or one of IPv6 in two halves; a wildcard is that of its family."""
+    if len(values) == 1:
+        return address(mapped(*values))
+    return address(joined(*values)) if any(values) else "::"
 
 
 def _draw_groups(graph: graphviz.Digraph, case: Case) -> None:
@@ -252,16 +256,24 @@ def _draw_winners(graph: graphviz.Digraph, lookup: int, sides: Sequence[Side]) -
     names = [" and ".join(side.name for side in sides)] if agreed else [side.name for side in sides]
     for number, (name, side) in enumerate(zip(names, sides, strict=False)):
         colour = BOTH if agreed else (FIRST, SECOND)[number % 2]
-        end = "nobody gets the packet" if side.winner == NONE else "gets the packet"
-        if side.winner == NONE and lookup in UDP and side.steps and side.steps[-1].function in STEALS:
-            # The lookup was not asked, and no error came from the sk_buff.
-            end = "delivery to many, not looked at" if side.steps[-1].values[0] == NONE else end
-        end = end if side.returned else "no answer: it does not return"
-        graph.node(f"end{number}", _label(name, [end]), shape="note", style="filled", fillcolor=colour)
+        graph.node(f"end{number}", _label(name, [_end(lookup, side)]), shape="note", style="filled", fillcolor=colour)
         if side.winner != NONE:
             graph.edge(f"sock{side.winner}", f"end{number}", color=GREEN, penwidth="3")
         else:
             graph.edge("skb", f"end{number}", style="invis")
+
+
+def _end(lookup: int, side: Side) -> str:
+    """What became of the packet."""
+    if not side.returned:
+        return "no answer: it does not return"
+    if side.winner != NONE:
+        return "gets the packet"
+    last = side.steps[-1] if side.steps else None
+    # Nobody was on the sk_buff, nor an error, and yet UDP's tables were not searched.
+    if lookup in UDP and last is not None and last.function in STEALS and last.values[0] == NONE:
+        return "delivery to many, not looked at"
+    return "nobody gets the packet"
 
 
 def _label(title: str, lines: Iterator[str] | Sequence[str]) -> str:

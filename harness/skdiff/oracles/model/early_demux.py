@@ -54,11 +54,16 @@ def _demux(state: State) -> int:
         state.note(state.functions.demux, chosen)
         return chosen
     # net/ipv4/igmp.c ip_check_mc_rcu(): a device is in groups alone.
-    if state.packet.pkt_type == PACKET_MULTICAST and not state.ipv6 and state.daddr >> 28 == 0xE:
+    if state.packet.pkt_type == PACKET_MULTICAST and not state.ipv6 and is_for_group(state):
         chosen = mcast_demux_lookup(state)
         state.note(state.functions.mcast_demux, chosen)
         return chosen
     return NONE
+
+
+def is_for_group(state: State) -> bool:
+    """include/linux/in.h ipv4_is_multicast(), include/net/ipv6.h ipv6_addr_is_multicast(), of the packet's address."""
+    return state.daddr >> 120 == 0xFF if state.ipv6 else state.daddr >> 28 == 0xE
 
 
 def demux_lookup(state: State) -> int:

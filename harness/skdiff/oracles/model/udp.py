@@ -2,7 +2,7 @@
 
 from skdiff.cases.addresses import ANY, halves, ipv4_view
 from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED
-from skdiff.oracles.model.early_demux import early_demux
+from skdiff.oracles.model.early_demux import early_demux, is_for_group
 from skdiff.oracles.model.hash4 import udp_lib_lookup4
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.score import compute_score
@@ -40,9 +40,7 @@ def udp_rcv(state: State) -> int:
 
 
 def _is_for_many(state: State) -> bool:
-    if state.ipv6:
-        return state.daddr >> 120 == 0xFF
-    return state.daddr >> 28 == 0xE or state.daddr == _IPV4_BROADCAST
+    return is_for_group(state) or (state.daddr == _IPV4_BROADCAST and not state.ipv6)
 
 
 def udp_lib_lookup(state: State) -> int:

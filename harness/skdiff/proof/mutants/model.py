@@ -14,6 +14,7 @@ from random import Random
 from time import process_time
 
 import skdiff.oracles.model
+from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.case_file import load
@@ -122,13 +123,16 @@ def hunt(
     cases: Sequence[Expected], progress: Callable[[int, int], None] = lambda done, of: None
 ) -> list[tuple[Mutant, Fate]]:
     """Each mutant of the model and its fate, in the order of the text. `progress` is told how many are done, of all."""
-    jobs = [(source, change) for source in sources() for change in source.changes]
-    lines = Lines([source.path for source in sources()])
+    of_model = sources()
+    jobs = [(source, change) for source in of_model for change in source.changes]
+    lines = Lines([source.path for source in of_model])
     return run(jobs, with_lines(cases, lines), progress, lines)
 
 
 def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
-    """The cases, each with the lines of the model that it runs; those that are run before any case are of all."""
+    """The cases, each with the lines of the model that it runs; those that are run before any case are of all. Raises
+    CannotRun.
+    """
     size = len(cases) // (8 * (os.cpu_count() or 1)) + 1
     shares = [range(start, min(start + size, len(cases))) for start in range(0, len(cases), size)]
 
@@ -136,16 +140,14 @@ def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
         install(None, None, "skdiff.oracles.model")
         _models()
 
-    def asked(share: range | None) -> list[int]:
-        if share is None:
-            return [lines.run_by(load_anew)]
+    def of_share(share: range) -> list[int]:
         # A model keeps tables from case to case: a new one builds them in each.
         return [lines.run_by(partial(_run, Model(*KERNELS[cases[i].kernel]), cases[i])) for i in share]
 
-    found = dict(each(asked, [None, *shares], seconds=600))
-    if died := next((answer for answer in found.values() if isinstance(answer, Died)), None):
-        raise died
-    [before] = found[None]
+    [(_, before)] = each(lambda _: lines.run_by(load_anew), [None])
+    found = dict(each(of_share, shares, seconds=600))
+    if any(isinstance(answer, Died) for answer in (before, *found.values())):
+        raise CannotRun("the model died of a case of the corpus")
     return [replace(cases[i], lines=of | before) for share in shares for i, of in zip(share, found[share], strict=True)]
 
 

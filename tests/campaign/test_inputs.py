@@ -1,6 +1,7 @@
 """Inputs that are kept: what bytes mean goes with them, so another layout is never misread."""
 
 import json
+import shutil
 from itertools import islice
 from random import Random
 
@@ -9,6 +10,7 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.campaign import inputs
 from skdiff.campaign.inputs import add, converted, name_of, opened, seeded
+from skdiff.campaign.merge_inputs import FEW
 from skdiff.cases import wire
 from skdiff.cases.scenario import AF_INET, TCP4
 from skdiff.cli import main
@@ -168,9 +170,11 @@ def test_a_run_with_kept_inputs_starts_where_the_last_one_ended(kernel_tree, tmp
         return json.loads((tmp_path / name).read_text())
 
     made("6.12", guided=True)
-    first = fuzz(4_000, "one")
+    first = fuzz(12_000, "one")
     kept = len(list(seeded(tmp_path / "inputs").iterdir()))
     assert first["inputs"] == kept > len(set(seeds()))
     again = fuzz(2 * kept, "two")  # each worker looks at them once
-    assert again["edges"][0] >= first["edges"][0]
+    # gcc's hooks number the edges as they are met: libFuzzer takes some inputs for equal that are not quite.
+    lost = 0 if shutil.which("clang") else FEW * first["edges"][0]
+    assert again["edges"][0] >= first["edges"][0] - lost
     assert again["inputs"] >= kept

@@ -33,7 +33,7 @@ class JudgeWithHost:
         if scenario.lookup in IPV6_LOOKUPS and _BY_HASH in others[-1].via and self._with_some_secret(scenario, host.sk):
             self.by_chance += 1
             return None
-        return Mismatch(self._names, tuple(outcomes), ("sk",))
+        return Mismatch(self._names, tuple(outcomes), ("sk",), half_seen=self._names[:1])
 
     def _with_some_secret(self, scenario: Scenario, wanted: int) -> bool:
         draw: Callable[[int], int] = Random(0).getrandbits

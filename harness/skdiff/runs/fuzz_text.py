@@ -40,8 +40,8 @@ def show(console: Console, summary: FuzzSummary) -> None:
     if reached:
         console.print(", ".join(reached), soft_wrap=True)
     if summary.running:
-        lost = sum(summary.unrealised.values())
-        console.print(f"asked of the running kernel: {counted(summary.cases - lost, 'case')} of them", soft_wrap=True)
+        asked = summary.cases - sum(summary.unrealised.values())
+        console.print(f"asked of the running kernel: {counted(asked, 'case')} of them", soft_wrap=True)
         for why, times in sorted(summary.unrealised.items(), key=lambda item: -item[1]):
             console.print(f"{times:6} x not realisable: {why}", markup=False, soft_wrap=True)
     if len(summary.workers) > 1:

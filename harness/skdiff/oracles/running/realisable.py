@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from skdiff.cases.addresses import is_ipv6, is_mapped, other_family
+from skdiff.cases.addresses import is_ipv6, is_mapped
 from skdiff.cases.derived import (
     UDP_GROUP_KEY,
     group_facts,
     has_conns,
-    is_multicast,
     sk_lookup_enabled,
     was_connected,
 )
@@ -17,11 +16,9 @@ from skdiff.cases.normalise import normalise
 from skdiff.cases.normalise_packet import come_in
 from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.places import CALLER, HOSTILE
-from skdiff.cases.pools import HERE
-from skdiff.cases.reachable import PLAIN
+from skdiff.cases.reachable import PLAIN, assignable
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
-    AF_INET,
     BOUND,
     DESTRUCTOR_NONE,
     EHASH,
@@ -33,8 +30,6 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PROG_NONE,
     STAYS,
-    TCP4,
-    TCP6,
     TCP_ESTABLISHED,
     UDP6,
     UDP_HASHED,
@@ -111,7 +106,7 @@ class Nearest:
         )
 
     def _netns(self, number: int, net: Netns, lookup: int, socks: Sequence[Sock]) -> Netns:
-        progs = tuple(_program(program, socks) for program in net.progs)
+        progs = tuple(_program(program, lookup, socks) for program in net.progs)
         return net._replace(hash_mix=self._keys.mix(lookup, number), own_hashinfo=0, progs=progs)
 
 
@@ -153,7 +148,7 @@ def _packet(scenario: Scenario, tables: Scenario) -> Packet:
 
 def _sock(sock: Sock) -> Sock:
     """Each claim of what has to change is in the docstring of Nearest."""
-    sock = _of_one_host(sock._replace(bound_dev_if=_device(sock.bound_dev_if), race=STAYS, mc_refuses=0))
+    sock = sock._replace(bound_dev_if=_device(sock.bound_dev_if), race=STAYS, mc_refuses=0)
     if sock.hashed == EHASH:
         return sock._replace(
             kind=KIND_FULL,
@@ -188,17 +183,6 @@ def _in_groups(socks: list[Sock]) -> list[Sock]:
     return socks
 
 
-def _of_one_host(sock: Sock) -> Sock:
-    """With a local address that is no group's: TCP's connect() takes no such source, UDP's of AF_INET6 none of IPv4's,
-    and TCP over IPv6 binds to none.
-    """
-    ipv6 = is_ipv6(sock.rcv_saddr)
-    if not is_multicast(TCP6 if ipv6 else TCP4, sock.rcv_saddr):
-        return sock
-    bound = {EHASH: False, LHASH2: not ipv6, UDP_HASHED: ipv6 or sock.family == AF_INET}
-    return sock if bound.get(sock.hashed, True) else sock._replace(rcv_saddr=other_family(HERE) if ipv6 else HERE)
-
-
 def _group(number: int, group: Group, socks: Sequence[Sock], conns: bool) -> Group:
     slots = tuple(i for i, sock in enumerate(socks) if sock.group == number)
     members = [socks[i] for i in slots]
@@ -210,7 +194,7 @@ def _group(number: int, group: Group, socks: Sequence[Sock], conns: bool) -> Gro
     return fresh if slots else fresh._replace(prog=PROG_NONE, incoming_cpu=0, has_conns=0)
 
 
-def _program(program: Program, socks: Sequence[Sock]) -> Program:
-    if program.assign >= 0 and socks[program.assign].hashed not in (LHASH2, UDP_HASHED):
+def _program(program: Program, lookup: int, socks: Sequence[Sock]) -> Program:
+    if program.assign >= 0 and not assignable(lookup, socks[program.assign]):
         return program._replace(assign=LEAVE)
     return program

@@ -2,6 +2,7 @@
  * choices that it made. harness/skdiff/oracles/running/hash_key.py calls it.
  */
 #include <stdint.h>
+#include <string.h>
 
 struct observation {
 	uint32_t words[3]; /* what is hashed */
@@ -27,37 +28,45 @@ static inline uint32_t hash_of(const uint32_t *words, uint32_t start)
 	return (c ^ b) - rotated(b, 24);
 }
 
-/* The keys from `from` up to, and not with, `to` that fit all observations: how many there are, and the first `most` of
- * them in `keys`.
+static inline int fitting(const struct observation *seen, uint32_t key)
+{
+	uint32_t sum = hash_of(seen->words, key + 0xdeadbeef + 12) + seen->added;
+
+	return sum - seen->low <= seen->high - seen->low;
+}
+
+/* The keys from `from` up to, and not with, `to` that fit all observations, which are two at least: how many
+ * there are, and the first `most` of them in `keys`.
  */
 __attribute__((visibility("default")))
 int skdiff_hash_keys(const struct observation *seen, int n, uint64_t from, uint64_t to, uint32_t *keys, int most)
 {
-	enum { BLOCK = 4096 };
+	enum { BLOCK = 4096, FIRST = 2 };
 	static __thread uint8_t fits[BLOCK];
 	int found = 0;
 
+	if (n < FIRST)
+		return -1;
 	for (uint64_t at = from; at < to; at += BLOCK) {
-		int any = 0;
-
-		/* The first observation alone, in a loop that the compiler can do several of at once. */
+		/* The first observations alone, in a loop that the compiler can do many of at once. */
+		for (int i = 0; i < BLOCK; i++)
+			fits[i] = fitting(&seen[0], (uint32_t)at + i) & fitting(&seen[1], (uint32_t)at + i);
 		for (int i = 0; i < BLOCK; i++) {
-			uint32_t hash = hash_of(seen[0].words, (uint32_t)at + i + 0xdeadbeef + 12) + seen[0].added;
+			uint64_t eight;
 
-			fits[i] = hash - seen[0].low <= seen[0].high - seen[0].low;
-		}
-		for (int i = 0; i < BLOCK; i++) {
-			uint32_t key = (uint32_t)at + i;
+			if (!(i % 8)) {
+				memcpy(&eight, fits + i, sizeof(eight));
+				if (!eight) {
+					i += 7;
+					continue;
+				}
+			}
 			int ok = fits[i] && at + i < to;
 
-			for (int k = 1; ok && k < n; k++) {
-				uint32_t hash = hash_of(seen[k].words, key + 0xdeadbeef + 12) + seen[k].added;
-
-				ok = hash - seen[k].low <= seen[k].high - seen[k].low;
-			}
+			for (int k = FIRST; ok && k < n; k++)
+				ok = fitting(&seen[k], (uint32_t)at + i);
 			if (ok && found++ < most)
-				keys[found - 1] = key;
-			any |= ok;
+				keys[found - 1] = (uint32_t)at + i;
 		}
 	}
 	return found;

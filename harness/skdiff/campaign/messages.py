@@ -164,7 +164,7 @@ class Running(msgspec.Struct, kw_only=True):
     inputs: int
     memory: int
     deaths: int
-    unrealised: dict[str, int]
+    unrealised: dict[str, int] = {}
 
 
 class Total(Running, kw_only=True):

@@ -35,7 +35,7 @@ from skdiff.kernel.source import Tree
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Buffer, Reference
-from skdiff.variants.abilities import lacking
+from skdiff.variants.abilities import NOTHING, lacking
 from skdiff.variants.config import parse
 from skdiff.variants.version_rules import Rules
 
@@ -177,6 +177,7 @@ def work(job: Job, channel: int) -> None:
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
         run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_HOST, host.refused
+        run.lacks = NOTHING  # what it makes needs no ability
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
     drive(job.engine, run)

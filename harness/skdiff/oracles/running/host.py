@@ -3,7 +3,9 @@
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import low_word
@@ -30,6 +32,7 @@ from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made
 from skdiff.variants.version_rules import Rules
 
+T = TypeVar("T")
 _PAGE = 4096
 # include/net/ip.h IPSKB_L3SLAVE in IPCB(skb)->flags, include/linux/ipv6.h IP6SKB_L3SLAVE in IP6CB(skb)->flags: where
 # they stand in the five words of qdisc_skb_cb that a test run may set. The device above is in front of them, where
@@ -73,7 +76,7 @@ class Host:
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of a scenario that `nearest` has made."""
         tables = (scenario.socks, scenario.groups, scenario.netns)
-        if len(self._tables) != len(tables) or any(a is not b for a, b in zip(self._tables, tables, strict=True)):
+        if tables != self._tables:
             self._bring_about(scenario)
             self._tables = tables
         if self._refusal:
@@ -150,6 +153,22 @@ class Host:
         if program not in self._loaded:
             self._loaded[program] = programs.sk_lookup(self._sockets, program)
         self._links.append(bpf.attach_sk_lookup(self._loaded[program], self._namespaces.fds[number]))
+
+
+def in_own_thread(work: Callable[[Host], T], rules: Rules) -> T:
+    """What `work` makes of the running kernel, in a thread with network namespaces of its own: the caller stays in its
+    own. Raises CannotRun where the kernel cannot be asked, and what `work` raises.
+    """
+
+    def run() -> T:
+        host = Host(rules)
+        try:
+            return work(host)
+        finally:
+            host.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(run).result()
 
 
 def _tuple(packet: Packet, ipv6: bool) -> bytes:

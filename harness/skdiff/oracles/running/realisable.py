@@ -71,9 +71,9 @@ class Nearest:
         """The nearest one; it is its own nearest one."""
         of = self._of
         if of is None or not (
-            of.socks is scenario.socks
-            and of.groups is scenario.groups
-            and of.netns is scenario.netns
+            of.socks == scenario.socks
+            and of.groups == scenario.groups
+            and of.netns == scenario.netns
             and (of.lookup, of.hostile) == (scenario.lookup, scenario.hostile)
         ):
             self._of, self._tables = scenario, self._with_tables(scenario)

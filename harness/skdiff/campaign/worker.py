@@ -25,7 +25,6 @@ from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
-from skdiff.comparison.interface import Judge
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import GUIDED, drive
@@ -193,7 +192,7 @@ def asked_host(rules: Rules) -> "Host":
     return host
 
 
-def judge_with_host(made: Build) -> Judge:
+def judge_with_host(made: Build) -> JudgeWithHost:
     """What judges the outcomes of the running kernel, of a build, and of its model."""
     model = Model(made.rules, made.config)
     names = (f"Linux {made.label}", Model.name)

@@ -21,7 +21,7 @@ class JudgeWithHost:
     """
 
     def __init__(self, host: str, judge: Judge, names: Sequence[str], model: Model) -> None:
-        self.by_chance = 0
+        self.host, self.by_chance = host, 0
         self._judge, self._names, self._model = judge, (host, *names), model
 
     def __call__(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:

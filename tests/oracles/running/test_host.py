@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -12,16 +13,19 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import low_word
 from skdiff.cases.outcome import ABSENT, Outcome
-from skdiff.cases.scenario import HELPER, NONE, TCP6, Group, Netns
+from skdiff.cases.scenario import DEMUX, FILTER, HELPER, NONE, PFREE, TCP6, Group, Netns, Packet
 from skdiff.comparison.compare import compare
 from skdiff.comparison.running_kernel import JudgeWithHost
+from skdiff.findings.replay_on_host import why_not
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.hashing import inet_ehashfn
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.hash_key import Observation, find_key
+from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import Rules, changed_by_hand
-from tests.helpers import connection, listener, scenario
+from tests.helpers import connection, listener, scenario, timewait
 from tests.running import SKDIFF
+from tests.udp_cases import bound, grouped, udp4
 
 TABLES, PACKETS = 60, 8  # of each lookup
 # In a process of its own: namespaces are gone with it. The rules that the model follows may be changed by hand.
@@ -199,3 +203,52 @@ def test_what_an_unknown_secret_decides_may_be_any_member_that_one_chooses():
     assert asked.by_chance == 2
     assert asked(case, [Outcome(sk=3), outcome, outcome]) is not None
     assert asked(case, [Outcome(sk=NONE), outcome, outcome]) is not None
+
+
+# --- cases of files ---
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (scenario(listener()), ""),
+        (scenario(listener(), caller=HELPER), ""),
+        (scenario(connection(), packet=Packet(rt_iif=1)), ""),
+        (scenario(connection(), packet=Packet(rt_iif=2)), "a device of the route takes a packet"),
+        (scenario(listener(), hostile=1), "it is hostile"),
+        (scenario(connection(refcnt=2), packet=Packet(sk=0, destructor=PFREE)), "a socket on the packet"),
+        (udp4(bound(), caller=DEMUX), "a socket on the packet, and early demux"),
+        (scenario(timewait()), "one of its sockets takes packets"),
+        (scenario(listener(), packet=Packet(skb_iif=7)), "its devices are not 1, 2 or 3: skb_iif 7"),
+        (grouped(bound(reuseport=1, group=0), prog=FILTER), "a program of a group takes a packet"),
+        (
+            grouped(*2 * (bound(reuseport=1, group=0),), slots=(1, 0)),
+            "the slots of a group are in an order of their own",
+        ),
+    ],
+)
+def test_what_the_running_kernel_is_not_asked(case, why):
+    nearest = Nearest(Rules(), Keys(), (0, 1), 256)(case)
+    assert why_not(case, nearest).startswith(why)
+    assert bool(why_not(case, nearest)) == bool(why)
+    if not why:
+        assert Model().run(nearest).sk == Model().run(case).sk
+
+
+def test_the_surprises_that_it_can_be_asked_are_as_it_says(tmp_path):
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    command = [*SKDIFF, "replay", "--oracle", "host", "--kernel", "7.3", "--json", str(tmp_path / "asked.json")]
+    done = subprocess.run(
+        [*command, "corpus/surprises", "corpus/conformance"], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 2:
+        assert "keys fit what the kernel chose by hash" in done.stderr
+        return
+    asked = json.loads((tmp_path / "asked.json").read_text())
+    words = Counter(asked["verdicts"].values())
+    assert f"running kernel {os.uname().release}: {words.total():,} cases, {words['agreed']:,} agreed" in done.stdout
+    assert words["agreed"] > 100
+    assert {*asked["why"]} == {path for path, word in asked["verdicts"].items() if word == "not realisable"}
+    assert done.returncode == bool(words["differs"])
+    assert not words["differs"] or not os.uname().release.startswith("6.18.")

@@ -44,7 +44,7 @@ _MOST_SDIF = 1 << 12
 
 class Host:
     """Outcomes of what can be seen of a lookup by a BPF helper: which socket it finds. All else of an Outcome is as
-    nothing was. A scenario that cannot be brought about is ABSENT, and `refused` counts why.
+    nothing was. A scenario that cannot be brought about is ABSENT: `refusal` says why, `refused` counts the reasons.
 
     Belongs to the thread that made it, which is in a network namespace of its own from then on. Raises CannotRun if
     this kernel, or the rights of this process, do not allow it.
@@ -71,7 +71,7 @@ class Host:
         self._links: list[int] = []
         self._tables: tuple[object, ...] = ()
         self._cpu = NONE
-        self._refusal = ""
+        self.refusal = ""
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of a scenario that `nearest` has made."""
@@ -79,8 +79,8 @@ class Host:
         if tables != self._tables:
             self._bring_about(scenario)
             self._tables = tables
-        if self._refusal:
-            self.refused[self._refusal] += 1
+        if self.refusal:
+            self.refused[self.refusal] += 1
             return Outcome(ended=ABSENT)
         packet = scenario.packet
         self._namespaces.enter(packet.netns)
@@ -114,7 +114,7 @@ class Host:
         for packet in packets(scenario.packet):
             chosen = self.run(scenario._replace(packet=packet)).sk
             if not 0 <= chosen < members:
-                raise CannotRun(f"a group of {members} sockets got no packet: {self._refusal or 'nobody was found'}")
+                raise CannotRun(f"a group of {members} sockets got no packet: {self.refusal or 'nobody was found'}")
             low = -(-(chosen << 32) // members)
             high = -(-((chosen + 1) << 32) // members) - 1
             words, added = hashed_words(packet, lport_added)
@@ -134,7 +134,7 @@ class Host:
 
     def _bring_about(self, scenario: Scenario) -> None:
         self._forget()
-        self._refusal = ""
+        self.refusal = ""
         try:
             self._made = Made(scenario, self._namespaces)
             for number, net in enumerate(scenario.netns):
@@ -144,7 +144,7 @@ class Host:
                 for program in net.progs:
                     self._attach(number, program)
         except OSError as error:
-            self._refusal = error.strerror or str(error)
+            self.refusal = error.strerror or str(error)
 
     def _attach(self, number: int, program: Program) -> None:
         assert self._made is not None

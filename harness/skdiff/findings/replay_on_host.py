@@ -13,7 +13,7 @@ from skdiff.campaign.worker import judge_with_host
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import ABSENT
-from skdiff.cases.scenario import DEMUX, NONE, PROG_NONE, Scenario
+from skdiff.cases.scenario import HELPER, NONE, PROG_NONE, RECEIVE, Scenario
 from skdiff.comparison.mismatch_text import render
 from skdiff.kernel.build import Build
 from skdiff.oracles.model import Model
@@ -35,29 +35,45 @@ class AskedSummary(Summary, kw_only=True):
         return Counter(self.verdicts.values())[verdict]
 
 
-def why_not(scenario: Scenario, nearest: Scenario) -> str:
-    """Why the running kernel is not asked for a scenario, "" if the question to it is the same: a helper's question is
-    that of the receive path where nothing hangs on the packet and no program of a group sees it.
+def question(scenario: Scenario) -> Scenario:
+    """The scenario as the running kernel is asked: by a helper, on any device, where that is the same question as the
+    receive path's, since nothing hangs on the packet and no program of a group sees it; else by a packet.
     """
     packet = scenario.packet
-    if scenario.hostile:
+    if packet.rt_iif == packet.skb_iif:
+        packet = packet._replace(rt_iif=0)
+    sees = any(group.prog != PROG_NONE and group.num_socks for group in scenario.groups)
+    if scenario.caller != RECEIVE or packet.sk != NONE or sees or packet.rt_iif:
+        return scenario._replace(packet=packet)
+    return scenario._replace(caller=HELPER, packet=packet)
+
+
+def why_not(asked: Scenario, nearest: Scenario) -> str:
+    """Why the running kernel cannot be asked a question, of which this is the nearest that it can; "" if it can be."""
+    if asked.hostile:
         return "it is hostile"
-    if packet.sk != NONE or scenario.caller == DEMUX:
-        return "a socket on the packet, and early demux, take a packet"
-    if any(group.prog != PROG_NONE and group.num_socks for group in scenario.groups):
-        return "a program of a group takes a packet"
-    if packet.rt_iif and packet.rt_iif != packet.skb_iif:
-        return "a device of the route takes a packet"
-    if any(getattr(packet, name) != getattr(nearest.packet, name) for name in ("skb_iif", "sdif", "daddr")):
-        return f"its devices are not 1, 2 or 3: skb_iif {packet.skb_iif}, sdif {packet.sdif}"
-    if [sock._replace(refcnt=1) for sock in scenario.socks] != [sock._replace(refcnt=1) for sock in nearest.socks]:
-        return "one of its sockets takes packets, or other devices"
-    live = [(group.slots[: group.num_socks], group.has_conns) for group in scenario.groups]
-    if live != [(group.slots, group.has_conns) for group in nearest.groups]:
-        return "the slots of a group are in an order of their own"
-    if [net.progs for net in scenario.netns] != [net.progs for net in nearest.netns]:
+    if asked.caller != nearest.caller:
+        return "packets cannot come in here (/dev/net/tun)"
+    differs = [name for name in _SEEN if getattr(asked.packet, name) != getattr(nearest.packet, name)]
+    if differs:
+        values = ", ".join(f"{name} {getattr(asked.packet, name)}" for name in differs if name in _DEVICES)
+        return f"no such packet comes in: {values or ' and '.join(differs)}"
+    plain = [[sock._replace(refcnt=1, rcu_free=1) for sock in s.socks] for s in (asked, nearest)]
+    if plain[0] != plain[1]:
+        return "its sockets take more than system calls here: segments, or other devices"
+    live = [
+        [(group.slots[: group.num_socks], group.has_conns, group.prog, group.select) for group in s.groups]
+        for s in (asked, nearest)
+    ]
+    if live[0] != live[1]:
+        return "the slots of a group are in an order of their own, or its program selects what is assigned"
+    if [net.progs for net in asked.netns] != [net.progs for net in nearest.netns]:
         return "a program assigns what it cannot"
     return ""
+
+
+_DEVICES = ("rt_iif", "skb_iif", "sdif")
+_SEEN = ("saddr", "daddr", "sport", "dport", "netns", "sk", *_DEVICES)
 
 
 def replay_on_host(
@@ -71,17 +87,18 @@ def replay_on_host(
     text, model = Reference(made), Model(made.rules, made.config)
 
     def verdict(host: Host, case: Case, path: Path) -> tuple[str, str]:
-        nearest = host.nearest(case.scenario)
-        reason = why_not(case.scenario, nearest)
+        asked = question(case.scenario)
+        nearest = host.nearest(asked)
+        reason = why_not(asked, nearest)
         if not reason and LOOKUPS[nearest.lookup] not in made.lookups:
             reason = "this kernel's text has not its lookup"
         if reason:
             return NOT_REALISABLE, reason
-        asked = host.run(nearest)
-        if asked.ended == ABSENT:
+        outcome = host.run(nearest)
+        if outcome.ended == ABSENT:
             return NOT_REALISABLE, f"this kernel refuses it: {host.refusal}"
         expected = model.run(nearest)
-        mismatch = judge(nearest, [asked, text.run(nearest), expected])
+        mismatch = judge(nearest, [outcome, text.run(nearest), expected])
         if mismatch is None:
             return AGREED, ""
         again = f"{command()} replay --oracle host --kernel {kernel} {shell_path(path)}"

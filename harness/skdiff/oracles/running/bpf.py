@@ -13,9 +13,9 @@ from skdiff.base.errors import CannotRun
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _MAP_UPDATE, _MAP_DELETE, _PROG_LOAD, _TEST_RUN, _LINK_CREATE = 0, 2, 3, 5, 10, 28
-CGROUP_SKB, SK_REUSEPORT, SK_LOOKUP = 8, 21, 30  # types of programs
-_ATTACH_SK_LOOKUP = 36
-_ARRAY, _SOCKMAP, _MMAPABLE = 2, 15, 1 << 10
+SOCKET_FILTER, SCHED_CLS, CGROUP_SKB, SK_REUSEPORT, SK_LOOKUP = 1, 3, 8, 21, 30  # types of programs
+_ATTACH_SK_LOOKUP, _ATTACH_TCX_INGRESS = 36, 46
+_ARRAY, _SOCKMAP, _SOCKARRAY, _MMAPABLE = 2, 15, 20, 1 << 10
 _ETH_HLEN = 14  # a test run takes a frame; the program's sk_buff begins behind its header
 _CONTEXT = 192  # bytes of struct __sk_buff
 _IFINDEX_AT, _CB_AT = 40, 48  # in it
@@ -69,6 +69,11 @@ def sockmap(entries: int) -> int:
     return _bpf(_MAP_CREATE, struct.pack("<IIIII", _SOCKMAP, 4, 8, entries, 0))[0]
 
 
+def sockarray(entries: int) -> int:
+    """A map of members of groups."""
+    return _bpf(_MAP_CREATE, struct.pack("<IIIII", _SOCKARRAY, 4, 8, entries, 0))[0]
+
+
 def put(map_: int, key: int, fd: int) -> None:
     """Put a socket into a map of sockets."""
     k, v = ctypes.create_string_buffer(struct.pack("<I", key), 4), ctypes.create_string_buffer(struct.pack("<Q", fd), 8)
@@ -78,6 +83,11 @@ def put(map_: int, key: int, fd: int) -> None:
 def attach_sk_lookup(program: int, netns: int) -> int:
     """A link of an sk_lookup program and a network namespace, by their file descriptors; closing it detaches."""
     return _bpf(_LINK_CREATE, struct.pack("<IIII", program, netns, _ATTACH_SK_LOOKUP, 0))[0]
+
+
+def attach_ingress(program: int, ifindex: int) -> int:
+    """A link of a program and a device of this namespace, which shows it each packet that comes in (from 6.6 on)."""
+    return _bpf(_LINK_CREATE, struct.pack("<IIII", program, ifindex, _ATTACH_TCX_INGRESS, 0))[0]
 
 
 class TestRun:

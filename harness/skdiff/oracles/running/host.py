@@ -12,7 +12,9 @@ from skdiff.cases.addresses import low_word
 from skdiff.cases.outcome import ABSENT, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    DEMUX,
     FOREIGN,
+    HELPER,
     IPV6_LOOKUPS,
     NONE,
     TCP4,
@@ -29,7 +31,8 @@ from skdiff.oracles.running.calibration import calibration, hashed_words, packet
 from skdiff.oracles.running.hash_key import Observation, find_key
 from skdiff.oracles.running.namespaces import Namespaces, udp_size
 from skdiff.oracles.running.realisable import Keys, Nearest
-from skdiff.oracles.running.socket_calls import Made
+from skdiff.oracles.running.socket_calls import Made, Maps
+from skdiff.oracles.running.wires import datagram, segment
 from skdiff.variants.version_rules import Rules
 
 T = TypeVar("T")
@@ -55,23 +58,26 @@ class Host:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.refused: Counter[str] = Counter()
-        self._namespaces = Namespaces(constants.MAX_NETNS, constants.MAX_SOCKS)
+        self._namespaces = Namespaces(constants.MAX_NETNS + 1, constants.MAX_SOCKS)
         self.keys = Keys()
         self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)), udp_size())
-        map_, self._memory = bpf.shared_memory(_PAGE)
+        memory, self._memory = bpf.shared_memory(_PAGE)
+        self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
         self._ask = {
             lookup: bpf.TestRun(
-                programs.asking(map_, lookup in UDP_LOOKUPS, 36 if lookup in IPV6_LOOKUPS else 12), _MOST_SDIF
+                programs.asking(memory, lookup in UDP_LOOKUPS, 36 if lookup in IPV6_LOOKUPS else 12), _MOST_SDIF
             )
             for lookup in (TCP4, TCP6, UDP4, UDP6)
         }
-        self._sockets = bpf.sockmap(constants.MAX_SOCKS)
         self._loaded: dict[Program, int] = {}
         self._made: Made | None = None
         self._links: list[int] = []
+        self._attachable: set[int] = set()
         self._tables: tuple[object, ...] = ()
         self._cpu = NONE
         self.refusal = ""
+        self.nearest.by_packets = bool(self._namespaces.wires)
+        self._staying = [*self._attach_programs()]
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of a scenario that `nearest` has made."""
@@ -88,6 +94,8 @@ class Host:
             os.sched_setaffinity(0, {scenario.cpu})
             self._cpu = scenario.cpu
         ipv6 = scenario.lookup in IPV6_LOOKUPS
+        if scenario.caller != HELPER:
+            return self._receive(scenario, ipv6)
         self._memory[:36] = _tuple(packet, ipv6)
         # The length of the packet is read as sdif, where a slave of a VRF has that.
         length, cb = (packet.sdif, _SLAVE[ipv6]) if packet.sdif else (0, _NO_SLAVE)
@@ -95,6 +103,21 @@ class Host:
             return Outcome(sk=NONE)
         mark = struct.unpack_from("<I", self._memory, programs.ANSWER_AT)[0]
         return Outcome(sk=mark - 1 if 1 <= mark <= len(scenario.socks) else FOREIGN)
+
+    def _receive(self, scenario: Scenario, ipv6: bool) -> Outcome:
+        """The outcome for a packet that comes in."""
+        packet = scenario.packet
+        if packet.sk != NONE and packet.sk not in self._attachable:
+            self._let_attach(packet.sk)
+            if self.refusal:
+                self.refused[self.refusal] += 1
+                return Outcome(ended=ABSENT)
+        self._namespaces.set_early_demux(int(scenario.caller == DEMUX))
+        self._namespaces.enter(packet.netns)
+        struct.pack_into("<II", self._memory, programs.GOT_AT, 0, packet.sk + 1)
+        made = (datagram if scenario.lookup in UDP_LOOKUPS else segment)(packet, ipv6)
+        self._namespaces.wires[packet.netns][packet.skb_iif].receive(made)
+        return Outcome(sk=struct.unpack_from("<I", self._memory, programs.GOT_AT)[0] - 1)
 
     def learn_keys(self) -> None:
         """Find out what the kernel hashes IPv4 packets with, in each namespace, if it hashes as its rules say. Takes
@@ -125,7 +148,32 @@ class Host:
         self._forget()
         self._namespaces.close()
 
+    def _let_attach(self, index: int) -> None:
+        assert self._made is not None
+        try:
+            bpf.put(self._maps.sockets, index, self._made.sockets[index].fileno())
+            self._attachable.add(index)
+        except OSError as error:
+            self.refusal = error.strerror or str(error)
+
+    def _attach_programs(self) -> Iterator[int]:
+        """Links of programs that stay: an sk_lookup program where no packet comes, for its static key takes long to
+        switch, and one on each device that attaches sockets to packets. Before 6.6 there are no such links.
+        """
+        yield bpf.attach_sk_lookup(programs.sk_lookup(self._maps.sockets, Program()), self._namespaces.fds[-1])
+        if not self.nearest.by_packets:
+            return
+        program = programs.attaching(*self._maps[:2])
+        try:
+            for number in range(constants.MAX_NETNS):
+                self._namespaces.enter(number)
+                for index in self._namespaces.wires[number]:
+                    yield bpf.attach_ingress(program, index)
+        except OSError:
+            self.nearest.by_attaching = False
+
     def _forget(self) -> None:
+        self._attachable.clear()
         while self._links:
             os.close(self._links.pop())
         if self._made is not None:
@@ -136,7 +184,7 @@ class Host:
         self._forget()
         self.refusal = ""
         try:
-            self._made = Made(scenario, self._namespaces)
+            self._made = Made(scenario, self._namespaces, self._maps)
             for number, net in enumerate(scenario.netns):
                 for protocol in ("tcp", "udp"):
                     value = getattr(net, f"{protocol}_l3mdev_accept")
@@ -149,9 +197,9 @@ class Host:
     def _attach(self, number: int, program: Program) -> None:
         assert self._made is not None
         if program.assign >= 0:
-            bpf.put(self._sockets, program.assign, self._made.sockets[program.assign].fileno())
+            bpf.put(self._maps.sockets, program.assign, self._made.sockets[program.assign].fileno())
         if program not in self._loaded:
-            self._loaded[program] = programs.sk_lookup(self._sockets, program)
+            self._loaded[program] = programs.sk_lookup(self._maps.sockets, program)
         self._links.append(bpf.attach_sk_lookup(self._loaded[program], self._namespaces.fds[number]))
 
 

@@ -16,11 +16,13 @@ _PSEUDO_MAP, _PSEUDO_MAP_VALUE = 1, 2
 R0, R1, R2, R3, R4, R5, R6, R7, R8, _, R10 = range(11)
 # Helpers.
 _MAP_LOOKUP, _SK_LOOKUP_UDP, _SK_RELEASE, _SK_FULLSOCK, _SKC_LOOKUP_TCP, _SK_ASSIGN = 1, 85, 86, 95, 99, 124
+_SK_SELECT_REUSEPORT = 82
+_TC_ACT_OK, _TC_ACT_SHOT = 0, 2
 _CURRENT_NETNS = -1
 _MARK_AT = 16  # of struct bpf_sock
 _REPLACE, _NO_REUSEPORT = 1, 2  # BPF_SK_LOOKUP_F_REPLACE: an earlier program's choice; BPF_SK_LOOKUP_F_NO_REUSEPORT
 
-TUPLE_AT, ANSWER_AT = 0, 64  # in the memory that the program and Python share
+TUPLE_AT, ANSWER_AT, GOT_AT, ATTACH_AT = 0, 64, 68, 72  # in the memory that the program and Python share
 MINI = 0  # in the place of a mark: no full socket. Marks begin with 1
 _EXITS = op(_EXIT)
 
@@ -66,9 +68,38 @@ def sk_lookup(sockets: int, program: Program) -> int:
 
 
 @cache
-def of_group(verdict: int) -> int:
-    """A program of a group that selects nothing."""
-    return bpf.load(bpf.SK_REUSEPORT, _returns(verdict))
+def of_group(members: int, verdict: int, select: int) -> int:
+    """A program of a group that selects the socket under its index in the map `members`, if that is none."""
+    if select == NONE:
+        return bpf.load(bpf.SK_REUSEPORT, _returns(verdict))
+    code = op(_MOVE, R6, R1) + op(_STORE_VALUE, R10, offset=-4, value=select)
+    code += op(_LOAD_ADDRESS, R2, _PSEUDO_MAP, 0, members) + op(0)
+    code += op(_MOVE, R3, R10) + op(_ADD_VALUE, R3, value=-4) + op(_MOVE_VALUE, R4)
+    return bpf.load(bpf.SK_REUSEPORT, code + op(_CALL, value=_SK_SELECT_REUSEPORT) + _returns(verdict))
+
+
+def attaching(memory: int, sockets: int) -> int:
+    """A program of a device that attaches a socket of the map `sockets` to each packet that comes in, or none: the map
+    `memory` has its index and 1, or 0.
+    """
+    code = op(_MOVE, R6, R1) + op(_LOAD_ADDRESS, R7, _PSEUDO_MAP_VALUE, 0, memory) + op(0)
+    code += op(_LOAD_WORD, R2, R7, ATTACH_AT) + op(_NOT_EQUAL_VALUE, R2, offset=2) + _returns(_TC_ACT_OK)
+    code += op(_ADD_VALUE, R2, value=-1) + op(_STORE_WORD, R10, R2, -4)
+    code += op(_LOAD_ADDRESS, R1, _PSEUDO_MAP, 0, sockets) + op(0)
+    code += op(_MOVE, R2, R10) + op(_ADD_VALUE, R2, value=-4) + op(_CALL, value=_MAP_LOOKUP)
+    code += op(_NOT_EQUAL_VALUE, R0, offset=2) + _returns(_TC_ACT_SHOT)
+    code += op(_MOVE, R7, R0) + op(_MOVE, R1, R6) + op(_MOVE, R2, R7) + op(_MOVE_VALUE, R3)
+    code += op(_CALL, value=_SK_ASSIGN)
+    code += op(_MOVE, R1, R7) + op(_CALL, value=_SK_RELEASE) + _returns(_TC_ACT_OK)
+    return bpf.load(bpf.SCHED_CLS, code)
+
+
+@cache
+def dropping(memory: int, mark: int) -> int:
+    """A filter of a socket, which drops each packet and notes its mark in the map `memory`: it got the packet."""
+    code = op(_LOAD_ADDRESS, R1, _PSEUDO_MAP_VALUE, 0, memory) + op(0)
+    code += op(_MOVE_VALUE, R2, value=mark) + op(_STORE_WORD, R1, R2, GOT_AT)
+    return bpf.load(bpf.SOCKET_FILTER, code + _returns(0))
 
 
 def filter_that_returns(value: int) -> bytes:

@@ -1,14 +1,17 @@
 """The nearest scenario that this oracle can bring about with real sockets and ask a BPF helper for."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from operator import attrgetter
 
-from skdiff.cases.addresses import is_ipv6, is_mapped
+from skdiff.cases.addresses import is_ipv6, is_mapped, other_family
 from skdiff.cases.derived import (
     UDP_GROUP_KEY,
+    UDP_HEADER,
     group_facts,
     has_conns,
+    is_for_many,
+    is_routed,
     sk_lookup_enabled,
     was_connected,
 )
@@ -16,6 +19,7 @@ from skdiff.cases.normalise import normalise
 from skdiff.cases.normalise_packet import come_in
 from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.places import CALLER, HOSTILE
+from skdiff.cases.pools import HERE, PEER
 from skdiff.cases.reachable import PLAIN, assignable
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -23,16 +27,22 @@ from skdiff.cases.scenario import (
     DESTRUCTOR_NONE,
     EHASH,
     HELPER,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    IPV6_LOOKUPS,
     KIND_FULL,
     LEAVE,
     LHASH2,
     NONE,
     NOWHERE,
+    PACKET_HOST,
+    PFREE,
     PROG_NONE,
     STAYS,
     TCP_ESTABLISHED,
     UDP6,
     UDP_HASHED,
+    UDP_LOOKUPS,
     Group,
     Netns,
     Packet,
@@ -53,8 +63,11 @@ class Nearest:
 
     What has to change, and why: mini sockets take real segments to make, so they become connections; of the eight
     states of connections TCP_REPAIR makes one; a socket in none of the tables is left out of groups; a group has its
-    members in their order, and none that has closed; devices are those that the namespaces have; what only the receive
-    path has (an attached socket, programs that see a packet) is not there for a helper.
+    members in their order, and none that has closed; devices are those that the namespaces have. A packet comes from
+    another host, by a device that is no VRF's slave, to an address of one host, and is nothing but a header; a socket
+    that hangs on it was attached by BPF, and is of its protocol.
+
+    `by_packets` and `by_attaching` tell whether packets can come in, and with sockets: without, a helper asks.
 
     Moving to another CPU takes longer than a hundred lookups: with `tables_a_cpu` the CPU is not the drawn one, but
     another one after so many tables.
@@ -63,6 +76,7 @@ class Nearest:
     def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int], udp_size: int) -> None:
         self._rules, self._keys, self._cpus, self._udp_size = rules, keys, cpus, udp_size
         self.tables_a_cpu = 0
+        self.by_packets = self.by_attaching = True
         self._seen = 0
         self._of: Scenario | None = None
         self._tables = Scenario()
@@ -79,7 +93,7 @@ class Nearest:
             self._of, self._tables = scenario, self._with_tables(scenario)
             self._seen += 1
         tables = self._tables
-        packet = _packet(scenario, tables)
+        packet = _asked(scenario, tables) if tables.caller == HELPER else _received(scenario, tables)
         # Where a walk of one family meets what is hashed as the other's, the size of the tables counts.
         udp_size = self._udp_size if scenario.lookup == UDP6 and is_mapped(packet.daddr) else tables.udp_size
         cpu = self._cpus[(self._seen // self.tables_a_cpu if self.tables_a_cpu else scenario.cpu) % len(self._cpus)]
@@ -87,14 +101,19 @@ class Nearest:
 
     def _with_tables(self, scenario: Scenario) -> Scenario:
         raw = raw_of(scenario)
-        raw.head[HOSTILE], raw.head[CALLER] = 0, HELPER
+        raw.head[HOSTILE] = 0
+        if not self.by_packets:
+            raw.head[CALLER] = HELPER
         s = normalise(raw)
         socks = _in_groups([_sock(sock) for sock in s.socks])
         conns = {sock.group for sock in socks if sock.group != NONE and was_connected(sock)}
         if self._rules.hash4:  # connect() takes a socket out of its group: variants/abilities.py CONNECTED_MEMBER
             socks = [sock._replace(group=NONE) if was_connected(sock) else sock for sock in socks]
-        groups = tuple(_group(i, group, socks, i in conns) for i, group in enumerate(s.groups))
+        s = s._replace(packet=_attached(s, socks, self._rules, self.by_attaching))
         netns = tuple(self._netns(i, net, s.lookup, socks) for i, net in enumerate(s.netns))
+        # What is in one map of sockets is not taken into the other (net/core/sock_map.c sock_map_psock_get_checked()).
+        taken = {s.packet.sk, *(program.assign for net in netns for program in net.progs)}
+        groups = tuple(_group(i, group, socks, i in conns, taken) for i, group in enumerate(s.groups))
         return s._replace(
             hash_secret=self._keys.secret(s.lookup),
             hash_secret6=0,
@@ -132,7 +151,52 @@ def _device(ifindex: int) -> int:
     return ifindex if ifindex in (0, *_DEVICES) else ifindex % (len(_DEVICES) + 1)
 
 
-def _packet(scenario: Scenario, tables: Scenario) -> Packet:
+def _attached(s: Scenario, socks: Sequence[Sock], rules: Rules, by_attaching: bool) -> Packet:
+    """The packet with its socket, if BPF can attach it: one of the packet's namespace that is in a table, of the
+    packet's protocol, since the code of one would run on a socket of the other.
+    """
+    packet = s.packet
+    if packet.sk == NONE or s.caller == HELPER or not by_attaching:
+        return packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE)
+    sock = socks[packet.sk]
+    protocol, tables = (IPPROTO_UDP, (UDP_HASHED,)) if s.lookup in UDP_LOOKUPS else (IPPROTO_TCP, (EHASH, LHASH2))
+    refused = sock.reuseport and not rules.reselect
+    if sock.protocol != protocol or sock.hashed not in tables or sock.netns != packet.netns or refused:
+        return packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE)
+    return packet._replace(destructor=PFREE)
+
+
+def _received(scenario: Scenario, tables: Scenario) -> Packet:
+    """A packet of nothing but its header that another host sends to this one."""
+    raw = list(scenario.packet)
+    come_in(raw, scenario.lookup, tables.caller)
+    packet, udp = Packet._make(raw), scenario.lookup in UDP_LOOKUPS
+    doff = UDP_HEADER if udp else PLAIN.doff
+    packet = packet._replace(
+        rt_iif=0,
+        skb_iif=_device(packet.skb_iif) or 1,
+        sdif=0,
+        doff=doff,
+        len=doff,
+        data_len=0,
+        users=1,
+        clone_fails=0,
+        pull_fails=0,
+        netns=tables.packet.netns,
+        destructor=tables.packet.destructor,
+        pkt_type=PACKET_HOST,
+        sk=tables.packet.sk,
+    )
+    ipv6 = scenario.lookup in IPV6_LOOKUPS
+    here, peer = (other_family(HERE), other_family(PEER)) if ipv6 else (HERE, PEER)
+    if is_for_many(packet.daddr) or not is_routed(scenario.lookup, peer, packet.daddr):
+        packet = packet._replace(daddr=here)
+    if not is_routed(scenario.lookup, packet.saddr, packet.daddr):
+        packet = packet._replace(saddr=peer)
+    return packet
+
+
+def _asked(scenario: Scenario, tables: Scenario) -> Packet:
     raw = list(scenario.packet)
     come_in(raw, scenario.lookup, HELPER)
     packet = Packet._make(raw)
@@ -183,13 +247,14 @@ def _in_groups(socks: list[Sock]) -> list[Sock]:
     return socks
 
 
-def _group(number: int, group: Group, socks: Sequence[Sock], conns: bool) -> Group:
+def _group(number: int, group: Group, socks: Sequence[Sock], conns: bool, taken: Set[int]) -> Group:
     slots = tuple(i for i, sock in enumerate(socks) if sock.group == number)
     members = [socks[i] for i in slots]
     address = members[0].rcv_saddr if members else None
     cpus = (sock.incoming_cpu for sock in members)
     facts = group_facts(number, cpus, address, group.bind_inany, has_conns(members, conns or group.has_conns))
-    fresh = group._replace(num_socks=len(slots), num_closed_socks=0, slots=slots, select=NONE, cb_access=0)
+    select = group.select if group.select in slots and group.select not in taken else NONE
+    fresh = group._replace(num_socks=len(slots), num_closed_socks=0, slots=slots, select=select, cb_access=0)
     fresh = fresh._replace(**facts._asdict())
     return fresh if slots else fresh._replace(prog=PROG_NONE, incoming_cpu=0, has_conns=0)
 

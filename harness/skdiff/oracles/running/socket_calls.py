@@ -4,6 +4,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 from skdiff.cases.addresses import is_ipv6, low_word, other_family
 from skdiff.cases.pools import PEER
@@ -20,14 +21,31 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.oracles.running import bpf
 from skdiff.oracles.running.namespaces import LO, PARKING, Namespaces
-from skdiff.oracles.running.programs import filter_that_returns, of_group
+from skdiff.oracles.running.programs import dropping, filter_that_returns, of_group
 
 # include/uapi/asm-generic/socket.h, include/uapi/linux/tcp.h, in.h, in6.h: Python's socket has no names for these.
-_SO_INCOMING_CPU, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_BINDTOIFINDEX = 49, 51, 52, 62
+_SO_INCOMING_CPU, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_BINDTOIFINDEX = (
+    49,
+    50,
+    51,
+    52,
+    62,
+)
 _TCP_REPAIR, _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 19, 75
 _BACKLOG = 1
 _SOL, _ON = socket.SOL_SOCKET, 1
+
+
+class Maps(NamedTuple):
+    """BPF maps, by their file descriptors: the `memory` that is shared with programs, `sockets` that they attach or
+    assign, and `members` that they select; both by the index of a socket.
+    """
+
+    memory: int
+    sockets: int
+    members: int
 
 
 class Made:
@@ -35,9 +53,9 @@ class Made:
     not made, since no lookup looks for them. Raises OSError if the kernel refuses one.
     """
 
-    def __init__(self, scenario: Scenario, namespaces: Namespaces) -> None:
+    def __init__(self, scenario: Scenario, namespaces: Namespaces, maps: Maps) -> None:
         self.sockets: dict[int, socket.socket] = {}
-        self._scenario, self._namespaces = scenario, namespaces
+        self._scenario, self._namespaces, self._maps = scenario, namespaces, maps
         try:
             # Connections first: a listener would be in conflict with their bind(), not they with its.
             self._each(EHASH, self._connect)
@@ -71,6 +89,7 @@ class Made:
     def _new(self, index: int, sock: Sock, kind: socket.SocketKind) -> socket.socket:
         made = self.sockets[index] = _opened(sock, kind)
         made.setsockopt(_SOL, socket.SO_MARK, index + 1)
+        made.setsockopt(_SOL, _SO_ATTACH_BPF, dropping(self._maps.memory, index + 1))
         return made
 
     def _connect(self, index: int, sock: Sock) -> None:
@@ -111,9 +130,19 @@ class Made:
         made = self.sockets[index]
         group = self._scenario.groups[sock.group] if sock.group != NONE else None
         if group is not None and group.prog != PROG_NONE and group.slots[0] == index:
-            _attach(made, group)
+            self._attach(made, group)
         if sock.reuseport_changed:
             made.setsockopt(_SOL, socket.SO_REUSEPORT, sock.reuseport)
+
+    def _attach(self, made: socket.socket, group: Group) -> None:
+        """Give a group its program, by one of its members."""
+        if group.prog == FILTER:
+            code = ctypes.create_string_buffer(filter_that_returns(group.returns), 8)
+            made.setsockopt(_SOL, _SO_ATTACH_REUSEPORT_CBPF, struct.pack("@HP", 1, ctypes.addressof(code)))
+            return
+        if group.select != NONE:
+            bpf.put(self._maps.members, group.select, self.sockets[group.select].fileno())
+        made.setsockopt(_SOL, _SO_ATTACH_REUSEPORT_EBPF, of_group(self._maps.members, group.verdict, group.select))
 
     def _leave_parking(self, index: int, sock: Sock) -> None:
         if sock.hashed != UDP_HASHED or _left_its_group(sock):  # another socket of UDP would leave its group now
@@ -150,16 +179,6 @@ def _left_its_group(sock: Sock) -> bool:
     (net/ipv4/udp.c udp_lib_rehash()).
     """
     return sock.hashed == UDP_HASHED and sock.group == NONE and sock.reuseport != sock.reuseport_changed
-
-
-def _attach(made: socket.socket, group: Group) -> None:
-    """Give a group its program, by one of its members."""
-    if group.prog == FILTER:
-        code = ctypes.create_string_buffer(filter_that_returns(group.returns), 8)
-        sock_fprog = struct.pack("@HP", 1, ctypes.addressof(code))
-        made.setsockopt(_SOL, _SO_ATTACH_REUSEPORT_CBPF, sock_fprog)
-    else:
-        made.setsockopt(_SOL, _SO_ATTACH_REUSEPORT_EBPF, of_group(group.verdict))
 
 
 def _address(family: int, address: int, port: int) -> tuple[str, int]:

@@ -1,23 +1,27 @@
 """The running kernel against the model, and against the kernel's text: what of an Outcome it shows is compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from skdiff.cases.outcome import ABSENT, Outcome
-from skdiff.cases.scenario import IPV6_LOOKUPS, Scenario
+from skdiff.cases.scenario import IPV6_LOOKUPS, TCP4, Scenario
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.interface import Judge
 from skdiff.oracles.model import Model
 
-_BY_HASH = "group by hash"
-_SECRETS = 200  # with 16 members the share that one secret hides is 15/16: all of these hide one in 400,000
+_TRIES = 200
+_MOST_SLOTS = 1 << 16
+_MASK = 0xFFFFFFFF
 
 
 class JudgeWithHost:
     """Judges the outcomes of the running kernel, first, and of others that `judge` judges; the last one is the model's.
 
-    Of IPv6 packets the running kernel's secrets are not known. Where a group chose by hash, any member will do that the
-    model gives with some secret; `by_chance` counts these cases.
+    Some of what decides is not known of the running kernel: the secrets that it hashes IPv6 packets with, which a group
+    chooses by; and each namespace's hash_mix and the size of its tables, by which sockets of UDP share a chain, whose
+    first one early demux takes. Where the sockets are not the same, the running kernel's will do if the model gives it
+    with some such values; `by_chance` counts these cases. The key of IPv4's hash, which is the sum of its secret and
+    hash_mix, is known and stays.
     """
 
     def __init__(self, host: str, judge: Judge, names: Sequence[str], model: Model) -> None:
@@ -30,14 +34,21 @@ class JudgeWithHost:
         found = self._judge(scenario, others)
         if found is not None or host.ended == ABSENT or host.sk == others[-1].sk:
             return found
-        if scenario.lookup in IPV6_LOOKUPS and _BY_HASH in others[-1].via and self._with_some_secret(scenario, host.sk):
+        if any(self._model.run(other).sk == host.sk for other in _with_other_hashes(scenario)):
             self.by_chance += 1
             return None
         return Mismatch(self._names, tuple(outcomes), ("sk",), half_seen=self._names[:1])
 
-    def _with_some_secret(self, scenario: Scenario, wanted: int) -> bool:
-        draw: Callable[[int], int] = Random(0).getrandbits
-        run = self._model.run
-        return any(
-            run(scenario._replace(hash_secret=draw(32), hash_secret6=draw(32))).sk == wanted for _ in range(_SECRETS)
-        )
+
+def _with_other_hashes(scenario: Scenario) -> Iterator[Scenario]:
+    """The scenario with other values of what is not known of the running kernel; none where that decides nothing."""
+    if scenario.lookup == TCP4:
+        return
+    draw: Callable[[int], int] = Random(0).getrandbits
+    for _ in range(_TRIES):
+        mix = draw(32)
+        netns = tuple(net._replace(hash_mix=net.hash_mix + mix & _MASK) for net in scenario.netns)
+        other = scenario._replace(netns=netns, udp_size=_MOST_SLOTS, hash_secret=scenario.hash_secret - mix & _MASK)
+        if scenario.lookup in IPV6_LOOKUPS:
+            other = other._replace(hash_secret=draw(32), hash_secret6=draw(32))
+        yield other

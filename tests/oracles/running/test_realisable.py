@@ -8,13 +8,15 @@ from skdiff.cases import wire
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.scenario import (
     BOUND,
+    DEMUX,
     EHASH,
     HELPER,
     KIND_FULL,
     LHASH2,
     NONE,
+    PFREE,
+    RECEIVE,
     TCP_ESTABLISHED,
-    UDP6,
     UDP_HASHED,
     Scenario,
 )
@@ -24,13 +26,12 @@ from skdiff.variants.version_rules import EPOCHS
 from tests.udp_cases import bound, connected, grouped
 
 RULES = {name: EPOCHS[name] for name in ("6.1", "6.18")}
-REAL_SIZE = 16384
 
 
 def nearest_of(epoch: str) -> Nearest:
     keys = Keys()
-    keys.secrets, keys.mixes = {0: 7, 2: 8}, {(0, 1): 9, (2, 1): 9}
-    return Nearest(RULES[epoch], keys, (0, 1), REAL_SIZE)
+    keys.secrets, keys.mixes = {0: 7, 2: 8}, {1: 9}
+    return Nearest(RULES[epoch], keys, (0, 1))
 
 
 def drawn(cases: int, seed: int) -> list[Scenario]:
@@ -49,7 +50,9 @@ def test_whatever_is_drawn_becomes_a_case_that_sockets_can_make(epoch):
         made = nearest(scenario)
         assert problems(made, RULES[epoch]) == []
         assert nearest(made) == made
-        assert (made.caller, made.packet.sk, made.packet.destructor, made.lookup) == (HELPER, NONE, 0, scenario.lookup)
+        assert made.lookup == scenario.lookup
+        assert made.packet.destructor == (0 if made.packet.sk == NONE else PFREE)
+        assert made.caller == HELPER or made.packet.sdif == made.packet.rt_iif == 0
         assert made.packet.skb_iif in (1, 2, 3)
         assert made.hash_secret == {"tcp4": 7, "udp4": 8}.get(LOOKUPS[made.lookup], 0)
         for sock in made.socks:
@@ -61,6 +64,24 @@ def test_whatever_is_drawn_becomes_a_case_that_sockets_can_make(epoch):
         for number, group in enumerate(made.groups):
             members = tuple(i for i, sock in enumerate(made.socks) if sock.group == number)
             assert (group.slots, group.num_socks, group.num_closed_socks) == (members, len(members), 0)
+
+
+def test_without_packets_a_helper_asks_and_without_vrfs_there_is_no_sdif():
+    nearest = nearest_of("6.18")
+    nearest.by_packets = nearest.vrfs = False
+    for scenario in drawn(300, 9):
+        made = nearest(scenario)
+        assert problems(made, RULES["6.18"]) == []
+        assert (made.caller, made.packet.sk, made.packet.sdif) == (HELPER, NONE, 0)
+        assert not any(net.tcp_l3mdev_accept or net.udp_l3mdev_accept for net in made.netns)
+
+
+def test_where_bpf_attaches_nothing_packets_come_without():
+    nearest = nearest_of("6.18")
+    nearest.by_attaching = False
+    found = [nearest(scenario) for scenario in drawn(300, 10)]
+    assert {made.packet.sk for made in found} == {NONE}
+    assert {made.caller for made in found} == {RECEIVE, DEMUX, HELPER}
 
 
 def test_most_of_what_is_drawn_keeps_its_sockets_and_their_tables():
@@ -99,12 +120,3 @@ def test_a_connected_member_leaves_its_group_where_connect_takes_it_out():
     stays, leaves = nearest_of("6.1")(case), nearest_of("6.18")(case)
     assert (stays.groups[0].slots, stays.groups[0].has_conns) == ((0, 1), 1)
     assert (leaves.groups[0].slots, leaves.groups[0].has_conns, leaves.socks[1].group) == ((0,), 1, NONE)
-
-
-def test_mapped_addresses_in_ipv6_packets_meet_tables_of_their_real_size():
-    nearest = nearest_of("6.18")
-    sizes = {
-        (made.lookup == UDP6 and made.packet.daddr >> 32 == 0xFFFF, made.udp_size)
-        for made in map(nearest, drawn(1500, 8))
-    }
-    assert sizes == {(False, 256), (True, REAL_SIZE)}

@@ -29,7 +29,7 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.running import bpf, programs
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.hash_key import Observation, find_key
-from skdiff.oracles.running.namespaces import Namespaces, udp_size
+from skdiff.oracles.running.namespaces import Namespaces, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made, Maps
 from skdiff.oracles.running.wires import datagram, segment
@@ -60,7 +60,7 @@ class Host:
         self.refused: Counter[str] = Counter()
         self._namespaces = Namespaces(constants.MAX_NETNS + 1, constants.MAX_SOCKS)
         self.keys = Keys()
-        self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)), udp_size())
+        self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)))
         memory, self._memory = bpf.shared_memory(_PAGE)
         self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
         self._ask = {
@@ -76,7 +76,7 @@ class Host:
         self._tables: tuple[object, ...] = ()
         self._cpu = NONE
         self.refusal = ""
-        self.nearest.by_packets = bool(self._namespaces.wires)
+        self.nearest.by_packets, self.nearest.vrfs = bool(self._namespaces.wires), has_l3mdev()
         self._staying = [*self._attach_programs()]
 
     def run(self, scenario: Scenario) -> Outcome:
@@ -129,7 +129,7 @@ class Host:
                 self.keys.secrets[lookup] = key
             else:  # the difference is that of the hash_mix of the namespaces
                 mix = key - self.keys.secrets[lookup] & 0xFFFFFFFF
-                self.keys.mixes = {(lookup, netns): mix for lookup in (TCP4, UDP4)}
+                self.keys.mixes[netns] = mix
 
     def _choices(self, lookup: int, netns: int, lport_added: bool) -> Iterator[Observation]:
         """What a group of as many members as there can be makes of some packets."""

@@ -95,16 +95,6 @@ def has_l3mdev() -> bool:
     return (_SYSCTLS / "tcp_l3mdev_accept").exists()
 
 
-def udp_size() -> int:
-    """How many hash slots UDP's tables have in this namespace (net.ipv4.udp_hash_entries, from 6.2 on; negative where
-    the tables are not its own). Before that it is not told; few kernels had fewer than these.
-    """
-    try:
-        return abs(int((_SYSCTLS / "udp_hash_entries").read_text()))
-    except OSError:
-        return 256
-
-
 def _make_devices(parking: int, wires: bool) -> None:
     """To park on, bridges: they need no module on most kernels, and no peer."""
     with IPRoute() as routes:

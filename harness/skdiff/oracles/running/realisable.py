@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from operator import attrgetter
 
-from skdiff.cases.addresses import is_ipv6, is_mapped, other_family
+from skdiff.cases.addresses import is_ipv6, other_family
 from skdiff.cases.derived import (
     UDP_GROUP_KEY,
     UDP_HEADER,
@@ -40,7 +40,6 @@ from skdiff.cases.scenario import (
     PROG_NONE,
     STAYS,
     TCP_ESTABLISHED,
-    UDP6,
     UDP_HASHED,
     UDP_LOOKUPS,
     Group,
@@ -67,16 +66,17 @@ class Nearest:
     another host, by a device that is no VRF's slave, to an address of one host, and is nothing but a header; a socket
     that hangs on it was attached by BPF, and is of its protocol.
 
-    `by_packets` and `by_attaching` tell whether packets can come in, and with sockets: without, a helper asks.
+    `by_packets` and `by_attaching` tell whether packets can come in, and with sockets: without, a helper asks. `vrfs`
+    tells whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV).
 
     Moving to another CPU takes longer than a hundred lookups: with `tables_a_cpu` the CPU is not the drawn one, but
     another one after so many tables.
     """
 
-    def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int], udp_size: int) -> None:
-        self._rules, self._keys, self._cpus, self._udp_size = rules, keys, cpus, udp_size
+    def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int]) -> None:
+        self._rules, self._keys, self._cpus = rules, keys, cpus
         self.tables_a_cpu = 0
-        self.by_packets = self.by_attaching = True
+        self.by_packets = self.by_attaching = self.vrfs = True
         self._seen = 0
         self._of: Scenario | None = None
         self._tables = Scenario()
@@ -94,10 +94,9 @@ class Nearest:
             self._seen += 1
         tables = self._tables
         packet = _asked(scenario, tables) if tables.caller == HELPER else _received(scenario, tables)
-        # Where a walk of one family meets what is hashed as the other's, the size of the tables counts.
-        udp_size = self._udp_size if scenario.lookup == UDP6 and is_mapped(packet.daddr) else tables.udp_size
+        packet = packet if self.vrfs else packet._replace(sdif=0)
         cpu = self._cpus[(self._seen // self.tables_a_cpu if self.tables_a_cpu else scenario.cpu) % len(self._cpus)]
-        return tables._replace(packet=packet, udp_size=udp_size, cpu=cpu)
+        return tables._replace(packet=packet, cpu=cpu)
 
     def _with_tables(self, scenario: Scenario) -> Scenario:
         raw = raw_of(scenario)
@@ -126,7 +125,8 @@ class Nearest:
 
     def _netns(self, number: int, net: Netns, lookup: int, socks: Sequence[Sock]) -> Netns:
         progs = tuple(_program(program, lookup, socks) for program in net.progs)
-        return net._replace(hash_mix=self._keys.mix(lookup, number), own_hashinfo=0, progs=progs)
+        net = net if self.vrfs else net._replace(tcp_l3mdev_accept=0, udp_l3mdev_accept=0)
+        return net._replace(hash_mix=self._keys.mix(number), own_hashinfo=0, progs=progs)
 
 
 class Keys:
@@ -136,15 +136,15 @@ class Keys:
 
     def __init__(self) -> None:
         self.secrets: dict[int, int] = {}
-        self.mixes: dict[tuple[int, int], int] = {}
+        self.mixes: dict[int, int] = {}
 
     def secret(self, lookup: int) -> int:
         """The secret of a lookup's hash."""
         return self.secrets.get(lookup, 0)
 
-    def mix(self, lookup: int, netns: int) -> int:
-        """The hash_mix of a namespace."""
-        return self.mixes.get((lookup, netns), 0)
+    def mix(self, netns: int) -> int:
+        """The hash_mix of a namespace, less that of the first."""
+        return self.mixes.get(netns, 0)
 
 
 def _device(ifindex: int) -> int:
@@ -224,6 +224,8 @@ def _sock(sock: Sock) -> Sock:
             listener=NONE,
             syncookie=0,
         )
+    if sock.hashed == NOWHERE and sock.kind != KIND_FULL:  # of a SYN cookie: a socket that is only bound
+        return Sock(family=sock.family, rcv_saddr=sock.rcv_saddr, ipv6only=int(is_ipv6(sock.rcv_saddr)), num=sock.num)
     if sock.hashed == NOWHERE:
         return sock._replace(group=NONE)
     if sock.group != NONE:  # not by a program before bind()

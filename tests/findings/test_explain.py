@@ -95,7 +95,7 @@ def test_a_story_says_who_wins_and_why_the_others_lose():
     assert "nothing hangs on the sk_buff" in text
     assert "listener0 scores 2" in text
     assert "listener1 listens on port 81" in text
-    assert "a socket bound to device 7 does not see device 1" in text
+    assert "listener2 is bound to device 7, and does not see device 1" in text
     assert "compute_score(): listener3 may not have the packet" in text
     assert text.endswith("listener0 gets the packet.")
 

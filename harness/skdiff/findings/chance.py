@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from skdiff.base.words import share
 from skdiff.cases.outcome import RETURNED, Outcome
@@ -48,7 +49,7 @@ def chance(scenario: Scenario, kernel: Oracle, model: Model) -> Chance | None:
     pieces = sorted({0, HASHES, *(edge for group in scenario.groups for edge in _edges(group.num_socks))})
     counts: dict[int, int] = {}
     parted = None
-    for first, behind in zip(pieces, pieces[1:], strict=False):
+    for first, behind in pairwise(pieces):
         turned = pointed(scenario, own, first)
         outcomes = [kernel.run(turned), model.run(turned)]
         if _hashes(model.trace(turned)) - hashes or outcomes[0].ended != RETURNED:

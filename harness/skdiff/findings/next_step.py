@@ -1,4 +1,4 @@
-"""What the caller does with the socket that a lookup gave, where that is not the end: the receive path in a sentence."""
+"""What the receive path does with the socket that a lookup gave, where that is not the end, in a sentence."""
 
 from collections.abc import Iterator, Sequence
 

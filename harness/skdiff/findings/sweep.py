@@ -115,7 +115,9 @@ def sweep_text(found: Sweep, scenario: Scenario, names: Sequence[str], model: Mo
     span = f"{values.key} {values.text(values.first)} to {values.text(values.last)}"
     secret = ""
     if found.by_hash or is_by_hash(model.trace(scenario)):
-        secret = f", with the hash's secret of this case ({scenario.hash_secret:#x}; on a host it is random at each boot)"
+        secret = (
+            f", with the hash's secret of this case ({scenario.hash_secret:#x}; on a host it is random at each boot)"
+        )
     yield f"{span}{secret}:"
     who = {sk: "no answer" if sk == NO_ANSWER else winner_name(sk, names) for sk, _ in found.counts}
     width = max(3, *map(len, who.values()))
@@ -130,7 +132,9 @@ def sweep_text(found: Sweep, scenario: Scenario, names: Sequence[str], model: Mo
         yield f"  {who[sk]:<{width}} |{_row(found, sk)}|"
     columns = _columns(values)
     ends = f"{values.text(values.first)} to {values.text(values.last)}"
-    each = f"{counted(-(-len(values) // columns), 'value')} or less a column" if columns < len(values) else "a value each"
+    each = (
+        f"{counted(-(-len(values) // columns), 'value')} or less a column" if columns < len(values) else "a value each"
+    )
     yield f"  {'':<{width}}  {ends}, {each}; from {_DENSITY[1]} for few to {_DENSITY[-1]} for all"
     if found.left_out:
         yield f"{counted(found.left_out, 'value')} left out: the packet of this case cannot have them."

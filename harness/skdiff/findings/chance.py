@@ -99,12 +99,12 @@ def chance_text(found: Chance, scenario: Scenario, names: Sequence[str], what: s
     if len(found.shares) == 1:
         [(sk, _)] = found.shares
         return [
-            f"A hash was asked, but it does not matter here: whatever it is, {winner_name(sk, names)} gets the packet."
+            f"a hash was asked, but it does not matter here: whatever it is, {winner_name(sk, names)} gets the packet."
         ]
     width = max(len(winner_name(sk, names)) for sk, _ in found.shares)
     return [
-        f"The hash of the {what} chose. Its secret is random at each boot; this case has {secret}, so another boot may"
-        " choose another. Of all hashes, which are equally likely:",
+        f"the hash of the {what} chose. Its secret is random at each boot (this case has {secret}), so after another"
+        " boot it may choose another. All hashes are equally likely, and give the packet to",
         *(f"  {winner_name(sk, names):<{width}} {share(count, HASHES):>8}" for sk, count in found.shares),
     ]
 

@@ -146,9 +146,15 @@ class _Reasons:
     def _ends_early(self) -> str:
         if self.outcome.ended:
             return "the lookup does not end"
+        if self.scenario.foreign_hashinfo and not self._met_anybody():
+            return "the caller passes foreign tables, in which nobody is found"
         if self.udp and "delivery" in self.outcome.via:
             return "a datagram for many goes to all who want it, which is no lookup"
         return ""
+
+    def _met_anybody(self) -> bool:
+        """Whether any search met a socket."""
+        return any(step.function in (self.functions.score, self.functions.match) for step in self.steps)
 
     def _hung_on(self) -> str:
         if "stolen" not in self.outcome.via:
@@ -210,7 +216,7 @@ class _Reasons:
         return "it left the table while the lookup took its reference" if left else ""
 
     def _by_program(self) -> str:
-        if "sk_lookup" in self.outcome.via:
+        if "sk_lookup" in self.outcome.via and self.outcome.sk >= 0:
             if self.sock.group != NONE and self.sock.group == self.scenario.socks[self.outcome.sk].group:
                 return self._choice_of_group(self.sock.group)
             return f"an sk_lookup program chose {self.winner}" + self._where_else()

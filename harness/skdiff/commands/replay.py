@@ -2,7 +2,7 @@
 
 import argparse
 
-from skdiff.cases.find_cases import NAMING, files
+from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    paths = files(arguments.paths)
+    paths, missing = those_there(arguments.paths)
+    for _, why in missing:
+        say(f"skdiff: {why}")
     options = common.build_options(arguments)
     reference = options.build(arguments.kernel, say=say)
     say_all(reference.unused_stubs)
@@ -37,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = replay_cases.replay(
         paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
     )
+    result.cases += [replay_cases.Replayed(str(path), "unreadable", [why]) for path, why in missing]
     write_json(arguments, result)
     if any(case.verdict == "unreadable" for case in result.wrong) or result.nothing_looked_at:
         return NO_VERDICT

@@ -1,7 +1,7 @@
 """Changes of one thing of a case that could give the packet to a socket: of the socket, its order, the host, others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped
 from skdiff.cases.case_values import address
@@ -21,10 +21,12 @@ from skdiff.cases.scenario import (
     NONE,
     NOWHERE,
     PROG_NONE,
+    REHASHED,
     SK_PASS,
     SK_REUSEPORT,
     STAYS,
     TCP_CLOSE,
+    TCP_ESTABLISHED,
     TCP_LISTEN,
     UDP_HASHED,
     UDP_LOOKUPS,
@@ -77,24 +79,33 @@ def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
     if sock.hashed != table:
         return
     if sock.num != p.dport:
-        yield Change(f"on port {p.dport}", "bound", rejoined(s, i, sock._replace(num=p.dport)))
+        yield Change(f"if it were on port {p.dport}", "bound", rejoined(s, i, sock._replace(num=p.dport)))
     if sock.netns != p.netns:
-        yield Change("in the packet's namespace", "bound", rejoined(s, i, sock._replace(netns=p.netns)))
+        yield Change("if it were in the packet's namespace", "bound", rejoined(s, i, sock._replace(netns=p.netns)))
     if sock.ipv6only and s.lookup not in IPV6_LOOKUPS:
         dual = sock._replace(ipv6only=0, rcv_saddr=ANY)
-        yield Change("without IPV6_V6ONLY, on the wildcard", "bound", rejoined(s, i, dual))
+        yield Change("if it were on the wildcard without IPV6_V6ONLY", "bound", rejoined(s, i, dual))
     if sock.family == AF_INET and s.lookup in IPV6_LOOKUPS:
         six = sock._replace(family=AF_INET6, rcv_saddr=ANY)
-        yield Change("as an AF_INET6 socket on ::", "bound", rejoined(s, i, six))
+        yield Change("if it were an AF_INET6 socket on ::", "bound", rejoined(s, i, six))
     yield from _bound_to_address(s, i)
     yield from _bound_to_device(s, i)
     if udp and (sock.daddr or sock.dport):
         free = sock._replace(daddr=0, dport=0, state=TCP_CLOSE, hash2=BOUND)
         yield Change("if it were not connected to another peer", "bound", rejoined(s, i, free))
+    if udp and sock.state != TCP_ESTABLISHED:
+        moved = REHASHED if sock.rcv_saddr in (ANY, MAPPED_ANY) else sock.hash2
+        here = sock._replace(rcv_saddr=p.daddr, daddr=p.saddr, dport=p.sport, state=TCP_ESTABLISHED, hash2=moved)
+        ipv6 = sock.family == AF_INET6 and is_ipv6(p.daddr)
+        yield Change(
+            "if it were connected to where the packet comes from",
+            "bound",
+            rejoined(s, i, here._replace(ipv6only=0) if not ipv6 else here),
+        )
     if sock.incoming_cpu != s.cpu:
-        yield Change(f"with SO_INCOMING_CPU {s.cpu}", "cpu", rejoined(s, i, sock._replace(incoming_cpu=s.cpu)))
+        yield Change(f"if it had SO_INCOMING_CPU {s.cpu}", "cpu", rejoined(s, i, sock._replace(incoming_cpu=s.cpu)))
     if not sock.reuseport and sock.hashed in (LHASH2, UDP_HASHED):
-        yield Change("with SO_REUSEPORT", "group", rejoined(s, i, sock._replace(reuseport=1, reuseport_changed=0)))
+        yield Change("if it had SO_REUSEPORT", "group", rejoined(s, i, sock._replace(reuseport=1, reuseport_changed=0)))
 
 
 def _bound_to_address(s: Scenario, i: int) -> Iterator[Change]:
@@ -102,30 +113,42 @@ def _bound_to_address(s: Scenario, i: int) -> Iterator[Change]:
     if sock.rcv_saddr != daddr:
         only = 1 if sock.family == AF_INET6 and is_ipv6(daddr) else 0 if is_mapped(daddr) else sock.ipv6only
         here = sock._replace(rcv_saddr=daddr, ipv6only=only)
-        yield Change(f"bound to {address(daddr)}, the packet's address", "bound", rejoined(s, i, here))
+        yield Change(f"if it were bound to {address(daddr)}, the packet's address", "bound", rejoined(s, i, here))
     if sock.rcv_saddr not in (ANY, MAPPED_ANY):
         only = sock.ipv6only if s.lookup in IPV6_LOOKUPS else 0
-        yield Change("bound to the wildcard", "bound", rejoined(s, i, sock._replace(rcv_saddr=ANY, ipv6only=only)))
+        yield Change(
+            "if it were bound to the wildcard", "bound", rejoined(s, i, sock._replace(rcv_saddr=ANY, ipv6only=only))
+        )
 
 
 def _bound_to_device(s: Scenario, i: int) -> Iterator[Change]:
     sock, p = s.socks[i], s.packet
     if sock.bound_dev_if:
-        yield Change("bound to no device", "device", rejoined(s, i, sock._replace(bound_dev_if=0)))
+        yield Change("if it were bound to no device", "device", rejoined(s, i, sock._replace(bound_dev_if=0)))
     for device in dict.fromkeys((p.rt_iif or p.skb_iif, p.skb_iif, p.sdif)):
         if device and device != sock.bound_dev_if:
             here = sock._replace(bound_dev_if=device)
-            yield Change(f"bound to device {device} (SO_BINDTODEVICE)", "device", rejoined(s, i, here))
+            yield Change(f"if it were bound to device {device} (SO_BINDTODEVICE)", "device", rejoined(s, i, here))
 
 
 def _of_order(s: Scenario, i: int) -> Iterator[Change]:
-    order = list(range(len(s.socks)))
-    for words, at in (("if it were opened last", len(order) - 1), ("if it were opened first", 0)):
-        if i != at:
-            rest = [j for j in order if j != i]
-            rest.insert(at, i)
-            moved = {old: new for new, old in enumerate(rest)}
-            yield Change(words, "order", renumbered(s, i, rest), moved)
+    if i != len(s.socks) - 1:
+        yield moved_to(Change("if it were opened last", "order", s), i, len(s.socks) - 1)
+    if i:
+        yield moved_to(Change("if it were opened first", "order", s), i, 0)
+
+
+def reopened(change: Change, i: int) -> Change:
+    """The same change of socket `i`, which is opened again for it, and so last."""
+    return moved_to(replace(change, words=f"{change.words}, and opened last"), i, len(change.scenario.socks) - 1)
+
+
+def moved_to(change: Change, i: int, at: int) -> Change:
+    """The same change with socket `i` at another place in the order of opening, the first or the last."""
+    order = [j for j in range(len(change.scenario.socks)) if j != i]
+    order.insert(at, i)
+    moved = {old: new for new, old in enumerate(order)}
+    return Change(change.words, change.about, renumbered(change.scenario, i, order), moved)
 
 
 def _of_host(s: Scenario) -> Iterator[Change]:
@@ -133,7 +156,7 @@ def _of_host(s: Scenario) -> Iterator[Change]:
     name = "udp_l3mdev_accept" if s.lookup in UDP_LOOKUPS else "tcp_l3mdev_accept"
     other = 1 - getattr(net, name)
     nets = tuple(n._replace(**{name: other}) if k == s.packet.netns else n for k, n in enumerate(s.netns))
-    yield Change(f"with net.ipv4.{name} = {other}", "host", s._replace(netns=nets))
+    yield Change(f"if net.ipv4.{name} were {other}", "host", s._replace(netns=nets))
 
 
 def _of_group(s: Scenario, i: int, names: Sequence[str]) -> Iterator[Change]:
@@ -153,7 +176,7 @@ def _of_group(s: Scenario, i: int, names: Sequence[str]) -> Iterator[Change]:
         selects = group._replace(select=i, verdict=SK_PASS)
         yield Change("if the program of its group selected it", "group", changed(selects))
     if group.prog != PROG_NONE:
-        yield Change("without the program of its group", "group", changed(group._replace(prog=PROG_NONE, select=NONE)))
+        yield Change("if its group had no program", "group", changed(group._replace(prog=PROG_NONE, select=NONE)))
 
 
 def _of_others(s: Scenario, i: int, names: Sequence[str], model: Model) -> Iterator[Change]:
@@ -174,7 +197,7 @@ def _of_others(s: Scenario, i: int, names: Sequence[str], model: Model) -> Itera
     net = s.netns[s.packet.netns]
     if net.progs:
         without = tuple(n._replace(progs=()) if k == s.packet.netns else n for k, n in enumerate(s.netns))
-        yield Change("without the sk_lookup programs", "others", _derived(s._replace(netns=without)))
+        yield Change("if there were no sk_lookup programs", "others", _derived(s._replace(netns=without)))
     if winner >= 0 and winner != i:
         yield Change(f"if {names[winner]} were closed", "others", closed(s, winner))
 
@@ -195,7 +218,11 @@ def _of_packet(s: Scenario, i: int, model: Model) -> Iterator[Change]:
             other = s._replace(packet=p._replace(sport=sport & 0xFFFF or 1))
             if model.run(other).sk == i:
                 port = other.packet.sport
-                yield Change(f"from port {port}, whose hash points to it (with the secret of this case)", "hash", other)
+                yield Change(
+                    f"if the packet came from port {port}, whose hash points to it (with the secret of this case)",
+                    "hash",
+                    other,
+                )
                 return
 
 

@@ -11,12 +11,14 @@ from skdiff.cases.case_values import address
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import (
     AF_INET6,
+    EDEMUX,
     EHASH,
     FILTER,
     IPV6_LOOKUPS,
     LHASH2,
     NONE,
     NOWHERE,
+    PFREE,
     TCP_ESTABLISHED,
     UDP_HASHED,
     UDP_LOOKUPS,
@@ -26,7 +28,7 @@ from skdiff.cases.steps import Step
 from skdiff.cases.validity import problems
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.chance import HASHES, chance
-from skdiff.findings.changes import Change, changes
+from skdiff.findings.changes import Change, changes, reopened
 from skdiff.findings.story_of_tcp import Story
 from skdiff.findings.story_of_udp import UdpStory
 from skdiff.oracles.model import Model
@@ -88,14 +90,19 @@ def _found(case: Case, index: int, model: Model, about: str) -> list[str]:
     for change in sorted(every, key=lambda change: change.about != about):
         if len(found) == MOST_CHANGES:
             break
-        if not _is_valid(change, scenario, model):
-            continue
-        part = _part(change.scenario, change.moved.get(index, index), model)
-        if part == HASHES or change.about == "hash":
-            found.append(change.words)
-        elif part > before:
-            found.append(f"{change.words}, for {share(part, HASHES)} of all hashes")
+        tried = [change, reopened(change, index)] if change.about == "bound" else [change]
+        found += [words for one in tried if (words := _helps(one, index, scenario, before, model))][:1]
     return found
+
+
+def _helps(change: Change, index: int, scenario: Scenario, before: int, model: Model) -> str:
+    """The words of a change if it helps a socket that gets the packet for `before` of all hashes, else ""."""
+    if not _is_valid(change, scenario, model):
+        return ""
+    part = _part(change.scenario, change.moved.get(index, index), model)
+    if part == HASHES or (change.about == "hash" and part):
+        return change.words
+    return f"{change.words}, for {share(part, HASHES)} of all hashes" if part > before else ""
 
 
 def _part(scenario: Scenario, index: int, model: Model) -> int:
@@ -160,7 +167,11 @@ class _Reasons:
         if "stolen" not in self.outcome.via:
             return ""
         p = self.scenario.packet
-        hung = "early demux put it there" if p.sk == NONE else "it came with the packet"
+        hung = {PFREE: "BPF assigned it", EDEMUX: "early demux or TPROXY put it there"}.get(
+            p.destructor, "it was there"
+        )
+        if p.sk == NONE:
+            hung = "early demux put it there"
         if self.outcome.sk == NONE:
             return self._by_group() or "an error ended the lookup, as a socket hung on the packet"
         if "re-selected" not in self.outcome.via:
@@ -192,9 +203,11 @@ class _Reasons:
             exact, wild = story.not_listening(s, daddr), story.not_listening(s, ANY)
         if not (exact and wild):
             return ""
-        if exact.startswith("is bound to") and not exact.startswith("is bound to port"):
-            return f"it {exact}, and the packet is for {address(daddr)}"
-        return f"it {exact}"
+        # One of the searches is for another address anyhow: what else is amiss is the reason.
+        others = [
+            why for why in (exact, wild) if not why.startswith("is bound to") or why.startswith("is bound to port")
+        ]
+        return f"it {others[0]}" if others else f"it {exact}, and the packet is for {address(daddr)}"
 
     def _connection(self) -> str:
         if not self.udp and "established" in self.outcome.via:

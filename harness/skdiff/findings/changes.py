@@ -169,10 +169,10 @@ def _of_group(s: Scenario, i: int, names: Sequence[str]) -> Iterator[Change]:
     def changed(new: Group) -> Scenario:
         return s._replace(groups=tuple(new if k == number else g for k, g in enumerate(s.groups)))
 
-    if group.prog == FILTER:
-        at = group.slots.index(i)
+    at = group.slots.index(i)
+    if group.prog == FILTER and group.returns != at:
         yield Change(f"if the filter of its group returned {at}", "group", changed(group._replace(returns=at)))
-    elif group.prog == SK_REUSEPORT:
+    elif group.prog == SK_REUSEPORT and (group.select, group.verdict) != (i, SK_PASS):
         selects = group._replace(select=i, verdict=SK_PASS)
         yield Change("if the program of its group selected it", "group", changed(selects))
     if group.prog != PROG_NONE:

@@ -157,10 +157,10 @@ class Explanation:
             for i, sentence in enumerate(story(self.case, self.parted.traces[number], self.config), 1):
                 line(f"{i:3}. {sentence}")
         if self.mismatch is not None:
-            line("")
-            line(f"The sides part in {self.parted.function or 'nothing that a step shows'}():")
+            console.print()
+            console.print(f"The sides part in {self.parted.function or 'nothing that a step shows'}():", markup=False)
             console.print(side_by_side(self.parted, self.case))
-            line("")
+            console.print()
             console.print(outcomes_table(self.mismatch, self.case))
         for at, text in enumerate(answer.behind_the_story() if answer is not None else ()):
             line(text if at else f"\n{text}")

@@ -136,4 +136,7 @@ def test_the_story_of_a_patched_kernel_is_its_own(kernel_tree, tmp_path, capsys)
     assert "compute_score(): here scores 3 (1 for the match, 1 for its device, 1 for AF_INET)." in model
     assert kernel.endswith("__inet_lookup_skb(): any gets the packet.\n")
     assert "__inet_lookup_skb(): here gets the packet." in model
-    assert model.endswith("\nAnswer: any gets the packet, without a reference.\n")
+    assert model.endswith(
+        f"\nAnswer: Linux {kernel_tree.version}: any gets the packet, without a reference;"
+        " model: here gets the packet, without a reference.\n"
+    )

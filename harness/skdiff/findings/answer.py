@@ -42,13 +42,16 @@ class Part(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the kernel's outcome of a case means. `rests_on` are the rules that decide it, `chance` is there if a hash
-    was asked, `endless` says where a lookup goes round that does not end, `next` what the caller does then, `unmet`
+    """What the kernel's `outcome` of a case means; the `model`'s, and the names of both, are for the last line if they do
+    not agree. `rests_on` are the rules that decide it, `chance` is there if a hash was asked: both only if they agree.
+    `endless` says where a lookup goes round that does not end, `next` what the caller does then, `unmet`
     what the case expects and is not so, `needs` what this kernel lacks for that to be looked at.
     """
 
     case: Case
+    names: tuple[str, str]
     outcome: Outcome
+    model: Outcome
     rests_on: tuple[RestsOn, ...]
     chance: Chance | None
     endless: str
@@ -92,12 +95,20 @@ class Answer:
             yield f"Not as expected: {line} ([expect], from {self.case.said_by or 'nobody'})."
 
     def last(self) -> str:
-        """The last line: who gets the packet, and whether with a reference."""
-        if self.outcome.ended == STUCK:
-            return "Answer: none, the lookup does not end."
-        if self.outcome.ended == CRASHED:
-            return "Answer: none, the kernel's code crashes."
-        return f"Answer: {_end(self.case, self.sk, self.outcome.refcounted)}."
+        """The last line: who gets the packet, and whether with a reference; by both, if they do not agree."""
+        ends = [_outcome(self.case, outcome) for outcome in (self.outcome, self.model)]
+        if ends[0] == ends[1]:
+            return f"Answer: {ends[0]}."
+        return f"Answer: {'; '.join(f'{name}: {end}' for name, end in zip(self.names, ends, strict=True))}."
+
+
+def _outcome(case: Case, outcome: Outcome) -> str:
+    """What became of the packet, as a clause."""
+    if outcome.ended == STUCK:
+        return "none, the lookup does not end"
+    if outcome.ended == CRASHED:
+        return "none, the lookup crashes"
+    return _end(case, names_of(case)[0][outcome.sk] if outcome.sk >= 0 else "none", outcome.refcounted)
 
 
 def _end(case: Case, sk: str, refcounted: int) -> str:
@@ -111,20 +122,26 @@ def _end(case: Case, sk: str, refcounted: int) -> str:
 def answer(case: Case, kernel: Oracle, model: Model, steps: list[Step]) -> Answer:
     """The kernel's answer to a case; `steps` are the kernel's."""
     scenario = case.scenario
-    outcome = kernel.run(scenario)
+    outcome, by_model = kernel.run(scenario), model.run(scenario)
     needs = unmet_needs(case.needs, model.rules, model.config) if case.expect else ()
-    returned = outcome.ended == RETURNED
-    found = chance(scenario, kernel, model) if returned else None
+    agreed = outcome.ended == RETURNED and _told(outcome) == _told(by_model)
+    found = chance(scenario, kernel, model) if agreed else None
     return Answer(
         case=case,
+        names=(kernel.name, model.name),
         outcome=outcome,
-        rests_on=tuple(_rests_on(case, model, found)) if returned else (),
+        model=by_model,
+        rests_on=tuple(_rests_on(case, model, found)) if agreed else (),
         chance=found,
         endless=where(case, steps) if outcome.ended == STUCK else "",
         next=tuple(next_steps(case, outcome, model)),
         unmet=() if needs else tuple(unmet(case.expect, case.socks, outcome)),
         needs=tuple(needs),
     )
+
+
+def _told(outcome: Outcome) -> tuple[int, int, int]:
+    return outcome.ended, outcome.sk, outcome.refcounted
 
 
 def _rests_on(case: Case, model: Model, found: Chance | None) -> Iterator[RestsOn]:

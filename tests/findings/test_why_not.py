@@ -340,6 +340,15 @@ def test_why_a_socket_lost_and_what_would_help(lost):
     assert (found.reason, list(found.changes)) == (lost.reason, lost.changes)
 
 
+def test_of_two_who_asked_for_the_cpu_the_hash_chooses():
+    case = in_group(*[listener(**MEMBER, incoming_cpu=0)] * 2, incoming_cpu=2)
+    winner = MODEL.run(case).sk
+    found = why_not(Case(case, socks=("a", "b")), "ab"[1 - winner], MODEL)
+    assert found.reason == (
+        f"{'ab'[winner]} asked for CPU 0 as well (SO_INCOMING_CPU), and the hash points nearer to it"
+    )
+
+
 def test_the_lines_of_it():
     case = Case(scenario(listener(num=81)), socks=("web",))
     assert list(why_not(case, "web", MODEL).lines()) == [

@@ -60,7 +60,7 @@ def changes(s: Scenario, i: int, names: Sequence[str], model: Model) -> Iterator
         yield from _of_socket(s, i)
         yield from _of_order(s, i)
     yield from _of_host(s)
-    yield from _of_group(s, i, names)
+    yield from _of_group(s, i)
     yield from _of_others(s, i, names, model)
     yield from _of_packet(s, i, model)
 
@@ -70,8 +70,7 @@ def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
     sock, p = s.socks[i], s.packet
     udp = s.lookup in UDP_LOOKUPS
     table = UDP_HASHED if udp else LHASH2
-    protocol = IPPROTO_TCP
-    if sock.hashed == NOWHERE and sock.protocol == protocol and not udp:
+    if sock.hashed == NOWHERE and sock.protocol == IPPROTO_TCP and not udp:
         listens = sock._replace(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1)
         yield Change("if it listened", "bound", rejoined(s, i, listens))
     if sock.hashed == EHASH and not udp:
@@ -96,12 +95,8 @@ def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
     if udp and sock.state != TCP_ESTABLISHED:
         moved = REHASHED if sock.rcv_saddr in (ANY, MAPPED_ANY) else sock.hash2
         here = sock._replace(rcv_saddr=p.daddr, daddr=p.saddr, dport=p.sport, state=TCP_ESTABLISHED, hash2=moved)
-        ipv6 = sock.family == AF_INET6 and is_ipv6(p.daddr)
-        yield Change(
-            "if it were connected to where the packet comes from",
-            "bound",
-            rejoined(s, i, here._replace(ipv6only=0) if not ipv6 else here),
-        )
+        here = here._replace(ipv6only=sock.ipv6only if is_ipv6(p.daddr) else 0)
+        yield Change("if it were connected to where the packet comes from", "bound", rejoined(s, i, here))
     if sock.incoming_cpu != s.cpu:
         yield Change(f"if it had SO_INCOMING_CPU {s.cpu}", "cpu", rejoined(s, i, sock._replace(incoming_cpu=s.cpu)))
     if not sock.reuseport and sock.hashed in (LHASH2, UDP_HASHED):
@@ -116,9 +111,8 @@ def _bound_to_address(s: Scenario, i: int) -> Iterator[Change]:
         yield Change(f"if it were bound to {address(daddr)}, the packet's address", "bound", rejoined(s, i, here))
     if sock.rcv_saddr not in (ANY, MAPPED_ANY):
         only = sock.ipv6only if s.lookup in IPV6_LOOKUPS else 0
-        yield Change(
-            "if it were bound to the wildcard", "bound", rejoined(s, i, sock._replace(rcv_saddr=ANY, ipv6only=only))
-        )
+        everywhere = sock._replace(rcv_saddr=ANY, ipv6only=only)
+        yield Change("if it were bound to the wildcard", "bound", rejoined(s, i, everywhere))
 
 
 def _bound_to_device(s: Scenario, i: int) -> Iterator[Change]:
@@ -159,7 +153,7 @@ def _of_host(s: Scenario) -> Iterator[Change]:
     yield Change(f"if net.ipv4.{name} were {other}", "host", s._replace(netns=nets))
 
 
-def _of_group(s: Scenario, i: int, names: Sequence[str]) -> Iterator[Change]:
+def _of_group(s: Scenario, i: int) -> Iterator[Change]:
     """What the program of its group could say."""
     number = s.socks[i].group
     if number == NONE or i not in s.groups[number].slots[: s.groups[number].num_socks]:
@@ -218,11 +212,8 @@ def _of_packet(s: Scenario, i: int, model: Model) -> Iterator[Change]:
             other = s._replace(packet=p._replace(sport=sport & 0xFFFF or 1))
             if model.run(other).sk == i:
                 port = other.packet.sport
-                yield Change(
-                    f"if the packet came from port {port}, whose hash points to it (with the secret of this case)",
-                    "hash",
-                    other,
-                )
+                where = f"port {port}, whose hash points to it (with the secret of this case)"
+                yield Change(f"if the packet came from {where}", "hash", other)
                 return
 
 

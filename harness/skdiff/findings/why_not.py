@@ -167,11 +167,8 @@ class _Reasons:
         if "stolen" not in self.outcome.via:
             return ""
         p = self.scenario.packet
-        hung = {PFREE: "BPF assigned it", EDEMUX: "early demux or TPROXY put it there"}.get(
-            p.destructor, "it was there"
-        )
-        if p.sk == NONE:
-            hung = "early demux put it there"
+        hows = {PFREE: "BPF assigned it", EDEMUX: "early demux or TPROXY put it there"}
+        hung = "early demux put it there" if p.sk == NONE else hows.get(p.destructor, "it was there")
         if self.outcome.sk == NONE:
             return self._by_group() or "an error ended the lookup, as a socket hung on the packet"
         if "re-selected" not in self.outcome.via:
@@ -204,9 +201,7 @@ class _Reasons:
         if not (exact and wild):
             return ""
         # One of the searches is for another address anyhow: what else is amiss is the reason.
-        others = [
-            why for why in (exact, wild) if not why.startswith("is bound to") or why.startswith("is bound to port")
-        ]
+        others = [why for why in (exact, wild) if not why.startswith("is bound to") or "bound to port" in why]
         return f"it {others[0]}" if others else f"it {exact}, and the packet is for {address(daddr)}"
 
     def _connection(self) -> str:
@@ -331,6 +326,8 @@ class _Reasons:
         cpu = self.story.cpu
         self.about = "cpu"
         if group.incoming_cpu and winner >= 0 and self.scenario.socks[winner].incoming_cpu == cpu:
+            if self.sock.incoming_cpu == cpu:
+                return f"{self.winner} asked for CPU {cpu} as well (SO_INCOMING_CPU), and the hash points nearer to it"
             return f"{self.winner} of its group asked for CPU {cpu} (SO_INCOMING_CPU), on which the lookup runs"
         self.about = "hash"
         if "group by hash" in self.outcome.via:

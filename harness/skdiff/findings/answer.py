@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class Answer:
     """What the kernel's `outcome` of a case means; the `model`'s, and the names of both, are for the last line if they
-    do not agree. `rests_on` are the rules that decide it, `chance` is there if a hash was asked: both only if they agree.
+    do not agree. `rests_on` are the rules that decide it, `chance` is there if a hash was asked: if they agree.
     `endless` says where a lookup goes round that does not end, `next` what the caller does then, `unmet`
     what the case expects and is not so, `needs` what this kernel lacks for that to be looked at.
     """

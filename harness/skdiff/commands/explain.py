@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, model)
         answered = answers.answer(case, oracle, model, explained.parted.traces[0])
-        swept = None if values is None else sweeps.sweep(case.scenario, values, oracle, model)
+        swept = None if values is None else sweeps.sweep(sweeps.with_each(case.scenario, values), values, oracle, model)
     why_not = None if arguments.why_not is None else why_nots.why_not(case, arguments.why_not, model)
     summary = explained.summary(build.told(), answered)
     if why_not is not None:

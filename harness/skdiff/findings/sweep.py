@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from skdiff.base.errors import CannotRun
@@ -67,6 +67,9 @@ def read_range(words: str) -> Range:
     return Range(key, first, last)
 
 
+Made = Callable[[int], Scenario | None]  # the scenario of a value, None for one that it cannot have
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What became of a range: the kernel's winner for each value that a packet can have (a socket's index, NONE or
@@ -86,16 +89,28 @@ class Sweep:
         return Counter(self.winners.values()).most_common()
 
 
-def sweep(scenario: Scenario, values: Range, kernel: Oracle, model: Model) -> Sweep:
-    """Ask both oracles for each value; those that the packet of this case cannot have are left out, and counted. Raises
-    CannotRun if it can have none.
+def with_each(scenario: Scenario, values: Range) -> Made:
+    """The scenario with the key at a value, and nothing else changed. A packet of this host or another may come from
+    any port, so that only addresses and CPUs are asked whether it can have them.
+    """
+
+    def made(value: int) -> Scenario | None:
+        asked = values.applied(scenario, value)
+        return None if values.key != "sport" and problems(asked) else asked
+
+    return made
+
+
+def sweep(made: Made, values: Range, kernel: Oracle, model: Model) -> Sweep:
+    """Ask both oracles for the scenario of each value; those of which there is none are left out, and counted. Raises
+    CannotRun if there is none at all.
     """
     winners: dict[int, int] = {}
     left_out, by_hash = 0, False
     parted: tuple[int, Mismatch] | None = None
     for value in range(values.first, values.last + 1):
-        asked = values.applied(scenario, value)
-        if values.key != "sport" and problems(asked):
+        asked = made(value)
+        if asked is None:
             left_out += 1
             continue
         outcomes = [kernel.run(asked), model.run(asked)]
@@ -104,8 +119,8 @@ def sweep(scenario: Scenario, values: Range, kernel: Oracle, model: Model) -> Sw
         winners[value] = max(outcomes[0].sk, NONE) if outcomes[0].ended == RETURNED else NO_ANSWER
         by_hash = by_hash or "group by hash" in outcomes[1].via
     if not winners:
-        reason = problems(values.applied(scenario, values.first))[0]
-        raise CannotRun(f"--sweep: the case can have none of these values: {reason}")
+        span = f"{values.text(values.first)} to {values.text(values.last)}"
+        raise CannotRun(f"--sweep: the packet of this case can have no {values.key} from {span}")
     return Sweep(values, winners, left_out, by_hash, parted)
 
 

@@ -166,7 +166,7 @@ def test_steps_that_break_off_say_nothing():
         (udp4(bound(), caller=HELPER), ["__udp4_lib_lookup(): dns is found."]),
         (scenario(caller=HELPER), ["Nobody is found."]),
         (
-            grouped(bound(reuseport=1, group=0), has_conns=1),
+            grouped(bound(reuseport=1, group=0, rcv_saddr=HERE), bind_inany=0, has_conns=1),
             [
                 "inet_lookup_reuseport(): the group of dns answers dns.",
                 "reuseport_has_conns(): a member of that group has been connected, so the search goes on for a better"
@@ -245,6 +245,8 @@ def test_texts_say_what_udp_has():
         "1 slot in each of UDP's tables",
     ):
         assert words in text
-    assert "has had connections" in "\n".join(describe_case(Case(grouped(bound(reuseport=1, group=0), has_conns=1))))
+    assert "has had connections" in "\n".join(
+        describe_case(Case(grouped(bound(reuseport=1, group=0, rcv_saddr=HERE), bind_inany=0, has_conns=1)))
+    )
     assert "a BPF helper asks" in describe_case(Case(scenario(caller=HELPER)))[0]
     assert describe_case(Case(scenario(Sock())))[0].startswith("packet: ")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from skdiff.cases.addresses import is_ipv6, is_mapped, low_word
+from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped, low_word
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -171,17 +171,21 @@ def group_facts(number: int, cpus: Iterable[int], address: int | None, bind_inan
     return GroupFacts(number + 1, sum(cpu >= 0 for cpu in cpus), inany, has_conns)
 
 
+WILDCARDS = (ANY, MAPPED_ANY)  # both are 0.0.0.0 where IPv4 looks at them
 NOT_LISTENING = -1  # as an address: reuseport_attach_prog() does not set bind_inany
 
 
 def has_conns(socks: Iterable[Sock], stays: int) -> int:
     """The same field of a group of these members: net/core/sock_reuseport.c reuseport_has_conns_set(), which UDP's
     connect() alone calls, and nobody takes back. Without a connected member it `stays`, for one may have been there.
+
+    Not so on the wildcard: there connect() gives the socket an address, and udp_lib_rehash() takes it out of the group,
+    before the group is told (net/ipv4/datagram.c __ip4_datagram_connect()).
     """
     members = list(socks)
     if any(was_connected(sock) for sock in members):
         return 1
-    return stays if any(sock.protocol == IPPROTO_UDP for sock in members) else 0
+    return stays if any(sock.protocol == IPPROTO_UDP and sock.rcv_saddr not in WILDCARDS for sock in members) else 0
 
 
 def was_connected(sock: Sock) -> bool:

@@ -1,7 +1,7 @@
 """Drawn groups as a system can have them: the part of `normalise.py` that is about groups and their members."""
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
-from skdiff.cases.derived import GROUP_KEY, NOT_LISTENING, UDP_GROUP_KEY, group_facts
+from skdiff.cases.derived import GROUP_KEY, NOT_LISTENING, UDP_GROUP_KEY, WILDCARDS, group_facts
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_udp import settle
 from skdiff.cases.places import (
@@ -88,7 +88,8 @@ def _make_alike(members: list[list[int]]) -> None:
 def _has_conns(members: list[list[int]], drawn: int) -> int:
     if any(sock[HASHED] == UDP_HASHED and sock[DADDR] for sock in members):
         return 1
-    return drawn if members and members[0][PROTOCOL] == IPPROTO_UDP else 0
+    bound = any(sock[PROTOCOL] == IPPROTO_UDP and sock[RCV_SADDR] not in WILDCARDS for sock in members)
+    return drawn if bound else 0
 
 
 def _by_slot(members: list[int], slots: list[int]) -> list[int]:

@@ -343,8 +343,9 @@ def _group(s: Scenario, i: int) -> Iterator[str]:
         )
     if group.has_conns != facts.has_conns:
         yield (
-            "has_conns tells of UDP that a member is connected, or was"
-            " (net/core/sock_reuseport.c reuseport_has_conns_set())"
+            "has_conns tells of UDP that a member on an address of its own is connected, or was"
+            " (net/core/sock_reuseport.c reuseport_has_conns_set(); who connects from the wildcard has left before:"
+            " net/ipv4/datagram.c __ip4_datagram_connect())"
         )
     if group.reuseport_id != facts.reuseport_id:
         yield f"ids are unique, {i + 1} here (net/core/sock_reuseport.c reuseport_alloc())"

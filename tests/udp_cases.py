@@ -157,6 +157,14 @@ def _unreachable() -> Iterator[tuple[str, Scenario]]:
     yield "socket 0: who has a peer is TCP_ESTABLISHED", udp6(bound(**V6_ENDS, ipv6only=1, dport=7))
     yield "socket 0: who has a peer is TCP_ESTABLISHED", udp4(bound(**MAPPED_ENDS))
     yield "socket 0: who was rehashed has a peer", udp4(bound(rcv_saddr=HERE, hash2=REHASHED))
+    given = "socket 0: connect() gives a socket an address of this host"
+    for sock in (connected(rcv_saddr=MANY, hash2=REHASHED), connected(rcv_saddr=EVERYBODY, hash2=REHASHED)):
+        yield given, udp4(sock)
+    yield given, udp6(connected(**{**V6_ENDS, "rcv_saddr": MANY6}, hash2=REHASHED))
+    yield (
+        "socket 0: connect() of an AF_INET6 socket sends from the address that it is bound to",
+        udp4(connected(family=AF_INET6, rcv_saddr=MANY)),
+    )
     yield "socket 0: connect() sets the state when it has rehashed", udp4(connected(hash2=STALE))
     yield "socket 0: connect() sets the state when it has rehashed", udp6(connected(**V6_ENDS, hash2=STALE))
     yield "socket 0: connect() sets an IPv6 peer before it rehashes", udp6(bound(**ON_V6, hash2=STALE))
@@ -208,6 +216,7 @@ TOGETHER: list[tuple[str, Scenario]] = [
 REACHABLE: list[Scenario] = [
     udp4(),
     udp6(),
+    udp4(connected(rcv_saddr=MANY), bound(family=AF_INET6, rcv_saddr=MANY)),
     *(
         case(*socks)
         for case in (udp4, udp6, scenario)

@@ -54,6 +54,8 @@ from tests import udp_cases
 from tests.arbitrary import valid_scenarios
 from tests.helpers import ELSEWHERE, HERE, PEER, connection, cookie, listener, request, scenario, timewait, udp
 
+MANY6 = from_text("ff0e::1")
+
 # --- what the C does not accept ---
 
 STRUCTURE: list[tuple[str, Scenario]] = [
@@ -385,6 +387,27 @@ UNREACHABLE: list[tuple[str, Scenario]] = [
         ("socket 0: bind() to an address of IPv6 makes a socket ipv6only", scenario(sock))
         for sock in (Sock(**ON_V6), Sock(**V6_ENDS), udp(**ON_V6), udp(**ON_V6, state=TCP_CLOSE))
     ),
+    # A running kernel was asked, which made none of these: bind() to a group and connect() gave another address.
+    *(
+        ("socket 0: both ends of a connection are hosts, not groups", scenario(sock))
+        for many in (0xE0000001, 0xEFFFFFFF, 0xFFFFFFFF)
+        for sock in (
+            connection(rcv_saddr=mapped(many)),
+            connection(daddr=mapped(many)),
+            timewait(rcv_saddr=mapped(many)),
+        )
+    ),
+    *(
+        ("socket 0: both ends of a connection are hosts, not groups", scenario(connection(**{**V6_ENDS, end: MANY6})))
+        for end in ("rcv_saddr", "daddr")
+    ),
+    *(
+        ("socket 0: a TCP socket does not bind to a multicast address of IPv6", scenario(sock))
+        for sock in (
+            listener(**{**ON_V6, "rcv_saddr": MANY6}, ipv6only=1),
+            Sock(**{**ON_V6, "rcv_saddr": MANY6}, ipv6only=1),
+        )
+    ),
     *(
         ("socket 0: both ends of a connection have addresses of one family", scenario(sock))
         for sock in (
@@ -564,6 +587,8 @@ REACHABLE: list[Scenario] = [
     scenario(connection(refcnt=1000), connection(bound_dev_if=1), connection(daddr=ELSEWHERE)),
     scenario(connection(), connection(netns=1), netns=TWO_NETNS),
     scenario(listener(), listener(), listener(family=AF_INET6, ipv6only=1)),
+    scenario(listener(rcv_saddr=mapped(0xEF010203)), listener(rcv_saddr=mapped(0xFFFFFFFF))),
+    scenario(listener(family=AF_INET6, rcv_saddr=mapped(0xEF010203))),
     scenario(connection(refcnt=2), packet=Packet(sk=0, destructor=PFREE)),
     scenario(listener(), packet=Packet(sk=0, destructor=PFREE)),
     scenario(udp(), packet=Packet(sk=0, destructor=PFREE)),

@@ -15,6 +15,8 @@ from skdiff.cases.scenario import (
     PACKET_BROADCAST,
     PACKET_HOST,
     PACKET_MULTICAST,
+    TCP4,
+    TCP6,
     TCP_CLOSE,
     UDP_HASHED,
     UDP_LOOKUPS,
@@ -67,6 +69,13 @@ def is_multicast(lookup: int, daddr: int) -> bool:
     ipv6_addr_is_multicast().
     """
     return daddr >> 120 == 0xFF if lookup in IPV6_LOOKUPS else low_word(daddr) >> 28 == 0xE
+
+
+def is_for_many(address: int) -> bool:
+    """Whether an address is a multicast or the broadcast address, of its own family: no host has it."""
+    if is_ipv6(address):
+        return is_multicast(TCP6, address)
+    return is_multicast(TCP4, address) or low_word(address) == _BROADCAST
 
 
 def pkt_type_of(lookup: int, daddr: int) -> int:

@@ -5,8 +5,8 @@ It changes as little as it can, so that a small change of the drawn fields stays
 
 from collections.abc import Iterable
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped
-from skdiff.cases.derived import CONNECTION, UDP_HEADER, is_handed_over, run_array, sk_lookup_enabled
+from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped, other_family
+from skdiff.cases.derived import CONNECTION, UDP_HEADER, is_for_many, is_handed_over, run_array, sk_lookup_enabled
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_groups import fit_family, reachable_group
 from skdiff.cases.normalise_packet import come_in, reachable_packet
@@ -59,7 +59,7 @@ from skdiff.cases.places import (
     SYNCOOKIE,
     VERDICT,
 )
-from skdiff.cases.pools import PORT, Raw
+from skdiff.cases.pools import HERE, PORT, Raw
 from skdiff.cases.reachable import MOST_CPUS, MOST_REFERENCES
 from skdiff.cases.scenario import (
     AF_INET,
@@ -246,6 +246,8 @@ def _reachable_socks(socks: list[list[int]]) -> None:
             sock[NUM] = PORT
         if sock[FAMILY] != AF_INET and sock[FAMILY] != AF_INET6:
             sock[FAMILY] = AF_INET
+        if sock[PROTOCOL] == IPPROTO_TCP and is_ipv6(sock[RCV_SADDR]) and is_for_many(sock[RCV_SADDR]):
+            sock[RCV_SADDR] = other_family(HERE)
         if sock[KIND] != KIND_FULL:
             sock[HASHED] = EHASH
             sock[PROTOCOL] = IPPROTO_TCP

@@ -1,6 +1,7 @@
 """Drawn sockets as UDP's tables can have them: the part of `normalise.py` that is about UDP alone."""
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped, other_family
+from skdiff.cases.derived import is_for_many
 from skdiff.cases.places import (
     DADDR,
     DPORT,
@@ -89,6 +90,8 @@ def settle(sock: list[int]) -> None:
     to meet if it is STALE. It is connected if it is drawn as TCP_ESTABLISHED.
     """
     sock[RCU_FREE] = 1
+    if sock[GROUP] != NONE and sock[FAMILY] == AF_INET6 and is_mapped(sock[RCV_SADDR]) and is_for_many(sock[RCV_SADDR]):
+        sock[RCV_SADDR] = HERE  # a member may be connected, and all have one address
     if sock[HASH2] == STALE:
         _settle_stale(sock)
     elif sock[STATE] == TCP_ESTABLISHED:
@@ -112,7 +115,7 @@ def _settle_stale(sock: list[int]) -> None:
         connect(sock)
     else:
         sock[DADDR] = sock[DPORT] = 0
-        if sock[RCV_SADDR] in _WILDCARDS:
+        if sock[RCV_SADDR] in _WILDCARDS or is_for_many(sock[RCV_SADDR]):
             sock[RCV_SADDR] = HERE
     late = sock[FAMILY] == AF_INET6 and is_mapped(sock[RCV_SADDR])
     sock[STATE] = TCP_ESTABLISHED if late else TCP_CLOSE
@@ -133,6 +136,11 @@ def connect(sock: list[int]) -> None:
             sock[place] = other_family(plain) if ipv6 else plain
         elif is_ipv6(sock[place]) != ipv6:
             sock[place] = other_family(plain) if ipv6 else as_ipv4(sock[place]) or plain
+    tcp = sock[PROTOCOL] == IPPROTO_TCP
+    if tcp and is_for_many(sock[DADDR]):
+        sock[DADDR] = other_family(PEER) if ipv6 else PEER
+    if is_for_many(sock[RCV_SADDR]) and (tcp or sock[HASH2] != BOUND or (not ipv6 and sock[FAMILY] == AF_INET6)):
+        sock[RCV_SADDR] = other_family(HERE) if ipv6 else HERE
     sock[DPORT] = sock[DPORT] or PEER_PORT
     if not ipv6:
         sock[IPV6ONLY] = 0

@@ -14,6 +14,7 @@ from skdiff.cases.derived import (
     UDP_GROUP_KEY,
     facts_of_members,
     group_members,
+    is_for_many,
     is_handed_over,
     is_own_packet,
     is_routed,
@@ -234,6 +235,13 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
         bound = sock.kind == KIND_FULL and sock.hashed != EHASH and sock.state != TCP_ESTABLISHED and not sock.dport
     if bound and is_ipv6(sock.rcv_saddr) and not sock.ipv6only:
         yield "bind() to an address of IPv6 makes a socket ipv6only (net/ipv6/af_inet6.c __inet6_bind())"
+    if (
+        sock.protocol == IPPROTO_TCP
+        and sock.hashed != EHASH
+        and is_ipv6(sock.rcv_saddr)
+        and is_for_many(sock.rcv_saddr)
+    ):
+        yield "a TCP socket does not bind to a multicast address of IPv6 (net/ipv6/af_inet6.c __inet6_bind())"
     if sock.hashed == EHASH:
         if sock.protocol != IPPROTO_TCP:
             yield "a connection is TCP's (net/ipv4/tcp_ipv4.c tcp_v4_connect())"
@@ -243,6 +251,11 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
             yield (
                 "both ends of a connection have addresses of one family"
                 " (net/ipv6/tcp_ipv6.c tcp_v6_connect(), tcp_v6_syn_recv_sock())"
+            )
+        if is_for_many(sock.rcv_saddr) or is_for_many(sock.daddr):
+            yield (
+                "both ends of a connection are hosts, not groups (net/ipv4/tcp_ipv4.c tcp_v4_connect(),"
+                " tcp_v4_conn_request(), net/ipv6/tcp_ipv6.c tcp_v6_connect(), tcp_v6_conn_request())"
             )
         if sock.state in (TCP_LISTEN, TCP_CLOSE):
             yield "listeners and closed sockets are not in ehash (net/ipv4/tcp.c tcp_set_state())"

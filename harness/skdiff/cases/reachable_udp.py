@@ -6,6 +6,7 @@ What is said of connect() holds once it is over; of its middle STALE tells, whic
 from collections.abc import Iterator, Sequence
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped
+from skdiff.cases.derived import is_for_many
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -33,6 +34,14 @@ def udp_sock(sock: Sock) -> Iterator[str]:
         return
     if has_peer(sock):
         yield from _ends(sock)
+    if is_for_many(sock.rcv_saddr):
+        if sock.hash2 != BOUND:
+            yield "connect() gives a socket an address of this host (net/ipv4/datagram.c __ip4_datagram_connect())"
+        elif has_peer(sock) and sock.family == AF_INET6 and is_mapped(sock.rcv_saddr):
+            yield (
+                "connect() of an AF_INET6 socket sends from the address that it is bound to, which is no group's"
+                " (net/ipv4/route.c ip_route_output_key_hash_rcu())"
+            )
     if sock.hash2 == STALE:
         yield from _stale(sock)
     elif has_peer(sock) != (sock.state == TCP_ESTABLISHED):

@@ -9,7 +9,8 @@ from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.scenario import NONE, Group, Packet
 from skdiff.cli import main
-from skdiff.findings.sweep import NO_ANSWER, Range, Sweep, read_range, sweep, sweep_text, with_each
+from skdiff.findings.sweep import NO_ANSWER, Range, Sweep, read_range, sweep, sweep_text
+from skdiff.findings.values import as_it_stands
 from skdiff.oracles.model import Model
 from tests.helpers import bound, listener, request, scenario
 
@@ -58,7 +59,7 @@ def test_what_is_no_range_is_refused(words, says):
 
 
 def swept(case, values, kernel, model):
-    return sweep(with_each(case, values), values, kernel, model)
+    return sweep(as_it_stands(case), values, kernel, model)
 
 
 def test_each_value_is_asked():

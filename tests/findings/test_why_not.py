@@ -27,7 +27,8 @@ from skdiff.cases.scenario import (
 from skdiff.cases.validity import problems
 from skdiff.cli import main
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.changes import ABOUT, changes
+from skdiff.findings.changes import ABOUT, Others, changes
+from skdiff.findings.values import as_it_stands, with_value
 from skdiff.findings.why_not import MOST_CHANGES, why_not
 from skdiff.oracles.model import Model
 from tests.helpers import ELSEWHERE, HERE, bound, connected, connection, datagram, listener, scenario
@@ -361,6 +362,22 @@ def test_the_lines_of_it():
     )
 
 
+def test_a_program_may_decide_by_the_port_that_a_change_names():
+    """Who makes the case anew for another port says so: there a filter has the packet, and no hash is asked."""
+    case = in_group(listener(**MEMBER), listener(**MEMBER))
+    assert MODEL.run(case).sk == 1
+
+    def made(key, value):
+        group = case.groups[0]._replace(prog=FILTER, returns=value == 40001)
+        changed = with_value(case, key, value)
+        return changed._replace(groups=(group,)) if key == "sport" else changed
+
+    named = Case(case, socks=("a", "b"))
+    plainly, anew = (why_not(named, "a", MODEL, how).changes[0] for how in (None, made))
+    assert plainly.startswith("if the packet came from port 40003,")
+    assert anew == "if the packet came from port 40002"
+
+
 def test_who_cannot_be_asked_for():
     case = Case(scenario(listener()), socks=("web",))
     with pytest.raises(CannotRun, match="--why-not web: web gets the packet"):
@@ -389,7 +406,8 @@ def test_every_loser_of_the_corpus_has_a_reason():
 def test_a_change_changes_something_and_says_what_it_is_about():
     for case in map(load, files([])):
         for index, name in enumerate(names_of(case)[0]):
-            for change in changes(case.scenario, index, names_of(case)[0], MODEL):
+            others = Others(names_of(case)[0], {}, MODEL, as_it_stands(case.scenario))
+            for change in changes(case.scenario, index, others):
                 assert change.about in ABOUT, (name, change.words)
                 assert change.moved or change.scenario != case.scenario, (name, change.words)
 

@@ -13,6 +13,7 @@ from skdiff.findings import drawing
 from skdiff.findings import explain as explanations
 from skdiff.findings import sweep as sweeps
 from skdiff.findings import why_not as why_nots
+from skdiff.findings.values import KEYS, as_it_stands
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep",
         metavar="KEY=A..B",
-        help="who gets the packet for each value of a range, as in sport=1024..65535; keys: " + ", ".join(sweeps.KEYS),
+        help="who gets the packet for each value of a range, as in sport=1024..65535; keys: " + ", ".join(KEYS),
     )
 
 
@@ -52,11 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         why_nots.index_of(case, arguments.why_not)
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
     model = Model(build.rules, build.config)
+    made = as_it_stands(case.scenario)
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, model)
         answered = answers.answer(case, oracle, model, explained.parted.traces[0])
-        swept = None if values is None else sweeps.sweep(sweeps.with_each(case.scenario, values), values, oracle, model)
-    why_not = None if arguments.why_not is None else why_nots.why_not(case, arguments.why_not, model)
+        swept = None if values is None else sweeps.sweep(made, values, oracle, model)
+    why_not = None if arguments.why_not is None else why_nots.why_not(case, arguments.why_not, model, made)
     summary = explained.summary(build.told(), answered)
     if why_not is not None:
         summary.why_not = explanations.ToldWhyNot(why_not.name, why_not.reason, list(why_not.changes))

@@ -34,6 +34,8 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.findings.step_words import device_text
+from skdiff.findings.values import WithValue
 from skdiff.oracles.model import Model
 
 ABOUT = ("bound", "device", "cpu", "order", "host", "group", "others", "hash")
@@ -52,20 +54,32 @@ class Change:
     moved: Mapping[int, int] = field(default_factory=dict)
 
 
-def changes(s: Scenario, i: int, names: Sequence[str], model: Model) -> Iterator[Change]:
+@dataclass(frozen=True)
+class Others:
+    """What changes are made and told with: the names of the sockets, those of devices by their numbers, the model that
+    says who gets the packet now, and the case with other values of its packet.
+    """
+
+    names: Sequence[str]
+    devices: Mapping[int, str]
+    model: Model
+    made: WithValue
+
+
+def changes(s: Scenario, i: int, others: Others) -> Iterator[Change]:
     """The changes for socket `i`, whether they help or not: what an operator has at hand first. What follows from a
     change (the group that a socket is in, counts) follows as the kernel's own calls would make it.
     """
     if s.socks[i].kind == KIND_FULL:
-        yield from _of_socket(s, i)
+        yield from _of_socket(s, i, others)
         yield from _of_order(s, i)
     yield from _of_host(s)
     yield from _of_group(s, i)
-    yield from _of_others(s, i, names, model)
-    yield from _of_packet(s, i, model)
+    yield from _of_others(s, i, others)
+    yield from _of_packet(s, i, others)
 
 
-def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
+def _of_socket(s: Scenario, i: int, others: Others) -> Iterator[Change]:
     """What bind(), listen() and setsockopt() of the socket could do otherwise."""
     sock, p = s.socks[i], s.packet
     udp = s.lookup in UDP_LOOKUPS
@@ -74,7 +88,7 @@ def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
         listens = sock._replace(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1)
         yield Change("if it listened", "bound", rejoined(s, i, listens))
     if sock.hashed == EHASH and not udp:
-        yield from _bound_to_device(s, i)
+        yield from _bound_to_device(s, i, others.devices)
     if sock.hashed != table:
         return
     if sock.num != p.dport:
@@ -88,7 +102,7 @@ def _of_socket(s: Scenario, i: int) -> Iterator[Change]:
         six = sock._replace(family=AF_INET6, rcv_saddr=ANY)
         yield Change("if it were an AF_INET6 socket on ::", "bound", rejoined(s, i, six))
     yield from _bound_to_address(s, i)
-    yield from _bound_to_device(s, i)
+    yield from _bound_to_device(s, i, others.devices)
     if udp and (sock.daddr or sock.dport):
         free = sock._replace(daddr=0, dport=0, state=TCP_CLOSE, hash2=BOUND)
         yield Change("if it were not connected to another peer", "bound", rejoined(s, i, free))
@@ -115,14 +129,15 @@ def _bound_to_address(s: Scenario, i: int) -> Iterator[Change]:
         yield Change("if it were bound to the wildcard", "bound", rejoined(s, i, everywhere))
 
 
-def _bound_to_device(s: Scenario, i: int) -> Iterator[Change]:
+def _bound_to_device(s: Scenario, i: int, devices: Mapping[int, str]) -> Iterator[Change]:
     sock, p = s.socks[i], s.packet
     if sock.bound_dev_if:
         yield Change("if it were bound to no device", "device", rejoined(s, i, sock._replace(bound_dev_if=0)))
     for device in dict.fromkeys((p.rt_iif or p.skb_iif, p.skb_iif, p.sdif)):
         if device and device != sock.bound_dev_if:
             here = sock._replace(bound_dev_if=device)
-            yield Change(f"if it were bound to device {device} (SO_BINDTODEVICE)", "device", rejoined(s, i, here))
+            name = device_text(device, devices)
+            yield Change(f"if it were bound to device {name} (SO_BINDTODEVICE)", "device", rejoined(s, i, here))
 
 
 def _of_order(s: Scenario, i: int) -> Iterator[Change]:
@@ -173,9 +188,9 @@ def _of_group(s: Scenario, i: int) -> Iterator[Change]:
         yield Change("if its group had no program", "group", changed(group._replace(prog=PROG_NONE, select=NONE)))
 
 
-def _of_others(s: Scenario, i: int, names: Sequence[str], model: Model) -> Iterator[Change]:
+def _of_others(s: Scenario, i: int, others: Others) -> Iterator[Change]:
     """What others could do: go away, give up what they asked for; programs of sk_lookup."""
-    winner = model.run(s).sk
+    names, winner = others.names, others.model.run(s).sk
     if winner >= 0 and winner != i and s.socks[winner].kind == KIND_FULL:
         sock = s.socks[winner]
         if sock.incoming_cpu >= 0:
@@ -196,9 +211,9 @@ def _of_others(s: Scenario, i: int, names: Sequence[str], model: Model) -> Itera
         yield Change(f"if {names[winner]} were closed", "others", closed(s, winner))
 
 
-def _of_packet(s: Scenario, i: int, model: Model) -> Iterator[Change]:
+def _of_packet(s: Scenario, i: int, others: Others) -> Iterator[Change]:
     """A packet that nothing hangs on, on another CPU, or from another port."""
-    p, sock = s.packet, s.socks[i]
+    p, sock, model = s.packet, s.socks[i], others.model
     if p.sk != NONE:
         yield Change(
             "if no socket hung on the packet",
@@ -206,14 +221,18 @@ def _of_packet(s: Scenario, i: int, model: Model) -> Iterator[Change]:
             s._replace(packet=p._replace(sk=NONE, destructor=DESTRUCTOR_NONE)),
         )
     if sock.kind == KIND_FULL and sock.incoming_cpu >= 0 and sock.incoming_cpu != s.cpu:
-        yield Change(f"if the lookup ran on CPU {sock.incoming_cpu}", "cpu", s._replace(cpu=sock.incoming_cpu))
+        there = others.made("cpu", sock.incoming_cpu)
+        if there is not None:
+            yield Change(f"if the lookup ran on CPU {sock.incoming_cpu}", "cpu", there)
     if "group by hash" in model.run(s).via:
         for sport in range(p.sport + 1, p.sport + 1 + PORTS_TRIED):
-            other = s._replace(packet=p._replace(sport=sport & 0xFFFF or 1))
-            if model.run(other).sk == i:
-                port = other.packet.sport
-                where = f"port {port}, whose hash points to it (with the secret of this case)"
-                yield Change(f"if the packet came from {where}", "hash", other)
+            port = sport & 0xFFFF or 1
+            other = others.made("sport", port)
+            outcome = model.run(other) if other is not None else None
+            if other is not None and outcome is not None and outcome.sk == i:
+                by_hash = "group by hash" in outcome.via
+                why = ", whose hash points to it (with the secret of this case)" if by_hash else ""
+                yield Change(f"if the packet came from port {port}{why}", "hash", other)
                 return
 
 

@@ -30,6 +30,11 @@ def step_text(step: Step, socks: Sequence[str]) -> str:
     return f"{step.function}: " + ", ".join(f"{name} {value_text(name, v, socks)}" for name, v in values)
 
 
+def device_text(device: int, names: Mapping[int, str]) -> str:
+    """A device in a sentence: its number, behind its name if it has one."""
+    return f"{names[device]} ({device})" if device in names else str(device)
+
+
 def devices_of(case: Case) -> Mapping[int, str]:
     """The names of a case's devices by their numbers: of those that it names."""
     names: Mapping[int, str] = getattr(case, "devices", {})

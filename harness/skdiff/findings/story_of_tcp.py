@@ -21,7 +21,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.steps import Step
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.step_words import devices_of, value_text
+from skdiff.findings.step_words import device_text, devices_of, value_text
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
@@ -140,8 +140,7 @@ class Story:
 
     def device_name(self, device: int) -> str:
         """A device in a sentence: its number, behind its name if the case has one."""
-        name = self.devices.get(device)
-        return f"{name} ({device})" if name else str(device)
+        return device_text(device, self.devices)
 
     def device(self, bound: int, fits: int) -> Iterator[str]:
         if fits:

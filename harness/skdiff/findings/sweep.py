@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from skdiff.base.errors import CannotRun
@@ -10,13 +10,12 @@ from skdiff.base.words import counted, share
 from skdiff.cases import addresses
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import NONE, Scenario
-from skdiff.cases.validity import problems
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.findings.chance import is_by_hash, winner_name
+from skdiff.findings.values import KEYS, WithValue
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 
-KEYS = ("sport", "saddr", "cpu")
 MOST = 1 << 16  # values
 COLUMNS = 64  # of the plot
 NO_ANSWER = -2  # as a winner: the lookup crashed, or does not end
@@ -37,12 +36,6 @@ class Range:
     def text(self, value: int) -> str:
         """A value as a case has it."""
         return addresses.text(value) if self.key == "saddr" else str(value)
-
-    def applied(self, scenario: Scenario, value: int) -> Scenario:
-        """The scenario with the key at this value."""
-        if self.key == "cpu":
-            return scenario._replace(cpu=value)
-        return scenario._replace(packet=scenario.packet._replace(**{self.key: value}))
 
 
 def read_range(words: str) -> Range:
@@ -67,9 +60,6 @@ def read_range(words: str) -> Range:
     return Range(key, first, last)
 
 
-Made = Callable[[int], Scenario | None]  # the scenario of a value, None for one that it cannot have
-
-
 @dataclass(frozen=True)
 class Sweep:
     """What became of a range: the kernel's winner for each value that a packet can have (a socket's index, NONE or
@@ -89,19 +79,7 @@ class Sweep:
         return Counter(self.winners.values()).most_common()
 
 
-def with_each(scenario: Scenario, values: Range) -> Made:
-    """The scenario with the key at a value, and nothing else changed. A packet of this host or another may come from
-    any port, so that only addresses and CPUs are asked whether it can have them.
-    """
-
-    def made(value: int) -> Scenario | None:
-        asked = values.applied(scenario, value)
-        return None if values.key != "sport" and problems(asked) else asked
-
-    return made
-
-
-def sweep(made: Made, values: Range, kernel: Oracle, model: Model) -> Sweep:
+def sweep(made: WithValue, values: Range, kernel: Oracle, model: Model) -> Sweep:
     """Ask both oracles for the scenario of each value; those of which there is none are left out, and counted. Raises
     CannotRun if there is none at all.
     """
@@ -109,7 +87,7 @@ def sweep(made: Made, values: Range, kernel: Oracle, model: Model) -> Sweep:
     left_out, by_hash = 0, False
     parted: tuple[int, Mismatch] | None = None
     for value in range(values.first, values.last + 1):
-        asked = made(value)
+        asked = made(values.key, value)
         if asked is None:
             left_out += 1
             continue

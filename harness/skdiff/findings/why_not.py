@@ -28,9 +28,11 @@ from skdiff.cases.steps import Step
 from skdiff.cases.validity import problems
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.chance import HASHES, chance
-from skdiff.findings.changes import Change, changes, reopened
+from skdiff.findings.changes import Change, Others, changes, reopened
+from skdiff.findings.step_words import devices_of
 from skdiff.findings.story_of_tcp import Story
 from skdiff.findings.story_of_udp import UdpStory
+from skdiff.findings.values import WithValue, as_it_stands
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.score import WEIGHTS
@@ -64,9 +66,10 @@ def index_of(case: Case, name: str) -> int:
     return socks.index(name)
 
 
-def why_not(case: Case, name: str, model: Model) -> WhyNot:
-    """Why the socket of that name did not get the packet by the rules of `model`. Raises CannotRun if it did, or if
-    the case has no such socket.
+def why_not(case: Case, name: str, model: Model, made: WithValue | None = None) -> WhyNot:
+    """Why the socket of that name did not get the packet by the rules of `model`; `made` has the case with other values
+    of its packet (see `values.py`; without it, as it stands). Raises CannotRun if it did, or if the case has no such
+    socket.
     """
     index = index_of(case, name)
     outcome, steps = model.run(case.scenario), model.trace(case.scenario)
@@ -75,18 +78,19 @@ def why_not(case: Case, name: str, model: Model) -> WhyNot:
     told = UdpStory if case.scenario.lookup in UDP_LOOKUPS else Story
     reasons = _Reasons(case, index, outcome, steps, told(case, model.config))
     reason = reasons.reason()
-    return WhyNot(name, reason, tuple(_found(case, index, model, reasons.about)))
+    others = Others(names_of(case)[0], devices_of(case), model, made or as_it_stands(case.scenario))
+    return WhyNot(name, reason, tuple(_found(case, index, others, reasons.about)))
 
 
-def _found(case: Case, index: int, model: Model, about: str) -> list[str]:
+def _found(case: Case, index: int, others: Others, about: str) -> list[str]:
     """The changes that give the socket the packet, in the words behind "would get it": first those that are `about`
     what decided against it. One that leaves it to the hash must give the socket a greater part of the hash's range than
     it has, and says which.
     """
-    scenario = case.scenario
+    scenario, model = case.scenario, others.model
     before = _part(scenario, index, model)
     found: list[str] = []
-    every = changes(scenario, index, names_of(case)[0], model)
+    every = changes(scenario, index, others)
     for change in sorted(every, key=lambda change: change.about != about):
         if len(found) == MOST_CHANGES:
             break

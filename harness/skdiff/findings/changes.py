@@ -228,12 +228,12 @@ def _of_packet(s: Scenario, i: int, others: Others) -> Iterator[Change]:
         for sport in range(p.sport + 1, p.sport + 1 + PORTS_TRIED):
             port = sport & 0xFFFF or 1
             other = others.made("sport", port)
-            outcome = model.run(other) if other is not None else None
-            if other is not None and outcome is not None and outcome.sk == i:
-                by_hash = "group by hash" in outcome.via
-                why = ", whose hash points to it (with the secret of this case)" if by_hash else ""
-                yield Change(f"if the packet came from port {port}{why}", "hash", other)
-                return
+            if other is None or (outcome := model.run(other)).sk != i:
+                continue
+            by_hash = "group by hash" in outcome.via
+            why = ", whose hash points to it (with the secret of this case)" if by_hash else ""
+            yield Change(f"if the packet came from port {port}{why}", "hash", other)
+            return
 
 
 def rejoined(s: Scenario, i: int, sock: Sock) -> Scenario:

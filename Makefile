@@ -2,7 +2,7 @@
 
 # `make help` shows the lines that begin with "#:".
 #: KERNEL=6.12      a version, which is fetched once, or the path of a source tree
-#: SECONDS=60       how long `make fuzz`, diff (20), matrix (3) and endurance (7200) run
+#: SECONDS=60       how long `make fuzz`, live, diff (20), matrix (3) and endurance (7200) run
 #: ENGINE=          atheris, random, wide, hypothesis or corpus
 #: LOOKUP=          of fuzz and diff: only these, as in LOOKUP=tcp6 (all)
 #: SEED=            the same seed repeats a run
@@ -53,7 +53,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help kernels fuzz distill endurance diff drift records figures history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help kernels fuzz live distill endurance diff drift records figures history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## List targets and variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
 	@echo
@@ -66,6 +66,9 @@ help: ## List targets and variables
 
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
+
+live: $(VENV)/ready ## Ask this machine's running kernel, beside its text and the model (needs root)
+	$(BIN)/skdiff fuzz --oracle host $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
 	$(BIN)/skdiff kernels $(ARGS)

@@ -91,6 +91,7 @@ def test_without_the_field_there_is_no_verdict(copy) -> None:
     assert "sk_priority" in done.stdout
 
 
+@pytest.mark.long
 def test_with_all_steps_kernel_and_model_agree(copy) -> None:
     copy.follow(*STEPS)
     done = copy.fuzz()

@@ -128,6 +128,7 @@ def test_the_findings_of_a_run_of_one_lookup_are_of_that_one(lookup, tmp_path, c
     assert f"diff 6.1 6.12 --lookup {lookup} " in files[0].with_name("report.txt").read_text()
 
 
+@pytest.mark.long
 def test_two_configurations_differ_in_their_option(tmp_path, capsys):
     status, summary = diff(tmp_path, "6.12", "6.12 IPV6=n", cases=1500)
     assert (status, set(rules_of(summary)), summary["text"]) == (1, {("no-IPV6",)}, [])

@@ -61,7 +61,10 @@ SOCK, SYSCTLS = "include/net/sock.h", "include/net/netns/ipv4.h"
 @pytest.mark.parametrize(
     ("file", "before", "new", "read"),
     [
-        (SOCK, "\tunsigned char\t\tskc_reuse:4;", "\tunsigned char skc_fast:1;", "sk->__sk_common.skc_fast"),
+        pytest.param(
+            *(SOCK, "\tunsigned char\t\tskc_reuse:4;", "\tunsigned char skc_fast:1;", "sk->__sk_common.skc_fast"),
+            marks=pytest.mark.long,
+        ),
         (SYSCTLS, "\tu8 sysctl_tcp_l3mdev_accept;", "\tu8 sysctl_tcp_cpu_accept;", "net->ipv4.sysctl_tcp_cpu_accept"),
     ],
 )

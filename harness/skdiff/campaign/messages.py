@@ -66,7 +66,7 @@ def summed_classes(lookups: Mapping[str, LookupCounts]) -> dict[str, int]:
 
 class Counters(msgspec.Struct, kw_only=True):
     """What a worker has done: `seconds` since its start and of its `processor`, cases of each lookup and class, and the
-    `memory` that it has, in KiB.
+    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons.
     """
 
     cases: int = 0
@@ -76,6 +76,7 @@ class Counters(msgspec.Struct, kw_only=True):
     edges: Covered = Covered()
     lines: Covered = Covered()
     memory: int = 0
+    unrealised: dict[str, int] = {}
     mismatches: list[Finding] = []
 
 
@@ -122,7 +123,7 @@ def summed(parts: Iterable[Counters]) -> Counters:
     any of them has taken, time is that of the one that took longest, memory is left to those that run.
     """
     parts = list(parts)
-    total = Counters(lookups=summed_lookups(part.lookups for part in parts))
+    total = Counters(unrealised={}, lookups=summed_lookups(part.lookups for part in parts))
     found: dict[str, Finding] = {}
     for part in parts:
         total.cases += part.cases
@@ -130,6 +131,8 @@ def summed(parts: Iterable[Counters]) -> Counters:
         total.seconds = max(total.seconds, part.seconds)
         total.edges |= part.edges
         total.lines |= part.lines
+        for why, count in part.unrealised.items():
+            total.unrealised[why] = total.unrealised.get(why, 0) + count
         for finding in part.mismatches:
             known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
@@ -161,6 +164,7 @@ class Running(msgspec.Struct, kw_only=True):
     inputs: int
     memory: int
     deaths: int
+    unrealised: dict[str, int] = {}
 
 
 class Total(Running, kw_only=True):

@@ -19,6 +19,7 @@ from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
+from skdiff.engines.interface import PACKETS
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import NOTHING, Ability
 
@@ -62,7 +63,9 @@ class Run:
     engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
     `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
     What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a lookup that is
-    not one of `lookups` one that is.
+    not one of `lookups` one that is. Where an oracle cannot take any case, `mend` makes one that it can of each;
+    `packets` is how many packets an engine that draws tables asks them for, and `unrealised` counts, by the reason,
+    cases that it could not bring about all the same.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -84,6 +87,9 @@ class Run:
     alone: bool = True
     lacks: frozenset[Ability] = NOTHING
     lookups: tuple[int, ...] = (*LOOKUPS,)
+    mend: Callable[[Scenario], Scenario] | None = None
+    packets: int = PACKETS
+    unrealised: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
@@ -107,6 +113,8 @@ class Run:
             scenario = as_lookup(scenario, self.lookups[self.done % len(self.lookups)])
         if self.lacks:
             scenario = reachable_without(scenario, self.lacks)
+        if self.mend is not None:
+            scenario = self.mend(scenario)
         outcomes = [run(scenario) for run in self._runs]
         first = outcomes[0]
         via = outcomes[-1].via
@@ -177,6 +185,7 @@ class Run:
             lines=Covered(frozenset(lines[0]), lines[1]),
             memory=resident(),
             processor=time.process_time(),
+            unrealised=dict(self.unrealised),
             mismatches=[
                 Finding(signature=signature, file=known.file, count=known.count)
                 for signature, known in self.mismatches.items()

@@ -259,6 +259,7 @@ class _Workers:
             inputs=inputs,
             memory=sum(process.last.memory for process in self._processes),
             deaths=sum(process.deaths for process in self._processes),
+            unrealised=total.unrealised,
         )
 
     def total(self) -> Total:

@@ -13,6 +13,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,20 +26,28 @@ from skdiff.campaign.run import Run
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
+from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.interface import Oracle
+from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Buffer, Reference
-from skdiff.variants.abilities import lacking
+from skdiff.variants.abilities import NOTHING, lacking
 from skdiff.variants.config import parse
+from skdiff.variants.version_rules import Rules
+
+if TYPE_CHECKING:
+    from skdiff.oracles.running.host import Host
 
 # What a worker shares with its parent: the scenario record in hand, and behind it the number of cases done.
 DONE_AT = aligned(SCENARIO_SIZE)
 SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1
+HOST = "host"  # the oracle that is the running kernel
+PACKETS_OF_HOST, TABLES_A_CPU = 24, 64  # its tables are of system calls
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -71,7 +80,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
     two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
     guided engine's inputs, "" for one that is gone after the run. `lookups` are the only ones that are
-    drawn, () for all that the kernels have.
+    drawn, () for all that the kernels have. `oracle` is one more: HOST.
 
     The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
     a folder that is gone after the run, and whether there are other workers.
@@ -89,6 +98,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     inputs: str = ""
     lookups: tuple[str, ...] = ()
+    oracle: str = ""
     parent: int = 0
     shared: int = -1
     scratch: str = ""
@@ -135,9 +145,12 @@ def work(job: Job, channel: int) -> None:
 
     builds = job.builds()
 
+    host = asked_host(builds[0].rules) if job.oracle == HOST else None
+
     def oracles() -> list[Oracle]:
         buffer = Buffer(memory)
-        return [*(Reference(made, buffer) for made in builds), *models_of(builds)]
+        of_text: list[Oracle] = [*(Reference(made, buffer) for made in builds), *models_of(builds)]
+        return of_text if host is None else [host, *of_text]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     lookups = lookups_of(builds, job.lookups)
@@ -151,7 +164,7 @@ def work(job: Job, channel: int) -> None:
         job.seconds,
         arguments=job.arguments,
         first=job.first,
-        judge=None if alone_with_model else judge_of(builds),
+        judge=judge_with_host(builds[0]) if host else None if alone_with_model else judge_of(builds),
         scratch=Path(job.scratch),
         inputs=Path(job.inputs),
         counter=memoryview(memory)[DONE_AT:].cast("Q"),
@@ -160,10 +173,30 @@ def work(job: Job, channel: int) -> None:
         lacks=lacking(made.rules for made in builds),
         lookups=tuple(number for number, name in LOOKUPS.items() if name in lookups),
     )
+    if host is not None:
+        host.nearest.tables_a_cpu = TABLES_A_CPU
+        run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_HOST, host.refused
+        run.lacks = NOTHING  # what it makes needs no ability
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
     drive(job.engine, run)
     run.finish()
+
+
+def asked_host(rules: Rules) -> "Host":
+    """The running kernel, which hashes as these rules say. Raises CannotRun where it cannot be asked."""
+    from skdiff.oracles.running.host import Host  # its parts need not be installed
+
+    host = Host(rules)
+    host.learn_keys()
+    return host
+
+
+def judge_with_host(made: Build) -> JudgeWithHost:
+    """What judges the outcomes of the running kernel, of a build, and of its model."""
+    model = Model(made.rules, made.config)
+    names = (f"Linux {made.label}", Model.name)
+    return JudgeWithHost(f"running kernel {os.uname().release}", judge_of([made]), names, model)
 
 
 def end_with_parent(job: Job) -> None:

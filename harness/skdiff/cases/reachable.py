@@ -93,7 +93,7 @@ def unreachable(s: Scenario) -> Iterator[str]:
                     f"namespace {i}: the verifier lets an sk_lookup program return 0 or 1"
                     " (kernel/bpf/verifier.c check_return_code())"
                 )
-            if program.assign >= 0 and not _assignable(s.lookup, s.socks[program.assign]):
+            if program.assign >= 0 and not assignable(s.lookup, s.socks[program.assign]):
                 yield (
                     f"namespace {i}: a program is refused socket {program.assign}"
                     " (net/core/filter.c bpf_sk_lookup_assign())"
@@ -115,7 +115,7 @@ def unreachable(s: Scenario) -> Iterator[str]:
             yield f"group {i}: {problem}"
 
 
-def _assignable(lookup: int, sock: Sock) -> bool:
+def assignable(lookup: int, sock: Sock) -> bool:
     """net/core/filter.c bpf_sk_lookup_assign(): a socket of the packet's protocol that is freed by RCU and accepts the
     packet's family: of TCP a listener, of UDP one that is not connected.
     """

@@ -1,9 +1,11 @@
 """Arguments that several commands have, and the kinds of their values."""
 
 import argparse
+import os
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.campaign.worker import HOST
 from skdiff.cases.fields import LOOKUPS
 from skdiff.kernel.options import BuildOptions
 from skdiff.variants import config
@@ -64,15 +66,32 @@ def minutes(text: str) -> float:
     return value
 
 
-def add_kernel(parser: argparse.ArgumentParser) -> None:
-    """--kernel, one."""
+def add_kernel(parser: argparse.ArgumentParser, told: str = "") -> None:
+    """--kernel, one. Where the default is not always the same it is `told`, and `kernel_of` knows it."""
     parser.add_argument(
         "--kernel",
-        default=DEFAULT_KERNEL,
+        default="" if told else DEFAULT_KERNEL,
         metavar="K",
         help="a version (6.12, 6.1.192, ...), which is fetched once; mainline, as it is now; or the path of a source"
-        " tree (default: %(default)s)",
+        f" tree (default: {told or DEFAULT_KERNEL})",
     )
+
+
+def add_oracle(parser: argparse.ArgumentParser) -> None:
+    """--oracle: one more than the kernel's text and the model."""
+    parser.add_argument(
+        "--oracle",
+        choices=[HOST],
+        help="one more oracle: host, the running kernel, asked with real sockets in network namespaces of its own"
+        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF)",
+    )
+
+
+def kernel_of(arguments: argparse.Namespace) -> str:
+    """The kernel of --kernel, or the default one: the running kernel's version if it is asked."""
+    if arguments.kernel:
+        return str(arguments.kernel)
+    return ".".join(os.uname().release.split("-")[0].split(".")[:2]) if arguments.oracle else DEFAULT_KERNEL
 
 
 def add_epoch(parser: argparse.ArgumentParser) -> None:
@@ -110,9 +129,9 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     add_stubs(parser)
 
 
-def add_build(parser: argparse.ArgumentParser) -> None:
+def add_build(parser: argparse.ArgumentParser, told: str = "") -> None:
     """What a command takes that builds one kernel and runs the model of its rules beside it."""
-    add_kernel(parser)
+    add_kernel(parser, told)
     add_epoch(parser)
     add_config(parser)
 

@@ -21,7 +21,7 @@ SECONDS = 60  # of a run, if nothing else is said
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    common.add_build(parser)
+    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle host the running kernel's version")
     common.add_json(parser)
     parser.add_argument(
         "--engine",
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         + "; ".join(f"{name}, {entry.help}" for name, entry in ENGINES.items())
         + " (default: atheris if installed, else random)",
     )
+    common.add_oracle(parser)
     common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
     parser.add_argument(
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     request = FuzzRequest(
-        kernel=arguments.kernel,
+        kernel=common.kernel_of(arguments),
         options=common.build_options(arguments),
         engine=arguments.engine or "",
         seed=arguments.seed,
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         inputs=arguments.inputs,
         flags=tuple(arguments.flags),
         lookups=common.lookups_of(arguments),
+        oracle=arguments.oracle or "",
     )
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)

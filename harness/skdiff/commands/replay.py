@@ -5,7 +5,7 @@ import argparse
 from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
-from skdiff.findings import replay_cases
+from skdiff.findings import replay_cases, replay_on_host
 
 NAME = "replay"
 HELP = "run cases from files again"
@@ -15,7 +15,8 @@ EXIT_CODES = "0 all agreed; 1 one differs, or not as it expects; 2 could not run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    common.add_build(parser)
+    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle host the running kernel's version")
+    common.add_oracle(parser)
     common.add_json(parser)
     parser.add_argument(
         "paths",
@@ -33,11 +34,19 @@ def run(arguments: argparse.Namespace) -> int:
     for _, why in missing:
         say(f"skdiff: {why}")
     options = common.build_options(arguments)
-    reference = options.build(arguments.kernel, say=say)
+    kernel = common.kernel_of(arguments)
+    reference = options.build(kernel, say=say)
     say_all(reference.unused_stubs)
-    words = options.kernel_words(arguments.kernel)
+    words = options.kernel_words(kernel)
+    if arguments.oracle:
+        asked = replay_on_host.replay_on_host(paths, reference, words, console, say)
+        replay_on_host.show(asked, console)
+        write_json(arguments, asked)
+        if asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
+            return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else NO_VERDICT
+        return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else AGREED
     result = replay_cases.replay(
-        paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
+        paths, reference, words, console, say, lambda: options.build(kernel, "traced", say=say)
     )
     result.cases += [replay_cases.Replayed(str(path), "unreadable", [why]) for path, why in missing]
     write_json(arguments, result)

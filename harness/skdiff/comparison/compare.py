@@ -9,13 +9,14 @@ from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
 @dataclass(frozen=True)
 class Mismatch:
     """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
-    what a referee says of it, if there is one.
+    what a referee says of it, if there is one. Of the oracles in `half_seen` the `fields` are all that is known.
     """
 
     names: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     fields: tuple[str, ...]
     cause: str = ""
+    half_seen: tuple[str, ...] = ()
 
     @property
     def signature(self) -> str:

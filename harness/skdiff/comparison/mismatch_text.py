@@ -38,6 +38,8 @@ from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch
 from skdiff.variants.version_rules import Rules
 
+_UNSEEN = "not seen"
+
 
 def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of a case's sockets and groups, made up where it has none."""
@@ -207,6 +209,9 @@ def outcomes_table(mismatch: Mismatch, case: Case) -> RenderableType:
     """All outcomes side by side; fields that differ are marked with `>`. Plain fields that agree are left out."""
     socks, _ = names_of(case)
     columns = [dict(_cells(o, socks)) for o in mismatch.outcomes]
+    for name, column in zip(mismatch.names, columns, strict=True):
+        if name in mismatch.half_seen:
+            column.update({field: _UNSEEN for field in column if field not in ("ended", *mismatch.fields)})
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for heading in ("outcome", *mismatch.names):
@@ -215,7 +220,8 @@ def outcomes_table(mismatch: Mismatch, case: Case) -> RenderableType:
     ended = any(o.ended != RETURNED for o in mismatch.outcomes)
     for name in dict.fromkeys(name for column in columns for name in column):
         values = [column.get(name, "-") for column in columns]
-        differs = len(set(values)) > 1 and not (ended and name != "ended")
+        seen = {value for value, side in zip(values, mismatch.names, strict=True) if side not in mismatch.half_seen}
+        differs = len(seen if _UNSEEN in values else {*values}) > 1 and not (ended and name != "ended")
         told = not ended and set(values) != {plain.get(name)} and not name.startswith("refcnt")
         if differs or told or name in ("ended", "sk", "refcounted"):
             style = "bold red" if differs else ""

@@ -10,6 +10,8 @@ from skdiff.comparison.compare import Mismatch
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import Ability
 
+PACKETS = 4  # that a set of tables is asked for: tables are dear to make, packets are cheap
+
 
 class Run(Protocol):
     """A run that is fed with cases until it is over.
@@ -17,7 +19,7 @@ class Run(Protocol):
     `start` opens the oracles, and comes first: libFuzzer must be there before the C that feeds it. `seed` fixes the
     sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
     and others too unless the run is `alone`; `scratch` is a folder that is gone after the run. A kernel of the run
-    `lacks` some abilities.
+    `lacks` some abilities. A set of tables is asked for so many `packets`.
     """
 
     seed: int
@@ -28,6 +30,7 @@ class Run(Protocol):
     oracles: Sequence[Oracle]
     stopped: bool
     lacks: frozenset[Ability]
+    packets: int
 
     def start(self) -> None:
         """Open the oracles, and start the clock."""

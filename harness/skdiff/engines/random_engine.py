@@ -8,17 +8,15 @@ from random import Random
 from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
 from skdiff.engines.interface import Run
 
-PACKETS_MORE = 3
-
 
 def drive(run: Run) -> None:
     """Feed random scenarios to a run until it is over. The run's seed fixes their sequence."""
     run.start()
-    draw, case, over = Random(run.seed).randbytes, run.case, run.over
+    draw, case, over, more = Random(run.seed).randbytes, run.case, run.over, run.packets - 1
     while not over():
         scenario = decode(draw(SIZE))
         case(scenario)
-        for _ in range(PACKETS_MORE):
+        for _ in range(more):
             if over():
                 return
             case(other_packet(scenario, draw(FRAME_SIZE)))

@@ -151,6 +151,11 @@ def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, .
     _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
 
 
+def shared_library(source: Path, target: Path, cc: str, flags: tuple[str, ...]) -> None:
+    """Compile one C file into a library. Raises CannotRun if that fails."""
+    _run([*_command(cc), *_FLAGS, *flags, "-shared", str(source), "-o", str(target)], target.parent)
+
+
 def _glue(cc: str) -> Path:
     """The folder of what is the same in each build of a compiler, and takes a third of its time: Python's way to the C,
     the guard, and the counters behind gcc's hooks.

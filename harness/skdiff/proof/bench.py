@@ -27,7 +27,7 @@ from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Sc
 from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
 from skdiff.comparison.compare import compare
 from skdiff.engines import GUIDED, atheris_engine, random_engine
-from skdiff.engines.random_engine import PACKETS_MORE
+from skdiff.engines.interface import PACKETS
 from skdiff.kernel.build import Build
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.oracles.interface import Oracle
@@ -131,10 +131,10 @@ def rate(oracles: Sequence[Oracle], lookup: int, seed: int) -> float:
     """
     draw = Random(seed).randbytes
     tables: list[tuple[bytes, list[bytes]]] = []
-    while len(tables) < CASES // (1 + PACKETS_MORE):
+    while len(tables) < CASES // PACKETS:
         data = draw(SIZE)
         if decode(data).lookup == lookup:
-            tables.append((data, [draw(FRAME_SIZE) for _ in range(PACKETS_MORE)]))
+            tables.append((data, [draw(FRAME_SIZE) for _ in range(PACKETS - 1)]))
     origin = Origin("bench", "", "random", seed)
     run = Run(lambda: oracles, origin, Path("findings"), lambda message: None, lookups=(lookup,))
     run.start()

@@ -27,6 +27,7 @@ from skdiff.kernel.compilation import compiler, is_clang, preload
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
+from skdiff.oracles.running.host import in_own_thread
 from skdiff.variants import version_rules
 
 RUNS = 3000
@@ -77,6 +78,7 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
         return
     agree = compare([reference.name, "model"], outcomes) is None and outcomes[0].sk == 0
     yield Check("reference", agree, f"closure {plain.closure[:16]}, {len(plain.kernel)} definitions of the kernel's")
+    yield _running_kernel(plain)
     if not available():
         yield Check(
             "atheris",
@@ -88,6 +90,15 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
         yield from _guided(made(guided=True))
     except CannotRun as error:
         yield Check("guided build", False, str(error))
+
+
+def _running_kernel(build: Build) -> Check:
+    release = f"Linux {os.uname().release}"
+    try:
+        in_own_thread(lambda host: host.run(host.nearest(LISTENER)), build.rules)
+    except CannotRun as error:
+        return Check("running kernel", None, f"{release} cannot be asked (fuzz --oracle host): {error}")
+    return Check("running kernel", True, f"{release} can be asked (fuzz --oracle host)")
 
 
 def _guided(build: Build) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """A fuzzing run of one kernel against the model: build, search, reduce, sort by cause, and look at what did not run."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from skdiff.comparison import known_differences
 from skdiff.comparison.referee import lookups_of
 from skdiff.engines import ENGINES, GUIDED, atheris_engine
 from skdiff.findings import reduce_findings
+from skdiff.findings.reduce_on_host import reduce_on_host
 from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
@@ -30,8 +32,8 @@ from skdiff.runs.supervised import Say, check_writable, only, random_seed, super
 @dataclass(frozen=True)
 class FuzzRequest:
     """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when to
-    stop (0: no bound), where findings and a guided engine's inputs go, and the lookups that are drawn (() for all that
-    it has). `flags` are libFuzzer's own.
+    stop (0: no bound), where findings and a guided engine's inputs go, the lookups that are drawn (() for all that
+    it has), and one more oracle ("" for none, or worker.HOST). `flags` are libFuzzer's own.
     """
 
     kernel: str
@@ -45,13 +47,15 @@ class FuzzRequest:
     inputs: Path | None = None
     flags: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
+    oracle: str = ""
 
 
 class FuzzSummary(BuiltKernelSummary, kw_only=True):
     """What a run did and found: `series` as progress.Series has it; `classes` are those of all `lookups` together (old
     summaries have none of these); `edges` and `lines` are [reached, in all], of the C and of the model; `mismatches`
     are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be written; `unseen` is what was
-    not looked at of new text, None for recorded text; times are seconds.
+    not looked at of new text, None for recorded text; times are seconds. `running` is the running kernel, if it was
+    asked, and `unrealised` are the cases that it did not let happen, by its reasons.
     """
 
     engine: str
@@ -71,6 +75,8 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     known: Sequence[Finding] = ()
     unwritten: Sequence[Finding] = ()
     gave_up: str = ""
+    running: str = ""
+    unrealised: Mapping[str, int] = MappingProxyType({})
     missing_rules: Sequence[str] = ()
     unseen: Unseen | None = None
 
@@ -110,7 +116,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     seed = random_seed() if seed is None else seed
     job = Job(
         subjects=(Subject.of(made, request.options.epoch),),
-        again=f"replay --kernel {kernel}",
+        again=f"replay --kernel {kernel}" + f" --oracle {request.oracle}" * bool(request.oracle),
         variant=made.variant,
         engine=engine,
         seed=seed,
@@ -120,6 +126,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         arguments=request.flags,
         inputs=str(keep_inputs or ""),
         lookups=lookups,
+        oracle=request.oracle,
     )
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
@@ -131,8 +138,11 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say, lookups)
-            mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
+            if request.oracle:
+                reduce_on_host(mismatches, made, job.again, say)
+            else:
+                reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say, lookups)
+                mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(
             kernel=structs.replace(made.told(), notes=notes),
@@ -153,6 +163,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             known=old,
             unwritten=total.unwritten,
             gave_up=total.gave_up,
+            running=f"Linux {os.uname().release}" if request.oracle else "",
+            unrealised=total.unrealised,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
@@ -170,8 +182,9 @@ def describe_build(build: Build, epoch: str) -> list[str]:
 
 def _engine(request: FuzzRequest, say: Say) -> str:
     """The engine that runs. Raises CannotRun for options that it would ignore."""
-    engine = request.engine or ("atheris" if atheris_engine.available() else "random")
-    if not request.engine and engine == "random":
+    fastest = "atheris" if atheris_engine.available() and not request.oracle else "random"
+    engine = request.engine or fastest
+    if not request.engine and not request.oracle and engine == "random":
         unread = ", which does not read --inputs" if request.inputs else ""
         say(f"atheris is not installed: the random engine runs instead{unread}")
     if not ENGINES[engine].available():

@@ -24,8 +24,11 @@ def show(console: Console, summary: FuzzSummary) -> None:
             table.add_row(name, *cells)
     table.add_row("all", *(word for of in summary.counts.values() for word in (f"{of.cases:,}", "")))
     console.print(table)
+    sides = f"Linux {summary.kernel.label} and the model"
+    if summary.running:
+        sides = f"the running kernel ({summary.running}), {sides}"
     console.print(
-        f"Linux {summary.kernel.label} and the model: {counted(summary.cases, 'case')} in {summary.seconds:.1f} s"
+        f"{sides}: {counted(summary.cases, 'case')} in {summary.seconds:.1f} s"
         f" ({summary.cases_per_second:,}/s), seed {summary.seed}",
         soft_wrap=True,
     )
@@ -36,6 +39,11 @@ def show(console: Console, summary: FuzzSummary) -> None:
         reached = [f"{taken} of {edges} edges of the extracted C taken", *reached, kept]
     if reached:
         console.print(", ".join(reached), soft_wrap=True)
+    if summary.running:
+        asked = summary.cases - sum(summary.unrealised.values())
+        console.print(f"asked of the running kernel: {counted(asked, 'case')} of them", soft_wrap=True)
+        for why, times in sorted(summary.unrealised.items(), key=lambda item: -item[1]):
+            console.print(f"{times:6} x not realisable: {why}", markup=False, soft_wrap=True)
     if len(summary.workers) > 1:
         each = ", ".join(f"{worker.cases:,}" for worker in summary.workers)
         console.print(f"{len(summary.workers)} workers: {each} cases", soft_wrap=True)

@@ -37,6 +37,7 @@ def test_a_planted_survivor_is_told_and_victims_with_the_test_that_saw_them():
     assert sys.modules["skdiff.cases.record"] is record
 
 
+@pytest.mark.long
 def test_tests_with_arguments_are_asked_where_the_plain_ones_see_nothing():
     def change():
         harness_mutants.install_tests()

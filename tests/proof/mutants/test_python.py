@@ -234,6 +234,7 @@ def test_the_case_that_kills_is_told(cases):
             assert steps & {"__inet_lookup_established", "__inet6_lookup_established"}
 
 
+@pytest.mark.long
 def test_cases_that_do_not_run_a_statement_say_nothing_of_its_mutants(cases):
     """So hunt() leaves them out."""
     some, sources = cases[::10], model.sources()

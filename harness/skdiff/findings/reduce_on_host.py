@@ -1,0 +1,60 @@
+"""Findings of the running kernel, made small by asking it again."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from skdiff.base.errors import CannotRun
+from skdiff.base.files import write_whole
+from skdiff.campaign.finding_files import report_of
+from skdiff.campaign.messages import Finding
+from skdiff.campaign.worker import judge_with_host
+from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.scenario import Scenario
+from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, never_stopped
+from skdiff.findings.reduce_findings import reduced, report
+from skdiff.kernel.build import Build
+from skdiff.oracles.interface import Oracle
+from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
+from skdiff.oracles.running.host import Host, in_own_thread
+
+
+class _Nearest:
+    """An oracle that is asked for the nearest scenario that the running kernel can bring about."""
+
+    def __init__(self, host: Host, oracle: Oracle) -> None:
+        self.name = oracle.name
+        self._host, self._oracle = host, oracle
+
+    def run(self, scenario: Scenario) -> Outcome:
+        return self._oracle.run(self._host.nearest(scenario))
+
+
+def reduce_on_host(findings: Sequence[Finding], made: Build, again: str, say: Callable[[str], None]) -> None:
+    """Reduce findings in their files. What cannot be reduced, or does not show again (a hash has other secrets by now),
+    stays as it is. Never raises CannotRun.
+    """
+
+    def work(host: Host) -> None:
+        oracles = [_Nearest(host, oracle) for oracle in (host, Reference(made), Model(made.rules, made.config))]
+        deadline = time.monotonic() + LIMIT_OF_ALL
+        for finding in findings:
+            path, left = Path(finding.file), max(deadline - time.monotonic(), 0)
+            try:
+                done = reduced(load(path), oracles, min(LIMIT, left), never_stopped, judge_with_host(made))
+                if done is None or done[1].signature != finding.signature:
+                    say(f"{finding.file}: does not show its difference again, left as it was found")
+                    continue
+                case = Case(host.nearest(done[0].scenario), done[0].why, done[0].found)
+                write_whole(path, dump(case))
+                write_whole(report_of(path), report(path, case, done[1], [made], again))
+                finding.reduced = str(case.found["reduced"])
+            except (CannotRun, OSError) as error:
+                say(f"{finding.file}: not reduced: {error}")
+
+    try:
+        in_own_thread(work, made.rules)
+    except CannotRun as error:
+        say(f"not reduced: {error}")

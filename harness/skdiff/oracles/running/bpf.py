@@ -1,0 +1,111 @@
+"""bpf(2) by itself: programs of a few instructions, maps, links, and test runs. No library, no compiler, no BTF.
+
+Numbers are those of include/uapi/linux/bpf.h. Every call raises OSError with what the kernel said.
+"""
+
+import ctypes
+import mmap
+import os
+import platform
+import struct
+
+from skdiff.base.errors import CannotRun
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280}
+_MAP_CREATE, _MAP_UPDATE, _MAP_DELETE, _PROG_LOAD, _TEST_RUN, _LINK_CREATE = 0, 2, 3, 5, 10, 28
+CGROUP_SKB, SK_REUSEPORT, SK_LOOKUP = 8, 21, 30  # types of programs
+_ATTACH_SK_LOOKUP = 36
+_ARRAY, _SOCKMAP, _MMAPABLE = 2, 15, 1 << 10
+_ETH_HLEN = 14  # a test run takes a frame; the program's sk_buff begins behind its header
+_CONTEXT = 192  # bytes of struct __sk_buff
+_IFINDEX_AT, _CB_AT = 40, 48  # in it
+_LOG = 1 << 16
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
+    number = _SYSCALL.get(platform.machine())
+    if number is None:
+        raise CannotRun(f"the number of bpf(2) on {platform.machine()} is not known here: x86_64 and aarch64 are")
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    result = _libc.syscall(number, command, buffer, len(attr))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result, buffer.raw
+
+
+def instruction(code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
+    """One instruction: its code, registers, offset and immediate value."""
+    return struct.pack("<BBhi", code, source << 4 | to, offset, value)
+
+
+def load(kind: int, code: bytes) -> int:
+    """The file descriptor of a program. Raises CannotRun with the last line of the verifier's log if it is refused."""
+    instructions, license_ = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
+    log = ctypes.create_string_buffer(_LOG)
+    expected = _ATTACH_SK_LOOKUP if kind == SK_LOOKUP else 0
+    attr = struct.pack(
+        "<IIQQIIQII16sII",
+        *(kind, len(code) // 8, ctypes.addressof(instructions), ctypes.addressof(license_)),
+        *(1, _LOG, ctypes.addressof(log), 0, 0, b"skdiff", 0, expected),
+    )
+    try:
+        return _bpf(_PROG_LOAD, attr)[0]
+    except OSError as error:
+        said = log.value.decode(errors="replace").strip().splitlines()[-1:] or [""]
+        raise CannotRun(f"the kernel does not take a BPF program: {error.strerror} {said[0]}".rstrip()) from None
+
+
+def shared_memory(size: int) -> tuple[int, mmap.mmap]:
+    """A map of one value, and the same memory here: `size` is rounded up to pages by the caller."""
+    map_ = _bpf(_MAP_CREATE, struct.pack("<IIIII", _ARRAY, 4, size, 1, _MMAPABLE))[0]
+    return map_, mmap.mmap(map_, size)
+
+
+def sockmap(entries: int) -> int:
+    """A map of sockets."""
+    return _bpf(_MAP_CREATE, struct.pack("<IIIII", _SOCKMAP, 4, 8, entries, 0))[0]
+
+
+def put(map_: int, key: int, fd: int) -> None:
+    """Put a socket into a map of sockets."""
+    k, v = ctypes.create_string_buffer(struct.pack("<I", key), 4), ctypes.create_string_buffer(struct.pack("<Q", fd), 8)
+    _bpf(_MAP_UPDATE, struct.pack("<IIQQQ", map_, 0, ctypes.addressof(k), ctypes.addressof(v), 0))
+
+
+def attach_sk_lookup(program: int, netns: int) -> int:
+    """A link of an sk_lookup program and a network namespace, by their file descriptors; closing it detaches."""
+    return _bpf(_LINK_CREATE, struct.pack("<IIII", program, netns, _ATTACH_SK_LOOKUP, 0))[0]
+
+
+class TestRun:
+    """BPF_PROG_TEST_RUN of a program that gets an sk_buff: net/bpf/test_run.c bpf_prog_test_run_skb(). The sk_buff
+    is of the network namespace that the caller is in.
+    """
+
+    __test__ = False  # it is no test of pytest's
+
+    def __init__(self, program: int, most_bytes: int) -> None:
+        self._context = ctypes.create_string_buffer(_CONTEXT)
+        self._data = ctypes.create_string_buffer(_ETH_HLEN + most_bytes)
+        self._most = most_bytes
+        self._attr = struct.Struct("<IIIIQQIIIIQQIII")
+        self._fields = [program, 0, 0, 0, ctypes.addressof(self._data), 0, 0, 0, _CONTEXT, 0]
+        self._fields += [ctypes.addressof(self._context), 0, 0, 0, 0]
+        self._buffer = ctypes.create_string_buffer(self._attr.size)
+
+    def __call__(self, length: int, ifindex: int, cb: tuple[int, ...]) -> int:
+        """What the program returns for an sk_buff of `length` bytes that came in by a device, with these five words in
+        its qdisc_skb_cb.
+        """
+        struct.pack_into("<I", self._context, _IFINDEX_AT, ifindex)
+        struct.pack_into("<5I", self._context, _CB_AT, *cb)
+        self._fields[2] = _ETH_HLEN + min(length, self._most)
+        self._attr.pack_into(self._buffer, 0, *self._fields)
+        if _libc.syscall(_SYSCALL[platform.machine()], _TEST_RUN, self._buffer, self._attr.size) < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+        returned: int = struct.unpack_from("<I", self._buffer, 4)[0]
+        return returned

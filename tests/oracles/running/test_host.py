@@ -1,0 +1,254 @@
+"""The running kernel, asked: where this process may, with real sockets in network namespaces of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from skdiff.base.errors import CannotRun
+from skdiff.cases.addresses import low_word
+from skdiff.cases.outcome import ABSENT, Outcome
+from skdiff.cases.scenario import DEMUX, FILTER, HELPER, NONE, PFREE, TCP6, Group, Netns, Packet
+from skdiff.comparison.compare import compare
+from skdiff.comparison.running_kernel import JudgeWithHost
+from skdiff.findings.replay_on_host import why_not
+from skdiff.oracles.model import Model
+from skdiff.oracles.model.hashing import inet_ehashfn
+from skdiff.oracles.running.calibration import calibration, hashed_words, packets
+from skdiff.oracles.running.hash_key import Observation, find_key
+from skdiff.oracles.running.realisable import Keys, Nearest
+from skdiff.variants.version_rules import Rules, changed_by_hand
+from tests.helpers import connection, listener, scenario, timewait
+from tests.running import SKDIFF
+from tests.udp_cases import bound, grouped, udp4
+
+TABLES, PACKETS = 60, 8  # of each lookup
+# In a process of its own: namespaces are gone with it. The rules that the model follows may be changed by hand.
+ASK = f"""
+import json, os, sys
+from random import Random
+from skdiff.base.errors import CannotRun
+from skdiff.cases import wire
+from skdiff.cases.other_lookup import as_lookup
+from skdiff.oracles.model import Model
+from skdiff.oracles.running.host import Host
+from skdiff.variants.version_rules import Rules, changed_by_hand
+
+if os.environ.get("AS_NOBODY"):
+    os.setgroups([])
+    os.setuid(65534)
+rules = changed_by_hand(Rules(), ".".join(os.uname().release.split(".")[:2]))
+try:
+    host = Host(rules)
+except CannotRun as error:
+    sys.exit(f"cannot: {{error}}")
+draw, model = Random(2).randbytes, Model(changed_by_hand(rules, os.environ.get("WRONG", "")))
+told = {{"asked": 0, "found": 0, "wrong": []}}
+for lookup in range(4):
+    for _ in range({TABLES}):
+        tables = as_lookup(wire.decode(draw(wire.SIZE)), lookup)
+        for packet in range({PACKETS}):
+            case = host.nearest(wire.other_packet(tables, draw(wire.FRAME_SIZE)) if packet else tables)
+            outcome, expected = host.run(case), model.run(case)
+            told["asked"] += 1
+            told["found"] += outcome.sk >= 0
+            if outcome.sk != expected.sk and "group by hash" not in expected.via:
+                told["wrong"].append((lookup, outcome.sk, expected.sk, expected.via))
+host.close()
+print(json.dumps({{**told, "refused": host.refused.total()}}))
+"""
+
+
+def ask(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+@cache
+def may_ask() -> bool:
+    """Whether this process may make namespaces and load programs."""
+    probe = (
+        "from skdiff.oracles.running.host import Host; from skdiff.variants.version_rules import Rules; Host(Rules())"
+    )
+    return subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode == 0
+
+
+def here() -> tuple[list[str], list[str]]:
+    """The devices of this namespace, and its listeners and sockets of UDP."""
+    devices = sorted(path.name for path in Path("/sys/class/net").iterdir())
+    tables = [Path(f"/proc/net/{name}").read_text().count("\n") for name in ("raw", "dev")]
+    return devices, [str(lines) for lines in tables]
+
+
+def test_the_running_kernel_does_as_the_model_says_and_nothing_is_left():
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    before = here()
+    done = ask()
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["wrong"] == []
+    assert told["asked"] == TABLES * PACKETS * 4
+    assert told["refused"] == 0
+    assert told["found"] > told["asked"] / 4
+    assert here() == before
+
+
+def test_a_model_of_another_kernel_is_found_out():
+    """Without hash4 a packet goes by the scores of UDP's connected sockets."""
+    if not may_ask() or not changed_by_hand(Rules(), ".".join(os.uname().release.split(".")[:2])).hash4:
+        pytest.skip("no rights to ask the running kernel, or it is older")
+    told = json.loads(ask(WRONG="no-hash4").stdout)
+    assert {lookup for lookup, *_ in told["wrong"]} <= {2, 3}
+    assert told["wrong"]
+
+
+def test_without_rights_one_line_says_what_is_missing():
+    if os.getuid():
+        pytest.skip("this is nobody already")
+    done = ask(AS_NOBODY="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "cannot: a network namespace cannot be made: Operation not permitted; it takes CAP_SYS_ADMIN (root)\n"
+    )
+
+
+def test_a_run_asks_it_beside_the_text_and_says_so(tmp_path):
+    """Of Linux 7.3's rules none is seen by a helper that 6.18 has not; another kernel may differ, or hash otherwise."""
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    command = [*SKDIFF, "fuzz", "--oracle", "host", "--kernel", "7.3", "--cases", "2000", "--seed", "1"]
+    command += ["--json", str(tmp_path / "run.json"), "--findings", str(tmp_path / "findings")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    if done.returncode == 2:
+        assert "keys fit what the kernel chose by hash" in done.stderr
+        return
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["running"] == f"Linux {os.uname().release}"
+    assert f"the running kernel (Linux {os.uname().release}), Linux 7.3" in done.stdout
+    assert "asked of the running kernel: 2,000 cases of them" in done.stdout
+    assert done.returncode == bool(summary["mismatches"])
+    assert not summary["mismatches"] or not os.uname().release.startswith("6.18.")
+
+
+# --- what needs no rights ---
+
+HASHED = [(key, lport_added) for key in (0, 0x12345678, 0xFFFFFFFF) for lport_added in (False, True)]
+
+
+def observations(key: int, lport_added: bool):
+    case, members = calibration(0, 0)
+    for packet in packets(case.packet):
+        ends = (low_word(packet.daddr), packet.dport, low_word(packet.saddr), packet.sport)
+        chosen = inet_ehashfn(key, *ends, lport_added) * members >> 32
+        words, added = hashed_words(packet, lport_added)
+        yield Observation(words, added, -(-(chosen << 32) // members), -(-((chosen + 1) << 32) // members) - 1)
+
+
+def test_the_key_is_found_from_choices():
+    assert find_key([*observations(0xFEDCBA98, lport_added=True)]) == 0xFEDCBA98
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("key", "lport_added"), HASHED)
+def test_each_key_is_found(key, lport_added):
+    assert find_key([*observations(key, lport_added)]) == key
+
+
+@pytest.mark.long
+def test_choices_by_another_hash_give_no_key():
+    with pytest.raises(CannotRun, match="no keys fit what the kernel chose by hash"):
+        find_key([*observations(1, lport_added=True)][:12] + [*observations(2, lport_added=True)][12:])
+
+
+def judge(model: Model | None = None) -> JudgeWithHost:
+    names = ("text", "model")
+    return JudgeWithHost("running kernel", lambda _, outcomes: compare(names, outcomes), names, model or Model())
+
+
+def test_of_the_running_kernel_the_socket_alone_is_compared():
+    case = scenario(connection(), listener(), caller=HELPER)
+    outcome = Model().run(case)
+    sides = [outcome, outcome]
+    assert judge()(case, [Outcome(sk=0), *sides]) is None
+    found = judge()(case, [Outcome(sk=1), *sides])
+    assert (found.fields, found.signature, found.half_seen) == (("sk",), "established-sk", ("running kernel",))
+    assert judge()(case, [Outcome(sk=NONE), *sides]).fields == ("sk",)
+    assert judge()(case, [Outcome(ended=ABSENT), *sides]) is None
+    assert judge()(case, [Outcome(ended=ABSENT), outcome._replace(sk=1), outcome]).names == ("text", "model")
+
+
+def test_what_an_unknown_secret_decides_may_be_any_member_that_one_chooses():
+    members = [listener(family=10, group=0, reuseport=1) for _ in range(3)]
+    case = scenario(
+        *members,
+        listener(family=10, bound_dev_if=9),
+        lookup=TCP6,
+        caller=HELPER,
+        netns=(Netns(),),
+        groups=(Group(num_socks=3, bind_inany=1, slots=(0, 1, 2)),),
+    )
+    outcome = Model().run(case)
+    assert "group by hash" in outcome.via
+    asked = judge()
+    for sk in range(3):
+        assert asked(case, [Outcome(sk=sk), outcome, outcome]) is None
+    assert asked.by_chance == 2
+    assert asked(case, [Outcome(sk=3), outcome, outcome]) is not None
+    assert asked(case, [Outcome(sk=NONE), outcome, outcome]) is not None
+
+
+# --- cases of files ---
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (scenario(listener()), ""),
+        (scenario(listener(), caller=HELPER), ""),
+        (scenario(connection(), packet=Packet(rt_iif=1)), ""),
+        (scenario(connection(), packet=Packet(rt_iif=2)), "a device of the route takes a packet"),
+        (scenario(listener(), hostile=1), "it is hostile"),
+        (scenario(connection(refcnt=2), packet=Packet(sk=0, destructor=PFREE)), "a socket on the packet"),
+        (udp4(bound(), caller=DEMUX), "a socket on the packet, and early demux"),
+        (scenario(timewait()), "one of its sockets takes packets"),
+        (scenario(listener(), packet=Packet(skb_iif=7)), "its devices are not 1, 2 or 3: skb_iif 7"),
+        (grouped(bound(reuseport=1, group=0), prog=FILTER), "a program of a group takes a packet"),
+        (
+            grouped(*2 * (bound(reuseport=1, group=0),), slots=(1, 0)),
+            "the slots of a group are in an order of their own",
+        ),
+    ],
+)
+def test_what_the_running_kernel_is_not_asked(case, why):
+    nearest = Nearest(Rules(), Keys(), (0, 1), 256)(case)
+    assert why_not(case, nearest).startswith(why)
+    assert bool(why_not(case, nearest)) == bool(why)
+    if not why:
+        assert Model().run(nearest).sk == Model().run(case).sk
+
+
+def test_the_surprises_that_it_can_be_asked_are_as_it_says(tmp_path):
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    command = [*SKDIFF, "replay", "--oracle", "host", "--kernel", "7.3", "--json", str(tmp_path / "asked.json")]
+    done = subprocess.run(
+        [*command, "corpus/surprises", "corpus/conformance"], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 2:
+        assert "keys fit what the kernel chose by hash" in done.stderr
+        return
+    asked = json.loads((tmp_path / "asked.json").read_text())
+    words = Counter(asked["verdicts"].values())
+    assert f"running kernel {os.uname().release}: {words.total():,} cases, {words['agreed']:,} agreed" in done.stdout
+    assert words["agreed"] > 100
+    assert {*asked["why"]} == {path for path, word in asked["verdicts"].items() if word == "not realisable"}
+    assert done.returncode == bool(words["differs"])
+    assert not words["differs"] or not os.uname().release.startswith("6.18.")

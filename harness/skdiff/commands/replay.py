@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         asked = replay_on_host.replay_on_host(paths, reference, words, console, say)
         replay_on_host.show(asked, console)
         write_json(arguments, asked)
-        if asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
+        if missing or asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
             return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else NO_VERDICT
         return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else AGREED
     result = replay_cases.replay(

@@ -1,5 +1,6 @@
 """What people type: where options may stand, what is refused before anything is built, and how a case is named."""
 
+import json
 import os
 import subprocess
 from difflib import unified_diff
@@ -141,6 +142,16 @@ def test_a_file_that_is_there_comes_before_the_corpus(tmp_path, monkeypatch):
     own.parent.mkdir(parents=True)
     own.touch()
     assert file(own) == own
+
+
+def test_a_folder_without_cases_does_not_stop_the_others(kernel_tree, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    summary = tmp_path / "summary.json"
+    assert cli.main(["replay", str(tmp_path / "empty"), str(CASE), "--json", str(summary)]) == 2
+    told = capsys.readouterr()
+    assert f"skdiff: {tmp_path / 'empty'}: no case (*.toml) in that folder" in told.err
+    assert "1 case, 1 agreed" in told.out
+    assert [case["verdict"] for case in json.loads(summary.read_text())["cases"]] == ["agreed", "unreadable"]
 
 
 def test_near_names_are_told(tmp_path):

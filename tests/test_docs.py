@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from skdiff.cases.fields import FIELDS
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
+from skdiff.findings.explain import ExplainSummary
 from skdiff.nightly.summaries import KINDS
 from skdiff.runs import fuzz_text
 from skdiff.variants import config, version_rules
@@ -257,3 +259,40 @@ def test_the_figures_of_proof_are_those_of_the_commands() -> None:
         cells = [f"`{name}`", *pairs, str(reached["unreachable"]), f"{own['mutants']:,}", str(own["judged"])]
         assert f"| {' | '.join(cells)} |" in text
         assert own["survivors"] == 0
+
+
+def shown_answers() -> list[tuple[str, list[str], list[str]]]:
+    """The worked samples of docs/answers.md: a case, the options of explain, and the lines of it that are shown."""
+    text = (ROOT / "docs/answers.md").read_text()
+    pattern = r"^```toml\n(.*?)^```\n\n`skdiff explain \S+( [^`]*)?` [a-z ]+\n\n```\n(.*?)^```"
+    found = re.findall(pattern, text, re.M | re.S)
+    return [(case, shlex.split(options), lines.splitlines()) for case, options, lines in found]
+
+
+def test_answers_has_three_samples() -> None:
+    assert len(shown_answers()) == 3
+
+
+@pytest.mark.parametrize(("case", "options", "lines"), shown_answers(), ids=["chance", "cpu", "next"])
+def test_the_samples_of_answers_are_what_explain_says(
+    case: str, options: list[str], lines: list[str], kernel_tree: object, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The lines follow each other as they are shown; `...` stands for any number of them."""
+    file = tmp_path / "case.toml"
+    file.write_text(case)
+    assert cli.main(["explain", str(file), *options]) == 0
+    told = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    pieces = [piece.strip("\n") for piece in re.split(r"^\.\.\.$", "\n".join(lines), flags=re.M)]
+    at, text = 0, "\n".join(told)
+    for piece in pieces:
+        assert piece in text[at:], piece
+        at = text.index(piece, at) + len(piece)
+    assert text.endswith(pieces[-1])
+
+
+def test_answers_names_each_key_of_the_summary() -> None:
+    """Those that tell of the answer; `words`, `steps` and their like are as in other summaries."""
+    text = (ROOT / "docs/answers.md").read_text()
+    own = {"rules", "rests_on", "ended", "sk", "refcounted", "chance", "next", "endless", "unmet", "story", "why_not"}
+    assert own <= {field.name for field in msgspec.structs.fields(ExplainSummary)}
+    assert [name for name in own if f"`{name}`" not in text] == []

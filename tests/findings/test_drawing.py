@@ -10,7 +10,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.cases import find_cases
 from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump, load
-from skdiff.cases.scenario import EHASH, NONE, TCP_ESTABLISHED, Packet, Scenario, Sock
+from skdiff.cases.scenario import EHASH, NONE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
 from skdiff.cases.steps import Step
 from skdiff.cli import main
 from skdiff.findings.drawing import FIRST, GREEN, SECOND, Side, draw, drawing, read_sides, sides_text, svg
@@ -81,6 +81,27 @@ def test_a_table_that_one_side_searched_says_which():
     source = drawing(case, [answer("kernel", 0, searched(0x0A000002, NONE), searched(0, 0)), answer("model", NONE)])
     assert "lhash2 [label=<<b>lhash2</b><br/>by kernel only>" in source.source
     assert 'skb -> lhash2 [label="for 10.0.0.2\nthen 0.0.0.0"]' in source.source
+
+
+def test_a_bold_arrow_leads_to_what_a_search_found():
+    """Not to whom it refused, nor to who scored less; where a group answered, to the socket whose group was asked."""
+    member = listener(reuseport=1, group=0)
+    scenario = Scenario(
+        socks=(member, member, listener(bound_dev_if=7), CONNECTED._replace(dport=7)),
+        groups=(Group(num_socks=2, bind_inany=1, slots=(0, 1)),),
+        hash_secret=4,
+    )
+    assert Model().run(scenario).sk == 0
+    source = drawing(Case(scenario), [Side("model", Model().trace(scenario))]).source
+    bold = re.findall(r"(\w+) -> (sock\d) \[penwidth=2\]", source)
+    assert bold == [("lhash2", "sock1")]
+    assert re.findall(r"(\w+) -> (sock\d) \[penwidth=1\]", source) == [
+        ("ehash", "sock3"),
+        ("lhash2", "sock0"),
+        ("lhash2", "sock2"),
+    ]
+    refused = Scenario(socks=(listener(bound_dev_if=7),))
+    assert "penwidth=2" not in drawing(Case(refused), [Side("model", Model().trace(refused))]).source
 
 
 def test_the_boxes_have_state_ends_and_device():

@@ -18,6 +18,7 @@ from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, culprit, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.findings import keep_cases
+from skdiff.findings.answer import answer
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation
 from skdiff.findings.story import story
@@ -39,6 +40,11 @@ LISTENER = Sock(state=TCP_LISTEN, hashed=LHASH2, rcu_free=1)
 @pytest.fixture(scope="module")
 def traced(reference):
     return Reference(made("6.12", "traced"))
+
+
+def summary_of(case, traced, model):
+    explained = explanation(case, traced, model)
+    return explained.summary(Kernel(), answer(case, traced, model, explained.parted.traces[0]))
 
 
 def test_both_sides_take_the_same_steps(traced):
@@ -95,7 +101,7 @@ def test_a_story_says_who_wins_and_why_the_others_lose():
     assert "nothing hangs on the sk_buff" in text
     assert "listener0 scores 2" in text
     assert "listener1 listens on port 81" in text
-    assert "a socket bound to device 7 does not see device 1" in text
+    assert "listener2 is bound to device 7, and does not see device 1" in text
     assert "compute_score(): listener3 may not have the packet" in text
     assert text.endswith("listener0 gets the packet.")
 
@@ -116,14 +122,14 @@ def test_explain_of_every_kept_case_ends_with_its_socket(traced):
 
 def test_a_case_is_reachable_on_some_kernels(traced):
     case = load(CORPUS / "surprises" / "assigned_listener_is_replaced.toml")
-    here = explanation(case, traced, Model()).summary(Kernel())
+    here = summary_of(case, traced, Model())
     assert here.reachable
     assert here.words[-1].endswith("; reachable.")
-    there = explanation(case, traced, Model(EPOCHS["6.1"])).summary(Kernel())
+    there = summary_of(case, traced, Model(EPOCHS["6.1"]))
     assert not there.reachable
     assert "not on this kernel: bpf_sk_assign() refuses full sockets with SO_REUSEPORT" in there.words[-1]
     hostile = replace(case, scenario=case.scenario._replace(hostile=1))
-    said = explanation(hostile, traced, Model(EPOCHS["6.1"])).summary(Kernel())
+    said = summary_of(hostile, traced, Model(EPOCHS["6.1"]))
     assert not said.reachable
     assert said.words[-1].endswith("; hostile.")
 

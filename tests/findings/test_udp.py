@@ -111,7 +111,7 @@ def test_steps_that_break_off_say_nothing():
             udp4(bound(), connected(bound_dev_if=2)),
             [
                 "inet_iif(): the packet's device is 1, from the device that it came in by.",
-                "inet_bound_dev_eq(): a socket bound to device 2 does not see device 1.",
+                "inet_bound_dev_eq(): web is bound to device 2, and does not see device 1.",
                 "compute_score(): web may not have the packet.",
                 "udp4_lib_lookup2(): among sockets on 10.0.0.2 nobody is found (dns is bound to the wildcard).",
             ],
@@ -128,7 +128,7 @@ def test_steps_that_break_off_say_nothing():
         (
             udp6(bound(family=AF_INET6), bound()),
             [
-                "compute_score(): dns scores 0 (0 for the match).",
+                "compute_score(): dns scores 0 (0 for the match): more than the -1 that the search begins with.",
                 "udp6_lib_lookup2(): among sockets on the wildcard :: dns wins (web is of AF_INET).",
             ],
         ),
@@ -242,7 +242,7 @@ def test_texts_say_what_udp_has():
         "SO_REUSEPORT in bind()",
         "not rehashed yet, in the middle of connect()",
         "refuses this multicast",
-        "1 slots in each of UDP's tables",
+        "1 slot in each of UDP's tables",
     ):
         assert words in text
     assert "has had connections" in "\n".join(

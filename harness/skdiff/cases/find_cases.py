@@ -22,6 +22,22 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def those_there(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The case files that are meant, and those of the paths that mean none, each with why. Raises CannotRun if none of
+    them means any.
+    """
+    found: list[Path] = []
+    missing: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            found += files([path])
+        except CannotRun as error:
+            missing.append((path, str(error)))
+    if missing and not found:
+        raise CannotRun("\n".join(why for _, why in missing))
+    return (found if paths else files([])), missing
+
+
 def file(path: Path) -> Path:
     """The one case file that is meant by a file, the folder of a finding, or a name. Raises CannotRun."""
     place = _place(path)

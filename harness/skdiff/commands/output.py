@@ -46,6 +46,12 @@ def show(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def show_all(lines: Iterable[str]) -> None:
+    """Some lines of the result."""
+    for line in lines:
+        show(line)
+
+
 def say(text: str) -> None:
     """A line of progress, on stderr."""
     errors.print(text, markup=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from skdiff.cases.find_cases import NAMING, files
+from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases, replay_on_host
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    paths = files(arguments.paths)
+    paths, missing = those_there(arguments.paths)
+    for _, why in missing:
+        say(f"skdiff: {why}")
     options = common.build_options(arguments)
     kernel = common.kernel_of(arguments)
     reference = options.build(kernel, say=say)
@@ -40,12 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         asked = replay_on_host.replay_on_host(paths, reference, words, console, say)
         replay_on_host.show(asked, console)
         write_json(arguments, asked)
-        if asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
+        if missing or asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
             return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else NO_VERDICT
         return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else AGREED
     result = replay_cases.replay(
         paths, reference, words, console, say, lambda: options.build(kernel, "traced", say=say)
     )
+    result.cases += [replay_cases.Replayed(str(path), "unreadable", [why]) for path, why in missing]
     write_json(arguments, result)
     if any(case.verdict == "unreadable" for case in result.wrong) or result.nothing_looked_at:
         return NO_VERDICT

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from skdiff.base.words import counted
 from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
@@ -59,7 +60,7 @@ def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
     lines += overlooked(scenario, socks)
     sizes = f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets"
     if scenario.lookup in UDP_LOOKUPS:
-        sizes = f"{scenario.udp_size} slots in each of UDP's tables"
+        sizes = f"{counted(scenario.udp_size, 'slot')} in each of UDP's tables"
     extra = [
         f"{sizes}, secret {scenario.hash_secret:#x}",
         f"CPU {scenario.cpu}",

@@ -59,6 +59,15 @@ SEARCHES = {
     | named("mcast_demux", UDP),
 }
 WALKS = {LHASH2: named("walk", TCP), UDP_HASHED: named("walk", UDP)}
+FINDERS = (
+    named("walk")
+    | named("established")
+    | named("connected")
+    | named("fallback")
+    | named("demux")
+    | named("mcast_demux")
+)
+GROUPS = named("reuseport")
 PROGRAMS, IIF = named("run_array"), named("iif")
 ANSWERS = named("lookup_skb") | named("lookup")
 STEALS = named("steal_sock") | {"skb_steal_sock"}
@@ -100,6 +109,22 @@ class Side:
         """The indexes of the sockets that a step names."""
         named = ((VALUES[step.function], step.values) for step in self.steps)
         return {v for names, values in named for name, v in zip(names, values, strict=False) if name in SOCKETS}
+
+    @property
+    def found(self) -> set[int]:
+        """The indexes of the sockets that a search in a table ended with; for a member of a group that answered, the
+        socket whose group was asked: that one is in the chain. A search that found nobody adds nobody.
+        """
+        found: set[int] = set()
+        asked = answered = NONE
+        for step in self.steps:
+            if step.function in GROUPS:
+                asked, answered = step.values
+            elif step.function in FINDERS and (sk := step.values[-1]) >= 0:
+                found.add(asked if sk == answered and asked >= 0 else sk)
+            if step.function in FINDERS:
+                asked = answered = NONE
+        return found
 
     def searched(self, table: int) -> bool:
         """Whether the lookup searched a table, EHASH or LHASH2."""
@@ -146,7 +171,8 @@ def read_sides(text: str) -> list[Side]:
 
 def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
     """The tables and the walked path. What a side met is yellow; who gets the packet is green, or, if the sides do not
-    agree, orange for the first and blue for the second. Tables that nobody searched are grey and have no arrows.
+    agree, orange for the first and blue for the second. Tables that nobody searched are grey and have no arrows. A bold
+    arrow leads to what a search found: one that found nobody has none.
     """
     graph = graphviz.Digraph(
         graph_attr={"rankdir": "LR", "nodesep": "0.2", "ranksep": "0.45", "fontname": FONT},
@@ -195,8 +221,10 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
         elif held:
             graph.node(name, _label(name, ["not searched"]), shape="cylinder", color=QUIET, fontcolor=QUIET)
         for index in held:
-            met = any(index in side.met for side in searchers)
-            how = {"penwidth": "2" if met else "1"} if searchers else {"dir": "none", "style": "dotted", "color": QUIET}
+            found = any(index in side.found for side in searchers)
+            how = (
+                {"penwidth": "2" if found else "1"} if searchers else {"dir": "none", "style": "dotted", "color": QUIET}
+            )
             graph.edge(name, f"sock{index}", **how)
 
 

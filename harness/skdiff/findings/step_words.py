@@ -1,8 +1,9 @@
 """A step of a lookup in one line, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from skdiff.cases.addresses import mapped
+from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.scenario import NONE
 from skdiff.cases.steps import VALUES, Step
@@ -27,3 +28,14 @@ def step_text(step: Step, socks: Sequence[str]) -> str:
     """A step in one line, as the kernel would say it: function and values."""
     values = zip(VALUES[step.function], step.values, strict=False)
     return f"{step.function}: " + ", ".join(f"{name} {value_text(name, v, socks)}" for name, v in values)
+
+
+def device_text(device: int, names: Mapping[int, str]) -> str:
+    """A device in a sentence: its number, behind its name if it has one."""
+    return f"{names[device]} ({device})" if device in names else str(device)
+
+
+def devices_of(case: Case) -> Mapping[int, str]:
+    """The names of a case's devices by their numbers: of those that it names."""
+    names: Mapping[int, str] = getattr(case, "devices", {})
+    return names

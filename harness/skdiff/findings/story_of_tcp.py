@@ -1,7 +1,6 @@
 """The steps of a lookup of TCP as sentences, and what UDP's have in common with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 
 from skdiff.cases.addresses import joined, mapped
 from skdiff.cases.case_file import Case
@@ -16,31 +15,38 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     PFREE,
+    TCP_ESTABLISHED,
+    Group,
     Sock,
 )
 from skdiff.cases.steps import Step
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.step_words import value_text
+from skdiff.findings.step_words import device_text, devices_of, value_text
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.state import DROP
 from skdiff.variants.config import Config
 
 
 class Story:
-    """Knows the case, so that it can say why. `sysctl` decides who takes packets of an L3 domain."""
+    """Knows the case, so that it can say why. `sysctl` decides who takes packets of an L3 domain. The steps are those
+    of whichever kernel: what the rules say besides is said only where they lead to the same.
+    """
 
     sysctl = "tcp_l3mdev_accept"
+    hashed = "connection"  # what a group's hash is made of
 
     def __init__(self, case: Case, config: Config) -> None:
         self.scenario, self.config = case.scenario, config
         self.cpu = case.scenario.cpu if config.smp else 0
         self.socks, self.groups = names_of(case)
+        self.devices = devices_of(case)
         self.functions = FUNCTIONS[case.scenario.lookup]
         self.ipv6 = case.scenario.lookup in IPV6_LOOKUPS
         self.scored: set[int] = set()
         self.helper = case.scenario.caller == HELPER
         self.dif = case.scenario.packet.skb_iif if self.helper else 0
-        self.goes_on = False  # whether the next step looks at one more listener: a patched kernel may
+        self.steps: Sequence[Step] = ()
+        self.at = 0  # the number of the step that is told
 
     def teller(self) -> dict[str, Callable[..., Iterator[str]]]:
         """What tells of a step, by its function."""
@@ -67,12 +73,27 @@ class Story:
     def sentences(self, steps: Sequence[Step]) -> Iterator[str]:
         """What each step did, one or several sentences for those that a reader wants to know of."""
         describe = self.teller()
+        self.steps = steps
         yield from self.before()
-        following = [step.function for step in steps[1:]]
-        for step, after in zip_longest(steps, following):
-            self.goes_on = after in (self.functions.score, "inet_bound_dev_eq")
+        for self.at, step in enumerate(steps):
             if step.function in describe:
                 yield from describe[step.function](*step.values)
+
+    def next_of(self, *functions: str) -> Step | None:
+        """The nearest step behind this one that is of one of these functions."""
+        return next((step for step in self.steps[self.at + 1 :] if step.function in functions), None)
+
+    def last_of(self, *functions: str) -> Step | None:
+        """The nearest step before this one that is of one of these functions."""
+        return next((step for step in reversed(self.steps[: self.at]) if step.function in functions), None)
+
+    def is_final(self, sk: int) -> bool:
+        """Whether the function that asked a group returns with its answer at once: a patched kernel may go on."""
+        if self.at + 1 >= len(self.steps):
+            return True
+        after, functions = self.steps[self.at + 1], self.functions
+        enders = (functions.walk, functions.steal_sock, functions.run_sk_lookup, functions.run_bpf)
+        return after.function in enders and after.values[-1] == sk
 
     def name(self, index: int) -> str:
         """A socket's name in a sentence."""
@@ -107,26 +128,47 @@ class Story:
     def iif(self, dif: int) -> Iterator[str]:
         self.dif = dif
         p = self.scenario.packet
+        if p.sdif and dif == p.skb_iif != p.sdif:
+            yield (
+                f"{self.functions.iif}(): the packet's device is the L3 master {self.device_name(dif)}, it came in by"
+                f" its slave {self.device_name(p.sdif)}."
+            )
+            return
         source = "the route" if p.rt_iif and not (self.ipv6 and p.sdif) else "the device that it came in by"
-        lower = f", below an L3 master by device {p.sdif}" if p.sdif else ""
-        yield f"{self.functions.iif}(): the packet's device is {dif}, from {source}{lower}."
+        lower = f"; sdif, the device below an L3 master, is {self.device_name(p.sdif)}" if p.sdif else ""
+        yield f"{self.functions.iif}(): the packet's device is {self.device_name(dif)}, from {source}{lower}."
+
+    def device_name(self, device: int) -> str:
+        """A device in a sentence: its number, behind its name if the case has one."""
+        return device_text(device, self.devices)
 
     def device(self, bound: int, fits: int) -> Iterator[str]:
         if fits:
             return
+        # The function does not know whose device it compares: the step that is behind it does.
+        after = self.steps[self.at + 1] if self.at + 1 < len(self.steps) else None
+        named = after is not None and after.function in (self.functions.score, self.functions.match)
+        who = self.name(after.values[0]) if after is not None and named else "a socket"
+        # A whole connection is compared by inet_match(), of UDP too: with TCP's sysctl.
+        connection = after is not None and after.function == self.functions.match
+        sysctl = "tcp_l3mdev_accept" if connection else self.sysctl
         sdif = self.scenario.packet.sdif
-        why = (
-            f"a socket bound to device {bound} does not see device {self.dif}" + (f" or {sdif}" if sdif else "")
-            if bound
-            else f"an unbound socket does not see an L3 domain while {self.sysctl} is off"
-        )
+        if bound:
+            seen = self.device_name(self.dif) + (f" or {self.device_name(sdif)}" if sdif else "")
+            why = f"{who} is bound to device {self.device_name(bound)}, and does not see device {seen}"
+        else:
+            why = (
+                f"{who} is bound to no device, and does not see packets of an L3 domain while net.ipv4.{sysctl} is off"
+            )
         yield f"inet_bound_dev_eq(): {why}."
 
     def refcount(self, taken: int, refcnt: int) -> Iterator[str]:
+        before = self.last_of(self.functions.match, self.functions.demux)
+        who = self.name(before.values[0]) if before is not None else "the match"
         yield (
             f"refcount_inc_not_zero(): a reference is taken, {refcnt} now."
             if taken
-            else "refcount_inc_not_zero(): the match is dying (no reference left): the established search is over."
+            else f"refcount_inc_not_zero(): {who} is dying (no reference left): the established search is over."
         )
 
     def put(self, sk: int, refcnt: int) -> Iterator[str]:
@@ -164,9 +206,12 @@ class Story:
 
     def programs(self, sk: int, no_reuseport: int) -> Iterator[str]:
         count = len(self.scenario.netns[self.scenario.packet.netns].progs)
-        end = {NONE: "choose nobody", DROP: "drop the packet"}.get(sk, f"choose {self.name(sk)}")
-        group = ", and leave its group out" if no_reuseport else ""
-        yield f"{self.functions.run_array}(): {count} sk_lookup program{'s' * (count != 1)} together {end}{group}."
+        one = count == 1
+        chooses, drops, leaves = ("chooses", "drops", "leaves") if one else ("choose", "drop", "leave")
+        end = {NONE: f"{chooses} nobody", DROP: f"{drops} the packet"}.get(sk, f"{chooses} {self.name(sk)}")
+        group = f", and {leaves} its group out" if no_reuseport else ""
+        who = "the sk_lookup program" if one else f"{count} sk_lookup programs together"
+        yield f"{self.functions.run_array}(): {who} {end}{group}."
 
     def score(self, sk: int, score: int) -> Iterator[str]:
         self.scored.add(sk)
@@ -182,29 +227,78 @@ class Story:
         ):
             if has:
                 parts.append(why)
-        yield f"compute_score(): {self.name(sk)} scores {score} ({', '.join(parts)})."
+        why = ", ".join(parts)
+        if score != len(parts):
+            why = f"by the rules {len(parts)}: {why}"
+        yield f"compute_score(): {self.name(sk)} scores {score} ({why})."
 
     def scale(self, hash_: int, buckets: int, start: int) -> Iterator[str]:
-        yield f"reciprocal_scale(): the hash {hash_:#x} of the connection points to member {start} of {buckets}."
+        yield f"reciprocal_scale(): the hash {hash_:#x} of the {self.hashed} points to member {start} of {buckets}."
+
+    def asked_group(self) -> Group | None:
+        """The group whose choice is told: that of the socket which the step that ends the choice names."""
+        after = self.next_of("reuseport_select_sock", self.functions.reuseport)
+        asked = NONE if after is None else after.values[0]
+        number = self.scenario.socks[asked].group if 0 <= asked < len(self.socks) else NONE
+        return None if number == NONE else self.scenario.groups[number]
 
     def by_hash(self, sk: int) -> Iterator[str]:
-        yield f"reuseport_select_sock_by_hash(): {self.name(sk)} is chosen by the hash."
+        group, before = self.asked_group(), self.steps[self.at - 1] if self.at else None
+        start = before.values[2] if before is not None and before.function == "reciprocal_scale" else 0
+        why = "" if group is None else self.why_by_hash(group, start, sk)
+        yield f"reuseport_select_sock_by_hash(): {why or f'{self.name(sk)} is chosen by the hash'}."
+
+    def why_by_hash(self, group: Group, start: int, sk: int) -> str:
+        """What else than the hash had a say in reuseport_select_sock_by_hash(); "" if nothing had."""
+        live = group.slots[: group.num_socks]
+        in_turn = live[start:] + live[:start]
+        willing = [i for i in in_turn if self.scenario.socks[i].state != TCP_ESTABLISHED]
+        if not willing:
+            return "all members are connected and take no new peer, so nobody is chosen" if sk == NONE else ""
+        first = self.name(willing[0])
+        points = f"the hash points to {first}"
+        if willing[0] != in_turn[0]:
+            points = f"{self.name(in_turn[0])}, to which the hash points, is connected, and {first} is the next"
+        asked = {i: self.scenario.socks[i].incoming_cpu for i in live if self.scenario.socks[i].incoming_cpu >= 0}
+        mine = [i for i in willing if asked.get(i) == self.cpu]
+        if not group.incoming_cpu or sk != (mine or willing)[0]:
+            return f"{points}, which is chosen" if willing[0] != in_turn[0] and sk == willing[0] else ""
+        if not mine:
+            others = ", ".join(f"{self.name(i)} for {cpu}" for i, cpu in asked.items())
+            others = f" ({others})" if others else ""
+            return f"nobody who could be chosen asked for CPU {self.cpu}{others}, so {first} stays: {points}"
+        if mine[0] == willing[0]:
+            return f"{points}, and {first} asked for CPU {self.cpu} (SO_INCOMING_CPU): {first} is chosen"
+        return (
+            f"{points}, but {self.name(sk)} asked for CPU {self.cpu} (SO_INCOMING_CPU), on which the lookup runs:"
+            f" {self.name(sk)} is chosen"
+        )
 
     def filter(self, sk: int) -> Iterator[str]:
-        end = "decides nothing" if sk == NONE else f"chooses {self.name(sk)}"
+        group, end = self.asked_group(), "decides nothing"
+        if sk != NONE:
+            end = f"chooses {self.name(sk)}"
+            if group is not None and group.returns < len(group.slots) and group.slots[group.returns] == sk:
+                end = f"returns {group.returns} and chooses {self.name(sk)}"
+        elif group is not None and group.returns >= group.num_socks:
+            members = "member 0 alone" if group.num_socks == 1 else f"members 0 to {group.num_socks - 1}"
+            end = f"returns {group.returns}, but the group has {members}: it decides nothing, and the hash chooses"
+        elif group is not None:
+            end = "is not run, for want of memory or of a whole header: it decides nothing, and the hash chooses"
         yield f"run_bpf_filter(): the group's filter {end}."
 
     def sk_reuseport(self, sk: int) -> Iterator[str]:
-        end = {NONE: "selects nobody", DROP: "drops the packet"}.get(sk, f"selects {self.name(sk)}")
+        nobody = "selects nobody, and the hash chooses"
+        end = {NONE: nobody, DROP: "drops the packet"}.get(sk, f"selects {self.name(sk)}")
         yield f"bpf_run_sk_reuseport(): the group's program {end}."
 
     def reuseport(self, asked: int, sk: int) -> Iterator[str]:
         s = self.scenario.socks[asked] if 0 <= asked < len(self.socks) else Sock()
         if sk >= 0:
-            end = "" if self.goes_on else ": that is final"
+            end = ": that is final" if self.is_final(sk) else ""
             yield f"{self.functions.reuseport}(): the group of {self.name(asked)} answers {self.name(sk)}{end}."
         elif sk == DROP:
-            end = "" if self.goes_on else ": that is final too"
+            end = ": that is final too" if self.is_final(sk) else ""
             yield f"{self.functions.reuseport}(): the group of {self.name(asked)} answers with an error{end}."
         elif s.reuseport:
             yield f"{self.functions.reuseport}(): {self.name(asked)} has SO_REUSEPORT, but no group that decides."

@@ -24,6 +24,7 @@ class UdpStory(Story):
     """The same for datagrams."""
 
     sysctl = "udp_l3mdev_accept"
+    hashed = "datagram"
 
     def teller(self) -> dict[str, Callable[..., Iterator[str]]]:
         functions = self.functions
@@ -68,15 +69,6 @@ class UdpStory(Story):
         else:
             yield from super().stolen(sk)
 
-    def device(self, bound: int, fits: int) -> Iterator[str]:
-        if not fits and not bound:
-            yield (
-                "inet_bound_dev_eq(): an unbound socket does not see an L3 domain while its sysctl is off"
-                f" ({self.sysctl}; for a whole connection tcp_l3mdev_accept)."
-            )
-        else:
-            yield from super().device(bound, fits)
-
     def demux(self, sk: int) -> Iterator[str]:
         self.demuxed = sk
         if sk == NONE:
@@ -118,7 +110,7 @@ class UdpStory(Story):
         if score == weights.refused:
             yield f"compute_score(): {self.name(sk)} may not have the packet{self.refusal(s)}."
             return
-        parts = [f"{weights.base} for the match"]
+        parts, total = [f"{weights.base} for the match"], weights.base
         for has, count, why in (
             (s.family == AF_INET and weights.ipv4, weights.ipv4, "AF_INET"),
             (peer_of(s, self.ipv6), weights.peer, "its peer's address"),
@@ -128,8 +120,14 @@ class UdpStory(Story):
         ):
             if has:
                 parts.append(f"{count} for {why}")
-        connected = ", and is connected" if s.state == TCP_ESTABLISHED else ""
-        yield f"compute_score(): {self.name(sk)} scores {score} ({', '.join(parts)}){connected}."
+                total += count
+        why = ", ".join(parts)
+        if score != total:
+            why = f"by the rules {total}: {why}"
+        end = ", and is connected" if s.state == TCP_ESTABLISHED else ""
+        if not score and weights.refused < 0 and self.ipv6:
+            end += ": more than the -1 that the search begins with"
+        yield f"compute_score(): {self.name(sk)} scores {score} ({why}){end}."
 
     def refusal(self, s: Sock) -> str:
         """Why a socket on the packet's port was refused, as far as it is not its device."""
@@ -142,16 +140,13 @@ class UdpStory(Story):
         return ": it has another peer's port" if s.dport and s.dport != p.sport else ""
 
     def reuseport(self, asked: int, sk: int) -> Iterator[str]:
-        group = self.scenario.socks[asked].group if 0 <= asked < len(self.socks) else NONE
-        conns = group != NONE and self.scenario.groups[group].has_conns
-        goes_on, self.goes_on = self.goes_on, self.goes_on or bool(conns and sk != NONE)
         yield from super().reuseport(asked, sk)
-        if conns and sk != NONE and goes_on:
+        group = self.scenario.socks[asked].group if 0 <= asked < len(self.socks) else NONE
+        if group != NONE and self.scenario.groups[group].has_conns and sk != NONE and not self.is_final(sk):
             yield (
                 "reuseport_has_conns(): a member of that group has been connected, so the search goes on for a better"
                 " socket" + (", and the answer is scored itself." if sk >= 0 else ".")
             )
-        self.goes_on = goes_on
 
     def listeners(self, daddr: int, sk: int) -> Iterator[str]:
         wildcard = f"the wildcard {'::' if self.ipv6 else address(daddr)}"

@@ -38,7 +38,8 @@ def _check(field: Field, key: str, value: Any, socks: Mapping[str, int]) -> None
     where = f"expect.{key}"
     if field.each:
         if not isinstance(value, dict):
-            raise BadError(f"{where}: a table [{where}] is needed")
+            example = f"{next(iter(socks))} = {value}" if socks and isinstance(value, int) else "NAME = ..."
+            raise BadError(f"{where}: a table [{where}] is needed, with a line for each socket: {example}")
         for name, one in value.items():
             with at(where, 0, name):
                 lookup(name, socks, where)

@@ -15,18 +15,35 @@ from skdiff.cases import raw_format, words_format
 from skdiff.cases.case import Case, default_names, role
 from skdiff.cases.case_head import VERSION
 from skdiff.cases.faults import Faults
+from skdiff.cases.find_cases import STDIN
 from skdiff.cases.raw_format import dump
 from skdiff.cases.toml_lines import MOST_PARTS, TomlLines
 
-__all__ = ["MAX_BYTES", "STDIN", "VERSION", "Case", "default_names", "dump", "is_words", "load", "parse", "role"]
+__all__ = [
+    "MAX_BYTES",
+    "VERSION",
+    "Case",
+    "default_names",
+    "dump",
+    "in_words",
+    "load",
+    "parse",
+    "read_text",
+    "role",
+    "told",
+]
 
 MAX_BYTES = 1_000_000
-STDIN = Path("-")
 
 
 def load(path: Path) -> Case:
     """The case in a file, - for standard input. Raises CannotRun with file, line and what is wrong, a line each."""
-    return replace(parse(read_text(path), str(path)), path=path)
+    return replace(parse(read_text(path), told(path)), path=path)
+
+
+def told(path: Path) -> str:
+    """What a file is called in errors."""
+    return "standard input" if path == STDIN else str(path)
 
 
 def read_text(path: Path) -> str:
@@ -36,11 +53,11 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise CannotRun(f"cannot read {path}: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise CannotRun(f"{path}: larger than {MAX_BYTES} bytes, no case is")
+        raise CannotRun(f"{told(path)}: larger than {MAX_BYTES} bytes, no case is")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise CannotRun(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise CannotRun(f"{told(path)}: not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 def _read(path: Path) -> bytes:
@@ -59,8 +76,8 @@ def parse(text: str, where: str = "case") -> Case:
     lines = TomlLines(text)
     document = _document(text, lines, where)
     faults = Faults(where, lines)
-    in_words = is_words(document)
-    case = words_format.read(document, lines, faults) if in_words else raw_format.read(document, faults)
+    by_words = is_words(document)
+    case = words_format.read(document, lines, faults) if by_words else raw_format.read(document, faults)
     faults.check()
     return case
 
@@ -68,6 +85,11 @@ def parse(text: str, where: str = "case") -> Case:
 def is_words(document: dict[str, Any]) -> bool:
     """Whether a document is in the format of words: it has a key that only this format has."""
     return isinstance(document.get("packet"), str) or any(key in document for key in words_format.OWN_KEYS)
+
+
+def in_words(text: str) -> bool:
+    """The same of a text that parse() takes."""
+    return is_words(from_toml(text, dict[str, Any]))
 
 
 def _document(text: str, lines: TomlLines, where: str) -> dict[str, Any]:

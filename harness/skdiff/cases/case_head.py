@@ -11,7 +11,7 @@ from skdiff.cases.case import NAME, TAKEN, Case
 from skdiff.cases.case_values import BadError, at
 from skdiff.cases.did_you_mean import near
 from skdiff.cases.faults import Faults, Place
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import Group, Packet, Scenario, Sock
 from skdiff.variants.requirements import WORDS
 
 VERSION = 1
@@ -88,7 +88,7 @@ def name_of(table: Mapping[str, Any], default: str, taken: Sequence[str]) -> str
     """The name of a table, or its default. Raises BadError for what is none."""
     name = table.get("name", default)
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise BadError(f"name: {name!r} is no name: letters of ASCII, digits, - and _, up to 64 of them")
+        raise BadError(f"name: {name!r} is no name: letters (of ASCII), digits, spaces, - and _, up to 64 of them")
     if name in (*TAKEN, *taken):
         raise BadError(f"name: {name!r} is taken")
     return name
@@ -106,11 +106,10 @@ class Things(NamedTuple):
 def check_scenario(scenario: Scenario, things: Things, faults: Faults) -> None:
     """Each problem of a scenario, in the names of its text."""
     wrong = validity.problems(scenario)
-    unreachable = bool(wrong) and not scenario.hostile and not validity.problems(scenario._replace(hostile=1))
-    for number, problem in enumerate(wrong):
-        text, place = _told(problem, things)
-        last = number == len(wrong) - 1
-        faults.add(text + (_HOSTILE if unreachable and last and things.hostile else ""), place)
+    if wrong and things.hostile and not scenario.hostile and not validity.problems(scenario._replace(hostile=1)):
+        faults.advice = _HOSTILE
+    for problem in wrong:
+        faults.add(*_told(problem, things))
 
 
 def _told(problem: str, things: Things) -> tuple[str, Place]:
@@ -121,12 +120,22 @@ def _told(problem: str, things: Things) -> tuple[str, Place]:
 
     text = re.sub(r"\b(socket|group) (\d+)\b", name, problem)
     if begins := re.match(r"(socket|group) (\d+):", problem):
-        return text, named[begins[1]][int(begins[2])][1]
+        return text, _with_key(named[begins[1]][int(begins[2])][1], text)
     if begins := re.match(r"(a program of )?namespace (\d+):", problem):
         return f"scenario: {text}", ("netns", int(begins[2]), "")
     if problem.startswith(_OF_PACKET):
-        return f"scenario: {text}", things.packet
+        return f"scenario: {text}", _with_key(things.packet, text)
     return f"scenario: {text}", ("scenario", 0, "")
+
+
+def _with_key(place: Place, text: str) -> Place:
+    """A place with the first key that a problem names, if it is that of a whole table; where the table has not that
+    key, its own line is told.
+    """
+    if place[2]:
+        return place
+    keys = {name for record in (Packet, Sock, Group) for name in record._fields}
+    return (*place[:2], next((word for word in re.findall(r"\w+", text.partition(":")[2] or text) if word in keys), ""))
 
 
 def document(case: Case) -> tomlkit.TOMLDocument:

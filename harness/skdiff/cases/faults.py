@@ -18,6 +18,7 @@ class Faults:
     def __init__(self, where: str, lines: TomlLines) -> None:
         self._where, self._lines = where, lines
         self._found: list[tuple[int, str]] = []
+        self.advice = ""  # behind the last of them
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -45,4 +46,4 @@ class Faults:
         lines = [f"{self._where}:{line}: {text}" for line, text in found[:MOST]]
         if len(found) > MOST:
             lines.append(f"{self._where}: and {len(found) - MOST} more")
-        raise CannotRun("\n".join(lines))
+        raise CannotRun("\n".join(lines) + self.advice)

@@ -43,7 +43,13 @@ class TomlLines:
         """The line of a key, else that of its table, else 1."""
         header, number, key = place
         outer, _, last = header.rpartition(".")
-        candidates = [(header, number, key), (header, number, ""), (header, 0, ""), (outer, 0, last), ("", 0, header)]
+        candidates = [
+            (header, number, key),
+            (header or key, number, ""),
+            (header, 0, ""),
+            (outer, 0, last),
+            ("", 0, header),
+        ]
         for candidate in [*candidates, ("", 0, header.partition(".")[0])]:
             if candidate in self._lines:
                 return self._lines[candidate]

@@ -70,6 +70,9 @@ _DEVICE = Key(What.DEVICE, "SO_BINDTODEVICE", "none")
 _NAMESPACE = Key(What.NAMESPACE, "its network namespace", HOST)
 _REFCNT = Key(What.NUMBER, "sk_refcnt before the lookup", "1, and 1 for a packet that holds one")
 _REUSEPORT = Key(What.FLAG, "SO_REUSEPORT", "false")
+_REUSEADDR = Key(
+    What.FLAG, "SO_REUSEADDR: with it on both, two sockets that do not listen may have one address and port", "false"
+)
 _V6ONLY = Key(What.FLAG, "IPV6_V6ONLY", "false; bind() to an address of IPv6 sets it")
 _INCOMING_CPU = Key(What.NUMBER, "SO_INCOMING_CPU", "not set", range=(0, INT_MAX))
 _FROM = Key(What.END, "the other end", needed=True)
@@ -179,7 +182,7 @@ UDP_SOCKET: dict[str, Key] = {
     "source": Key(What.ADDRESS, "the local address that connect() gave to a socket on the wildcard"),
     **_SOCK,
     "reuseport": _REUSEPORT,
-    "reuseaddr": Key(What.FLAG, "SO_REUSEADDR: with it on both, two sockets may have one address and port", "false"),
+    "reuseaddr": _REUSEADDR,
     "v6only": _V6ONLY,
     "incoming_cpu": _INCOMING_CPU,
     "left_group": Key(What.FLAG, "connect() has taken it out of its group, as it does from Linux 6.13 on", "false"),
@@ -190,6 +193,7 @@ BOUND: dict[str, Key] = {
     "proto": Key(What.WORD, "its protocol", TCP, words=_words(TCP, UDP, SCTP)),
     **_SOCK,
     "reuseport": _REUSEPORT,
+    "reuseaddr": _REUSEADDR,
     "v6only": _V6ONLY,
     "incoming_cpu": _INCOMING_CPU,
     "once_listened": _ONCE_LISTENED,

@@ -117,7 +117,7 @@ class Programs:
             found = table.get(keys.ELSE)
         if found is None and kind == keys.FILTER:
             raise BadError(f'{entry.told}: table: a filter always returns a number: say which, as "else" = 0')
-        return keys.PASS if found is None else found  # type: ignore[no-any-return]
+        return keys.PASS if found is None else found
 
     def _check_action(self, what: Any, kind: str, where: str) -> None:
         if kind == keys.FILTER:

@@ -241,10 +241,10 @@ def _devices(table: Mapping[str, Any], faults: Faults) -> dict[str, Device]:
                 raise BadError(f"device {name}: index {index} is that of {same[0]}")
             found[name] = Device(index, index if values[name].get("vrf") else 0)
     masters = {}
-    for name, said in values.items():
-        if "master" in said:
+    for name, whole in values.items():
+        if "master" in whole:
             with faults.noted("devices", 0, name):
-                master = said["master"]
+                master = whole["master"]
                 if master not in values or master == name:
                     raise BadError(
                         f"device {name}: no master {shown(master)}; under [devices] say its index: {master} = 5"

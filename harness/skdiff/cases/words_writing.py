@@ -21,6 +21,7 @@ from skdiff.cases.scenario import (
     AF_INET6,
     EDEMUX,
     EHASH,
+    HELPER,
     IPPROTO_SCTP,
     IPPROTO_TCP,
     IPPROTO_UDP,
@@ -85,11 +86,11 @@ def _differences(wanted: Scenario, got: Scenario, names: Sequence[str]) -> Itera
         if len(things) != len(others):
             yield f"it has {len(things)} of [[{what}]], and the calls make {len(others)}"
             return
-        pairs += [(f"{what} {i}", *pair) for i, pair in enumerate(zip(things, others, strict=True))]
+        pairs += [(f"{what} {i}", a, b) for i, (a, b) in enumerate(zip(things, others, strict=True))]
     if len(wanted.socks) != len(got.socks):
         yield f"it has {len(wanted.socks)} sockets, and the calls make {len(got.socks)}"
         return
-    pairs += [(name, *pair) for name, *pair in zip(names, wanted.socks, got.socks, strict=True)]
+    pairs += zip(names, wanted.socks, got.socks, strict=True)
     for what, thing, other in pairs:
         for name, field in FIELDS[type(thing)].items():
             a, b = getattr(thing, name), getattr(other, name)
@@ -133,7 +134,9 @@ class _Writer:
         values: Values = {"packet": " -> ".join(ends)}
         if s.lookup in UDP_LOOKUPS:
             values["proto"] = "udp"
-        if p.sdif == p.skb_iif:
+        if p.sdif == p.skb_iif and s.caller == HELPER and p.sdif:
+            values["in"] = self._device(p.sdif, master=self._device(self._unused_device(), vrf=True))
+        elif p.sdif == p.skb_iif:
             values["in"] = self._device(p.sdif, vrf=True)
         elif p.sdif:
             values["in"] = self._device(p.sdif, master=self._device(p.skb_iif))
@@ -161,6 +164,10 @@ class _Writer:
             if value != usual:
                 values[key] = value
         return values
+
+    def _unused_device(self) -> int:
+        """An index above those of all devices of the case."""
+        return max(0, *(sock.bound_dev_if for sock in self._s.socks), self._s.packet.skb_iif, self._s.packet.sdif) + 100
 
     def _device(self, index: int, vrf: bool = False, master: str = "") -> str:
         """The name of a device, which is in [devices] if it is not lo."""
@@ -235,6 +242,8 @@ class _Writer:
             connected = any(s.socks[i].daddr for i in members)
             if group.has_conns and members and not connected:
                 sock = s.socks[members[0]]
+                if sock.rcv_saddr in (ANY, MAPPED_ANY):
+                    raise NotInWords(f"has_conns of group {number}: connect() takes who is on the wildcard out of it")
                 _, values = self._entry(members[0], sock._replace(refcnt=1, incoming_cpu=-1))
                 peer = End(s.packet.saddr, s.packet.sport or 1, sock.family == AF_INET6)
                 gone = f"gone{number}"
@@ -244,7 +253,7 @@ class _Writer:
     def _entry(self, i: int, sock: Sock) -> tuple[str, Values]:
         end = self._own_end(sock)
         values: Values = {"name": self._names[i]}
-        had_reuseport = sock.reuseport ^ sock.reuseport_changed
+        had_reuseport = sock.reuseport ^ sock.reuseport_changed or (sock.hashed == LHASH2 and sock.group != NONE)
         if sock.hashed == EHASH or sock.kind:
             kind = {KIND_TIMEWAIT: "timewait", KIND_REQUEST: "request"}.get(sock.kind, "connection")
             peer = End(sock.daddr, sock.dport, sock.family == AF_INET6)
@@ -272,6 +281,8 @@ class _Writer:
                 values["proto"] = _PROTOCOLS.get(sock.protocol, "tcp")
             if sock.rcu_free and sock.protocol != IPPROTO_UDP:
                 values["once_listened"] = True
+            if any(n != i and _conflicts(sock, other) for n, other in enumerate(self._s.socks)):
+                values["reuseaddr"] = True
         values |= {"reuseport": True} if had_reuseport else {}
         device = self._spare.get(i, sock.bound_dev_if)
         if device:
@@ -341,7 +352,7 @@ class _Writer:
         unit = {i: (socks[i].group, -1) if socks[i].group != NONE else (NONE, i) for i in listeners}
         first = {key: next(i for i in listeners if unit[i] == key) for key in unit.values()}
         device = {key: socks[i].bound_dev_if for key, i in first.items()}
-        spare = max(0, *(sock.bound_dev_if for sock in socks), self._s.packet.skb_iif, self._s.packet.sdif) + 100
+        spare = self._unused_device() + 1
         crowded = {
             unit[i]
             for i in listeners
@@ -401,7 +412,7 @@ def _conflicts(one: Sock, other: Sock) -> bool:
     """
     devices = (one.bound_dev_if, other.bound_dev_if)
     return (
-        (one.protocol, one.netns, one.num, one.hashed) == (other.protocol, other.netns, other.num, other.hashed)
+        (one.protocol, one.netns, one.num) == (other.protocol, other.netns, other.num)
         and (0 in devices or devices[0] == devices[1])
         and meet(one, other)
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped
 from skdiff.cases.case_values import BadError
-from skdiff.cases.derived import NOT_LISTENING
+from skdiff.cases.derived import NOT_LISTENING, UDP_GROUP_KEY
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -139,6 +139,11 @@ def conflict(new: Made, others: list[Made], l3mdev_accept: bool) -> Made | None:
     return None
 
 
+def is_alike(one: Sock, other: Sock) -> bool:
+    """Whether two sockets with SO_REUSEPORT come into one group in listen(), or of UDP in bind()."""
+    return all(getattr(one, name) == getattr(other, name) for name in UDP_GROUP_KEY)
+
+
 def join_group(new: Made, others: list[Made]) -> None:
     """What listen() does for a TCP socket with SO_REUSEPORT, and bind() for one of UDP: it joins the group of the first
     one that is like it, or has one of its own (net/ipv4/inet_hashtables.c inet_reuseport_add_sock(), net/ipv4/udp.c
@@ -149,8 +154,7 @@ def join_group(new: Made, others: list[Made]) -> None:
         old = other.sock
         if other.gone or not old.reuseport or old.hashed != sock.hashed or old.hashed == NOWHERE:
             continue
-        same = ("netns", "protocol", "family", "ipv6only", "rcv_saddr", "num", "bound_dev_if")
-        if any(getattr(old, name) != getattr(sock, name) for name in same):
+        if not is_alike(old, sock):
             continue
         if other.group is None:
             other.group = MadeGroup([other])

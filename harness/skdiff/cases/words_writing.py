@@ -47,7 +47,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.toml_lines import TomlLines
 from skdiff.cases.words_keys import EARLY_DEMUX
-from skdiff.cases.words_sockets import meet
+from skdiff.cases.words_sockets import is_alike, meet
 from skdiff.cases.words_values import End, address_text, end_text
 
 _PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
@@ -253,7 +253,7 @@ class _Writer:
     def _entry(self, i: int, sock: Sock) -> tuple[str, Values]:
         end = self._own_end(sock)
         values: Values = {"name": self._names[i]}
-        had_reuseport = sock.reuseport ^ sock.reuseport_changed or (sock.hashed == LHASH2 and sock.group != NONE)
+        had_reuseport = _had_reuseport(sock)
         if sock.hashed == EHASH or sock.kind:
             kind = {KIND_TIMEWAIT: "timewait", KIND_REQUEST: "request"}.get(sock.kind, "connection")
             peer = End(sock.daddr, sock.dport, sock.family == AF_INET6)
@@ -325,7 +325,7 @@ class _Writer:
             values |= {"v6only": True} if sock.ipv6only else {}
         if sock.state == TCP_ESTABLISHED:
             values["connect"] = end_text(End(sock.daddr, sock.dport, ipv6))
-            had_reuseport = sock.reuseport ^ sock.reuseport_changed
+            had_reuseport = _had_reuseport(sock)
             if sock.hash2 != REHASHED and had_reuseport and sock.group == NONE:
                 values["left_group"] = True
         elif sock.daddr not in (ANY, MAPPED_ANY):
@@ -353,14 +353,16 @@ class _Writer:
         first = {key: next(i for i in listeners if unit[i] == key) for key in unit.values()}
         device = {key: socks[i].bound_dev_if for key, i in first.items()}
         spare = self._unused_device() + 1
+        then = {
+            i: socks[i]._replace(bound_dev_if=device[unit[i]], reuseport=_had_reuseport(socks[i])) for i in listeners
+        }
         crowded = {
             unit[i]
             for i in listeners
             for n in listeners
             if unit[i] != unit[n]
-            and _conflicts(
-                socks[i]._replace(bound_dev_if=device[unit[i]]), socks[n]._replace(bound_dev_if=device[unit[n]])
-            )
+            and _conflicts(then[i], then[n])
+            and not (then[i].reuseport and then[n].reuseport and not is_alike(then[i], then[n]))
         }
         for number, key in enumerate(sorted(crowded)):
             device[key] = spare + number
@@ -368,7 +370,7 @@ class _Writer:
             if device[unit[i]] != socks[i].bound_dev_if:
                 self._spare[i] = device[unit[i]]
         for i, sock in enumerate(socks):  # whom SO_BINDTODEVICE moved has left its group
-            had_reuseport = sock.reuseport ^ sock.reuseport_changed
+            had_reuseport = _had_reuseport(sock)
             moved = sock.hashed == UDP_HASHED and had_reuseport and sock.group == NONE and sock.state == TCP_CLOSE
             if moved:
                 self._spare[i] = spare + len(socks) + i
@@ -416,6 +418,12 @@ def _conflicts(one: Sock, other: Sock) -> bool:
         and (0 in devices or devices[0] == devices[1])
         and meet(one, other)
     )
+
+
+def _had_reuseport(sock: Sock) -> int:
+    """Whether a socket had SO_REUSEPORT in listen(), or of UDP in bind(): a listener in a group had it."""
+    in_group = sock.hashed == LHASH2 and sock.group != NONE
+    return int(in_group or sock.reuseport ^ sock.reuseport_changed)
 
 
 def _sysctl(tcp: int, udp: int) -> Values:

@@ -12,7 +12,7 @@ from skdiff.cases.scenario import NONE
 FROM = "from"  # the key of who said so
 MODEL = "model"
 # Who may have said it. What such a source could not see (no self-test sees a reference count) was worked out by hand.
-SOURCES = ("selftest", "document", "running kernel", "kernel text", MODEL)
+SOURCES = ("selftest", "document", "report", "running kernel", "kernel text", MODEL)
 FIELDS = {name: OUTCOME_FIELDS[name] for name in Outcome._fields[:COMPARED]}
 _KINDS = {word: kind for kind, word in SHOWN_KINDS.items()}
 _WRITTEN = {word: number for number, word in enumerate(WRITTEN_NAMES)}

@@ -86,7 +86,8 @@ _MEANWHILE = Key(
 _ONCE_LISTENED = Key(What.FLAG, "it has listened before, and so is SOCK_RCU_FREE", "false")
 _SOCKET = Key(What.SOCKET, "whose", needed=True)
 
-_SOCK = {"name": _NAME, "device": _DEVICE, "namespace": _NAMESPACE, "refcnt": _REFCNT}
+# What every socket may have.
+COMMON = {"name": _NAME, "device": _DEVICE, "namespace": _NAMESPACE, "refcnt": _REFCNT}
 
 TOP: dict[str, Key] = {
     "version": Key(What.NUMBER, "of this format: 1", needed=True),
@@ -143,7 +144,7 @@ NAMESPACE: dict[str, Key] = {
 }
 LISTENER: dict[str, Key] = {
     "listen": Key(What.END, "what bind() and listen() were told; *:80 or 0.0.0.0:80, and [::]:80", needed=True),
-    **_SOCK,
+    **COMMON,
     "reuseport": _REUSEPORT,
     "v6only": _V6ONLY,
     "incoming_cpu": _INCOMING_CPU,
@@ -151,7 +152,7 @@ LISTENER: dict[str, Key] = {
 CONNECTION: dict[str, Key] = {
     "from": _FROM,
     "to": _TO,
-    **_SOCK,
+    **COMMON,
     "state": Key(What.WORD, "its state", "ESTABLISHED", words=_CONNECTED),
     "reuseport": _REUSEPORT,
     "v6only": _V6ONLY,
@@ -162,7 +163,7 @@ CONNECTION: dict[str, Key] = {
 TIMEWAIT: dict[str, Key] = {
     "from": _FROM,
     "to": _TO,
-    **_SOCK,
+    **COMMON,
     "reuseport": _REUSEPORT,
     "v6only": _V6ONLY,
     "meanwhile": _MEANWHILE,
@@ -171,7 +172,7 @@ REQUEST: dict[str, Key] = {
     "from": _FROM,
     "to": Key(What.END, "this host's end; its family is the listener's", needed=True),
     "listener": Key(What.SOCKET, "who got its SYN", needed=True),
-    **_SOCK,
+    **COMMON,
     "v6only": _V6ONLY,
     "syncookie": Key(What.FLAG, "BPF has made it of a SYN cookie: it hangs on the packet alone", "false"),
     "meanwhile": _MEANWHILE,
@@ -180,7 +181,7 @@ UDP_SOCKET: dict[str, Key] = {
     "bind": Key(What.END, "what bind() was told; *:53 or 0.0.0.0:53, and [::]:53", needed=True),
     "connect": Key(What.END, "what connect() was told", "not connected"),
     "source": Key(What.ADDRESS, "the local address that connect() gave to a socket on the wildcard"),
-    **_SOCK,
+    **COMMON,
     "reuseport": _REUSEPORT,
     "reuseaddr": _REUSEADDR,
     "v6only": _V6ONLY,
@@ -191,7 +192,7 @@ UDP_SOCKET: dict[str, Key] = {
 BOUND: dict[str, Key] = {
     "bind": Key(What.END, "what bind() was told", needed=True),
     "proto": Key(What.WORD, "its protocol", TCP, words=_words(TCP, UDP, SCTP)),
-    **_SOCK,
+    **COMMON,
     "reuseport": _REUSEPORT,
     "reuseaddr": _REUSEADDR,
     "v6only": _V6ONLY,

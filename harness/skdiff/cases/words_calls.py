@@ -3,7 +3,7 @@
 Not all that is written leads there: `words_writing.py` reads it again, so that nothing here has to be complete.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import tomlkit
@@ -42,6 +42,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.words_keys import EARLY_DEMUX
 from skdiff.cases.words_sockets import is_alike, meet
+from skdiff.cases.words_text import Hex, table
 from skdiff.cases.words_values import End, address_text, end_text
 
 _PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
@@ -73,8 +74,8 @@ class Writer:
             document[key] = value
         case_head.add_tables(document, self._case)
         parts = [tomlkit.dumps(document)]
-        parts += [_table(f"[{name}]", values) for name, values in self._tables() if values]
-        parts += [_table(f"[[{name}]]", values) for name, values in (*self._namespaces(), *entries)]
+        parts += [table(f"[{name}]", values) for name, values in self._tables() if values]
+        parts += [table(f"[[{name}]]", values) for name, values in (*self._namespaces(), *entries)]
         return "\n".join(parts)
 
     # --- the top
@@ -145,9 +146,9 @@ class Writer:
             sysctl["net.ipv4.tcp_migrate_req"] = 1
         yield "sysctl", sysctl
         hashes: Values = {
-            "secret": _Hex(s.hash_secret),
-            "secret6": _Hex(s.hash_secret6),
-            "mix": _Hex(net.hash_mix),
+            "secret": Hex(s.hash_secret),
+            "secret6": Hex(s.hash_secret6),
+            "mix": Hex(net.hash_mix),
             "ehash_size": s.ehash_size if s.ehash_size != 1 else 0,
             "lhash2_size": s.lhash2_size if s.lhash2_size != 1 else 0,
             "udp_size": s.udp_size if s.udp_size != 1 else 0,
@@ -159,7 +160,7 @@ class Writer:
         for net in self._s.netns[1:]:
             values: Values = {"name": _SECOND}
             if net.hash_mix:
-                values["mix"] = _Hex(net.hash_mix)
+                values["mix"] = Hex(net.hash_mix)
             if net.own_hashinfo:
                 values["own_tables"] = True
             if sysctl := _sysctl(net.tcp_l3mdev_accept, net.udp_l3mdev_accept):
@@ -382,23 +383,3 @@ def _had_reuseport(sock: Sock) -> int:
 def _sysctl(tcp: int, udp: int) -> Values:
     values = {"net.ipv4.tcp_l3mdev_accept": tcp, "net.ipv4.udp_l3mdev_accept": udp}
     return {key: value for key, value in values.items() if value}
-
-
-class _Hex(int):
-    """A number that is written in hexadecimal."""
-
-
-def _table(head: str, values: Mapping[str, Any]) -> str:
-    return "".join(f"{line}\n" for line in (head, *(f"{_key(k)} = {_value(v)}" for k, v in values.items())))
-
-
-def _key(key: str) -> str:
-    return f'"{key}"' if "." in key else key
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, _Hex):
-        return hex(value)
-    return str(value).lower() if isinstance(value, bool | int) else tomlkit.item(value).as_string()

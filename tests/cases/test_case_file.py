@@ -368,7 +368,8 @@ def test_all_problems_are_told_at_once_each_with_its_line() -> None:
     with pytest.raises(CannotRun) as caught:
         parse(text, "some/case.toml")
     assert str(caught.value) == (
-        "some/case.toml:2: scenario: a packet is unshared, and is not pulled again (net/ipv4/ip_input.c ip_rcv_core())\n"
+        "some/case.toml:2: scenario: a packet is unshared, and is not pulled again"
+        " (net/ipv4/ip_input.c ip_rcv_core())\n"
         "some/case.toml:4: scenario: TCP searches the tables of its namespace (net/ipv4/tcp_ipv4.c tcp_v4_rcv());"
         " with hostile = true in [scenario] a case may have what no system reaches"
     )

@@ -57,9 +57,10 @@ class NotInWords(Exception):
 
 
 class Writer:
-    """Writes one case."""
+    """Writes one case: setsockopt() is called for a socket at once if `early`, else when all are there."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, early: bool) -> None:
+        self._early = early
         self._case, self._s = case, case.scenario
         self._names = case.socks or default_names(case.scenario)[0]
         self._devices: dict[int, Values] = {}
@@ -177,6 +178,8 @@ class Writer:
         for i, sock in enumerate(s.socks):
             kind, values = self._entry(i, sock)
             entries.append((kind, values))
+            if self._later and (self._early or _joined_later(sock)):
+                entries.append(self._later.pop())
             closed = kind == "listener" and sock.hashed == NOWHERE
             if closed:
                 waiting.append((sock.group, i))
@@ -302,7 +305,10 @@ class Writer:
         them since. All members of a group were on one.
         """
         socks = self._s.socks
-        listeners = [i for i, sock in enumerate(socks) if sock.hashed == LHASH2 or self._was_listener(i, sock)]
+        # whatever bind() of TCP was called for
+        listeners = [
+            i for i, sock in enumerate(socks) if sock.protocol == IPPROTO_TCP and not sock.kind and sock.hashed != EHASH
+        ]
         unit = {i: (socks[i].group, -1) if socks[i].group != NONE else (NONE, i) for i in listeners}
         first = {key: next(i for i in listeners if unit[i] == key) for key in unit.values()}
         device = {key: socks[i].bound_dev_if for key, i in first.items()}
@@ -375,9 +381,16 @@ def _conflicts(one: Sock, other: Sock) -> bool:
 
 
 def _had_reuseport(sock: Sock) -> int:
-    """Whether a socket had SO_REUSEPORT in listen(), or of UDP in bind(): a listener in a group had it."""
+    """Whether a socket had SO_REUSEPORT in listen(), or of UDP in bind(): a listener in a group had it, unless it was
+    taken into one later.
+    """
     in_group = sock.hashed == LHASH2 and sock.group != NONE
-    return int(in_group or sock.reuseport ^ sock.reuseport_changed)
+    return int(not _joined_later(sock) and (in_group or sock.reuseport != sock.reuseport_changed))
+
+
+def _joined_later(sock: Sock) -> bool:
+    """Whether a socket has set SO_REUSEPORT too late, and was taken into a group by one that came after it."""
+    return bool(sock.reuseport and sock.reuseport_changed and sock.group != NONE)
 
 
 def _sysctl(tcp: int, udp: int) -> Values:

@@ -157,6 +157,12 @@ def join_group(new: Made, others: list[Made]) -> None:
         if not is_alike(old, sock):
             continue
         if other.group is None:
+            if old.daddr:
+                raise BadError(
+                    f"{new.entry.told}: bind() makes a group of it and of {other.name}, which connect() has taken out"
+                    " of its own; skdiff does not have such groups",
+                    new.entry.place,
+                )
             other.group = MadeGroup([other])
         other.group.live.append(new)
         new.group = other.group

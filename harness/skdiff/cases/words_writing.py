@@ -3,6 +3,7 @@
 What is written is read again, and refused if another scenario comes of it.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +27,16 @@ def dump(case: Case) -> str:
     """The case in words. Raises NotInWords."""
     if case.scenario.hostile:
         raise NotInWords("it is hostile: no calls lead to it")
-    text = Writer(case).text()
+    try:
+        return _dump(case, early=False)
+    except NotInWords:
+        with contextlib.suppress(NotInWords):
+            return _dump(case, early=True)
+        raise
+
+
+def _dump(case: Case, early: bool) -> str:
+    text = Writer(case, early).text()
     lines = TomlLines(text)
     faults = Faults("case", lines)
     read = words_format.read(from_toml(text, dict[str, Any]), lines, faults)

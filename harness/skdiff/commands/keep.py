@@ -19,7 +19,9 @@ EXIT_CODES = "0 moved; 2 could not"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_build(parser)
-    parser.add_argument("path", type=common.path, metavar="FINDING", help="its case.toml, or its folder, or - for standard input")
+    parser.add_argument(
+        "path", type=common.path, metavar="FINDING", help="its case.toml, or its folder, or - for standard input"
+    )
     parser.add_argument("--name", required=True, help="the name of its file there, without .toml")
     parser.add_argument("--why", default="", help="the story in a sentence or two")
 

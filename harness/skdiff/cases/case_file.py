@@ -14,6 +14,7 @@ from skdiff.base.files import from_toml
 from skdiff.cases import raw_format, words_format
 from skdiff.cases.case import Case, default_names, role
 from skdiff.cases.case_head import VERSION
+from skdiff.cases.did_you_mean import near
 from skdiff.cases.faults import Faults
 from skdiff.cases.find_cases import STDIN
 from skdiff.cases.raw_format import dump
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 1_000_000
+_OF_PACKET = {"from", "to", "in", "proto", "packet"}  # what people write into a table [packet], which is a text
 
 
 def load(path: Path) -> Case:
@@ -83,8 +85,14 @@ def parse(text: str, where: str = "case") -> Case:
 
 
 def is_words(document: dict[str, Any]) -> bool:
-    """Whether a document is in the format of words: it has a key that only this format has."""
-    return isinstance(document.get("packet"), str) or any(key in document for key in words_format.OWN_KEYS)
+    """Whether a document is in the format of words: it has a key that only this format has, or one that is like it."""
+    packet = document.get("packet")
+    if isinstance(packet, str) or any(key in document for key in words_format.OWN_KEYS):
+        return True
+    if any(key in document for key in ("scenario", *raw_format.ARRAYS)):
+        return False
+    like = any(near(key, words_format.ARRAYS) for key in document if key != "packet")
+    return like or (isinstance(packet, dict) and bool(_OF_PACKET & packet.keys()))
 
 
 def in_words(text: str) -> bool:

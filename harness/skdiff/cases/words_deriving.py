@@ -134,7 +134,7 @@ class _Host:
             socks=tuple(socks),
         )
         places = [(made.entry.told, made.entry.place) for made in there]
-        of_groups = [(f"the group of {_first(group).name}", _first(group).entry.place) for group in groups]
+        of_groups = [(f"the group of {group.first.name}", group.first.entry.place) for group in groups]
         return Derived(scenario, places, of_groups)
 
     # --- the packet
@@ -181,7 +181,7 @@ class _Host:
                 )
             return self._packet
         with self._faults.noted("", 0, "attached"):
-            at = there.index(self._find(top["attached"], "attached"))
+            at = there.index(self._find(top["attached"], "attached", ("", 0, "attached")))
             sock, entry = socks[at], there[at].entry
             destructor = EDEMUX if top.get("attached_by") else PFREE
             counted = destructor == EDEMUX or sock.kind != KIND_FULL or not sock.rcu_free
@@ -192,17 +192,19 @@ class _Host:
 
     # --- sockets
 
-    def _find(self, name: str, where: str) -> Made:
+    def _find(self, name: str, where: str, place: Place) -> Made:
         for made in self._made:
             if made.name == name and not made.gone:
                 return made
         if any(made.name == name for made in self._made):
-            raise BadError(f"{where}: {shown(name)} is closed by then")
+            raise BadError(f"{where}: {shown(name)} is closed by then", place)
         if any(entry.name == name for entry in self._words.entries if entry.name):
-            raise BadError(f"{where}: {shown(name)} is made later: the order of the file is the order of the calls")
+            raise BadError(
+                f"{where}: {shown(name)} is made later: the order of the file is the order of the calls", place
+            )
         names = [made.name for made in self._made]
         there = f"there is {', '.join(names)}" if names else "there is none yet"
-        raise BadError(f"{where}: no socket {shown(name)}; {there}{near(name, names)}")
+        raise BadError(f"{where}: no socket {shown(name)}; {there}{near(name, names)}", place)
 
     def _add(self, entry: Entry, sock: Sock) -> Made:
         """A socket, with what all entries have."""
@@ -293,7 +295,7 @@ class _Host:
     def _request(self, entry: Entry) -> None:
         if "listener" not in entry.values:
             return
-        listener = self._find(entry.get("listener"), f"{entry.told}: listener")
+        listener = self._find(entry.get("listener"), f"{entry.told}: listener", entry.at("listener"))
         sock = self._ends(entry, state=TCP_NEW_SYN_RECV, kind=KIND_REQUEST, family=listener.sock.family)
         if sock is None:
             return
@@ -366,7 +368,7 @@ class _Host:
     def _setsockopt(self, entry: Entry) -> None:
         if "socket" not in entry.values:
             return
-        made = self._find(entry.get("socket"), f"{entry.told}: socket")
+        made = self._find(entry.get("socket"), f"{entry.told}: socket", entry.at("socket"))
         if "device" in entry.values:
             rehash_for(made, entry.get("device"))
         if "incoming_cpu" in entry.values:
@@ -379,7 +381,7 @@ class _Host:
     def _shutdown(self, entry: Entry) -> None:
         if "socket" not in entry.values:
             return
-        made = self._find(entry.get("socket"), f"{entry.told}: socket")
+        made = self._find(entry.get("socket"), f"{entry.told}: socket", entry.at("socket"))
         if made.sock.state != TCP_LISTEN:
             raise BadError(f"{entry.told}: socket: {made.name} does not listen", entry.at("socket"))
         stop_listening(made, bool(self._sysctl[made.sock.netns].get(_MIGRATE, 0)))
@@ -387,13 +389,9 @@ class _Host:
     def _close(self, entry: Entry) -> None:
         if "socket" not in entry.values:
             return
-        made = self._find(entry.get("socket"), f"{entry.told}: socket")
+        made = self._find(entry.get("socket"), f"{entry.told}: socket", entry.at("socket"))
         if any(other.listener is made and not other.gone for other in self._made):
             stop_listening(made, bool(self._sysctl[made.sock.netns].get(_MIGRATE, 0)))
             return
         leave_group(made)
         made.gone = True
-
-
-def _first(group: MadeGroup) -> Made:
-    return (*group.live, *group.closed)[0]

@@ -8,6 +8,7 @@ from skdiff.cases import words_keys as keys
 from skdiff.cases.addresses import from_text
 from skdiff.cases.case_values import BadError
 from skdiff.cases.did_you_mean import near, shown
+from skdiff.cases.faults import Place
 from skdiff.cases.scenario import FILTER, LEAVE, NONE, SK_DROP, SK_PASS, SK_REUSEPORT, Packet, Program
 from skdiff.cases.words_reading import Device, Entry
 from skdiff.cases.words_sockets import Made, MadeGroup
@@ -31,7 +32,7 @@ class Programs:
     """
 
     def __init__(
-        self, packet: Packet, cpu: int, devices: Mapping[str, Device], find: Callable[[str, str], Made]
+        self, packet: Packet, cpu: int, devices: Mapping[str, Device], find: Callable[[str, str, Place], Made]
     ) -> None:
         self._packet, self._cpu, self._devices, self._find = packet, cpu, devices, find
         self.sk_lookup: list[tuple[int, int, Made | int, int]] = []  # namespace, verdict, whom, no_reuseport
@@ -49,7 +50,7 @@ class Programs:
             return
         if "attach" not in entry.values:
             raise BadError(f"{entry.told}: attach is missing: a member of the group that it is attached to")
-        member = self._find(entry.get("attach"), f"{entry.told}: attach")
+        member = self._find(entry.get("attach"), f"{entry.told}: attach", entry.at("attach"))
         group = member.group
         if group is None or member not in group.live:
             raise BadError(
@@ -87,7 +88,8 @@ class Programs:
             return LEAVE, verdict
         if name == "none" and entry.get("type") == 0:
             return NONE, verdict
-        return self._find(name, f"{entry.told}: select" if decided is None else f"{entry.told}: table"), verdict
+        key = "select" if decided is None else "table"
+        return self._find(name, f"{entry.told}: {key}", entry.at(key)), verdict
 
     def _decided(self, entry: Entry, kind: str) -> str | int | None:
         """What the table of a program has for the packet; None if it has no table."""
@@ -110,7 +112,7 @@ class Programs:
         value, found = self._value(by, kind), None
         for word, what in table.items():
             where = f"{entry.told}: table: {shown(word)}"
-            self._check_action(what, kind, where)
+            self._check_action(what, kind, where, entry.at("table"))
             if word != keys.ELSE and found is None and self._fits(by, word, value, where):
                 found = what
         if found is None:
@@ -119,14 +121,14 @@ class Programs:
             raise BadError(f'{entry.told}: table: a filter always returns a number: say which, as "else" = 0')
         return keys.PASS if found is None else found
 
-    def _check_action(self, what: Any, kind: str, where: str) -> None:
+    def _check_action(self, what: Any, kind: str, where: str, place: Place) -> None:
         if kind == keys.FILTER:
             if isinstance(what, bool) or not isinstance(what, int) or not 0 <= what < 1 << 32:
                 raise BadError(f"{where}: a filter returns a number, the index of a member, not {shown(what)}")
         elif not isinstance(what, str):
             raise BadError(f'{where}: a socket\'s name, "pass" or "drop" is needed, not {shown(what)}')
         elif what not in (keys.PASS, keys.DROP):
-            self._find(what, where)
+            self._find(what, where, place)
 
     def _value(self, by: str, kind: str) -> int:
         """What a program sees of the packet: of one that came in by a slave of a VRF, the VRF is the device."""

@@ -57,6 +57,11 @@ class MadeGroup:
     has_conns: int = 0
     program: Group = _NO_PROGRAM
 
+    @property
+    def first(self) -> Made:
+        """The member in its first slot, or the first that was closed."""
+        return (*self.live, *self.closed)[0]
+
     def record(self, number: int, index: dict[int, int]) -> Group:
         """The group of that number, where `index` has the sockets' places by id()."""
         members = [*self.live, *self.closed]

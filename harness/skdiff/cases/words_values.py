@@ -11,6 +11,8 @@ from skdiff.cases.did_you_mean import instead_of_address, shown
 
 _END = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:\[\]]*)):(?P<port>[^:]*)")
 _MOST_PORT = 65535
+# The keys that the raw format has for a packet, of which a case in words has one text.
+_OF_RAW = {"saddr": "10.0.0.1", "sport": 40000, "daddr": "10.0.0.2", "dport": 80}
 
 
 class End(NamedTuple):
@@ -71,6 +73,10 @@ def _instead(text: str) -> str:
 def read_ends(text: object, where: str) -> tuple[End, End]:
     """Both ends of a packet: 10.0.0.1:40000 -> 10.0.0.2:80. Raises BadError."""
     example = '"10.0.0.1:40000 -> 10.0.0.2:80"'
+    if isinstance(text, dict):
+        own = [str(text.get(key, default)) for key, default in _OF_RAW.items()]
+        example = f'"{own[0]}:{own[1]} -> {own[2]}:{own[3]}"'
+        raise BadError(f"{where}: no table here: write packet = {example}, above the first table of the file")
     if not isinstance(text, str):
         raise BadError(f"{where}: {example} is needed, not {shown(text)}")
     parts = re.split(r"\s*->\s*", text.strip())

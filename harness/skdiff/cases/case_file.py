@@ -13,7 +13,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_toml
 from skdiff.cases import raw_format, words_format
 from skdiff.cases.case import Case, default_names, role
-from skdiff.cases.case_head import VERSION
+from skdiff.cases.case_head import KEYS, VERSION
 from skdiff.cases.did_you_mean import near
 from skdiff.cases.faults import Faults
 from skdiff.cases.find_cases import STDIN
@@ -91,7 +91,7 @@ def is_words(document: dict[str, Any]) -> bool:
         return True
     if any(key in document for key in ("scenario", *raw_format.ARRAYS)):
         return False
-    like = any(near(key, words_format.ARRAYS) for key in document if key != "packet")
+    like = any(near(key, words_format.ARRAYS) for key in document if key not in ("packet", *KEYS))
     return like or (isinstance(packet, dict) and bool(_OF_PACKET & packet.keys()))
 
 

@@ -143,10 +143,16 @@ def document(case: Case) -> tomlkit.TOMLDocument:
     made = tomlkit.document()
     made["version"] = VERSION
     if case.why:
-        made["why"] = case.why
+        made["why"] = _text(case.why)
     if case.needs:
         made["needs"] = list(case.needs)
     return made
+
+
+def _text(text: str) -> Any:
+    """A text of several lines as one, where TOML keeps it as it is."""
+    plain = all(c.isprintable() or c == "\n" for c in text) and not text.startswith("\n") and '"' not in text[-1:]
+    return tomlkit.string(text, multiline=True) if "\n" in text and plain and '""' not in text else text
 
 
 def add_tables(made: tomlkit.TOMLDocument, case: Case) -> None:

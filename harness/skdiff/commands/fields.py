@@ -13,7 +13,7 @@ from skdiff.commands.output import AGREED, show
 NAME = "fields"
 HELP = "list the keys of a case, in words and raw"
 DESCRIPTION = "List the keys of a case in both formats, with their values and defaults; docs/cases.md says more."
-EXIT_CODES = "0 listed"
+EXIT_CODES = "0 listed; 2 could not run"
 
 _RAW = {
     "[scenario]": Scenario,

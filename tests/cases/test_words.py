@@ -334,6 +334,11 @@ WRONG: dict[str, tuple[str, int, Any]] = {
         6,
         "did you mean FIN_WAIT1?",
     ),
+    "a state that has a table of its own": (
+        TOP4 + '[[connection]]\nfrom = "10.0.0.1:1"\nto = "10.0.0.2:80"\nstate = "TIME-WAIT"\n',
+        6,
+        "did you mean a [[timewait]]?",
+    ),
     "an upper-case proto": (TOP4 + 'proto = "TCP"\n', 3, "did you mean tcp?"),
     "a packet of two families": ('version = 1\npacket = "10.0.0.1:1 -> [::1]:2"\n', 2, "both of IPv6 (in brackets)"),
     "no arrow": ('version = 1\npacket = "10.0.0.1:1 > 10.0.0.2:2"\n', 2, '"10.0.0.1:40000 -> 10.0.0.2:80"'),

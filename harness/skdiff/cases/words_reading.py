@@ -28,6 +28,15 @@ from skdiff.cases.words_keys import (
 )
 from skdiff.cases.words_values import read_address, read_end, read_ends
 
+# States that have a table of their own, also as `ss` prints them.
+_STATES = {
+    "LISTEN": "a [[listener]]",
+    "TIME_WAIT": "a [[timewait]]",
+    "TIME-WAIT": "a [[timewait]]",
+    "NEW_SYN_RECV": "a [[request]]",
+    "UNCONN": "a [[udp]] socket",
+    "CLOSE": "a [[bound]] socket",
+}
 _HEAD = ("version", "why", "needs")  # which both formats have
 
 
@@ -178,7 +187,7 @@ def _value(key: Key, value: Any, where: str, devices: Mapping[str, Device], name
         case What.WORD:
             words = key.words
             if not isinstance(value, str) or value not in words:
-                raise BadError(f"{where}: {shown(value)} is none of {', '.join(words)}{near(value, words)}")
+                raise BadError(f"{where}: {shown(value)} is none of {', '.join(words)}{near(value, words, _STATES)}")
             return words[value]
         case What.ENDS:
             return read_ends(value, where)

@@ -1,5 +1,6 @@
 """Every kept case agrees on both sides and meets its expectation, under its own name."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -13,7 +14,7 @@ from skdiff.oracles.model import Model
 
 PATHS = list(files([]))
 # How many cases a folder has at least: those that people wrote never get fewer.
-FEWEST = {"conformance": 96, "surprises": 24, "mutants": 100, "seeds": 50}
+FEWEST = {"conformance": 96, "surprises": 24, "reports": 20, "mutants": 100, "seeds": 50}
 
 
 def _folder(path):
@@ -36,10 +37,19 @@ def test_a_kept_case_says_whom_its_expectation_is_from(path):
     assert case.expect
     assert case.said_by
     assert (case.said_by == "selftest") == (_folder(path) == "conformance")
+    assert (case.said_by == "report") == (_folder(path) == "reports")
     assert (case.said_by == "document") == ("Documentation/" in case.why)
     assert (case.said_by == "running kernel") == ("running Linux" in case.found.get("seen", ""))
     if case.why.startswith(("Tells ", "Covers what no other seed does")):  # skdiff wrote it
         assert case.said_by == MODEL
+
+
+@pytest.mark.parametrize("path", sorted((CORPUS / "reports").glob("*.toml")), ids=lambda path: path.stem)
+def test_a_report_is_short_in_words_and_has_its_address(path):
+    text = path.read_text()
+    assert len([line for line in text.splitlines() if line]) <= 15
+    assert "\npacket = " in text
+    assert re.search(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+$", load(path).why)
 
 
 def test_no_folder_of_the_corpus_has_lost_its_cases():

@@ -15,7 +15,7 @@ from rich.console import Console
 from skdiff import cli
 from skdiff.base.summary import read_summary
 from skdiff.campaign.run import CLASSES
-from skdiff.cases import case_file, case_values, expectations
+from skdiff.cases import case_file, case_values, expectations, words_keys
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.outcome import COMPARED, Outcome
@@ -190,10 +190,36 @@ def test_surprises_name_each_case() -> None:
 
 
 def test_the_example_of_cases_is_the_case_of_the_corpus() -> None:
-    text, _ = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/cases.md").read_text(), re.M | re.S)
+    words, text, _ = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/cases.md").read_text(), re.M | re.S)
+    assert words == (ROOT / "corpus/reports/worker_of_the_cpu.toml").read_text()
     example, kept = case_file.parse(text), case_file.load(ROOT / "corpus/surprises/wildcard_group.toml")
     assert (example.scenario, example.needs) == (kept.scenario, kept.needs)
     assert (example.expect, example.said_by) == (kept.expect, kept.said_by)
+
+
+# The headings of the format of words, and whose keys are told there.
+WORDS = {
+    "The packet": [words_keys.TOP],
+    "[devices]": [words_keys.DEVICES],
+    "[sysctl] and [hash]": [words_keys.SYSCTL, words_keys.HASH],
+    "[[namespace]]": [words_keys.NAMESPACE],
+    "Every socket": [words_keys.COMMON],
+    **{f"[[{kind}]]": [keys] for kind, keys in words_keys.SOCKETS.items()},
+    "[[program]]": [words_keys.PROGRAM],
+    "[[setsockopt]]": [words_keys.SETSOCKOPT],
+    "[[shutdown]] and [[close]]": [words_keys.ENDING],
+}
+
+
+@pytest.mark.parametrize("heading", WORDS)
+def test_cases_has_each_key_of_the_format_of_words(heading: str) -> None:
+    told = [words(row[0])[0] for row in rows("docs/cases.md", heading)]
+    common = set(words_keys.COMMON) if heading[2:-2] in words_keys.SOCKETS else set()
+    assert told == [key for keys in WORDS[heading] for key in keys if key not in common]
+
+
+def test_each_table_of_the_format_of_words_has_its_heading() -> None:
+    assert {id(keys) for tables in WORDS.values() for keys in tables} >= {id(keys) for keys in words_keys.ALL.values()}
 
 
 def test_the_number_of_conformance_cases() -> None:

@@ -1,11 +1,11 @@
 """The values of a case as its text has them, by the kinds of `fields.py`."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from skdiff.cases import addresses
+from skdiff.cases.did_you_mean import instead_of_address, instead_of_number, near, shown
 from skdiff.cases.field_kinds import Field, Kind
 from skdiff.cases.scenario import FOREIGN, LEAVE, NONE
 from skdiff.cases.valid_values import fault
@@ -53,13 +53,46 @@ def _sockets(mask: int, socks: Sequence[str]) -> list[str]:
     return right + [f"{name} as what it is not" for bit, name in enumerate(names) if mask >> 16 + bit & 1]
 
 
+# What people write for the keys of the raw format.
+_MEANT_OF_SOCK = {
+    "port": "num, its own port (dport is the other end's)",
+    "cpu": "incoming_cpu",
+    "addr": "rcv_saddr",
+    "address": "rcv_saddr",
+    "saddr": "rcv_saddr",
+    "sport": "num",
+    "device": "bound_dev_if",
+    "dev": "bound_dev_if",
+    "iif": "bound_dev_if",
+    "proto": "protocol",
+    "type": "kind",
+    "v6only": "ipv6only",
+}
+_MEANT_OF_PACKET = {
+    "iif": "skb_iif",
+    "in": "skb_iif",
+    "device": "skb_iif",
+    "dev": "skb_iif",
+    "port": "dport",
+    "src": "saddr",
+    "dst": "daddr",
+    "proto": "lookup, in [scenario]: tcp4, tcp6, udp4 or udp6",
+    "protocol": "lookup, in [scenario]: tcp4, tcp6, udp4 or udp6",
+    "cpu": "cpu, in [scenario]",
+}
+
+
+def _meant(where: str) -> Mapping[str, str]:
+    return {"sock": _MEANT_OF_SOCK, "packet": _MEANT_OF_PACKET}.get(where.partition(".")[0], {})
+
+
 def known_only(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
     """Raises BadError, which names it, for the first key that is not known."""
     for key in table:
         if key not in known:
-            shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
-            full = f"{where}.{shown}" if where else shown
-            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}", ("", 0, key))
+            full = f"{where}.{shown(key)}" if where else shown(key)
+            hint = near(key, known, _meant(where))
+            raise BadError(f"{full}: no such key here; known: {', '.join(sorted(known))}{hint}", ("", 0, key))
 
 
 @contextmanager
@@ -76,7 +109,8 @@ def at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
 def lookup(value: Any, names: Mapping[str, int], key: str) -> int:
     """The number that a word stands for. Raises BadError, which names the key."""
     if not isinstance(value, str) or value not in names:
-        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}")
+        hint = near(value, names)
+        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}{hint}")
     return names[value]
 
 
@@ -96,19 +130,21 @@ def read_value(field: Field, value: Any, where: str, socks: Mapping[str, int]) -
             try:
                 return addresses.from_text(value)
             except ValueError:
-                raise BadError(f"{where}: {value!r} is no address of IPv4 or IPv6") from None
+                hint = instead_of_address(value)
+                raise BadError(f"{where}: {value!r} is no address of IPv4 or IPv6{hint}") from None
         case Kind.SOCKET:
             return lookup(value, {**socks, "none": NONE, "leave": LEAVE}, where)
         case Kind.WORD if isinstance(value, str):
             return lookup(value, {text: number for number, text in field.words.items()}, where)
-    number = read_number(value, where)
+    number = read_number(value, where, field.kind is Kind.DEVICE)
     if wrong := fault(field, number):
         raise BadError(f"{where}: {number}: {wrong}")
     return addresses.mapped(number) if field.kind is Kind.ADDRESS else number
 
 
-def read_number(value: Any, where: str) -> int:
+def read_number(value: Any, where: str, is_device: bool = False) -> int:
     """A number of 32 bits, signed or not. Raises BadError, which names `where`."""
     if isinstance(value, bool) or not isinstance(value, int) or not _LIMITS[0] <= value <= _LIMITS[1]:
-        raise BadError(f"{where}: a number of 32 bits is needed, not {value!r}")
+        hint = instead_of_number(value, is_device)
+        raise BadError(f"{where}: a number of 32 bits is needed, not {value!r}{hint}")
     return value

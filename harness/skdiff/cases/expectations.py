@@ -12,7 +12,7 @@ from skdiff.cases.scenario import NONE
 FROM = "from"  # the key of who said so
 MODEL = "model"
 # Who may have said it. What such a source could not see (no self-test sees a reference count) was worked out by hand.
-SOURCES = ("selftest", "document", "running kernel", "kernel text", MODEL)
+SOURCES = ("selftest", "document", "report", "running kernel", "kernel text", MODEL)
 FIELDS = {name: OUTCOME_FIELDS[name] for name in Outcome._fields[:COMPARED]}
 _KINDS = {word: kind for kind, word in SHOWN_KINDS.items()}
 _WRITTEN = {word: number for number, word in enumerate(WRITTEN_NAMES)}
@@ -38,7 +38,8 @@ def _check(field: Field, key: str, value: Any, socks: Mapping[str, int]) -> None
     where = f"expect.{key}"
     if field.each:
         if not isinstance(value, dict):
-            raise BadError(f"{where}: a table [{where}] is needed")
+            example = f"{next(iter(socks))} = {value}" if socks and isinstance(value, int) else "NAME = ..."
+            raise BadError(f"{where}: a table [{where}] is needed, with a line for each socket: {example}")
         for name, one in value.items():
             with at(where, 0, name):
                 lookup(name, socks, where)

@@ -8,13 +8,20 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 
 NEAR = 3  # names that are told for one that is not there
-NAMING = "A case of the corpus can also be named as corpus/FOLDER/NAME.toml, or by NAME alone, from wherever you stand."
+STDIN = Path("-")
+NAMING = (
+    "A case of the corpus can also be named as corpus/FOLDER/NAME.toml, or by NAME alone, from wherever you stand; -"
+    " is standard input."
+)
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
     """The case files that are meant by files, folders and names; the corpus if there are none. Raises CannotRun."""
     found: list[Path] = []
     for path in [_place(path) for path in paths] or [CORPUS]:
+        if path == STDIN:
+            found.append(path)
+            continue
         cases = _cases_in(path) if path.is_dir() else [path]
         if not cases:
             raise CannotRun(f"{path}: no case (*.toml) in that folder")
@@ -49,8 +56,8 @@ def file(path: Path) -> Path:
 
 
 def _place(path: Path) -> Path:
-    """Where a path is: where it says, or else in the corpus, which an installed skdiff has with it."""
-    if path.exists():
+    """Where a path is: where it says, or else in the corpus, which is installed with skdiff; - is standard input."""
+    if path == STDIN or path.exists():
         return path
     if not path.is_absolute():
         inside = Path(*path.parts[1:]) if path.parts[0] == CORPUS.name else path

@@ -2,6 +2,7 @@
 
 from skdiff.commands import (
     bench,
+    convert,
     corpus,
     coverage,
     diff,
@@ -9,11 +10,13 @@ from skdiff.commands import (
     drift,
     explain,
     extract,
+    fields,
     fuzz,
     keep,
     kernels,
     merge,
     mutants,
+    new,
     nightly,
     reduce,
     replay,
@@ -23,6 +26,24 @@ from skdiff.commands import (
 from skdiff.commands.interface import Command
 
 COMMANDS: tuple[Command, ...] = (
-    *(fuzz, diff, drift, replay, reduce, explain, keep, corpus, extract, doctor, coverage, mutants, merge, report),
+    *(
+        fuzz,
+        diff,
+        drift,
+        replay,
+        reduce,
+        explain,
+        new,
+        convert,
+        fields,
+        keep,
+        corpus,
+        extract,
+        doctor,
+        coverage,
+        mutants,
+        merge,
+        report,
+    ),
     *(nightly, kernels, rules, bench),
 )

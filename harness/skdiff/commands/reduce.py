@@ -6,7 +6,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
 from skdiff.cases.case_file import dump, load
-from skdiff.cases.find_cases import NAMING, file
+from skdiff.cases.find_cases import NAMING, STDIN, file
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, say_all, show, write, write_json
 from skdiff.findings import reduce as reducer
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     path, options = file(arguments.path), common.build_options(arguments)
     beside = path if arguments.path.exists() else Path(path.name)  # what was only named is not to be added to
+    beside = Path("stdin") if path == STDIN else beside
     out = arguments.output or beside.with_name(f"{path.stem}-reduced.toml")
     case = load(path)
     build = options.build(arguments.kernel, say=say)

@@ -13,10 +13,10 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
-from skdiff.cases.case_file import Case, dump, load, parse
+from skdiff.cases.case_file import Case, dump, load, parse, read_text, told
 from skdiff.cases.case_values import show
 from skdiff.cases.expectations import MODEL, SOURCES, table, unmet
-from skdiff.cases.find_cases import files
+from skdiff.cases.find_cases import STDIN, files
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS
 from skdiff.cases.scenario import UNSET, Scenario
@@ -33,19 +33,21 @@ LIMIT = 5.0  # seconds to make one seed small
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-def keep(path: Path, name: str, why: str, model: Model) -> Path:
-    """Move a finding into the regressions as NAME.toml, with what the rules expect of it; returns where it is.
+def keep(path: Path, name: str, why: str, model: Model, text: str | None = None) -> Path:
+    """Move a finding into the regressions as NAME.toml, with what the rules expect of it; returns where it is. Its
+    `text` is given if it was read already, as standard input can be read only once.
 
     Raises CannotRun for a name that is no plain file name or is taken, a file that is no case, or one whose expectation
     does not say who said so.
     """
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{name!r} is no name for a case: lower-case letters, digits, - and _ are")
-    case = load(path)
+    text = read_text(path) if text is None else text
+    case = parse(text, told(path))
     target = REGRESSIONS / f"{name}.toml"
     if target.exists():
         raise CannotRun(f"{target.name} is there already: choose another name")
-    document = tomlkit.parse(path.read_text())  # the text itself, with its comments
+    document = tomlkit.parse(text)  # the text itself, with its comments
     document["why"] = why or case.why
     if case.expect and not case.said_by:
         raise CannotRun(f"{path}: [expect] does not say who said so: from is one of {', '.join(SOURCES)}")
@@ -59,7 +61,8 @@ def keep(path: Path, name: str, why: str, model: Model) -> Path:
     try:
         REGRESSIONS.mkdir(parents=True, exist_ok=True)
         write_whole(target, tomlkit.dumps(document))
-        path.unlink()
+        if path != STDIN:
+            path.unlink()
     except OSError as error:
         raise CannotRun(f"cannot move {path} to {target}: {error.strerror}") from error
     return target

@@ -1,0 +1,32 @@
+"""The format of a case in the words of who has sockets: what `ss` and a configuration show, and what follows from it.
+
+`words_keys.py` has its keys. A text becomes entries (`words_reading.py`), and these a Scenario by the kernel's own
+calls (`words_deriving.py`); `words_writing.py` does the reverse, where it can be said exactly.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from skdiff.cases import case_head, words_reading
+from skdiff.cases.case import Case, default_names
+from skdiff.cases.case_head import Things, check_expect, check_scenario
+from skdiff.cases.faults import Faults
+from skdiff.cases.toml_lines import TomlLines
+from skdiff.cases.words_deriving import derive
+from skdiff.cases.words_reading import ARRAYS, OWN_KEYS
+
+__all__ = ["ARRAYS", "OWN_KEYS", "read"]
+
+
+def read(document: Mapping[str, Any], lines: TomlLines, faults: Faults) -> Case:
+    """The case of a document, which means nothing if there are faults."""
+    head = case_head.read(document, faults)
+    words = words_reading.read(document, lines, faults)
+    derived = derive(words, faults)
+    names = tuple(entry.name for entry in words.entries if entry.name)
+    there = tuple(told.split(" ", 1)[1] for told, _ in derived.socks)
+    check_expect(head, {name: i for i, name in enumerate(there if not faults else names)}, faults)
+    if not faults:
+        check_scenario(derived.scenario, Things(derived.socks, derived.groups, ("", 0, "packet")), faults)
+    groups = default_names(derived.scenario)[1]
+    return Case(derived.scenario, head.why, head.found, head.expect, head.said_by, there, groups, needs=head.needs)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.addresses import mapped
-from skdiff.cases.case_file import Case, dump
+from skdiff.cases.addresses import from_text, mapped
+from skdiff.cases.case_file import Case, anew, dump
 from skdiff.cases.scenario import NONE, Group, Packet
 from skdiff.cli import main
 from skdiff.findings.sweep import NO_ANSWER, Range, Sweep, read_range, sweep, sweep_text
@@ -132,6 +132,58 @@ def test_explain_sweeps(kernel_tree, tmp_path, capsys):
     assert (found["key"], found["first"], found["last"], found["left_out"]) == ("cpu", "0", "3", 0)
     assert sum(found["counts"].values()) == 4
     assert found["differs_at"] is None
+
+
+WORDS = """
+version = 1
+packet = "10.0.0.1:40000 -> 10.0.0.2:80"
+listener = [{ name = "a", listen = "*:80", reuseport = true }, { name = "b", listen = "*:80", reuseport = true }]
+
+[[program]]
+type = "filter"
+attach = "a"
+by = "KEY"
+table = { "VALUE" = 1, "else" = 0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("source port", "40002", "sport=40000..40003"),
+        ("cpu", "2", "cpu=0..3"),
+        ("source address", "10.0.0.3", "saddr=10.0.0.1..10.0.0.4"),
+    ],
+)
+def test_a_program_that_decides_by_what_is_swept_is_asked_for_each_value(
+    key, value, words, kernel_tree, tmp_path, capsys
+):
+    case = tmp_path / "case.toml"
+    case.write_text(WORDS.replace("KEY", key).replace("VALUE", value))
+    assert main(["explain", str(case), "--sweep", words]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "  a   |@@ @|" in told
+    assert "  b   |  @ |" in told
+
+
+def test_a_case_without_programs_is_not_made_anew():
+    assert anew('version = 1\npacket = "10.0.0.1:1 -> 10.0.0.2:80"\n') is None
+    assert anew(dump(Case(GROUP))) is None
+    made = anew(WORDS.replace("KEY", "cpu").replace("VALUE", "1"))
+    assert made("saddr", mapped(0x0A000009)).packet.saddr == mapped(0x0A000009)
+    assert made("saddr", from_text("2001:db8::1")) is None
+
+
+def test_the_devices_of_a_case_have_names(kernel_tree, tmp_path, capsys):
+    case = tmp_path / "case.toml"
+    case.write_text(
+        'version = 1\npacket = "10.0.0.1:40000 -> 10.0.0.2:80"\nin = "eth1"\n'
+        'devices = { eth1 = { index = 9, master = "red" }, red = 5 }\nlistener = [{ name = "web", listen = "*:80" }]\n'
+    )
+    assert main(["explain", str(case), "--why-not", "web"]) == 0
+    told = capsys.readouterr().out
+    assert "inet_iif(): the packet's device is the L3 master red (5), it came in by its slave eth1 (9)." in told
+    assert "web would get it if it were bound to device red (5) (SO_BINDTODEVICE)." in told
 
 
 def test_a_sweep_is_refused_before_a_kernel_is_built(tmp_path, monkeypatch, capsys):

@@ -18,8 +18,8 @@ TAKEN = ("none", "leave", "foreign")  # words that stand where a socket's name m
 @dataclass(frozen=True)
 class Case:
     """A scenario with its story: `why` it is kept, how it was `found`, what to `expect` of a kernel that is what it
-    `needs` (see `harness/skdiff/variants/requirements.py`) and who said so (see `expectations.py`), and its sockets'
-    names.
+    `needs` (see `harness/skdiff/variants/requirements.py`) and who said so (see `expectations.py`), and the names of
+    its sockets, groups and, by their numbers, `devices`.
     """
 
     scenario: Scenario
@@ -31,6 +31,7 @@ class Case:
     groups: tuple[str, ...] = ()
     path: Path | None = None
     needs: tuple[str, ...] = ()
+    devices: Mapping[int, str] = field(default_factory=dict)
 
     def again(self, path: str) -> str:
         """The line with the command that shows a difference between two kernels again, for a case that one found, which

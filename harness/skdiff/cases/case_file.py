@@ -5,6 +5,7 @@ A case is written in one of both; everything that reads a case reads both.
 
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from skdiff.base.files import from_toml
 from skdiff.cases import raw_format, words_format
 from skdiff.cases.case import Case, default_names, role
 from skdiff.cases.case_head import KEYS, VERSION
+from skdiff.cases.case_values import BadError
 from skdiff.cases.did_you_mean import near
 from skdiff.cases.faults import Faults
 from skdiff.cases.find_cases import STDIN
 from skdiff.cases.raw_format import dump
+from skdiff.cases.scenario import Scenario
 from skdiff.cases.toml_lines import MOST_PARTS, TomlLines
 
 __all__ = [
@@ -76,12 +79,34 @@ def parse(text: str, where: str = "case") -> Case:
     number.
     """
     lines = TomlLines(text)
-    document = _document(text, lines, where)
+    return _case(_document(text, lines, where), lines, where)
+
+
+def _case(document: dict[str, Any], lines: TomlLines, where: str) -> Case:
     faults = Faults(where, lines)
     by_words = is_words(document)
     case = words_format.read(document, lines, faults) if by_words else raw_format.read(document, faults)
     faults.check()
     return case
+
+
+def anew(text: str) -> Callable[[str, int], Scenario | None] | None:
+    """For a case in words that has programs: its scenario with the packet's `sport` or `saddr`, or the `cpu`, at a
+    value, made anew, as the programs may decide by these; None for a value that it cannot have. None for other texts:
+    there nothing else changes with these.
+    """
+    lines = TomlLines(text)
+    document = _document(text, lines, "case")
+    if not is_words(document) or "program" not in document:
+        return None
+
+    def made(key: str, value: int) -> Scenario | None:
+        try:
+            return _case(words_format.with_value(document, key, value), lines, "case").scenario
+        except (BadError, CannotRun):
+            return None
+
+    return made
 
 
 def is_words(document: dict[str, Any]) -> bool:

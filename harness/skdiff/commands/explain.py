@@ -1,9 +1,10 @@
 """skdiff explain."""
 
 import argparse
+from dataclasses import replace
 
 from skdiff.base.paths import shell_path
-from skdiff.cases.case_file import load
+from skdiff.cases.case_file import anew, parse, read_text, told
 from skdiff.cases.find_cases import NAMING, file
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, console, say, say_all, show, show_all, write_json
@@ -47,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     path = file(arguments.path)
-    case = load(path)
+    text = read_text(path)
+    case = replace(parse(text, told(path)), path=path)
     values = None if arguments.sweep is None else sweeps.read_range(arguments.sweep)
     if arguments.why_not is not None:
         why_nots.index_of(case, arguments.why_not)
     build = common.build_options(arguments).build(arguments.kernel, "traced", say=say)
     model = Model(build.rules, build.config)
-    made = as_it_stands(case.scenario)
+    made = anew(text) or as_it_stands(case.scenario)
     with Guarded(build) as oracle:
         explained = explanations.explanation(case, oracle, model)
         answered = answers.answer(case, oracle, model, explained.parted.traces[0])

@@ -37,5 +37,4 @@ def device_text(device: int, names: Mapping[int, str]) -> str:
 
 def devices_of(case: Case) -> Mapping[int, str]:
     """The names of a case's devices by their numbers: of those that it names."""
-    names: Mapping[int, str] = getattr(case, "devices", {})
-    return names
+    return case.devices

@@ -14,12 +14,13 @@ from skdiff.cases import find_cases, wire
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
-from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, culprit, parting
+from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.findings import keep_cases
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation
+from skdiff.findings.parting import culprit
 from skdiff.findings.story import story
 from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model

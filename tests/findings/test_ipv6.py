@@ -18,11 +18,11 @@ from skdiff.cases.scenario import (
     Program,
     Scenario,
 )
-from skdiff.cases.steps import culprit
 from skdiff.cli import main
 from skdiff.comparison.mismatch_text import describe_case
 from skdiff.findings.drawing import Side, drawing
 from skdiff.findings.explain import explanation
+from skdiff.findings.parting import culprit
 from skdiff.findings.story import story
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.functions import FUNCTIONS

@@ -9,9 +9,13 @@ from skdiff.base.files import from_json, to_json
 
 
 class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Mismatches with one signature: `count` cases, of which `file` has one and `others` more, each from another
-    worker; what could not be written has the reason and the text of its case instead. `reduced` says what reduction
-    did, and `merged` how many of the files became the same as another.
+    """Mismatches with one signature: `count` cases, of which `file` has one and `others` more; what could not be
+    written has the reason and the text of its case instead. `reduced` says what reduction did, and `merged` how many of
+    the files became the same as another.
+
+    Once it is sorted by cause, the signature is the cause's name, `ways` says how it shows and in how many of the
+    cases ("sk": another socket is returned), `others` have a case of each other way, and `reachable` whether the kernel
+    can reach the case of `file`; None before.
     """
 
     signature: str
@@ -22,6 +26,8 @@ class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
     case: str = ""
     reduced: str = ""
     merged: int = 0
+    ways: dict[str, int] = {}
+    reachable: bool | None = None
 
 
 class Covered(msgspec.Struct, frozen=True):

@@ -41,17 +41,22 @@ def classes_of(lookup: str) -> tuple[str, ...]:
 
 TELL_EVERY = 0.5  # seconds
 WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
+# A kind of mismatch may have several causes: beside the smallest case, some are kept as they come, these and the first
+# of each lookup.
+SAMPLED = frozenset({2, 4, 16, 64, 256, 1024})
 
 
 @dataclass
 class _Known:
-    """A kind of mismatch in this run: how many cases, the file and the size (in sockets) of the smallest, and whether
-    the supervisor knows of it.
+    """A kind of mismatch in this run: how many cases, the file and the size (in sockets) of the smallest, the files of
+    some others, the lookups that these are of, and whether the supervisor knows of it.
     """
 
     count: int = 0
     file: str = ""
     size: int = 1 << 30
+    samples: list[str] = field(default_factory=list)
+    lookups: set[int] = field(default_factory=set)
     reported: bool = False
 
 
@@ -145,11 +150,24 @@ class Run:
         return self.stopped or bool(self.cases and self.done >= self.cases)
 
     def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
-        """Write a finding: one case per signature, the smallest seen; the first is told at once."""
+        """Write a finding: of each signature the smallest case that was seen, and some others; the first is told at
+        once.
+        """
         known = self.mismatches.setdefault(mismatch.signature, _Known())
         known.count += 1
-        if len(scenario.socks) < known.size:
+        if known.file and (known.count in SAMPLED or scenario.lookup not in known.lookups):
+            self._sample(scenario, mismatch, known)
+        elif len(scenario.socks) < known.size:
             self.replace(scenario, mismatch)
+        known.lookups.add(scenario.lookup)
+
+    def _sample(self, scenario: Scenario, mismatch: Mismatch, known: _Known) -> None:
+        """Write one more case of a mismatch; if it cannot be written, the first one has to do."""
+        scenario = as_it_is(fitting(scenario, self.lookups), self.lacks)
+        finding = keep(self.findings, scenario, mismatch, self.origin)
+        if finding.file:
+            known.samples.append(finding.file)
+            self.tell(Progress(self.counters()))  # it must not be lost with this process
 
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
@@ -178,7 +196,7 @@ class Run:
             memory=resident(),
             processor=time.process_time(),
             mismatches=[
-                Finding(signature=signature, file=known.file, count=known.count)
+                Finding(signature=signature, file=known.file, count=known.count, others=[*known.samples])
                 for signature, known in self.mismatches.items()
             ],
         )

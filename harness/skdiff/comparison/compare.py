@@ -28,6 +28,12 @@ class Mismatch:
         parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.fields)]
         return "-".join(parts).replace(" ", "_").replace(".", "_")
 
+    @property
+    def way(self) -> str:
+        """The first thing that differs, in a word: how a side ended that did not return, or a field of an Outcome."""
+        ended = sorted(ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED)
+        return ended[0] if ended else self.fields[0]
+
 
 def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:
     """None if all outcomes agree, field by field; any number of oracles."""

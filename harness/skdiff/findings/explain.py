@@ -14,14 +14,14 @@ from skdiff.cases.outcome_fields import OUTCOME_FIELDS
 from skdiff.cases.scenario import (
     Scenario,
 )
-from skdiff.cases.steps import Step, culprit, parting
+from skdiff.cases.steps import Step, parting
 from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
+from skdiff.findings.parting import Parting
 from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
 from skdiff.kernel.build import Build
-from skdiff.kernel.call_graph import Callers
 from skdiff.kernel.summary import BuiltKernelSummary, Kernel
 from skdiff.oracles.model import Model
 from skdiff.variants.config import Config
@@ -43,23 +43,6 @@ class Tracing(Protocol):
     def trace(self, scenario: Scenario) -> list[Step]:
         """The steps that lead to it."""
         ...
-
-
-@dataclass(frozen=True)
-class Parting:
-    """Two traces of one case: `at` is the first step at which they part, None if they do not; `callers` are the
-    functions that each function returns to.
-    """
-
-    names: tuple[str, str]
-    traces: tuple[list[Step], list[Step]]
-    at: int | None
-    callers: Callers
-
-    @property
-    def function(self) -> str:
-        """The kernel function of the first differing step: where the kernel's text and the rules part."""
-        return culprit(*self.traces, self.callers)
 
 
 class ToldStep(msgspec.Struct):
@@ -109,7 +92,7 @@ class Explanation:
             console.print(f"{i:3}. {sentence}", markup=False, soft_wrap=True)
         if self.mismatch is not None:
             console.print()
-            console.print(f"The sides part in {self.parted.function or 'nothing that a step shows'}():", markup=False)
+            console.print(f"The sides part in {self.parted.function}():", markup=False)
             console.print(side_by_side(self.parted, self.case))
             console.print()
             console.print(outcomes_table(self.mismatch, self.case))
@@ -141,7 +124,7 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     names = (reference.name, model.name)
     outcomes = (reference.run(case.scenario), model.run(case.scenario))
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    parted = Parting(names, traces, parting(*traces), reference.build.callers)
+    parted = Parting(names, traces, parting(*traces), reference.build.callers, case.scenario, outcomes, model)
     return Explanation(case, parted, outcomes, compare(names, outcomes), model.config, model.rules)
 
 

@@ -1,7 +1,7 @@
 """A difference between two kernels as a person needs it: which rule it comes from, and where the sides part."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,14 +12,17 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case
-from skdiff.cases.outcome import ENDED_NAMES, RETURNED
+from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step, parting
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.mismatch_text import describe_case, outcomes_table
 from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
-from skdiff.findings.explain import Parting, Tracing, side_by_side
+from skdiff.findings.explain import Tracing, side_by_side
+from skdiff.findings.listed import ways_in_words
+from skdiff.findings.parting import Parting
+from skdiff.findings.reduce_findings import CauseOf
 from skdiff.findings.story import story
 from skdiff.findings.triage import WIDTH, Described, sort_by_cause
 from skdiff.kernel.build import Build
@@ -44,14 +47,13 @@ class Difference:
 
     @property
     def name(self) -> str:
-        """What the difference is called, over seeds: the rules behind it, else whose it is; the kernel function, and
-        the first thing that came of it.
-        """
-        ended = sorted({ENDED_NAMES[o.ended] for o in self.mismatch.outcomes if o.ended != RETURNED})
-        what = f"{self.parted.function or 'outcome'}-{ended[0] if ended else self.mismatch.fields[0]}"
-        if not self.verdict.unlike:
-            return f"{'+'.join(self.verdict.words)}-{what}"
-        return f"{'alike-' if self.verdict.alike else ''}{what}-{''.join(self.verdict.unlike)}"
+        """What the difference is called, on its own: see `names_of_causes`."""
+        return names_of_causes([self])[0]
+
+    @property
+    def what(self) -> str:
+        """Whose difference it is, as the end of a name: of B ("-B"), of both ("-AB"), and whether they do the same."""
+        return f"-{''.join(self.verdict.unlike)}{'-alike' if self.verdict.alike else ''}"
 
     def why(self) -> str:
         """The verdict in a sentence or two."""
@@ -74,17 +76,20 @@ class Difference:
             console.print(f"\n{side}:", markup=False)
             for i, sentence in enumerate(story(self.case, steps, build.config), 1):
                 console.print(f"{i:3}. {sentence}", markup=False, soft_wrap=True)
-        function = f"{self.parted.function}()" if self.parted.function else "nothing that a step shows"
-        console.print(f"\nThe sides part in {function}:", markup=False)
+        console.print(f"\nThe sides part in {self.parted.function}():", markup=False)
         console.print(side_by_side(self.parted, self.case))
         console.print()
         console.print(outcomes_table(self.mismatch, self.case))
 
-    def report(self, again: str, path: Path) -> str:
-        """The text for the file beside the case at `path`; `again` is the command that shows it again."""
+    def report(self, again: str, path: Path, name: str = "", ways: str = "") -> str:
+        """The text for the file beside the case at `path`; `again` is the command that shows it again, `name` what the
+        finding is called, and `ways` says in a line how all of its cases show it.
+        """
         out = StringIO()
         console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
-        console.print(f"DIFFERENCE {self.name}", markup=False, soft_wrap=True)
+        console.print(f"DIFFERENCE {name or self.name}", markup=False, soft_wrap=True)
+        if ways:
+            console.print(ways, markup=False, soft_wrap=True)
         for side, build in zip(SIDES, self.builds, strict=True):
             console.print(f"{side}: {describe_side(build)}", markup=False, soft_wrap=True)
         console.print()
@@ -98,6 +103,23 @@ def describe_side(build: Build) -> str:
     return f"{build.title}, closure {build.closure[:16]}"
 
 
+def names_of_causes(differences: Sequence[Difference]) -> list[str]:
+    """What the causes of the differences of a run are called: "reselect+no-IPV6" for the rules and options behind it;
+    where no known rule is, the kernel function and whose it is: "compute_score-B". A rule that explains all of these,
+    though the text does not say so, is their cause: "as-reselect-B".
+    """
+    odd = [one.verdict for one in differences if one.verdict.unlike and not one.verdict.alike]
+    common = [word for word in odd[0].words if all(word in verdict.words for verdict in odd)][:1] if odd else []
+
+    def name(one: Difference) -> str:
+        if not one.verdict.unlike:
+            return "+".join(one.verdict.words)
+        hint = [] if one.verdict.alike else common
+        return (f"as-{hint[0]}" if hint else one.parted.function) + one.what
+
+    return [name(one) for one in differences]
+
+
 def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Difference | None:
     """Ask two kernels, builds of the variant "traced", about a case; None if there is nothing to tell."""
     scenario = case.scenario
@@ -108,16 +130,54 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     if verdict is None or mismatch is None:
         return None
     steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
+    return Difference(
+        case, referee.builds, verdict, mismatch, _parted(scenario, mismatch, verdict, steps, referee), steps
+    )
+
+
+def _parted(
+    scenario: Scenario,
+    mismatch: Mismatch,
+    verdict: Verdict,
+    steps: tuple[list[Step], list[Step]],
+    referee: Referee,
+) -> Parting:
+    """The two traces that show best where the sides part; `steps` are those of the kernels."""
     if verdict.unlike:
         side = SIDES.index(verdict.unlike[-1])
+        model = referee.turned(side)
         names = (referee.names[side], f"the model of {SIDES[side]}")
-        traces = (steps[side], referee.turned(side).trace(scenario))
+        traces = (steps[side], model.trace(scenario))
+        outcomes = (mismatch.outcomes[side], model.run(scenario))
     else:
+        model = referee.turned(0, *verdict.words)
         names = ("the model of A", f"the same with {', '.join(verdict.words)}")
-        traces = (referee.turned(0).trace(scenario), referee.turned(0, *verdict.words).trace(scenario))
+        traces = (referee.turned(0).trace(scenario), model.trace(scenario))
+        outcomes = (referee.turned(0).run(scenario), model.run(scenario))
     callers = merged(build.callers for build in referee.builds)
-    parted = Parting(names, traces, parting(*traces), callers)
-    return Difference(case, referee.builds, verdict, mismatch, parted, steps)
+    return Parting(names, traces, parting(*traces), callers, scenario, outcomes, model)
+
+
+@contextmanager
+def causes_of(make: Callable[[], tuple[Build, Build]]) -> Iterator[CauseOf | None]:
+    """What tells the cause of a difference while its case is reduced; None if there can be no traced builds."""
+    try:
+        builds = make()
+    except (CannotRun, OSError):
+        yield None  # group_by_cause() says why
+        return
+    with ExitStack() as stack:
+        referee = Referee(*builds)
+        kernels = [stack.enter_context(Guarded(build)) for build in builds]
+
+        def name(scenario: Scenario, mismatch: Mismatch) -> str:
+            verdict = referee.verdict(scenario, mismatch.outcomes)
+            if verdict is None or not verdict.unlike:
+                return ""  # the rules, which a mismatch of a referee has in its own name
+            steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
+            return _parted(scenario, mismatch, verdict, steps, referee).function
+
+        yield name
 
 
 UNTRACED = Verdict((UNTOLD,), ())  # of a finding that could not be traced
@@ -141,15 +201,22 @@ def group_by_cause(
             referee = Referee(*builds)
             kernels = [stack.enter_context(Guarded(build)) for build in builds]
 
-            def tell(case: Case) -> Described | None:
+            def tell(case: Case) -> Described[Difference] | None:
                 found = difference(case, kernels, referee)
                 if found is None:
                     return None
-                known.setdefault(found.name, found)
-                both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
-                return Described(found.name, lambda path: found.report(again, path), both)
 
-            left = sort_by_cause(mismatches, tell, folder)
+                def text(name: str, ways: dict[str, int], path: Path) -> str:
+                    return found.report(again, path, name, ways_in_words(ways))
+
+                both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
+                return Described(found.parted.function, "", found.mismatch.way, found, text, both)
+
+            def names(shown: Sequence[Described[Difference]]) -> Sequence[str]:
+                return names_of_causes([one.told for one in shown])
+
+            left, best = sort_by_cause(mismatches, tell, names, folder)
+            known = {name: described.told for name, described in best.items()}
     except (CannotRun, OSError) as error:
         say(f"not sorted by cause: {error}")
         left, known = list(mismatches), {}
@@ -172,4 +239,12 @@ def grouped(findings: Iterable[Finding], known: dict[str, Difference]) -> list[G
         rules = tuple(Origin(word, describe_origin(word)) for word in words)
         group = Group(rules=rules, unlike=verdict.unlike, alike=verdict.alike, function=function, findings=[])
         groups.setdefault(group.title, group).findings.append(finding)
-    return sorted(groups.values(), key=lambda g: (bool(g.unlike), g.alike, len(g.rules)))
+    return sorted(groups.values(), key=_place)
+
+
+def _place(group: Group) -> tuple[bool, bool, bool, int]:
+    """Where a group stands in a list: what is no difference last, before it what no system can reach; then single
+    rules, what needs several at once, and what no rule explains.
+    """
+    reachable = any(finding.reachable for finding in group.findings)
+    return group.alike, not reachable, bool(group.unlike), len(group.rules)

@@ -80,8 +80,8 @@ def _still_known(
     """Whether a known difference is still what it was ("known"), or has gone ("gone"): then its entry must go too."""
     with Guarded(traced()) as oracle:
         told = explanation(case, oracle, model)
-    now = cause(told, told.mismatch) if told.mismatch is not None else "no difference"
-    if now == entry.signature:
+        now = cause(told, oracle.build) if told.mismatch is not None else "no difference"
+    if told.mismatch is not None and known_differences.matches(now, [told.mismatch.way], [entry.signature]):
         return "known", [entry.reason], None
     return "gone", [f"listed in {known_differences.KNOWN.name} as {entry.signature}, but shows {now}"], None
 

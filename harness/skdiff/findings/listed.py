@@ -1,0 +1,23 @@
+"""Findings in lists for people: their order, and a line for each."""
+
+from collections.abc import Iterable, Mapping
+
+from skdiff.campaign.messages import Finding
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that the kernel can reach first, then the most frequent."""
+    return sorted(findings, key=lambda finding: (not finding.reachable, -finding.count))
+
+
+def line_of(finding: Finding) -> str:
+    """A finding in a line: how many cases, its name, its file, and whether the kernel can reach that case."""
+    marks = {True: " (reachable)", False: " (hostile)", None: ""}
+    return f"{finding.count:8,} x {finding.signature}: {finding.file}{marks[finding.reachable]}"
+
+
+def ways_in_words(ways: Mapping[str, int]) -> str:
+    """How the cases of a finding show it, in a line; "" if they all do alike."""
+    if len(ways) < 2:
+        return ""
+    return "what differs: " + ", ".join(f"{way} in {count:,}" for way, count in ways.items())

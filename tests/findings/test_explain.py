@@ -17,10 +17,10 @@ from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
+from skdiff.comparison.parting import culprit
 from skdiff.findings import keep_cases
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation
-from skdiff.findings.parting import culprit
 from skdiff.findings.story import story
 from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model

@@ -20,9 +20,9 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cli import main
 from skdiff.comparison.mismatch_text import describe_case
+from skdiff.comparison.parting import culprit
 from skdiff.findings.drawing import Side, drawing
 from skdiff.findings.explain import explanation
-from skdiff.findings.parting import culprit
 from skdiff.findings.story import story
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.functions import FUNCTIONS

@@ -1,5 +1,6 @@
 """One run in one process: oracles, a budget, counters, and findings that are on disk before anybody is told."""
 
+import contextlib
 import resource
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from skdiff.base import signals
+from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin, keep
 from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, LookupCounts, Message, Progress
 from skdiff.campaign.model_lines import LINES, Watch
@@ -17,6 +19,7 @@ from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.other_lookup import as_lookup, fitting
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
+from skdiff.comparison.causes import CauseOf
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.oracles.interface import Oracle
@@ -41,22 +44,26 @@ def classes_of(lookup: str) -> tuple[str, ...]:
 
 TELL_EVERY = 0.5  # seconds
 WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
-# A kind of mismatch may have several causes: beside the smallest case, some are kept as they come, these and the first
-# of each lookup.
-SAMPLED = frozenset({2, 4, 16, 64, 256, 1024})
+# Of each kind of mismatch so many are looked at for their cause, and one in so many of the rest: it takes longer than
+# a case.
+LOOKED_AT, THEN_ONE_IN = 1000, 16
 
 
 @dataclass
 class _Known:
-    """A kind of mismatch in this run: how many cases, the file and the size (in sockets) of the smallest, the files of
-    some others, the lookups that these are of, and whether the supervisor knows of it.
-    """
+    """Mismatches of one kind and cause: how many cases, the file and the size (in sockets) of the smallest."""
 
     count: int = 0
     file: str = ""
     size: int = 1 << 30
-    samples: list[str] = field(default_factory=list)
-    lookups: set[int] = field(default_factory=set)
+
+
+@dataclass
+class _Kind:
+    """A kind of mismatch: how many cases, what is known by causes, and whether the supervisor knows of it."""
+
+    count: int = 0
+    causes: dict[str, _Known] = field(default_factory=dict)
     reported: bool = False
 
 
@@ -67,7 +74,8 @@ class Run:
     engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
     `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
     What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a lookup that is
-    not one of `lookups` one that is.
+    not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there is one; a kind of
+    mismatch that has several keeps a case of each.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -89,11 +97,13 @@ class Run:
     alone: bool = True
     lacks: frozenset[Ability] = NOTHING
     lookups: tuple[int, ...] = (*LOOKUPS,)
+    causes: Callable[[], CauseOf] | None = None
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
         self.classes: dict[int, Counter[tuple[str, ...]]] = {lookup: Counter() for lookup in self.lookups}
-        self.mismatches: dict[str, _Known] = {}
+        self.mismatches: dict[str, _Kind] = {}
+        self._cause_of: CauseOf | None = None
         self.seed = self.origin.seed
         self.started = time.monotonic()
         self._told = self.started
@@ -150,36 +160,44 @@ class Run:
         return self.stopped or bool(self.cases and self.done >= self.cases)
 
     def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
-        """Write a finding: of each signature the smallest case that was seen, and some others; the first is told at
-        once.
-        """
-        known = self.mismatches.setdefault(mismatch.signature, _Known())
+        """Write a finding: one case per signature and cause, the smallest seen; the first is told at once."""
+        kind = self.mismatches.setdefault(mismatch.signature, _Kind())
+        kind.count += 1
+        if kind.count > LOOKED_AT and kind.count % THEN_ONE_IN:
+            return
+        known = kind.causes.setdefault(self._cause(scenario, mismatch), _Known())
         known.count += 1
-        if known.file and (known.count in SAMPLED or scenario.lookup not in known.lookups):
-            self._sample(scenario, mismatch, known)
-        elif len(scenario.socks) < known.size:
-            self.replace(scenario, mismatch)
-        known.lookups.add(scenario.lookup)
-
-    def _sample(self, scenario: Scenario, mismatch: Mismatch, known: _Known) -> None:
-        """Write one more case of a mismatch; if it cannot be written, the first one has to do."""
-        scenario = as_it_is(fitting(scenario, self.lookups), self.lacks)
-        finding = keep(self.findings, scenario, mismatch, self.origin)
-        if finding.file:
-            known.samples.append(finding.file)
-            self.tell(Progress(self.counters()))  # it must not be lost with this process
+        if len(scenario.socks) < known.size:
+            self._write(scenario, mismatch, kind, known)
 
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
-        known = self.mismatches[mismatch.signature]
+        kind = self.mismatches[mismatch.signature]
+        known = kind.causes.setdefault(self._cause(scenario, mismatch), _Known(count=1))
+        self._write(scenario, mismatch, kind, known)
+
+    def _cause(self, scenario: Scenario, mismatch: Mismatch) -> str:
+        """The cause of a mismatch, "" if nothing tells it. The time that it takes to open that is nobody's."""
+        if self.causes is not None and not self.first:
+            opened, self.causes = self.causes, None
+            before = time.monotonic()
+            with contextlib.suppress(CannotRun, OSError):  # who sorts the findings by cause says why
+                self._cause_of = opened()
+            self.started += time.monotonic() - before
+        return self._cause_of(scenario, mismatch) if self._cause_of is not None else ""
+
+    def _write(self, scenario: Scenario, mismatch: Mismatch, kind: _Kind, known: _Known) -> None:
         scenario = fitting(scenario, self.lookups)
         scenario = as_it_is(scenario, self.lacks)  # an engine that shrinks may have come back to it
+        fresh = not known.file
         finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
         known.file, known.size = finding.file, len(scenario.socks)
-        if not known.reported:
+        if not kind.reported:
             self.stopped = self.stopped or self.first
             self.tell(Found(finding))
-            known.reported = bool(finding.file)
+            kind.reported = bool(finding.file)
+        elif fresh and finding.file:
+            self.tell(Progress(self.counters()))  # it must not be lost with this process
 
     def counters(self) -> Counters:
         """The run so far."""
@@ -195,10 +213,7 @@ class Run:
             lines=Covered(frozenset(lines[0]), lines[1]),
             memory=resident(),
             processor=time.process_time(),
-            mismatches=[
-                Finding(signature=signature, file=known.file, count=known.count, others=[*known.samples])
-                for signature, known in self.mismatches.items()
-            ],
+            mismatches=[_finding(signature, kind) for signature, kind in self.mismatches.items()],
         )
 
     def finish(self) -> None:
@@ -212,6 +227,16 @@ class Run:
             self.stopped = True
 
         signals.install_handlers(stop)
+
+
+def _finding(signature: str, kind: _Kind) -> Finding:
+    """A kind of mismatch, as it is told."""
+    written = [known for known in kind.causes.values() if known.file]
+    if not written:
+        return Finding(signature=signature, file="", count=kind.count)
+    first, *others = written
+    counts = {known.file: known.count for known in others}
+    return Finding(signature=signature, file=first.file, count=kind.count, others=[*counts], counts=counts)
 
 
 def _counts(seen: Counter[tuple[str, ...]]) -> LookupCounts:

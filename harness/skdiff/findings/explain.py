@@ -18,7 +18,7 @@ from skdiff.cases.steps import Step, parting
 from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
-from skdiff.findings.parting import Parting
+from skdiff.comparison.parting import Parting
 from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
 from skdiff.kernel.build import Build

@@ -1,7 +1,7 @@
 """A difference between two kernels as a person needs it: which rule it comes from, and where the sides part."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,21 +12,19 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case
-from skdiff.cases.scenario import Scenario
-from skdiff.cases.steps import Step, parting
+from skdiff.cases.steps import Step
+from skdiff.comparison.causes import parted
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.mismatch_text import describe_case, outcomes_table
+from skdiff.comparison.parting import Parting
 from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
 from skdiff.findings.explain import Tracing, side_by_side
 from skdiff.findings.listed import ways_in_words
-from skdiff.findings.parting import Parting
-from skdiff.findings.reduce_findings import CauseOf
 from skdiff.findings.story import story
 from skdiff.findings.triage import WIDTH, Described, sort_by_cause
 from skdiff.kernel.build import Build
-from skdiff.kernel.call_graph import merged
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
 
@@ -130,54 +128,8 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     if verdict is None or mismatch is None:
         return None
     steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
-    return Difference(
-        case, referee.builds, verdict, mismatch, _parted(scenario, mismatch, verdict, steps, referee), steps
-    )
-
-
-def _parted(
-    scenario: Scenario,
-    mismatch: Mismatch,
-    verdict: Verdict,
-    steps: tuple[list[Step], list[Step]],
-    referee: Referee,
-) -> Parting:
-    """The two traces that show best where the sides part; `steps` are those of the kernels."""
-    if verdict.unlike:
-        side = SIDES.index(verdict.unlike[-1])
-        model = referee.turned(side)
-        names = (referee.names[side], f"the model of {SIDES[side]}")
-        traces = (steps[side], model.trace(scenario))
-        outcomes = (mismatch.outcomes[side], model.run(scenario))
-    else:
-        model = referee.turned(0, *verdict.words)
-        names = ("the model of A", f"the same with {', '.join(verdict.words)}")
-        traces = (referee.turned(0).trace(scenario), model.trace(scenario))
-        outcomes = (referee.turned(0).run(scenario), model.run(scenario))
-    callers = merged(build.callers for build in referee.builds)
-    return Parting(names, traces, parting(*traces), callers, scenario, outcomes, model)
-
-
-@contextmanager
-def causes_of(make: Callable[[], tuple[Build, Build]]) -> Iterator[CauseOf | None]:
-    """What tells the cause of a difference while its case is reduced; None if there can be no traced builds."""
-    try:
-        builds = make()
-    except (CannotRun, OSError):
-        yield None  # group_by_cause() says why
-        return
-    with ExitStack() as stack:
-        referee = Referee(*builds)
-        kernels = [stack.enter_context(Guarded(build)) for build in builds]
-
-        def name(scenario: Scenario, mismatch: Mismatch) -> str:
-            verdict = referee.verdict(scenario, mismatch.outcomes)
-            if verdict is None or not verdict.unlike:
-                return ""  # the rules, which a mismatch of a referee has in its own name
-            steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
-            return _parted(scenario, mismatch, verdict, steps, referee).function
-
-        yield name
+    where = parted(scenario, outcomes, verdict, steps, referee)
+    return Difference(case, referee.builds, verdict, mismatch, where, steps)
 
 
 UNTRACED = Verdict((UNTOLD,), ())  # of a finding that could not be traced

@@ -1,5 +1,6 @@
 """The findings of a run and cases of files, made small in their files."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.scenario import Scenario
+from skdiff.comparison.causes import CauseOf, causes_of
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.comparison.mismatch_text import render
@@ -42,10 +44,6 @@ class ReduceSummary(Summary, kw_only=True):
     kept: int
     seconds: float
     finished: bool
-
-
-# The cause of a mismatch that a scenario shows, in a word.
-CauseOf = Callable[[Scenario, Mismatch], str]
 
 
 def reduced(
@@ -105,11 +103,11 @@ def reduce_findings(
     again: str,
     say: Callable[[str], None],
     lookups: Sequence[str] = (),
-    cause_of: CauseOf | None = None,
+    traced: Callable[[], Sequence[Build]] | None = None,
 ) -> None:
     """Reduce the findings of a run of these lookups (() for any) in their files, and merge those that become the same.
     What cannot be reduced, or not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
-    If `cause_of` tells causes, each case keeps its own, and of each finding only one of a cause is kept.
+    With `traced` builds, which tell causes, each case keeps its own, and of each finding one of a cause is kept.
 
     The findings get `reduced`, and `merged`, the number of their files that have gone.
     """
@@ -123,6 +121,10 @@ def reduce_findings(
             say(f"not reduced: {error}")
             return
         judge = judge_of(builds)
+        cause_of: CauseOf | None = None
+        with contextlib.suppress(CannotRun, OSError):  # who sorts them by cause says why
+            kernels = [stack.enter_context(Guarded(build)) for build in traced()] if traced else []
+            cause_of = causes_of(kernels) if kernels else None
         if cause_of is not None:
             for finding in findings:
                 _thin_out(finding, oracles, judge, cause_of)
@@ -137,8 +139,8 @@ def reduce_findings(
                 done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge, lookups, cause_of)
                 if done is None or done[1].signature != finding.signature:
                     say(f"{file}: does not show its difference again, left as it was found")
-                elif kept.setdefault((finding.signature, done[0].scenario), file) != file:  # it is one of its others
-                    _merge(finding, file)
+                elif (first := kept.setdefault((finding.signature, done[0].scenario), file)) != file:  # of its others
+                    _merge(finding, file, first)
                 else:
                     _, _, said = report_of(path).read_text().partition(SAID)
                     text = report(path, done[0], done[1], builds, again)
@@ -149,18 +151,21 @@ def reduce_findings(
                 say(f"{file}: not reduced: {error}")
 
 
-def _merge(finding: Finding, other: str) -> None:
-    """Remove one of the other cases of a finding, which shows what another of its cases does."""
+def _merge(finding: Finding, other: str, into: str = "") -> None:
+    """Remove one of the other cases of a finding, which shows what its first case does, or the one `into`."""
     path = Path(other)
     path.unlink(missing_ok=True)
     report_of(path).unlink(missing_ok=True)
     finding.others.remove(other)
     finding.merged += 1
+    count = finding.counts.pop(other, 0)
+    if into in finding.others:
+        finding.counts[into] = finding.counts.get(into, 0) + count
 
 
 def _thin_out(finding: Finding, oracles: Sequence[Oracle], judge: Judge, cause_of: CauseOf) -> None:
     """Leave one case of each cause among the cases of a finding; one that does not show its difference stays."""
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for file in (finding.file, *finding.others):
         try:
             scenario = load(Path(file)).scenario
@@ -169,7 +174,6 @@ def _thin_out(finding: Finding, oracles: Sequence[Oracle], judge: Judge, cause_o
             continue  # its turn comes, and then it is told
         if mismatch is None or mismatch.signature != finding.signature:
             continue
-        cause = cause_of(scenario, mismatch)
-        if cause in seen and file != finding.file:
-            _merge(finding, file)
-        seen.add(cause)
+        first = seen.setdefault(cause_of(scenario, mismatch), file)
+        if first != file:
+            _merge(finding, file, first)

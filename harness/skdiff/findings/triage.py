@@ -1,8 +1,7 @@
 """Triage: the findings of a run by their cause, one small case each, told as a story."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -19,14 +18,10 @@ from skdiff.campaign.finding_files import SAID, report_of, steps_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import COMPARED
-from skdiff.cases.scenario import Scenario
-from skdiff.cases.steps import parting
 from skdiff.comparison.compare import Mismatch
 from skdiff.findings import drawing
 from skdiff.findings.explain import Explanation, explanation
 from skdiff.findings.listed import in_order, ways_in_words
-from skdiff.findings.parting import Parting
-from skdiff.findings.reduce_findings import CauseOf
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
@@ -146,27 +141,6 @@ def triage(
         return list(mismatches)
 
 
-@contextmanager
-def causes_of(make: Callable[[], Build]) -> Iterator[CauseOf | None]:
-    """What tells the cause of a case, kernel against model, while it is reduced: the function in which the sides part,
-    "" if a traced build does not show it. None if there can be no such build.
-    """
-    try:
-        build = make()
-    except (CannotRun, OSError):
-        yield None  # triage says why
-        return
-    with Guarded(build) as reference:
-        model = Model(build.rules, build.config)
-
-        def function(scenario: Scenario, mismatch: Mismatch) -> str:
-            traces = (reference.trace(scenario), model.trace(scenario))
-            outcomes = (mismatch.outcomes[0], mismatch.outcomes[-1])
-            return Parting(("", ""), traces, parting(*traces), build.callers, scenario, outcomes, model).function
-
-        yield function
-
-
 @dataclass
 class _Cause(Generic[T]):
     """What is known of a cause: how many cases by their ways, their files, and the best of each way: one that can be
@@ -193,8 +167,7 @@ def sort_by_cause(
         for finding, file in files:
             case = load(Path(file))
             told = None if stopped() else describe(case)
-            # Nobody has looked for the cause of each case: those that were kept count one each, the first for the rest.
-            count = finding.count - len(finding.others) if file == finding.file else 1
+            count = finding.count_of(file)
             if told is None:
                 one = left.get(finding.signature)
                 if one is None:

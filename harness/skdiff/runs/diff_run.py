@@ -130,8 +130,7 @@ def diff(
         found = total.mismatches
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            with kernel_difference.causes_of(lambda: sides("traced")) as cause_of:
-                reduce_findings.reduce_findings(found, sides, request.again, say, lookups, cause_of)
+            reduce_findings.reduce_findings(found, sides, request.again, say, lookups, lambda: sides("traced"))
             groups = kernel_difference.group_by_cause(
                 found, lambda: sides("traced"), request.again, request.findings, say
             )

@@ -18,7 +18,7 @@ from skdiff.comparison import known_differences
 from skdiff.comparison.referee import lookups_of
 from skdiff.engines import ENGINES, GUIDED, atheris_engine
 from skdiff.findings import reduce_findings
-from skdiff.findings.triage import causes_of, triage
+from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
@@ -131,8 +131,9 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            with causes_of(lambda: build("traced")) as cause_of:
-                reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say, lookups, cause_of)
+            reduce_findings.reduce_findings(
+                mismatches, lambda: [build()], job.again, say, lookups, lambda: [build("traced")]
+            )
             mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = FuzzSummary(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skdiff.cases.addresses import ipv4_view
-from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT, STUCK, Outcome
+from skdiff.cases.outcome import CRASHED, SHOWN_FILTER, SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT, STUCK, Outcome
 from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, REUSED, Scenario
 from skdiff.cases.steps import CHOOSY, VALUES, Step, above, parting
 from skdiff.kernel.call_graph import Callers
@@ -47,6 +47,19 @@ class Parting:
         """The kernel function in which the sides part: where its text and the rules do."""
         found = culprit(*self.traces, self.callers, self.scenario, self.model, self.outcomes[0].ended == STUCK)
         return found or (self._of_outcomes() if self.outcomes[0] != self.outcomes[1] else "")
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """Where the kernel may have crashed, the innermost function first: in that from which the other side returns
+        next, or on the way from the last one that it surely was in. Else the `function` alone.
+        """
+        ours, theirs = self.traces
+        if self.outcomes[0].ended != CRASHED or self.at is None or len(ours) > self.at:
+            return (self.function,)
+        road = [step.function for step in _road(theirs, self.at, self.callers)]
+        inside = {step.function for step in _road(theirs, self.at - 1, self.callers)[1:]} if self.at else set()
+        last = next((i for i, name in enumerate(road) if name in inside), len(road) - 1)
+        return tuple(road[: last + 1])
 
     def _of_outcomes(self) -> str:
         """The function, if all steps are the same: whose warning or whose program one side lacks, else the one that
@@ -92,6 +105,10 @@ def culprit(
     below = one if not other else one[: _meeting(one, other)]
     asked = next((i for i, step in enumerate(below) if _is_taken(step)), None)
     common = one[len(below)].function if len(below) < len(one) else ""
+    noted = max(i for i, step in enumerate(one) if step.values or not VALUES[step.function])
+    for step in below[:noted]:
+        if not step.values and step.function in _ASKED_OF_EACH:
+            return step.function  # it asked more of a socket than it should have, and refused it all the same
     if asked is not None and asked + 1 < len(one) and (not other or asked + 1 == len(below)):
         step, walk = one[asked : asked + 2]
         fits = scenario is not None and model is not None and _fits(step, walk, ours[:at], scenario, model)
@@ -122,15 +139,20 @@ def _is_taken(step: Step) -> bool:
 
 
 def _road(trace: Sequence[Step], at: int, callers: Callers) -> list[Step]:
-    """A step, the step in which its function returns to that which called it, and so on; nothing behind the end. Where
-    the trace ends before they return, those of the call graph follow, the nearest first, without values.
+    """A step, the step in which its function returns to that which called it, and so on; nothing behind the end. What
+    is not noted, since nothing was taken, and where the trace ends before they return, those of the call graph, are
+    without values, the nearest first.
     """
     if at >= len(trace):
         return []
     road = [trace[at]]
-    for i in range(at + 1, len(trace)):
-        if trace[i].function in callers.get(road[-1].function, ()):
-            road.append(trace[i])
+    for step in trace[at + 1 :]:
+        below = road[-1].function
+        if step.function in callers.get(below, ()):
+            road.append(step)
+        elif step.function in above(below, callers):
+            between = (f for f in callers[below] if f in _ASKED_OF_EACH and step.function in callers[f])
+            road += [*(Step(f, ()) for f in between), step]
     seen = {step.function for step in road}
     return road + [Step(name, ()) for name in above(road[-1].function, callers) if name not in seen]
 

@@ -23,7 +23,7 @@ from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
 from skdiff.findings.explain import Tracing, side_by_side
 from skdiff.findings.listed import ways_in_words
 from skdiff.findings.story import story
-from skdiff.findings.triage import WIDTH, Described, sort_by_cause
+from skdiff.findings.triage import WIDTH, Described, functions_of, sort_by_cause
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
@@ -109,13 +109,15 @@ def names_of_causes(differences: Sequence[Difference]) -> list[str]:
     odd = [one.verdict for one in differences if one.verdict.unlike and not one.verdict.alike]
     common = [word for word in odd[0].words if all(word in verdict.words for verdict in odd)][:1] if odd else []
 
-    def name(one: Difference) -> str:
+    functions = functions_of([one.parted.suspects for one in differences])
+
+    def name(one: Difference, function: str) -> str:
         if not one.verdict.unlike:
             return "+".join(one.verdict.words)
         hint = [] if one.verdict.alike else common
-        return (f"as-{hint[0]}" if hint else one.parted.function) + one.what
+        return (f"as-{hint[0]}" if hint else function) + one.what
 
-    return [name(one) for one in differences]
+    return [name(one, function) for one, function in zip(differences, functions, strict=True)]
 
 
 def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Difference | None:
@@ -162,7 +164,7 @@ def group_by_cause(
                     return found.report(again, path, name, ways_in_words(ways))
 
                 both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
-                return Described(found.parted.function, "", found.mismatch.way, found, text, both)
+                return Described(found.parted.suspects, "", found.mismatch.way, found, text, both)
 
             def names(shown: Sequence[Described[Difference]]) -> Sequence[str]:
                 return names_of_causes([one.told for one in shown])
@@ -187,7 +189,8 @@ def grouped(findings: Iterable[Finding], known: dict[str, Difference]) -> list[G
         words, function = verdict.words, ""
         if verdict.unlike:
             words = () if verdict.alike else tuple(w for w in verdict.words if w in common)[:1]
-            function = found.parted.function if found is not None and not words else ""
+            if found is not None and found.parted.function and not words:
+                function = finding.signature.removesuffix(found.what)
         rules = tuple(Origin(word, describe_origin(word)) for word in words)
         group = Group(rules=rules, unlike=verdict.unlike, alike=verdict.alike, function=function, findings=[])
         groups.setdefault(group.title, group).findings.append(finding)

@@ -33,12 +33,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Described(Generic[T]):
-    """What a case shows: `function`, in which the sides part, the `rule` that alone would explain it ("" for none), and
-    its `way`; `told` is all of it, `report` its text for people, by the name of the finding, how many cases show it in
-    which ways, and the file that the case comes to lie in; `sides` are those of its drawing.
+    """What a case shows: `suspects`, the functions in which the sides may part (several only of a crash), the `rule`
+    that alone would explain it ("" for none), and its `way`; `told` is all of it, `report` its text for people, by the
+    name of the finding, how many cases show it in which ways, and the file that the case comes to lie in; `sides` are
+    those of its drawing.
     """
 
-    function: str
+    suspects: tuple[str, ...]
     rule: str
     way: str
     told: T
@@ -56,9 +57,29 @@ def names_of_causes(shown: Sequence[Described[Any]], missing: Collection[str]) -
     A rule of the kernel's version that its text lacks (`missing`) is a cause. One that its text has is only if all that
     goes wrong in these functions is explained by it: a mistake may happen to do the same in some of its cases.
     """
-    unexplained = {one.function for one in shown if not one.rule}
-    chance = {one.rule for one in shown if one.rule and one.function in unexplained} - {*missing}
-    return [f"without-{one.rule}" if one.rule and one.rule not in chance else one.function for one in shown]
+    functions = functions_of([one.suspects for one in shown])
+    unexplained = {function for function, one in zip(functions, shown, strict=True) if not one.rule}
+    chance = {one.rule for function, one in zip(functions, shown, strict=True) if function in unexplained} - {*missing}
+    return [
+        f"without-{one.rule}" if one.rule and one.rule not in chance else function
+        for function, one in zip(functions, shown, strict=True)
+    ]
+
+
+def functions_of(suspects: Sequence[tuple[str, ...]]) -> list[str]:
+    """The function of each case: of crashes the fewest that can explain them all, and of these the innermost."""
+    found = {functions: functions[0] for functions in suspects}
+    left = {functions for functions in suspects if len(functions) > 1}
+    while left:
+        counts = Counter(name for functions in suspects if functions in left for name in functions)
+        most = max(counts.values())
+        name = min(
+            (name for name in sorted(counts) if counts[name] == most),
+            key=lambda name: max(functions.index(name) for functions in left if name in functions),
+        )
+        found |= {functions: name for functions in left if name in functions}
+        left = {functions for functions in left if name not in functions}
+    return [found[functions] for functions in suspects]
 
 
 def cause(told: Explanation, build: Build) -> str:
@@ -111,7 +132,7 @@ def _described(told: Explanation, rule: str, build: Build | None = None, kernel:
         return report(told, name, build, kernel, path, rule, ways_in_words(ways))
 
     assert told.mismatch is not None
-    return Described(told.parted.function, rule, told.mismatch.way, told, text, drawing.sides(told.parted))
+    return Described(told.parted.suspects, rule, told.mismatch.way, told, text, drawing.sides(told.parted))
 
 
 def triage(

@@ -15,8 +15,8 @@ class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
     files became the same as another.
 
     Once it is sorted by cause, the signature is the cause's name, `ways` says how it shows and in how many of the
-    cases ("sk": another socket is returned), `others` have a case of each other way, and `reachable` whether the kernel
-    can reach the case of `file`; None before.
+    cases ("sk": another socket is returned), that of `file` first; `others` have a case of each other way, in the same
+    order; and `reachable` is whether the kernel can reach the case of `file`, None before.
     """
 
     signature: str
@@ -94,9 +94,10 @@ class Counters(msgspec.Struct, kw_only=True):
 
 
 class Found(msgspec.Struct, tag="finding"):
-    """A worker has a finding with a signature that it had not."""
+    """A worker has a finding with a signature that it had not; `last` says that the run ends with it."""
 
     finding: Finding
+    last: bool = False
 
 
 class Progress(msgspec.Struct, tag="progress"):

@@ -70,12 +70,12 @@ class _Kind:
 @dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
-    `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
-    engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
-    `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
-    What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a lookup that is
-    not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there is one; a kind of
-    mismatch that has several keeps a case of each.
+    `first` ends it at the first difference. `scratch` is a folder that is gone after the run, `inputs` is where a
+    guided engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must
+    agree. `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of
+    each kind. What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a
+    lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
+    is one; a kind of mismatch that has several keeps a case of each.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -193,8 +193,9 @@ class Run:
         finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
         known.file, known.size = finding.file, len(scenario.socks)
         if not kind.reported:
-            self.stopped = self.stopped or self.first
-            self.tell(Found(finding))
+            last = self.first and not mismatch.alike  # what two kernels do alike is no difference
+            self.stopped = self.stopped or last
+            self.tell(Found(finding, last))
             kind.reported = bool(finding.file)
         elif fresh and finding.file:
             self.tell(Progress(self.counters()))  # it must not be lost with this process

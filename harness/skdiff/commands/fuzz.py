@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
+    common.add_first(parser)
     parser.add_argument(
         "--jobs",
         type=common.count,
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         inputs=arguments.inputs,
         flags=tuple(arguments.flags),
         lookups=common.lookups_of(arguments),
+        first=arguments.first,
     )
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)

@@ -6,6 +6,7 @@ from skdiff.cases.find_cases import NAMING, files
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases
+from skdiff.findings.replay_reports import REPORTS
 
 NAME = "replay"
 HELP = "run cases from files again"
@@ -25,6 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"files or folders (default: the corpus). {NAMING}",
     )
+    parser.add_argument(
+        "--format",
+        choices=REPORTS,
+        default="text",
+        help="what to print: text, for people; ktap, the kernel's test output; junit, XML for CI services (default:"
+        " %(default)s)",
+    )
+    common.add_first(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     say_all(reference.unused_stubs)
     words = options.kernel_words(arguments.kernel)
     result = replay_cases.replay(
-        paths, reference, words, console, say, lambda: options.build(arguments.kernel, "traced", say=say)
+        paths,
+        reference,
+        words,
+        REPORTS[arguments.format](console),
+        say,
+        lambda: options.build(arguments.kernel, "traced", say=say),
+        arguments.first,
     )
     write_json(arguments, result)
     if any(case.verdict == "unreadable" for case in result.wrong) or result.nothing_looked_at:

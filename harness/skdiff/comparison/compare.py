@@ -9,13 +9,14 @@ from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
 @dataclass(frozen=True)
 class Mismatch:
     """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
-    what a referee says of it, if there is one.
+    what a referee says of it, if there is one, and `alike` that two kernels do the same, but not as their models.
     """
 
     names: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     fields: tuple[str, ...]
     cause: str = ""
+    alike: bool = False
 
     @property
     def signature(self) -> str:

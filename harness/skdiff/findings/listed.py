@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from skdiff.base.words import counted
 from skdiff.campaign.messages import Finding
 
 
@@ -10,10 +11,14 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (not finding.reachable, -finding.count))
 
 
-def line_of(finding: Finding) -> str:
-    """A finding in a line: how many cases, its name, its file, and whether the kernel can reach that case."""
+def lines_of(finding: Finding) -> list[str]:
+    """A finding in a line: how many cases, its name, its file, and whether the kernel can reach that case; and a line
+    for each other way in which it shows.
+    """
     marks = {True: " (reachable)", False: " (hostile)", None: ""}
-    return f"{finding.count:8,} x {finding.signature}: {finding.file}{marks[finding.reachable]}"
+    lines = [f"{finding.count:8,} x {finding.signature}: {finding.file}{marks[finding.reachable]}"]
+    others = zip([*finding.ways.items()][1:], finding.others, strict=False)
+    return lines + [f"{'':8}   {way}, {counted(count, 'case')}: {file}" for (way, count), file in others]
 
 
 def ways_in_words(ways: Mapping[str, int]) -> str:

@@ -104,10 +104,12 @@ def reduce_findings(
     say: Callable[[str], None],
     lookups: Sequence[str] = (),
     traced: Callable[[], Sequence[Build]] | None = None,
+    count: Callable[[int, int], None] = lambda done, among: None,
 ) -> None:
     """Reduce the findings of a run of these lookups (() for any) in their files, and merge those that become the same.
     What cannot be reduced, or not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
-    With `traced` builds, which tell causes, each case keeps its own, and of each finding one of a cause is kept.
+    With `traced` builds, which tell causes, each case keeps its own, and of each finding one of a cause is kept;
+    `count` is told how many are done, of all.
 
     The findings get `reduced`, and `merged`, the number of their files that have gone.
     """
@@ -131,6 +133,7 @@ def reduce_findings(
         todo = [(finding, finding.file) for finding in findings]
         todo += [(finding, other) for finding in findings for other in finding.others]
         for number, (finding, file) in enumerate(todo):
+            count(number, len(todo))
             path, left = Path(file), deadline - time.monotonic()
             if left <= 0 or stopped():
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")

@@ -217,8 +217,8 @@ def _settle(name: str, cause: _Cause[T], folder: Path) -> tuple[Finding, Describ
     place.mkdir(parents=True, exist_ok=True)
     own: set[Path] = set(cause.files)
     kept: list[Path] = []
-    ways = dict(cause.ways.most_common())
     best = sorted(cause.best.items(), key=lambda entry: entry[1][0])
+    ways = {way: cause.ways[way] for way, _ in best}
     words = {way: _said(case) for way, (_, case, _) in best}  # before another case takes its place
     for way, (_, case, told) in best:
         path = _free(place, f"case-{way}" if kept else "case", own, kept)

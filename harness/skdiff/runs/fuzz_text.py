@@ -5,7 +5,7 @@ from rich.table import Table
 
 from skdiff.base.words import counted, share
 from skdiff.campaign.run import CLASSES, classes_of
-from skdiff.findings.listed import line_of
+from skdiff.findings.listed import lines_of
 from skdiff.runs.fuzz_run import FuzzSummary
 
 
@@ -64,4 +64,5 @@ def show(console: Console, summary: FuzzSummary) -> None:
             agreed = summary.unseen.verdict(f"{agreed} in {counted(summary.cases, 'case')}")
         console.print(agreed, markup=False, soft_wrap=True)
     for mismatch in summary.mismatches:
-        console.print(line_of(mismatch), markup=False, soft_wrap=True)
+        for text in lines_of(mismatch):
+            console.print(text, markup=False, soft_wrap=True)

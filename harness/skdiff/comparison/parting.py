@@ -118,14 +118,18 @@ def culprit(
 
 
 def _meeting(one: Sequence[Step], other: Sequence[Step]) -> int:
-    """The first place on one road that is on the other too, and was given the same there, as far as is known."""
-    for i, step in enumerate(one):
-        for there in other:
-            if step.function == there.function:
-                here, given = _given(step), _given(there)
-                if here == given or not (step.values and there.values):
-                    return i
-    return len(one)
+    """The first place on one road that is on the other too, above all that were given something else there."""
+    there: dict[str, Step] = {}
+    for step in other:
+        there.setdefault(step.function, step)
+    common = [i for i, step in enumerate(one) if step.function in there]
+
+    def differs(i: int) -> bool:
+        step = there[one[i].function]
+        return bool(one[i].values and step.values) and _given(one[i]) != _given(step)
+
+    last = max((i for i in common if differs(i)), default=-1)
+    return next((i for i in common if i > last), len(one))
 
 
 def _is_taken(step: Step) -> bool:

@@ -189,7 +189,7 @@ def test_crashes_have_the_fewest_functions(suspects, functions):
 
 
 def shown(function, rule=""):
-    return Described((function,), rule, "sk", None, lambda *_: "", ())
+    return Described((function,), rule, "sk", None, True, lambda *_: "", ())
 
 
 def test_a_rule_is_a_cause_if_nothing_else_is_wrong_there():
@@ -238,3 +238,17 @@ def test_the_cases_of_workers_keep_their_counts():
     [total] = summed([Counters(mismatches=[one]), Counters(mismatches=[other])]).mismatches
     assert (total.count, total.file, total.others) == (15, "a", ["b", "c", "d"])
     assert {file: total.count_of(file) for file in "abcd"} == {"a": 7, "b": 3, "c": 4, "d": 1}
+
+
+# --- --first ---
+
+
+@pytest.mark.parametrize("command", ["fuzz", "diff"])
+def test_first_ends_a_run_at_the_first_difference(command, kernel_tree, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    patched_tree(kernel_tree.path, tmp_path / "tree", ASKED)
+    words = {"fuzz": ["--engine", "random", "--kernel", "tree"], "diff": ["6.12", "tree"]}[command]
+    assert main([command, *words, "--first", "--cases", "50000", "--seed", "1", "--json", "out.json"]) == 1
+    told = json.loads(Path("out.json").read_text())
+    assert 0 < told["cases"] < 20000
+    assert "inet_lookup_run_sk_lookup" in capsys.readouterr().out

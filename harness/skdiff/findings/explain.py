@@ -83,7 +83,7 @@ class Explanation:
 
     def show(self, console: Console) -> None:
         """Print it: the case, the story, and for a mismatch where the sides part."""
-        for line in describe_case(self.case, self.rules):
+        for line in describe_case(self.case, self.rules, self.config):
             console.print("  " + line, markup=False, soft_wrap=True)
         console.print()
         _, model = self.parted.names
@@ -102,8 +102,8 @@ class Explanation:
         socks, _ = names_of(self.case)
         return ExplainSummary(
             kernel=kernel,
-            words=describe_case(self.case, self.rules),
-            reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules),
+            words=describe_case(self.case, self.rules, self.config),
+            reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules, self.config),
             story=story(self.case, self.parted.traces[1], self.config),
             steps={
                 name: [ToldStep(step.function, step_text(step, socks)) for step in trace]

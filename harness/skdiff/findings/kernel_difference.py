@@ -23,7 +23,7 @@ from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
 from skdiff.findings.explain import Tracing, side_by_side
 from skdiff.findings.listed import ways_in_words
 from skdiff.findings.story import story
-from skdiff.findings.triage import WIDTH, Described, functions_of, sort_by_cause
+from skdiff.findings.triage import WIDTH, Described, can_reach, functions_of, sort_by_cause
 from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
@@ -164,7 +164,8 @@ def group_by_cause(
                     return found.report(again, path, name, ways_in_words(ways))
 
                 both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
-                return Described(found.parted.suspects, "", found.mismatch.way, found, text, both)
+                reachable = all(can_reach(case, build.rules, build.config) for build in builds)
+                return Described(found.parted.suspects, "", found.mismatch.way, found, reachable, text, both)
 
             def names(shown: Sequence[Described[Difference]]) -> Sequence[str]:
                 return names_of_causes([one.told for one in shown])

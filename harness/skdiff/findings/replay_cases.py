@@ -130,12 +130,14 @@ class _Replay:
         told = overlooked(case.scenario, case.socks) if case.said_by != MODEL else ()
         lines = [f"{place}: {line}" for line in told]
         needs = unmet_needs(case.needs, build.rules, build.config)
-        elsewhere = [] if case.scenario.hostile else not_on(case.scenario, build.rules)
+        elsewhere = [] if case.scenario.hostile else not_on(case.scenario, build.rules, build.config)
         said = case.said_by if case.expect and not needs else ""
         result = Replayed(str(path), word, why, list(needs), list(elsewhere), said, bool(case.expect) and not needs)
         if mismatch is not None:
             again = f"{command()} replay --kernel {self.kernel} {place}"
-            lines.append(f"{place}:\n{render(mismatch, case, build.label, build.closure, again, rules=build.rules)}")
+            rules, config = build.rules, build.config
+            text = render(mismatch, case, build.label, build.closure, again, rules=rules, config=config)
+            lines.append(f"{place}:\n{text}")
         if again := case.again(place):
             lines.append(f"{place} is a difference between two kernels; {again}")
         return result, lines + [f"{place}: {line}" for line in (why if word in ("unexpected", "gone") else ())]

@@ -18,6 +18,7 @@ from skdiff.campaign.finding_files import SAID, report_of, steps_of
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import COMPARED
+from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch
 from skdiff.findings import drawing
 from skdiff.findings.explain import Explanation, explanation
@@ -26,6 +27,8 @@ from skdiff.kernel.build import Build
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from skdiff.variants import version_rules
+from skdiff.variants.config import Config
+from skdiff.variants.version_rules import Rules
 
 WIDTH = 110
 T = TypeVar("T")
@@ -33,16 +36,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Described(Generic[T]):
-    """What a case shows: `suspects`, the functions in which the sides may part (several only of a crash), the `rule`
-    that alone would explain it ("" for none), and its `way`; `told` is all of it, `report` its text for people, by the
-    name of the finding, how many cases show it in which ways, and the file that the case comes to lie in; `sides` are
-    those of its drawing.
+    """What a case shows: `suspects`, the functions in which the sides may part (several only of a crash), the
+    `rule` that alone would explain it ("" for none), and its `way`; `told` is all of it, `reachable` whether the
+    kernels can reach it, `report` its text for people, by the name of the finding, how many cases show it in which
+    ways, and the file that the case comes to lie in; `sides` are those of its drawing.
     """
 
     suspects: tuple[str, ...]
     rule: str
     way: str
     told: T
+    reachable: bool
     report: Callable[[str, dict[str, int], Path], str]
     sides: Sequence[drawing.Side]
 
@@ -132,7 +136,13 @@ def _described(told: Explanation, rule: str, build: Build | None = None, kernel:
         return report(told, name, build, kernel, path, rule, ways_in_words(ways))
 
     assert told.mismatch is not None
-    return Described(told.parted.suspects, rule, told.mismatch.way, told, text, drawing.sides(told.parted))
+    reachable = can_reach(told.case, told.rules, told.config)
+    return Described(told.parted.suspects, rule, told.mismatch.way, told, reachable, text, drawing.sides(told.parted))
+
+
+def can_reach(case: Case, rules: Rules, config: Config) -> bool:
+    """Whether a kernel can reach a case that is valid."""
+    return not case.scenario.hostile and not not_on(case.scenario, rules, config)
 
 
 def triage(
@@ -170,7 +180,7 @@ class _Cause(Generic[T]):
 
     ways: Counter[str] = field(default_factory=Counter)
     files: list[Path] = field(default_factory=list)
-    best: dict[str, tuple[tuple[int, int], Case, Described[T]]] = field(default_factory=dict)
+    best: dict[str, tuple[tuple[bool, int], Case, Described[T]]] = field(default_factory=dict)
 
 
 def sort_by_cause(
@@ -203,7 +213,7 @@ def sort_by_cause(
         known = found.setdefault(name, _Cause())
         known.ways[told.way] += count
         known.files.append(path)
-        size = (case.scenario.hostile, len(dump(Case(case.scenario))))
+        size = (not told.reachable, len(dump(Case(case.scenario))))
         if told.way not in known.best or size < known.best[told.way][0]:
             known.best[told.way] = (size, case, told)
     sorted_out = [_settle(name, known, folder) for name, known in found.items()]
@@ -234,10 +244,9 @@ def _settle(name: str, cause: _Cause[T], folder: Path) -> tuple[Finding, Describ
         if not any(old.parent.iterdir()):
             old.parent.rmdir()
     first, *others = map(str, kept)
-    _, (_, case, told) = best[0]
-    reachable = not case.scenario.hostile
+    _, (_, _, told) = best[0]
     count = cause.ways.total()
-    return Finding(signature=name, file=first, count=count, others=others, ways=ways, reachable=reachable), told
+    return Finding(signature=name, file=first, count=count, others=others, ways=ways, reachable=told.reachable), told
 
 
 def _said(case: Case) -> str:

@@ -22,6 +22,7 @@ from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
 from skdiff.findings.explain import ExplainSummary
+from skdiff.findings.listed import lines_of
 from skdiff.nightly.summaries import KINDS
 from skdiff.runs import fuzz_text
 from skdiff.variants import config, version_rules
@@ -249,7 +250,7 @@ def test_findings_shows_the_end_of_a_run_that_was_made() -> None:
     for group in summary.groups:
         printed.add(group.title)
         for found in group.findings:
-            printed.add(f"{found.count:8} x {found.signature}: {found.file}")
+            printed |= {*lines_of(found)}
     assert set(quoted) <= printed
 
 

@@ -96,8 +96,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     top = _Parser(
         prog="skdiff",
-        description="Differential fuzzing of the Linux kernel's TCP socket lookup, over IPv4 and IPv6: the kernel's\n"
-        "own C, taken out of a source tree, against a Python model of its rules.",
+        description="Differential fuzzing of the Linux kernel's socket lookup, of TCP and UDP over IPv4 and IPv6: the\n"
+        "kernel's own C, taken out of a source tree, against a Python model of its rules.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -98,6 +98,20 @@ def test_what_cannot_work_is_refused_with_the_reason(flag, tmp_path, capsys):
     assert flag in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flag", "why"),
+    [
+        ("-foo=1", "libFuzzer has no such flag"),
+        ("-max_lenn=5", "libFuzzer has no such flag; it has -max_len"),
+        ("--max_len=5", "a flag of libFuzzer is -NAME=VALUE"),
+        ("-runs", "a flag of libFuzzer is -NAME=VALUE"),
+    ],
+)
+def test_a_flag_that_libfuzzer_does_not_know_is_refused(flag, why, tmp_path, capsys):
+    assert fuzz(tmp_path, "--", flag)[0] == 2
+    assert f"skdiff: {flag}: {why}" in capsys.readouterr().err.splitlines()
+
+
 def test_flags_are_for_the_guided_engine_only(tmp_path, capsys):
     assert fuzz(tmp_path, "--engine", "random", "--", "-runs=5")[0] == 2
     assert "atheris engine" in capsys.readouterr().err

@@ -18,9 +18,9 @@ from skdiff.cases.scenario import (
     Program,
     Scenario,
 )
-from skdiff.cases.steps import culprit
 from skdiff.cli import main
 from skdiff.comparison.mismatch_text import describe_case
+from skdiff.comparison.parting import culprit
 from skdiff.findings.drawing import Side, drawing
 from skdiff.findings.explain import explanation
 from skdiff.findings.story import story

@@ -16,14 +16,16 @@ from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import CRASHED, Outcome
-from skdiff.cases.scenario import PFREE, Group, Packet
+from skdiff.cases.scenario import PFREE, Group, Packet, Scenario
 from skdiff.cli import main
+from skdiff.comparison.parting import Parting
 from skdiff.comparison.referee import SIDES, Referee, Verdict, models_of
 from skdiff.findings import kernel_difference as differing
 from skdiff.findings.kernel_difference import Difference, grouped
 from skdiff.kernel.build import Line, build
 from skdiff.kernel.source import Tree
 from skdiff.kernel.text_changes import CHANGED, GONE, NEW, Change, changes
+from skdiff.oracles.model import Model
 from skdiff.proof.mutants import mutation_score
 from skdiff.proof.mutants.schemata import schemata
 from skdiff.variants.config import Config
@@ -248,7 +250,7 @@ def test_a_side_that_does_as_with_another_rule_gets_a_hint():
 
 def test_a_hint_that_holds_for_all_names_the_group():
     def found(verdict):
-        parted = differing.Parting(("", ""), ([], []), None, {})
+        parted = Parting(("", ""), ([], []), None, {}, Scenario(), (Outcome(), Outcome()), Model())
         return Difference(None, (), verdict, None, parted, ([], []))
 
     findings = [Finding(signature=name, file="", count=1) for name in ("x", "y")]

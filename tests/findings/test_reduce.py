@@ -391,7 +391,7 @@ def test_the_findings_of_a_run_are_reduced(tree, tmp_path, capsys):
         assert re.fullmatch(r"\d+ to \d sockets? in \d+ steps", case.found["reduced"])
         assert case.found["engine"] == "random"
         assert str(path) in told.out
-    assert len(re.findall(r"^found [\w-]+$", told.err, re.MULTILINE)) == 1
+    assert re.findall(r"^found [\w-]+$", told.err, re.MULTILINE) == []  # names come when they are sorted by cause
     [kinds] = re.findall(r"^found (\d+) kinds of differences, before they are sorted by cause$", told.err, re.MULTILINE)
     assert int(kinds) >= 4
     assert "MISMATCH" not in told.err

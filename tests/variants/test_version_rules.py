@@ -539,7 +539,7 @@ def test_a_rule_that_a_tree_lost_is_a_difference_with_its_name(word, changed, tm
     assert summary["missing_rules"] == [rule]
     causes = {finding["signature"] for finding in summary["mismatches"]}
     assert bool(causes) == (rule not in SILENT)
-    assert all(cause.startswith(f"without-{rule}-") for cause in causes)
+    assert causes <= {f"without-{rule}"}
     assert main([*command, "--epoch", "text"]) in (0, 2)  # 2: some of the changed lines cannot run any more
     assert "no difference" in capsys.readouterr().out
 
@@ -562,7 +562,7 @@ def test_a_rule_that_linux_7_3_lost_is_a_difference_with_its_name(rule, tmp_path
     causes = {finding["signature"] for finding in summary["mismatches"]}
     # Where no foreign tables can be passed, programs are always asked.
     assert bool(causes) == (rule not in SILENT | {"sk_lookup_always", "udp_sk_lookup_always"})
-    assert all(cause.startswith(f"without-{rule}-") for cause in causes)
+    assert causes <= {f"without-{rule}"}
 
 
 def test_the_rules_are_listed_and_a_kernel_is_held_against_them(changed, tmp_path, capsys):
@@ -591,7 +591,7 @@ def test_a_rule_that_is_there_and_dead_is_a_difference_with_its_name(kernel_tree
     summary = json.loads((tmp_path / "run.json").read_text())
     assert summary["missing_rules"] == []
     assert summary["mismatches"]
-    assert all(m["signature"].startswith("without-syncookie-skb_steal_sock-") for m in summary["mismatches"])
+    assert [m["signature"] for m in summary["mismatches"]] == ["without-syncookie"]
 
 
 @pytest.mark.parametrize("word", mostly_long(["no-unhashed_check", "no-ehash_replace", "no-syncookie"]))

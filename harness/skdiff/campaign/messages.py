@@ -10,18 +10,32 @@ from skdiff.base.files import from_json, to_json
 
 class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Mismatches with one signature: `count` cases, of which `file` has one and `others` more, each from another
-    worker; what could not be written has the reason and the text of its case instead. `reduced` says what reduction
-    did, and `merged` how many of the files became the same as another.
+    worker, or of another cause; `counts` says for how many cases each of the others stands. What could not be written
+    has the reason and the text of its case instead. `reduced` says what reduction did, and `merged` how many of the
+    files became the same as another.
+
+    Once it is sorted by cause, the signature is the cause's name, `ways` says how it shows and in how many of the
+    cases ("sk": another socket is returned), that of `file` first; `others` have a case of each other way, in the same
+    order; and `reachable` is whether the kernel can reach the case of `file`, None before.
     """
 
     signature: str
     file: str
     count: int
     others: list[str] = []
+    counts: dict[str, int] = {}
     why: str = ""
     case: str = ""
     reduced: str = ""
     merged: int = 0
+    ways: dict[str, int] = {}
+    reachable: bool | None = None
+
+    def count_of(self, file: str) -> int:
+        """For how many cases one of the files stands."""
+        if file != self.file:
+            return self.counts.get(file, 0)
+        return self.count - sum(self.counts.get(other, 0) for other in self.others)
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -81,9 +95,10 @@ class Counters(msgspec.Struct, kw_only=True):
 
 
 class Found(msgspec.Struct, tag="finding"):
-    """A worker has a finding with a signature that it had not."""
+    """A worker has a finding with a signature that it had not; `last` says that the run ends with it."""
 
     finding: Finding
+    last: bool = False
 
 
 class Progress(msgspec.Struct, tag="progress"):
@@ -136,8 +151,11 @@ def summed(parts: Iterable[Counters]) -> Counters:
         for finding in part.mismatches:
             known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
-            files = filter(None, [known.file, *known.others, finding.file, *finding.others])
-            known.file, *known.others = dict.fromkeys(files) or [""]
+            for file in filter(None, (finding.file, *finding.others)):
+                known.file = known.file or file
+                if file != known.file:
+                    known.others += [file] if file not in known.others else []
+                    known.counts[file] = known.counts.get(file, 0) + finding.count_of(file)
     total.mismatches = list(found.values())
     return total
 

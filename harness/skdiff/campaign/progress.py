@@ -17,7 +17,6 @@ from skdiff.campaign.run import CLASSES, classes_of
 
 QUIET_EVERY = 15.0
 SAMPLES = 120  # of a run, at most
-FOUND = 8  # signatures that are shown while it runs
 
 
 class Series:
@@ -67,8 +66,9 @@ class RunView:
     ) -> None:
         if self._progress is not None:
             self._view.stop()
-        if self._found > 1:
-            self._console.print(f"found {self._found} kinds of differences, before they are sorted by cause")
+        if self._found:
+            kinds = counted(self._found, "kind")
+            self._console.print(f"found {kinds} of differences, before they are sorted by cause")
 
     def report(self, news: Finding | Running) -> None:
         """Show a finding, or how far the run is."""
@@ -82,8 +82,7 @@ class RunView:
             self._view.update(Group(self._progress, *_state(news)))
         elif time.monotonic() - self._shown >= QUIET_EVERY:
             self._shown = time.monotonic()
-            found = sum(finding.count for finding in news.mismatches)
-            words = (*_numbers(news), f"{found:,} mismatch{'es' * (found != 1)}", self._left(news))
+            words = (*_numbers(news), _mismatches(news), self._left(news))
             self._console.print(f"{news.seconds:.0f}s: {', '.join(filter(None, words))}", soft_wrap=True)
 
     def _finding(self, finding: Finding) -> None:
@@ -92,9 +91,6 @@ class RunView:
             self._console.print(f"{line}\n{finding.case}", markup=False, soft_wrap=True)
             return
         self._found += 1
-        if self._found == 1:
-            # Its file moves when it is sorted by cause: the summary says where to.
-            self._console.print(f"found {finding.signature}", markup=False, soft_wrap=True)
 
     def _left(self, run: Running) -> str:
         """How much time is left, as far as the run has a bound and a pace."""
@@ -117,15 +113,19 @@ def _numbers(run: Running) -> list[str]:
     return words
 
 
+def _mismatches(run: Running) -> str:
+    """How many cases differ, and in how many ways, which are not sorted by cause yet."""
+    count, kinds = sum(finding.count for finding in run.mismatches), len(run.mismatches)
+    return f"{count:,} mismatch{'es' * (count != 1)}" + (f" of {counted(kinds, 'kind')}" if kinds else "")
+
+
 def _share(name: str, lookup: str, count: int, cases: int) -> str:
     """The share of a class that a lookup has, or some cases of: "" for one that it has not."""
     return share(count, cases) if count or name in classes_of(lookup) else ""
 
 
 def _state(run: Running) -> list[RenderableType]:
-    """A run's numbers, the share of each class of each lookup's cases so far, in two halves, and
-    what was found, most often first.
-    """
+    """A run's numbers, and the share of each class of each lookup's cases so far, in two halves."""
     table = Table(box=None, pad_edge=False, show_header=False)
     heads = [("", *run.lookups)] if len(run.lookups) > 1 else []
     shares = [
@@ -136,8 +136,35 @@ def _state(run: Running) -> list[RenderableType]:
     half = (len(shares) + 1) // 2
     for one, other in zip_longest(heads + shares[:half], heads + shares[half:], fillvalue=()):
         table.add_row("  ", *one, "  ", *other)
-    found = Table(box=None, pad_edge=False, show_header=False)
-    for mismatch in sorted(run.mismatches, key=lambda finding: -finding.count)[:FOUND]:
-        found.add_row("  ", f"{mismatch.count:,} x", Text(mismatch.signature))
-    more = len(run.mismatches) - FOUND
-    return [Text("  " + ", ".join(_numbers(run))), table, found, *([Text(f"  and {more} more")] if more > 0 else [])]
+    return [Text("  " + ", ".join([*_numbers(run), _mismatches(run)])), table]
+
+
+class Counter:
+    """How far something is that takes a while, on `console`: one line that is written anew on a terminal, a line now
+    and then elsewhere. Used in a `with`.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._console, self._what = console, what
+        self._shown = time.monotonic()
+        self._status = console.status(what) if console.is_terminal else None
+
+    def __enter__(self) -> "Counter":
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, done: int, among: int) -> None:
+        """So many are done of all."""
+        text = f"{self._what}: {done:,} of {among:,}"
+        if self._status is not None:
+            self._status.update(text)
+        elif time.monotonic() - self._shown >= QUIET_EVERY:
+            self._shown = time.monotonic()
+            self._console.print(text, markup=False, soft_wrap=True)

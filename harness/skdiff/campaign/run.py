@@ -1,5 +1,6 @@
 """One run in one process: oracles, a budget, counters, and findings that are on disk before anybody is told."""
 
+import contextlib
 import resource
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from skdiff.base import signals
+from skdiff.base.errors import CannotRun
 from skdiff.campaign.finding_files import Origin, keep
 from skdiff.campaign.messages import Counters, Covered, Done, Finding, Found, LookupCounts, Message, Progress
 from skdiff.campaign.model_lines import LINES, Watch
@@ -17,6 +19,7 @@ from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.other_lookup import as_lookup, fitting
 from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Scenario
+from skdiff.comparison.causes import CauseOf
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.engines.interface import PACKETS
@@ -42,30 +45,40 @@ def classes_of(lookup: str) -> tuple[str, ...]:
 
 TELL_EVERY = 0.5  # seconds
 WATCH_EVERY = 2048  # cases; besides, the rarer a kind of case, the more of it is looked at
+# Of each kind of mismatch so many are looked at for their cause, and one in so many of the rest: it takes longer than
+# a case.
+LOOKED_AT, THEN_ONE_IN = 1000, 16
 
 
 @dataclass
 class _Known:
-    """A kind of mismatch in this run: how many cases, the file and the size (in sockets) of the smallest, and whether
-    the supervisor knows of it.
-    """
+    """Mismatches of one kind and cause: how many cases, the file and the size (in sockets) of the smallest."""
 
     count: int = 0
     file: str = ""
     size: int = 1 << 30
+
+
+@dataclass
+class _Kind:
+    """A kind of mismatch: how many cases, what is known by causes, and whether the supervisor knows of it."""
+
+    count: int = 0
+    causes: dict[str, _Known] = field(default_factory=dict)
     reported: bool = False
 
 
 @dataclass
 class Run:
     """The oracles that `open` makes are compared on each case; `cases` and `seconds` bound the run (0: no bound);
-    `first` ends it at the first finding. `scratch` is a folder that is gone after the run, `inputs` is where a guided
-    engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must agree.
-    `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of each kind.
-    What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a lookup that is
-    not one of `lookups` one that is. Where an oracle cannot take any case, `mend` makes one that it can of each;
-    `packets` is how many packets an engine that draws tables asks them for, and `unrealised` counts, by the reason,
-    cases that it could not bring about all the same.
+    `first` ends it at the first difference. `scratch` is a folder that is gone after the run, `inputs` is where a
+    guided engine keeps what it learns, and others too unless it is `alone`. Without a `judge`, all oracles must
+    agree. `counter` has the number of cases done, for whoever outlives this process; `watch` sees some cases of
+    each kind. What a kernel that `lacks` some abilities cannot reach becomes a case that it can, and a case of a
+    lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
+    is one; a kind of mismatch that has several keeps a case of each. Where an oracle cannot take any case, `mend`
+    makes one that it can of each; `packets` is how many packets an engine that draws tables asks them for, and
+    `unrealised` counts, by the reason, cases that it could not bring about all the same.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -90,11 +103,13 @@ class Run:
     mend: Callable[[Scenario], Scenario] | None = None
     packets: int = PACKETS
     unrealised: Counter[str] = field(default_factory=Counter)
+    causes: Callable[[], CauseOf] | None = None
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
         self.classes: dict[int, Counter[tuple[str, ...]]] = {lookup: Counter() for lookup in self.lookups}
-        self.mismatches: dict[str, _Known] = {}
+        self.mismatches: dict[str, _Kind] = {}
+        self._cause_of: CauseOf | None = None
         self.seed = self.origin.seed
         self.started = time.monotonic()
         self._told = self.started
@@ -153,23 +168,45 @@ class Run:
         return self.stopped or bool(self.cases and self.done >= self.cases)
 
     def keep(self, scenario: Scenario, mismatch: Mismatch) -> None:
-        """Write a finding: one case per signature, the smallest seen; the first is told at once."""
-        known = self.mismatches.setdefault(mismatch.signature, _Known())
+        """Write a finding: one case per signature and cause, the smallest seen; the first is told at once."""
+        kind = self.mismatches.setdefault(mismatch.signature, _Kind())
+        kind.count += 1
+        if kind.count > LOOKED_AT and kind.count % THEN_ONE_IN:
+            return
+        known = kind.causes.setdefault(self._cause(scenario, mismatch), _Known())
         known.count += 1
         if len(scenario.socks) < known.size:
-            self.replace(scenario, mismatch)
+            self._write(scenario, mismatch, kind, known)
 
     def replace(self, scenario: Scenario, mismatch: Mismatch) -> None:
         """Write another case of a mismatch that was counted, in the place of the one before."""
-        known = self.mismatches[mismatch.signature]
+        kind = self.mismatches[mismatch.signature]
+        known = kind.causes.setdefault(self._cause(scenario, mismatch), _Known(count=1))
+        self._write(scenario, mismatch, kind, known)
+
+    def _cause(self, scenario: Scenario, mismatch: Mismatch) -> str:
+        """The cause of a mismatch, "" if nothing tells it. The time that it takes to open that is nobody's."""
+        if self.causes is not None and not self.first:
+            opened, self.causes = self.causes, None
+            before = time.monotonic()
+            with contextlib.suppress(CannotRun, OSError):  # who sorts the findings by cause says why
+                self._cause_of = opened()
+            self.started += time.monotonic() - before
+        return self._cause_of(scenario, mismatch) if self._cause_of is not None else ""
+
+    def _write(self, scenario: Scenario, mismatch: Mismatch, kind: _Kind, known: _Known) -> None:
         scenario = fitting(scenario, self.lookups)
         scenario = as_it_is(scenario, self.lacks)  # an engine that shrinks may have come back to it
+        fresh = not known.file
         finding = keep(self.findings, scenario, mismatch, self.origin, known.file)
         known.file, known.size = finding.file, len(scenario.socks)
-        if not known.reported:
-            self.stopped = self.stopped or self.first
-            self.tell(Found(finding))
-            known.reported = bool(finding.file)
+        if not kind.reported:
+            last = self.first and not mismatch.alike  # what two kernels do alike is no difference
+            self.stopped = self.stopped or last
+            self.tell(Found(finding, last))
+            kind.reported = bool(finding.file)
+        elif fresh and finding.file:
+            self.tell(Progress(self.counters()))  # it must not be lost with this process
 
     def counters(self) -> Counters:
         """The run so far."""
@@ -186,10 +223,7 @@ class Run:
             memory=resident(),
             processor=time.process_time(),
             unrealised=dict(self.unrealised),
-            mismatches=[
-                Finding(signature=signature, file=known.file, count=known.count)
-                for signature, known in self.mismatches.items()
-            ],
+            mismatches=[_finding(signature, kind) for signature, kind in self.mismatches.items()],
         )
 
     def finish(self) -> None:
@@ -203,6 +237,16 @@ class Run:
             self.stopped = True
 
         signals.install_handlers(stop)
+
+
+def _finding(signature: str, kind: _Kind) -> Finding:
+    """A kind of mismatch, as it is told."""
+    written = [known for known in kind.causes.values() if known.file]
+    if not written:
+        return Finding(signature=signature, file="", count=kind.count)
+    first, *others = written
+    counts = {known.file: known.count for known in others}
+    return Finding(signature=signature, file=first.file, count=kind.count, others=[*counts], counts=counts)
 
 
 def _counts(seen: Counter[tuple[str, ...]]) -> LookupCounts:

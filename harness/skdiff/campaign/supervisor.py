@@ -110,7 +110,7 @@ class _Workers:
                     self._ended(key.data)
                 for message in messages or ():
                     if isinstance(message, Found):
-                        self._found(message.finding, key.data.job.first)
+                        self._found(message.finding, message.last)
             if time.monotonic() - self._told >= TELL_EVERY:
                 self._told = time.monotonic()
                 self._report(self._running())
@@ -138,13 +138,13 @@ class _Workers:
             if self._stopping:  # in between
                 process.signal(signal.SIGINT if self._stopping == 1 else signal.SIGKILL)
 
-    def _found(self, finding: Finding, first: bool = False) -> None:
+    def _found(self, finding: Finding, last: bool) -> None:
         if not finding.file:
             self._cases[finding.signature] = finding
         if finding.signature not in self._signatures or not finding.file:  # one worker's word is enough
             self._report(finding)
         self._signatures.add(finding.signature)
-        if first and not self._stopping:
+        if last and not self._stopping:
             self._stop()
 
     def _ended(self, process: WorkerProcess) -> None:

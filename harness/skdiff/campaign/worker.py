@@ -25,6 +25,7 @@ from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
+from skdiff.comparison.causes import causes_of
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import GUIDED, drive
@@ -122,6 +123,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         guided = self.engine in GUIDED and not os.environ.get(NO_COVERAGE)
         return [subject.build(self.variant, guided) for subject in self.subjects]
 
+    def traced_builds(self) -> list[Build]:
+        """The same, which tell their steps; made now, if nobody has."""
+        return [subject.build("traced", guided=False) for subject in self.subjects]
+
     def plain_builds(self) -> list[Build]:
         """The same without coverage, which loads where there is no libFuzzer."""
         return [subject.build(self.variant, guided=False) for subject in self.subjects]
@@ -172,6 +177,7 @@ def work(job: Job, channel: int) -> None:
         alone=job.alone,
         lacks=lacking(made.rules for made in builds),
         lookups=tuple(number for number, name in LOOKUPS.items() if name in lookups),
+        causes=lambda: causes_of([Reference(made) for made in job.traced_builds()]),
     )
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU

@@ -72,29 +72,3 @@ def above(function: str, callers: Mapping[str, Sequence[str]]) -> list[str]:
     for caller in found:
         found += [f for f in callers[caller] if f not in found]
     return found
-
-
-def culprit(ours: list[Step], theirs: list[Step], callers: Mapping[str, Sequence[str]]) -> str:
-    """The kernel function in which two traces part, "" if they do not; `ours` is the kernel's. `callers` are the
-    functions that each step's function returns to.
-
-    The function whose values differ; or, where one side returns from a function in which the other goes on to call
-    something, that function; or the nearest one above both.
-    """
-    at = parting(ours, theirs)
-    if at is None:
-        return ""
-    if at >= len(ours) or at >= len(theirs):
-        return (ours if at < len(ours) else theirs)[at].function
-    one, other = ours[at].function, theirs[at].function
-    if one == other:
-        return one
-    # One side is through with a function in which the other goes on: it is that function that chose to, unless what
-    # the kernel called there took something that it should not even have looked at.
-    if one in above(other, callers):
-        return one
-    if other in above(one, callers):
-        rest = [step.function for step in ours[at:]]
-        extra = rest[: rest.index(other)] if other in rest else rest
-        return next((f for f in extra if f in CHOOSY and other in above(f, callers)), other)
-    return next((f for f in above(one, callers) if f in above(other, callers)), one)

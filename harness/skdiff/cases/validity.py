@@ -39,6 +39,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.valid_values import Counts, fault, valid_range
 from skdiff.variants.abilities import Ability, lacking
+from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 MINI_STATE = {KIND_REQUEST: TCP_NEW_SYN_RECV, KIND_TIMEWAIT: TCP_TIME_WAIT}
@@ -56,10 +57,24 @@ def problems(scenario: Scenario, rules: Rules | None = None) -> list[str]:
     return found
 
 
-def not_on(scenario: Scenario, rules: Rules) -> list[str]:
-    """Why a valid scenario that another kernel can reach is not reachable on a kernel of these rules, a line each."""
+def not_on(scenario: Scenario, rules: Rules, config: Config | None = None) -> list[str]:
+    """Why a valid scenario that another kernel can reach is not reachable on a kernel of these rules, a line each; and
+    in this configuration, if there is one.
+    """
     lacks = _lacking(rules)
-    return [f"not on this kernel: {ability.refusal()}" for ability in needed(scenario) if ability in lacks]
+    why = [ability.refusal() for ability in needed(scenario) if ability in lacks]
+    return [f"not on this kernel: {line}" for line in (*why, *(_not_built(scenario, config) if config else ()))]
+
+
+def _not_built(scenario: Scenario, config: Config) -> Iterator[str]:
+    """What needs an option that is off."""
+    if not config.ipv6 and any(sock.family == AF_INET6 for sock in scenario.socks):
+        yield "there are no AF_INET6 sockets without CONFIG_IPV6 (net/ipv6/af_inet6.c inet6_create())"
+    if not config.l3mdev and scenario.packet.sdif:
+        yield (
+            "no device is below an L3 master, so sdif is 0, without CONFIG_NET_L3_MASTER_DEV"
+            " (include/net/l3mdev.h l3mdev_l3_rcv(), drivers/net/vrf.c)"
+        )
 
 
 @cache

@@ -162,6 +162,11 @@ def add_budget(parser: argparse.ArgumentParser, usual: int) -> None:
     )
 
 
+def add_first(parser: argparse.ArgumentParser) -> None:
+    """--first."""
+    parser.add_argument("--first", action="store_true", help="stop at the first difference")
+
+
 def add_lookup(parser: argparse.ArgumentParser) -> None:
     """--lookup."""
     parser.add_argument(

@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
+    common.add_first(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             seconds=common.seconds_of(arguments, SECONDS),
             findings=arguments.findings,
             lookups=lookups,
+            first=arguments.first,
         )
         return _compare(arguments, request, cases)
 

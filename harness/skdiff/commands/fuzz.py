@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_oracle(parser)
     common.add_lookup(parser)
     common.add_budget(parser, SECONDS)
+    common.add_first(parser)
     parser.add_argument(
         "--jobs",
         type=common.count,
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         flags=tuple(arguments.flags),
         lookups=common.lookups_of(arguments),
         oracle=arguments.oracle or "",
+        first=arguments.first,
     )
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)

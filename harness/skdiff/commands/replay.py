@@ -6,6 +6,7 @@ from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases, replay_on_host
+from skdiff.findings.replay_reports import REPORTS
 
 NAME = "replay"
 HELP = "run cases from files again"
@@ -26,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"files or folders (default: the corpus). {NAMING}",
     )
+    parser.add_argument(
+        "--format",
+        choices=REPORTS,
+        default="text",
+        help="what to print: text, for people; ktap, the kernel's test output; junit, XML for CI services (default:"
+        " %(default)s)",
+    )
+    common.add_first(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
             return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else NO_VERDICT
         return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else AGREED
     result = replay_cases.replay(
-        paths, reference, words, console, say, lambda: options.build(kernel, "traced", say=say)
+        paths,
+        reference,
+        words,
+        REPORTS[arguments.format](console),
+        say,
+        lambda: options.build(kernel, "traced", say=say),
+        arguments.first,
     )
     result.cases += [replay_cases.Replayed(str(path), "unreadable", [why]) for path, why in missing]
     write_json(arguments, result)

@@ -9,13 +9,15 @@ from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
 @dataclass(frozen=True)
 class Mismatch:
     """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
-    what a referee says of it, if there is one. Of the oracles in `half_seen` the `fields` are all that is known.
+    what a referee says of it, if there is one, and `alike` that two kernels do the same, but not as their models. Of
+    the oracles in `half_seen` the `fields` are all that is known.
     """
 
     names: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     fields: tuple[str, ...]
     cause: str = ""
+    alike: bool = False
     half_seen: tuple[str, ...] = ()
 
     @property
@@ -28,6 +30,12 @@ class Mismatch:
         via = next((o.via for o in self.outcomes if o.via), ("?",))
         parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.fields)]
         return "-".join(parts).replace(" ", "_").replace(".", "_")
+
+    @property
+    def way(self) -> str:
+        """The first thing that differs, in a word: how a side ended that did not return, or a field of an Outcome."""
+        ended = sorted(ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED)
+        return ended[0] if ended else self.fields[0]
 
 
 def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:

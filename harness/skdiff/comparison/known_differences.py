@@ -1,6 +1,6 @@
 """Differences that are known: counted and not reported, as long as they are still there (corpus/known.toml)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -16,7 +16,7 @@ KNOWN = CORPUS / "known.toml"
 
 @dataclass(frozen=True)
 class Known:
-    """One entry: a `signature` (see triage.cause), the kernels that show it ("6.1" to "6.5", both included, as
+    """One entry: a `signature` (see `matches`), the kernels that show it ("6.1" to "6.5", both included, as
     versions), the reason, a link, and the `case` that reproduces it, a path relative to the list.
     """
 
@@ -54,16 +54,31 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Signed(Protocol):
-    """What has the signature of a difference."""
+    """What has the name of a cause, and the ways in which its cases show it."""
 
     signature: str
+    ways: dict[str, int]
 
 
 F = TypeVar("F", bound=Signed)
 
 
+def matches(name: str, ways: Collection[str], signatures: Collection[str]) -> bool:
+    """Whether a cause that shows in these ways is listed: by its name, FUNCTION or without-RULE, or each of its ways by
+    a signature of before, FUNCTION-WAY or without-RULE-FUNCTION-WAY. Such an entry is about that way alone.
+    """
+    if name in signatures:
+        return True
+    listed = {
+        way
+        for of, _, way in (signature.rpartition("-") for signature in signatures)
+        if of == name or (name.startswith("without-") and of.startswith(f"{name}-"))
+    }
+    return bool(ways) and listed.issuperset(ways)
+
+
 def split(mismatches: Sequence[F], entries: Sequence[Known], version: str) -> tuple[list[F], list[F]]:
     """(new, known) findings of a run on a kernel of that version."""
     signatures = {entry.signature for entry in entries if entry.covers(version)}
-    new = [m for m in mismatches if m.signature not in signatures]
-    return new, [m for m in mismatches if m.signature in signatures]
+    known = [m for m in mismatches if matches(m.signature, m.ways, signatures)]
+    return [m for m in mismatches if m not in known], known

@@ -36,6 +36,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch
+from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 _UNSEEN = "not seen"
@@ -47,9 +48,9 @@ def names_of(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return case.socks or socks, case.groups or groups
 
 
-def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
+def describe_case(case: Case, rules: Rules | None = None, config: Config | None = None) -> list[str]:
     """The scenario, a line for each thing in it, in a reader's words, and whether it is reachable: on a kernel of these
-    `rules`, if there are any.
+    `rules` and in this configuration, if there are any.
     """
     scenario = case.scenario
     socks, groups = names_of(case)
@@ -70,7 +71,7 @@ def describe_case(case: Case, rules: Rules | None = None) -> list[str]:
         extra.append(f"spoilt end marks ({scenario.ehash_nulls_xor:#x}) in ehash and hash4")
     if scenario.foreign_hashinfo:
         extra.append("the caller passes foreign tables")
-    elsewhere = not_on(scenario, rules) if rules is not None and not scenario.hostile else []
+    elsewhere = not_on(scenario, rules, config) if rules is not None and not scenario.hostile else []
     extra += elsewhere or ["hostile" if scenario.hostile else "reachable"]
     return [*lines, "; ".join(extra) + "."]
 
@@ -237,14 +238,17 @@ def render(
     replay: str,
     width: int = 110,
     rules: Rules | None = None,
+    config: Config | None = None,
 ) -> str:
-    """The whole report as plain text; `rules` are those of the kernel, which say whether it can reach the case."""
+    """The whole report as plain text; `rules` and `config` are those of the kernel, which say whether
+    it can reach the case.
+    """
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False)
     console.print(f"MISMATCH {mismatch.signature}", markup=False, soft_wrap=True)
     console.print(f"kernel {kernel}, closure {closure[:16]}", markup=False)
     console.print()
-    for line in describe_case(case, rules):
+    for line in describe_case(case, rules, config):
         console.print("  " + line, markup=False, soft_wrap=True)
     console.print()
     console.print(outcomes_table(mismatch, case))

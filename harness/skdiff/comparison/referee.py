@@ -59,7 +59,7 @@ class Referee:
             return None
         differ = compare(self.names[:2], outcomes[:2]) or compare(self.names, outcomes)
         assert differ is not None
-        return Mismatch(self.names, tuple(outcomes), differ.fields, str(verdict))
+        return Mismatch(self.names, tuple(outcomes), differ.fields, str(verdict), verdict.alike)
 
     def verdict(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Verdict | None:
         """Why the outcomes of A, B and the models of both differ, None if there is nothing to tell."""

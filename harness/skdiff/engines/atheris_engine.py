@@ -8,8 +8,12 @@ opened in the first call, when libFuzzer is there.
 import ctypes
 import inspect
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -45,13 +49,33 @@ def available() -> bool:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuse libFuzzer flags that cannot work here. Raises CannotRun with the reason."""
+    """Refuse libFuzzer flags that it does not know, or that cannot work here. Raises CannotRun with the reason."""
+    known = _flags() if any(argument.startswith("-") for argument in arguments) else frozenset()
     for argument in arguments:
-        name, _, value = argument.removeprefix("-").partition("=")
-        if argument.startswith("-") and name in _REFUSED and value not in ("", "0"):
+        name, equals, value = argument.removeprefix("-").partition("=")
+        if not argument.startswith("-"):
+            if not Path(argument).is_dir():
+                raise CannotRun(f"{argument}: no such folder of inputs")
+        elif not equals or name.startswith("-"):
+            raise CannotRun(f"{argument}: a flag of libFuzzer is -NAME=VALUE")
+        elif name in _REFUSED and value not in ("", "0"):
             raise CannotRun(f"{argument}: {_REFUSED[name]}")
-        if not argument.startswith("-") and not Path(argument).is_dir():
-            raise CannotRun(f"{argument}: no such folder of inputs")
+        elif known and name not in known:
+            near = get_close_matches(name, sorted(known), 1)
+            raise CannotRun(f"{argument}: libFuzzer has no such flag" + (f"; it has -{near[0]}" if near else ""))
+
+
+@cache
+def _flags() -> frozenset[str]:
+    """The flags that this libFuzzer lists in its help, which leaves out internal ones; none if it cannot be asked."""
+    ask = "import atheris; atheris.Setup(['fuzz', '-help=1'], lambda data: None); atheris.Fuzz()"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", ask], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r"^ (\w+) *\t", done.stdout + done.stderr, re.MULTILINE))
 
 
 def budget(arguments: Sequence[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from skdiff.base.summary import Summary
 from skdiff.base.words import counted
 from skdiff.campaign.messages import Finding
 from skdiff.comparison.referee import SIDES, describe_origin
+from skdiff.findings.listed import lines_of
 from skdiff.kernel.summary import Kernel
 from skdiff.kernel.text_changes import Change
 from skdiff.kernel.unseen import SHOWN, Unseen
@@ -165,7 +166,8 @@ def show(console: Console, result: DiffSummary) -> None:
         below = group.unlike and not group.rules and not group.alike and group.function not in texts
         line(group.title + (f" (what changed: {', '.join(texts)})" if below and 0 < len(texts) <= CAUSES else ""))
         for finding in group.findings:
-            line(f"{finding.count:8,} x {finding.signature}: {finding.file}")
+            for text in lines_of(finding):
+                line(text)
     shown = {word for group in result.groups for word in group.words}
     for word in result.differing:
         if word not in shown:

@@ -32,7 +32,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.steps import VALUES, Step
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.explain import Parting
+from skdiff.comparison.parting import Parting
 from skdiff.findings.step_words import SOCKETS
 from skdiff.oracles.model.functions import FUNCTIONS
 

@@ -12,16 +12,16 @@ from skdiff.cases.case_file import Case
 from skdiff.cases.outcome import ENDED_NAMES, RETURNED, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS
 from skdiff.cases.scenario import NONE, Scenario
-from skdiff.cases.steps import Step, culprit, parting
+from skdiff.cases.steps import Step, parting
 from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
+from skdiff.comparison.parting import Parting
 from skdiff.findings.answer import Answer, Part, RestsOn
 from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
 from skdiff.findings.sweep import NO_ANSWER, Sweep
 from skdiff.kernel.build import Build
-from skdiff.kernel.call_graph import Callers
 from skdiff.kernel.summary import BuiltKernelSummary, Kernel
 from skdiff.oracles.model import Model
 from skdiff.variants.config import Config
@@ -43,23 +43,6 @@ class Tracing(Protocol):
     def trace(self, scenario: Scenario) -> list[Step]:
         """The steps that lead to it."""
         ...
-
-
-@dataclass(frozen=True)
-class Parting:
-    """Two traces of one case: `at` is the first step at which they part, None if they do not; `callers` are the
-    functions that each function returns to.
-    """
-
-    names: tuple[str, str]
-    traces: tuple[list[Step], list[Step]]
-    at: int | None
-    callers: Callers
-
-    @property
-    def function(self) -> str:
-        """The kernel function of the first differing step: where the kernel's text and the rules part."""
-        return culprit(*self.traces, self.callers)
 
 
 class ToldStep(msgspec.Struct):
@@ -147,7 +130,7 @@ class Explanation:
             line(f"Configuration: {str(self.config) or 'the default'}")
             for text in answer.holds_for():
                 line(text)
-        for text in describe_case(self.case, self.rules):
+        for text in describe_case(self.case, self.rules, self.config):
             line("  " + text)
         for number, name in enumerate(self.parted.names):
             if number and self.mismatch is None:
@@ -158,7 +141,7 @@ class Explanation:
                 line(f"{i:3}. {sentence}")
         if self.mismatch is not None:
             console.print()
-            console.print(f"The sides part in {self.parted.function or 'nothing that a step shows'}():", markup=False)
+            console.print(f"The sides part in {self.parted.function}():", markup=False)
             console.print(side_by_side(self.parted, self.case))
             console.print()
             console.print(outcomes_table(self.mismatch, self.case))
@@ -172,7 +155,7 @@ class Explanation:
         stories = [story(self.case, trace, self.config) for trace in self.parted.traces]
         return ExplainSummary(
             kernel=kernel,
-            words=describe_case(self.case, self.rules),
+            words=describe_case(self.case, self.rules, self.config),
             ended=ENDED_NAMES[answer.outcome.ended],
             sk=answer.sk if returned else None,
             refcounted=bool(answer.outcome.refcounted) if returned else None,
@@ -182,7 +165,7 @@ class Explanation:
             next=list(answer.next),
             endless=answer.endless,
             unmet=list(answer.unmet),
-            reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules),
+            reachable=not self.case.scenario.hostile and not not_on(self.case.scenario, self.rules, self.config),
             story=stories[0],
             model_story=[] if self.mismatch is None else stories[1],
             steps={
@@ -204,7 +187,7 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     names = (reference.name, model.name)
     outcomes = (reference.run(case.scenario), model.run(case.scenario))
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    parted = Parting(names, traces, parting(*traces), reference.build.callers)
+    parted = Parting(names, traces, parting(*traces), reference.build.callers, case.scenario, outcomes, model)
     return Explanation(case, parted, outcomes, compare(names, outcomes), model.config, model.rules)
 
 

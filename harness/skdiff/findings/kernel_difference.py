@@ -12,18 +12,19 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case
-from skdiff.cases.outcome import ENDED_NAMES, RETURNED
-from skdiff.cases.steps import Step, parting
+from skdiff.cases.steps import Step
+from skdiff.comparison.causes import parted
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.mismatch_text import describe_case, outcomes_table
+from skdiff.comparison.parting import Parting
 from skdiff.comparison.referee import SIDES, Referee, Verdict, describe_origin
 from skdiff.findings import drawing
 from skdiff.findings.diff_summary import UNTOLD, Group, Origin, titles
-from skdiff.findings.explain import Parting, Tracing, side_by_side
+from skdiff.findings.explain import Tracing, side_by_side
+from skdiff.findings.listed import ways_in_words
 from skdiff.findings.story import story
-from skdiff.findings.triage import WIDTH, Described, sort_by_cause
+from skdiff.findings.triage import WIDTH, Described, can_reach, functions_of, sort_by_cause
 from skdiff.kernel.build import Build
-from skdiff.kernel.call_graph import merged
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
 
@@ -44,14 +45,13 @@ class Difference:
 
     @property
     def name(self) -> str:
-        """What the difference is called, over seeds: the rules behind it, else whose it is; the kernel function, and
-        the first thing that came of it.
-        """
-        ended = sorted({ENDED_NAMES[o.ended] for o in self.mismatch.outcomes if o.ended != RETURNED})
-        what = f"{self.parted.function or 'outcome'}-{ended[0] if ended else self.mismatch.fields[0]}"
-        if not self.verdict.unlike:
-            return f"{'+'.join(self.verdict.words)}-{what}"
-        return f"{'alike-' if self.verdict.alike else ''}{what}-{''.join(self.verdict.unlike)}"
+        """What the difference is called, on its own: see `names_of_causes`."""
+        return names_of_causes([self])[0]
+
+    @property
+    def what(self) -> str:
+        """Whose difference it is, as the end of a name: of B ("-B"), of both ("-AB"), and whether they do the same."""
+        return f"-{''.join(self.verdict.unlike)}{'-alike' if self.verdict.alike else ''}"
 
     def why(self) -> str:
         """The verdict in a sentence or two."""
@@ -74,17 +74,20 @@ class Difference:
             console.print(f"\n{side}:", markup=False)
             for i, sentence in enumerate(story(self.case, steps, build.config), 1):
                 console.print(f"{i:3}. {sentence}", markup=False, soft_wrap=True)
-        function = f"{self.parted.function}()" if self.parted.function else "nothing that a step shows"
-        console.print(f"\nThe sides part in {function}:", markup=False)
+        console.print(f"\nThe sides part in {self.parted.function}():", markup=False)
         console.print(side_by_side(self.parted, self.case))
         console.print()
         console.print(outcomes_table(self.mismatch, self.case))
 
-    def report(self, again: str, path: Path) -> str:
-        """The text for the file beside the case at `path`; `again` is the command that shows it again."""
+    def report(self, again: str, path: Path, name: str = "", ways: str = "") -> str:
+        """The text for the file beside the case at `path`; `again` is the command that shows it again, `name` what the
+        finding is called, and `ways` says in a line how all of its cases show it.
+        """
         out = StringIO()
         console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
-        console.print(f"DIFFERENCE {self.name}", markup=False, soft_wrap=True)
+        console.print(f"DIFFERENCE {name or self.name}", markup=False, soft_wrap=True)
+        if ways:
+            console.print(ways, markup=False, soft_wrap=True)
         for side, build in zip(SIDES, self.builds, strict=True):
             console.print(f"{side}: {describe_side(build)}", markup=False, soft_wrap=True)
         console.print()
@@ -98,6 +101,25 @@ def describe_side(build: Build) -> str:
     return f"{build.title}, closure {build.closure[:16]}"
 
 
+def names_of_causes(differences: Sequence[Difference]) -> list[str]:
+    """What the causes of the differences of a run are called: "reselect+no-IPV6" for the rules and options behind it;
+    where no known rule is, the kernel function and whose it is: "compute_score-B". A rule that explains all of these,
+    though the text does not say so, is their cause: "as-reselect-B".
+    """
+    odd = [one.verdict for one in differences if one.verdict.unlike and not one.verdict.alike]
+    common = [word for word in odd[0].words if all(word in verdict.words for verdict in odd)][:1] if odd else []
+
+    functions = functions_of([one.parted.suspects for one in differences])
+
+    def name(one: Difference, function: str) -> str:
+        if not one.verdict.unlike:
+            return "+".join(one.verdict.words)
+        hint = [] if one.verdict.alike else common
+        return (f"as-{hint[0]}" if hint else function) + one.what
+
+    return [name(one, function) for one, function in zip(differences, functions, strict=True)]
+
+
 def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Difference | None:
     """Ask two kernels, builds of the variant "traced", about a case; None if there is nothing to tell."""
     scenario = case.scenario
@@ -108,16 +130,8 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     if verdict is None or mismatch is None:
         return None
     steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
-    if verdict.unlike:
-        side = SIDES.index(verdict.unlike[-1])
-        names = (referee.names[side], f"the model of {SIDES[side]}")
-        traces = (steps[side], referee.turned(side).trace(scenario))
-    else:
-        names = ("the model of A", f"the same with {', '.join(verdict.words)}")
-        traces = (referee.turned(0).trace(scenario), referee.turned(0, *verdict.words).trace(scenario))
-    callers = merged(build.callers for build in referee.builds)
-    parted = Parting(names, traces, parting(*traces), callers)
-    return Difference(case, referee.builds, verdict, mismatch, parted, steps)
+    where = parted(scenario, outcomes, verdict, steps, referee)
+    return Difference(case, referee.builds, verdict, mismatch, where, steps)
 
 
 UNTRACED = Verdict((UNTOLD,), ())  # of a finding that could not be traced
@@ -141,15 +155,23 @@ def group_by_cause(
             referee = Referee(*builds)
             kernels = [stack.enter_context(Guarded(build)) for build in builds]
 
-            def tell(case: Case) -> Described | None:
+            def tell(case: Case) -> Described[Difference] | None:
                 found = difference(case, kernels, referee)
                 if found is None:
                     return None
-                known.setdefault(found.name, found)
-                both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
-                return Described(found.name, lambda path: found.report(again, path), both)
 
-            left = sort_by_cause(mismatches, tell, folder)
+                def text(name: str, ways: dict[str, int], path: Path) -> str:
+                    return found.report(again, path, name, ways_in_words(ways))
+
+                both = [drawing.Side(*side) for side in zip(SIDES, found.steps, strict=True)]
+                reachable = all(can_reach(case, build.rules, build.config) for build in builds)
+                return Described(found.parted.suspects, "", found.mismatch.way, found, reachable, text, both)
+
+            def names(shown: Sequence[Described[Difference]]) -> Sequence[str]:
+                return names_of_causes([one.told for one in shown])
+
+            left, best = sort_by_cause(mismatches, tell, names, folder)
+            known = {name: described.told for name, described in best.items()}
     except (CannotRun, OSError) as error:
         say(f"not sorted by cause: {error}")
         left, known = list(mismatches), {}
@@ -168,8 +190,17 @@ def grouped(findings: Iterable[Finding], known: dict[str, Difference]) -> list[G
         words, function = verdict.words, ""
         if verdict.unlike:
             words = () if verdict.alike else tuple(w for w in verdict.words if w in common)[:1]
-            function = found.parted.function if found is not None and not words else ""
+            if found is not None and found.parted.function and not words:
+                function = finding.signature.removesuffix(found.what)
         rules = tuple(Origin(word, describe_origin(word)) for word in words)
         group = Group(rules=rules, unlike=verdict.unlike, alike=verdict.alike, function=function, findings=[])
         groups.setdefault(group.title, group).findings.append(finding)
-    return sorted(groups.values(), key=lambda g: (bool(g.unlike), g.alike, len(g.rules)))
+    return sorted(groups.values(), key=_place)
+
+
+def _place(group: Group) -> tuple[bool, bool, bool, int]:
+    """Where a group stands in a list: what is no difference last, before it what no system can reach; then single
+    rules, what needs several at once, and what no rule explains.
+    """
+    reachable = any(finding.reachable for finding in group.findings)
+    return group.alike, not reachable, bool(group.unlike), len(group.rules)

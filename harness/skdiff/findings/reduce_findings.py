@@ -1,5 +1,6 @@
 """The findings of a run and cases of files, made small in their files."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from skdiff.campaign.messages import Finding
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.scenario import Scenario
+from skdiff.comparison.causes import CauseOf, causes_of
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.comparison.mismatch_text import render
@@ -51,9 +53,11 @@ def reduced(
     stopped: Callable[[], bool] = never_stopped,
     judge: Judge | None = None,
     lookups: Sequence[str] = (),
+    cause_of: CauseOf | None = None,
 ) -> tuple[Case, Mismatch, Reduction] | None:
     """The case made small, the mismatch that it shows, and how that went; None if the oracles agree about it, or if the
-    judge says so. It stays one of these lookups (() for any).
+    judge says so. It stays one of these lookups (() for any), and of the same cause, if `cause_of` tells causes: a
+    smaller case may show the same difference for another reason.
     """
     names = [oracle.name for oracle in oracles]
 
@@ -65,15 +69,18 @@ def reduced(
         if lookups and LOOKUPS[scenario.lookup] not in lookups:
             return False
         now = shown(scenario)
-        same = now is not None and now.signature == seen[0].signature
-        if now is not None and same:
-            seen.append(now)
-        return same
+        if now is None or now.signature != seen[0].signature:
+            return False
+        if cause_of is not None and cause_of(scenario, now) != cause:
+            return False
+        seen.append(now)
+        return True
 
     first = shown(case.scenario)
     if first is None:
         return None
     seen = [first]
+    cause = cause_of(case.scenario, first) if cause_of is not None else ""
     lacks = lacking(oracle.rules for oracle in oracles if isinstance(oracle, Model))
     reduction = reduce(case.scenario, differs, limit_seconds, stopped, lacks)
     before, after = len(case.scenario.socks), len(reduction.scenario.socks)
@@ -96,15 +103,17 @@ def reduce_findings(
     again: str,
     say: Callable[[str], None],
     lookups: Sequence[str] = (),
+    traced: Callable[[], Sequence[Build]] | None = None,
+    count: Callable[[int, int], None] = lambda done, among: None,
 ) -> None:
     """Reduce the findings of a run of these lookups (() for any) in their files, and merge those that become the same.
     What cannot be reduced, or not in time, stays as it is; so does what is left at Ctrl-C. Never raises CannotRun.
+    With `traced` builds, which tell causes, each case keeps its own, and of each finding one of a cause is kept;
+    `count` is told how many are done, of all.
 
     The findings get `reduced`, and `merged`, the number of their files that have gone.
     """
     deadline = time.monotonic() + LIMIT_OF_ALL
-    todo = [(finding, finding.file) for finding in findings]
-    todo += [(finding, other) for finding in findings for other in finding.others]
     kept: dict[tuple[str, Scenario], str] = {}
     with interrupts_noted() as stopped, ExitStack() as stack:
         try:
@@ -113,20 +122,28 @@ def reduce_findings(
         except (CannotRun, OSError) as error:
             say(f"not reduced: {error}")
             return
+        judge = judge_of(builds)
+        cause_of: CauseOf | None = None
+        with contextlib.suppress(CannotRun, OSError):  # who sorts them by cause says why
+            kernels = [stack.enter_context(Guarded(build)) for build in traced()] if traced else []
+            cause_of = causes_of(kernels) if kernels else None
+        if cause_of is not None:
+            for finding in findings:
+                _thin_out(finding, oracles, judge, cause_of)
+        todo = [(finding, finding.file) for finding in findings]
+        todo += [(finding, other) for finding in findings for other in finding.others]
         for number, (finding, file) in enumerate(todo):
+            count(number, len(todo))
             path, left = Path(file), deadline - time.monotonic()
             if left <= 0 or stopped():
                 say(f"{len(todo) - number} of {len(todo)} findings are left as they were found")
                 return
             try:
-                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge_of(builds), lookups)
+                done = reduced(load(path), oracles, min(LIMIT, left), stopped, judge, lookups, cause_of)
                 if done is None or done[1].signature != finding.signature:
                     say(f"{file}: does not show its difference again, left as it was found")
-                elif kept.setdefault((finding.signature, done[0].scenario), file) != file:  # it is one of its others
-                    path.unlink()
-                    report_of(path).unlink(missing_ok=True)
-                    finding.others.remove(file)
-                    finding.merged += 1
+                elif (first := kept.setdefault((finding.signature, done[0].scenario), file)) != file:  # of its others
+                    _merge(finding, file, first)
                 else:
                     _, _, said = report_of(path).read_text().partition(SAID)
                     text = report(path, done[0], done[1], builds, again)
@@ -135,3 +152,31 @@ def reduce_findings(
                     finding.reduced = finding.reduced or str(done[0].found["reduced"])
             except (CannotRun, OSError) as error:
                 say(f"{file}: not reduced: {error}")
+
+
+def _merge(finding: Finding, other: str, into: str = "") -> None:
+    """Remove one of the other cases of a finding, which shows what its first case does, or the one `into`."""
+    path = Path(other)
+    path.unlink(missing_ok=True)
+    report_of(path).unlink(missing_ok=True)
+    finding.others.remove(other)
+    finding.merged += 1
+    count = finding.counts.pop(other, 0)
+    if into in finding.others:
+        finding.counts[into] = finding.counts.get(into, 0) + count
+
+
+def _thin_out(finding: Finding, oracles: Sequence[Oracle], judge: Judge, cause_of: CauseOf) -> None:
+    """Leave one case of each cause among the cases of a finding; one that does not show its difference stays."""
+    seen: dict[str, str] = {}
+    for file in (finding.file, *finding.others):
+        try:
+            scenario = load(Path(file)).scenario
+            mismatch = judge(scenario, [oracle.run(scenario) for oracle in oracles])
+        except (CannotRun, OSError):
+            continue  # its turn comes, and then it is told
+        if mismatch is None or mismatch.signature != finding.signature:
+            continue
+        first = seen.setdefault(cause_of(scenario, mismatch), file)
+        if first != file:
+            _merge(finding, file, first)

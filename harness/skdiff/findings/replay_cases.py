@@ -1,11 +1,12 @@
 """Replay: cases from files, on the reference and the model, against each other and against what they expect."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
-from rich.console import Console
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
@@ -27,14 +28,15 @@ from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.variants.requirements import unmet_needs
 
-GOOD = ("agreed", "known", "absent")
-WORDS = ("agreed", "known", "absent", "mismatch", "unexpected", "gone", "unreadable")
+AGREED, NOT_RUN = "agreed", "not run"
+GOOD = (AGREED, "known", "absent")
+WORDS = (*GOOD, "mismatch", "unexpected", "gone", "unreadable", NOT_RUN)
 
 
 class Replayed(msgspec.Struct):
-    """A case: one of WORDS ("absent": this kernel has no such lookup in this configuration), why, and what it needs
-    that the kernel is not: then nobody looked at what it expects; `unreachable` says why this kernel cannot reach it,
-    `said_by` who said what it expects.
+    """A case: one of WORDS ("absent": this kernel has no such lookup in this configuration; "not run": another one was
+    wrong before), why, and what it needs that the kernel is not: then nobody looked at what it expects; `unreachable`
+    says why this kernel cannot reach it, `said_by` who said what it expects, if it `expects` anything of this kernel.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Replayed(msgspec.Struct):
     needs: list[str] = []
     unreachable: list[str] = []
     said_by: str = msgspec.field(default="", name="from")
+    expects: bool = False
 
 
 class ReplaySummary(BuiltKernelSummary, kw_only=True):
@@ -59,7 +62,7 @@ class ReplaySummary(BuiltKernelSummary, kw_only=True):
     @property
     def wrong(self) -> list[Replayed]:
         """The cases that are not as they should be."""
-        return [case for case in self.cases if case.verdict not in GOOD]
+        return [case for case in self.cases if case.verdict not in (*GOOD, NOT_RUN)]
 
 
 def verdict(case: Case, reference: Oracle, model: Model) -> tuple[str, list[str], Mismatch | None]:
@@ -80,70 +83,117 @@ def _still_known(
     """Whether a known difference is still what it was ("known"), or has gone ("gone"): then its entry must go too."""
     with Guarded(traced()) as oracle:
         told = explanation(case, oracle, model)
-    now = cause(told, told.mismatch) if told.mismatch is not None else "no difference"
-    if now == entry.signature:
+        now = cause(told, oracle.build) if told.mismatch is not None else "no difference"
+    if told.mismatch is not None and known_differences.matches(now, [told.mismatch.way], [entry.signature]):
         return "known", [entry.reason], None
     return "gone", [f"listed in {known_differences.KNOWN.name} as {entry.signature}, but shows {now}"], None
+
+
+class Report(Protocol):
+    """Who is told of a replay: see replay_reports.py."""
+
+    def begin(self, count: int) -> None:
+        """Before the first of so many cases."""
+        ...
+
+    def case(self, result: Replayed, lines: Sequence[str]) -> None:
+        """A case is done; `lines` are for people. Those of a case that could not be read were said before."""
+        ...
+
+    def end(self, summary: ReplaySummary) -> None:
+        """After the last case."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """The oracles of a replay, and what its lines say of the kernel; `listed` are known differences by their files."""
+
+    oracle: Guarded
+    model: Model
+    kernel: str
+    traced: Callable[[], Build]
+    listed: Mapping[Path, known_differences.Known]
+
+    def one(self, path: Path) -> tuple[Replayed, list[str]]:
+        """What becomes of the case of a file, and what is to be said about it. Raises CannotRun for no case."""
+        case, build = load(path), self.oracle.build
+        lookup = LOOKUPS[case.scenario.lookup]
+        if lookup not in build.lookups:
+            why = [f"{lookup} is not looked at: this kernel has it not in this configuration"]
+            return Replayed(str(path), "absent", why), []
+        word, why, mismatch = verdict(case, self.oracle, self.model)
+        if path.resolve() in self.listed:
+            word, why, mismatch = _still_known(self.listed[path.resolve()], case, self.traced, self.model)
+        place = shell_path(path)
+        # Nobody has to be told that of what was drawn.
+        told = overlooked(case.scenario, case.socks) if case.said_by != MODEL else ()
+        lines = [f"{place}: {line}" for line in told]
+        needs = unmet_needs(case.needs, build.rules, build.config)
+        elsewhere = [] if case.scenario.hostile else not_on(case.scenario, build.rules, build.config)
+        said = case.said_by if case.expect and not needs else ""
+        result = Replayed(str(path), word, why, list(needs), list(elsewhere), said, bool(case.expect) and not needs)
+        if mismatch is not None:
+            again = f"{command()} replay --kernel {self.kernel} {place}"
+            rules, config = build.rules, build.config
+            text = render(mismatch, case, build.label, build.closure, again, rules=rules, config=config)
+            lines.append(f"{place}:\n{text}")
+        if again := case.again(place):
+            lines.append(f"{place} is a difference between two kernels; {again}")
+        return result, lines + [f"{place}: {line}" for line in (why if word in ("unexpected", "gone") else ())]
 
 
 def replay(
     paths: Sequence[Path],
     reference: Build,
     kernel: str,
-    console: Console,
+    report: Report,
     say: Callable[[str], None],
     traced: Callable[[], Build],
+    first: bool = False,
 ) -> ReplaySummary:
-    """Replay cases of files, print what is wrong; the summary of it. An unreadable file does not stop the others."""
+    """Replay cases of files, and report each; the summary of it. An unreadable file does not stop the others, `first`
+    does it with the first that differs or is not as expected.
+    """
     results: list[Replayed] = []
-    expected = 0
-    model = Model(reference.rules, reference.config)
     listed = {e.case.resolve(): e for e in known_differences.load() if e.covers(reference.tree.version)}
+    report.begin(len(paths))
+    stopped_by = ""
     with Guarded(reference) as oracle:
+        these = _Replay(oracle, Model(reference.rules, reference.config), kernel, traced, listed)
         for path in paths:
-            try:
-                case = load(path)
-            except CannotRun as error:
-                say(f"skdiff: {error}")
-                results.append(Replayed(str(path), "unreadable", [str(error)]))
-                continue
-            lookup = LOOKUPS[case.scenario.lookup]
-            if lookup not in reference.lookups:
-                why = [f"{lookup} is not looked at: this kernel has it not in this configuration"]
-                results.append(Replayed(str(path), "absent", why))
-                continue
-            word, why, mismatch = verdict(case, oracle, model)
-            if path.resolve() in listed:
-                word, why, mismatch = _still_known(listed[path.resolve()], case, traced, model)
-            # Nobody has to be told that of what was drawn.
-            for line in overlooked(case.scenario, case.socks) if case.said_by != MODEL else ():
-                console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
-            needs = unmet_needs(case.needs, reference.rules, reference.config)
-            elsewhere = [] if case.scenario.hostile else not_on(case.scenario, reference.rules)
-            said = case.said_by if case.expect and not needs else ""
-            expected += bool(case.expect) and not needs
-            results.append(Replayed(str(path), word, why, list(needs), list(elsewhere), said))
-            if mismatch is not None:
-                again = f"{command()} replay --kernel {kernel} {shell_path(path)}"
-                text = render(mismatch, case, reference.label, reference.closure, again, rules=reference.rules)
-                console.print(f"{shell_path(path)}:\n{text}", markup=False, soft_wrap=True)
-            if again := case.again(shell_path(path)):
-                console.print(
-                    f"{shell_path(path)} is a difference between two kernels; {again}", markup=False, soft_wrap=True
-                )
-            for line in why if word in ("unexpected", "gone") else ():
-                console.print(f"{shell_path(path)}: {line}", markup=False, soft_wrap=True)
+            lines: list[str] = []
+            if stopped_by:
+                result = Replayed(str(path), NOT_RUN, [f"--first stopped at {stopped_by}"])
+            else:
+                try:
+                    result, lines = these.one(path)
+                except CannotRun as error:
+                    say(f"skdiff: {error}")
+                    result = Replayed(str(path), "unreadable", [str(error)])
+            if first and result.verdict in ("mismatch", "unexpected", "gone"):
+                stopped_by = result.file
+            results.append(result)
+            report.case(result, lines)
+    said_by = Counter(r.said_by for r in results if r.said_by)
+    expected = sum(r.expects for r in results)
+    summary = ReplaySummary(kernel=reference.told(), cases=results, expectations={"all": expected, **said_by})
+    report.end(summary)
+    return summary
+
+
+def summary_line(summary: ReplaySummary) -> str:
+    """The end of a replay, for people."""
+    results = summary.cases
     counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
     unchecked = sum(bool(r.needs) for r in results)
     unreachable = sum(bool(r.unreachable) for r in results)
     said_by = Counter(r.said_by for r in results if r.said_by)
-    outside = said_by.total() - said_by[MODEL]
-    console.print(
-        f"Linux {reference.label}: {counted(len(results), 'case')}, "
-        + ", ".join(f"{n:,} {w}" for w, n in counts.items() if n or w == "agreed")
+    outside, expected = said_by.total() - said_by[MODEL], summary.expectations.get("all", 0)
+    return (
+        f"Linux {summary.kernel.label}: {counted(len(results), 'case')}, "
+        + ", ".join(f"{n:,} {w}" for w, n in counts.items() if n or w == AGREED)
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
         + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")
-        + (f"; {outside:,} of {expected:,} expectations come from outside the model" if expected else ""),
-        soft_wrap=True,
+        + (f"; {outside:,} of {expected:,} expectations come from outside the model" if expected else "")
     )
-    return ReplaySummary(kernel=reference.told(), cases=results, expectations={"all": expected, **said_by})

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
+from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import Case
 from skdiff.comparison.referee import SIDES, Referee, closure_of, lookups_of
@@ -57,8 +58,8 @@ class PatchedSide:
 
 @dataclass(frozen=True)
 class DiffRequest:
-    """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound), `lookups` which
-    are drawn (() for all that both have).
+    """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound; `first`: at the
+    first difference), `lookups` which are drawn (() for all that both have).
     """
 
     a: str
@@ -70,6 +71,7 @@ class DiffRequest:
     seconds: float = 0
     findings: Path = Path("findings")
     lookups: tuple[str, ...] = ()
+    first: bool = False
 
     def sides(self, variant: str = "", say: Say | None = None) -> tuple[Build, Build]:
         """The builds of both sides."""
@@ -123,6 +125,7 @@ def diff(
         cases=request.cases,
         seconds=request.seconds,
         findings=str(request.findings),
+        first=request.first,
         lookups=lookups,
     )
     with supervised(job, closure_of(builds), errors) as (_, total):
@@ -130,7 +133,10 @@ def diff(
         found = total.mismatches
         if found:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            reduce_findings.reduce_findings(found, sides, request.again, say, lookups)
+            with Counter(errors, "reduced") as count:
+                reduce_findings.reduce_findings(
+                    found, sides, request.again, say, lookups, lambda: sides("traced"), count
+                )
             groups = kernel_difference.group_by_cause(
                 found, lambda: sides("traced"), request.again, request.findings, say
             )

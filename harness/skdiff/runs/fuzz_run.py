@@ -14,6 +14,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.campaign import inputs
 from skdiff.campaign.messages import Finding, LookupCounts, WorkerTotal, summed_classes
+from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
 from skdiff.comparison.referee import lookups_of
@@ -31,9 +32,10 @@ from skdiff.runs.supervised import Say, check_writable, only, random_seed, super
 
 @dataclass(frozen=True)
 class FuzzRequest:
-    """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when to
-    stop (0: no bound), where findings and a guided engine's inputs go, the lookups that are drawn (() for all that
-    it has), and one more oracle ("" for none, or worker.HOST). `flags` are libFuzzer's own.
+    """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when
+    to stop (0: no bound; `first`: at the first finding), where findings and a guided engine's inputs go, the lookups
+    that are drawn (() for all that it has), and one more oracle ("" for none, or worker.HOST). `flags` are libFuzzer's
+    own.
     """
 
     kernel: str
@@ -48,6 +50,7 @@ class FuzzRequest:
     flags: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
     oracle: str = ""
+    first: bool = False
 
 
 class FuzzSummary(BuiltKernelSummary, kw_only=True):
@@ -124,6 +127,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         seconds=budget.get("max_total_time", 0 if "runs" in budget else request.seconds),
         findings=str(request.findings),
         arguments=request.flags,
+        first=request.first,
         inputs=str(keep_inputs or ""),
         lookups=lookups,
         oracle=request.oracle,
@@ -141,9 +145,15 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             if request.oracle:
                 reduce_on_host(mismatches, made, job.again, say)
             else:
-                reduce_findings.reduce_findings(mismatches, lambda: [build()], job.again, say, lookups)
+                with Counter(errors, "reduced") as count:
+                    reduce_findings.reduce_findings(
+                        mismatches, lambda: [build()], job.again, say, lookups, lambda: [build("traced")], count
+                    )
                 mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
+        gave_up = total.gave_up
+        if request.first and old and not new:
+            gave_up = gave_up or "--first stopped it at a difference that is known; without --first it goes on"
         summary = FuzzSummary(
             kernel=structs.replace(made.told(), notes=notes),
             engine=engine,
@@ -162,7 +172,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             mismatches=new,
             known=old,
             unwritten=total.unwritten,
-            gave_up=total.gave_up,
+            gave_up=gave_up,
             running=f"Linux {os.uname().release}" if request.oracle else "",
             unrealised=total.unrealised,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),

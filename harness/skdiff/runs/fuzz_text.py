@@ -5,6 +5,7 @@ from rich.table import Table
 
 from skdiff.base.words import counted, share
 from skdiff.campaign.run import CLASSES, classes_of
+from skdiff.findings.listed import lines_of
 from skdiff.runs.fuzz_run import FuzzSummary
 
 
@@ -71,4 +72,5 @@ def show(console: Console, summary: FuzzSummary) -> None:
             agreed = summary.unseen.verdict(f"{agreed} in {counted(summary.cases, 'case')}")
         console.print(agreed, markup=False, soft_wrap=True)
     for mismatch in summary.mismatches:
-        console.print(f"{mismatch.count:6} x {mismatch.signature}: {mismatch.file}", soft_wrap=True)
+        for text in lines_of(mismatch):
+            console.print(text, markup=False, soft_wrap=True)

@@ -182,7 +182,8 @@ def work(job: Job, channel: int) -> None:
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
         run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_HOST, host.refused
-        run.lacks = NOTHING  # what it makes needs no ability
+        # What it makes needs no ability, and the steps of the running kernel are not seen.
+        run.lacks, run.causes = NOTHING, None
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
     drive(job.engine, run)

@@ -137,6 +137,27 @@ def test_two_configurations_differ_in_their_option(tmp_path, capsys):
     assert "IPV6 in A only (CONFIG_IPV6)" in capsys.readouterr().out
 
 
+def test_first_stops_at_the_first_case_about_which_they_differ(tmp_path, capsys):
+    """Before 6.6 the group of a socket on the sk_buff was not asked again."""
+    agreed = "corpus/conformance/fcnal_test/novrf_global_server-udp4.toml"
+    differing = next(
+        str(path)
+        for path in sorted(Path("corpus/seeds").glob("*re-selected*.toml"))
+        if main(["diff", "6.1", "6.12", str(path)]) == 1
+    )
+    command = ["diff", "6.1", "6.12", agreed, differing, agreed, differing, "--json", str(tmp_path / "diff.json")]
+    capsys.readouterr()
+    assert main([*command, "--first"]) == 1
+    shown = capsys.readouterr().out
+    told = json.loads((tmp_path / "diff.json").read_text())
+    assert [bool(case["difference"]) for case in told["cases"]] == [False, True]
+    assert [Path(name).name for name in told["not_run"]] == [Path(agreed).name, Path(differing).name]
+    assert f"{agreed}: not compared, --first stopped at {differing}" in shown
+    assert main(command) == 1
+    told = json.loads((tmp_path / "diff.json").read_text())
+    assert (len(told["cases"]), told["not_run"]) == (4, [])
+
+
 @pytest.mark.parametrize("side", [0, 1], ids=SIDES)
 def test_a_kernel_that_dies_is_found_out_and_the_other_is_not_blamed(side, kernel_tree, tmp_path, monkeypatch):
     endless = Patch("include/linux/math.h", "reciprocal_scale", 1, "val", "(reciprocal_scale(val, ep_ro) + 1)")

@@ -157,5 +157,10 @@ def _compare_cases(arguments: argparse.Namespace, request: DiffRequest, cases: l
     for case, report in compare_cases(request, cases, say):
         console.print(report, markup=False, soft_wrap=True, end="")
         result.cases.append(case)
+        if request.first and result.differs:
+            break
+    result.not_run = [str(case.path) for case in cases[len(result.cases) :]]
+    for path in result.not_run:
+        show(f"{path}: not compared, --first stopped at {result.cases[-1].file}")
     write_json(arguments, result)
     return DIFFERENCE if result.differs else AGREED

@@ -131,9 +131,10 @@ class ComparedCase(msgspec.Struct):
 
 
 class CasesSummary(Summary, kw_only=True):
-    """Two kernels on cases from files."""
+    """Two kernels on cases from files; `not_run` are those behind a difference at which they were to stop."""
 
     cases: list[ComparedCase]
+    not_run: Sequence[str] = ()
 
     @property
     def differs(self) -> bool:

@@ -5,14 +5,14 @@
  * index names a socket, a group or a namespace of the same record, NONE (-1) is no such thing. Python's Scenario has the
  * same fields in the same order.
  */
-#define MAX_SOCKS 16
+#define MAX_SOCKS 64
 #define MAX_NETNS 2
 #define MAX_PROGS 3
 #define MAX_GROUPS 4
-#define MAX_SLOTS 8
+#define MAX_SLOTS 32
 #define MAX_SHOWN 16
 #define MAX_WARNS 4
-#define MAX_STEPS 128
+#define MAX_STEPS 512
 #define MAX_TABLE 131072
 #define MAX_CROWD 100000
 #define MAX_EDGES 8192
@@ -137,11 +137,12 @@ struct outcome_record {
 	uint32_t skb_users;
 	uint32_t skb_cb;	/* bytes of skb->cb that are not what they were */
 	int32_t clones;		/* clones that nobody freed */
-	uint32_t freed;		/* bit i: socket i was freed; bit 16 + i: but not as what it is */
+	uint64_t freed;		/* bit i: socket i was freed */
 	int32_t sections;	/* sections that were opened and not closed, of each kind so many times enum section */
 	int32_t signal;		/* that a crash came with */
 	uint32_t n_warns;
 	uint32_t n_shown;
+	uint64_t freed_wrong;	/* bit i: it was freed as what it is not, or twice */
 	uint32_t refcnt[MAX_SOCKS];
 	int32_t listener[MAX_SOCKS];
 	int32_t written[3];	/* enum written, which one, and the first byte in it that is not what it was */

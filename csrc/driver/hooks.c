@@ -100,6 +100,8 @@ static void reference_freed(const struct sock *sk, int kind)
 
 	if (i < 0)
 		return;
-	out->freed |= 1u << i | (in->socks[i].kind != kind || out->freed & 1u << i ? 1u << (MAX_SOCKS + i) : 0);
+	if (in->socks[i].kind != kind || out->freed >> i & 1)
+		out->freed_wrong |= 1ull << i;
+	out->freed |= 1ull << i;
 	poison_freed(&arena.socks[i]);
 }

@@ -118,7 +118,7 @@ static void read_outcome(const struct sock *sk)
 		read_seen(&seen[i], &out->shown[i]);
 	for (int i = 0; i < in->n_socks; i++) {
 		out->refcnt[i] = refcount_read(&arena.socks[i].sk.sk_refcnt);
-		out->listener[i] = in->socks[i].kind == KIND_REQUEST && !(out->freed & 1u << i) ?
+		out->listener[i] = in->socks[i].kind == KIND_REQUEST && !(out->freed & 1ull << i) ?
 			index_of(arena.socks[i].req.rsk_listener) : NONE;
 	}
 }

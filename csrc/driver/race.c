@@ -11,9 +11,9 @@ static int reference_race(const void *counter)
 		struct sock *sk = &arena.socks[i].sk;
 		int count = refcount_read(&sk->sk_refcnt);
 
-		if (counter != &sk->sk_refcnt || next.race == RACE_STAYS || raced & 1u << i)
+		if (counter != &sk->sk_refcnt || next.race == RACE_STAYS || raced & 1ull << i)
 			continue;
-		raced |= 1u << i;
+		raced |= 1ull << i;
 		note_written();
 		hlist_nulls_del_init_rcu(&sk->sk_nulls_node);
 		if (next.race == RACE_LEAVES && count > 0)

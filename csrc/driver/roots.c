@@ -208,7 +208,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 
 	in = scenario;
 	out = outcome;
-	out->freed = out->n_warns = out->n_shown = 0;
+	out->freed = out->freed_wrong = out->n_warns = out->n_shown = 0;
 	if (trace)
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));

@@ -78,7 +78,7 @@ static void leave_out_told(void)
 
 	for (int i = 0; i < in->n_socks; i++) {
 		kept.socks[i].sk.sk_refcnt = arena.socks[i].sk.sk_refcnt;
-		if (in->socks[i].kind == KIND_REQUEST && !(out->freed & 1u << i))
+		if (in->socks[i].kind == KIND_REQUEST && !(out->freed & 1ull << i))
 			kept.socks[i].req.rsk_listener = arena.socks[i].req.rsk_listener;
 	}
 	skb->sk = arena.skb.sk;

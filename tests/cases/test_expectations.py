@@ -161,7 +161,7 @@ def test_all_that_is_unmet_is_told() -> None:
 def test_strange_outcomes_meet_no_plain_expectation() -> None:
     assert told(SEEN._replace(sk=FOREIGN), sk="none") == ["sk is foreign, expected none"]
     assert told(SEEN._replace(refcounted=UNSET), refcounted=True) == ["refcounted is 2, expected True"]
-    assert told(SEEN._replace(freed=1 << 16), freed=["a"]) == ["freed is ['a as what it is not'], expected ['a']"]
+    assert told(SEEN._replace(freed=1 << 64), freed=["a"]) == ["freed is ['a as what it is not'], expected ['a']"]
     assert told(Outcome(ended=CRASHED), ended="returned") == ["ended is crashed, expected returned"]
     assert told(Outcome(ended=STUCK), refcnt={"a": 1}) == ["refcnt of a is None, expected 1"]
     assert told(Outcome(ended=STUCK), listener={"a": "none"}) == ["listener of a is None, expected none"]

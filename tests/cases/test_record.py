@@ -107,9 +107,9 @@ FORMATS = {
     "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBBBbb",
     "program_record": "=BbB",
     "netns_record": "=IBBBBB",
-    "group_record": "=IIHHHBBBBBbB8b",
+    "group_record": "=IIHHHBBBBBbB32b",
     "scenario_record": "=IIIIIIiBBBBBBBB",
-    "outcome_record": "=IiiIIiIIIIiIiiII16I16i3i",
+    "outcome_record": "=IiiIIiIIIIixxxxQiiIIQ64I64i3i",
 }
 
 
@@ -163,7 +163,7 @@ RECORDS = {
 
 
 def filled(
-    number: Callable[[Any, str], int], netns: int = 2, progs: int = 3, groups: int = 4, socks: int = 16
+    number: Callable[[Any, str], int], netns: int = 2, progs: int = 3, groups: int = 4, socks: int = 64
 ) -> Scenario:
     """A scenario, valid or not, as large as can be or smaller, with a number for each field."""
 
@@ -174,7 +174,7 @@ def filled(
         Scenario,
         packet=one(Packet),
         netns=tuple(one(Netns, progs=tuple(one(Program) for _ in range(progs - i))) for i in range(netns)),
-        groups=tuple(one(Group, slots=tuple(number(Sock, "group") for _ in range(2 * i + 2))) for i in range(groups)),
+        groups=tuple(one(Group, slots=tuple(number(Sock, "group") for _ in range(8 * i + 8))) for i in range(groups)),
         socks=tuple(one(Sock) for _ in range(socks)),
     )
 
@@ -217,10 +217,10 @@ def test_a_frame_is_the_head_and_the_packet_and_no_more() -> None:
 
 
 def test_a_socket_that_the_record_has_no_room_for_is_refused() -> None:
-    for case in (Scenario(socks=(Sock(),) * 17), Scenario(groups=(Group(),) * 5)):
+    for case in (Scenario(socks=(Sock(),) * 65), Scenario(groups=(Group(),) * 5)):
         with pytest.raises(IndexError, match="more than the record has room for"):
             record.encode(case, bytearray(record.SCENARIO_SIZE))
-    record.encode(Scenario(socks=(Sock(),) * 16, groups=(Group(),) * 4), bytearray(record.SCENARIO_SIZE))
+    record.encode(Scenario(socks=(Sock(),) * 64, groups=(Group(),) * 4), bytearray(record.SCENARIO_SIZE))
 
 
 @given(valid_scenarios)
@@ -263,7 +263,7 @@ def seen_by_c(case: Scenario) -> None:
         assert plain(view, sock) == wanted(sock)
     for view, group in zip(seen.groups, case.groups, strict=False):
         assert plain(view, group) == wanted(group)
-        assert list(view.slots) == [*group.slots, *[-1] * (8 - len(group.slots))]
+        assert list(view.slots) == [*group.slots, *[-1] * (32 - len(group.slots))]
         assert view.n_slots == len(group.slots)
     for view, net in zip(seen.netns, case.netns, strict=False):
         assert plain(view, net) == wanted(net)
@@ -312,7 +312,7 @@ def test_more_than_there_is_room_for_is_refused() -> None:
     for case in (
         Scenario(netns=(Netns(),) * 3),
         Scenario(netns=(Netns(progs=(Program(),) * 4),)),
-        Scenario(groups=(Group(slots=(0,) * 9),)),
+        Scenario(groups=(Group(slots=(0,) * 33),)),
     ):
         with pytest.raises(IndexError):
             record.encode(case, bytearray(record.SCENARIO_SIZE))
@@ -369,10 +369,11 @@ def test_an_outcome_is_read_field_by_field() -> None:
     data_written = written(written=[1, 2, 40], refcnt=[7], written_member="sk_state")
     assert record.outcome(data_written, 1).written == (1, 2, 40, "sk_state")
     assert record.outcome(data, 1).refcnt == (1,)
+    assert record.outcome(written(freed=5, freed_wrong=4), 3).freed == 5 | 4 << 64
     assert record.outcome(data, 0).listener == ()
-    counts, listeners = tuple(range(100, 116)), tuple(range(-20, -4))
+    counts, listeners = tuple(range(100, 164)), tuple(range(-80, -16))
     data = written(refcnt=list(counts), listener=list(listeners))
-    for n_socks in range(17):
+    for n_socks in (*range(17), 63, 64):
         got = record.outcome(data, n_socks)
         assert (got.refcnt, got.listener) == (counts[:n_socks], listeners[:n_socks])
 

@@ -61,7 +61,7 @@ MANY6 = from_text("ff0e::1")
 STRUCTURE: list[tuple[str, Scenario]] = [
     ("3 namespaces, there is room for 2", scenario(netns=(Netns(),) * 3)),
     ("5 groups, there is room for 4", scenario(groups=tuple(Group(reuseport_id=i + 1) for i in range(5)))),
-    ("17 sockets, there is room for 16", scenario(*[Sock()] * 17)),
+    ("65 sockets, there is room for 64", scenario(*[Sock()] * 65)),
     *(
         (f"the scenario: {name} is {size}, {why}", scenario(**{name: size}))
         for name in ("ehash_size", "lhash2_size")
@@ -93,7 +93,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             ("race", 3, "0 to 2"),
             ("num", 65536, "0 to 65535"),
             ("bound_dev_if", 1 << 31, "-2147483648 to 2147483647"),
-            ("listener", -2, "-1 to 15"),
+            ("listener", -2, "-1 to 63"),
             ("group", -2, "-1 to 3"),
         )
     ),
@@ -119,7 +119,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
         )
     ),
     ("the packet: sk is 1, which is not there", scenario(Sock(), packet=Packet(sk=1, destructor=PFREE))),
-    ("the packet: sk is -2, it can be -1 to 15", scenario(Sock(), packet=Packet(sk=-2))),
+    ("the packet: sk is -2, it can be -1 to 63", scenario(Sock(), packet=Packet(sk=-2))),
     *(
         ("the packet: IPv4 has no such addresses", scenario(packet=Packet(**{end: address})))
         for end in ("saddr", "daddr")
@@ -174,7 +174,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ("socket 0: a full socket in state 12 would be taken for a mini socket", scenario(connection(state=12))),
     ("socket 0: only a request has a SYN cookie", scenario(timewait(syncookie=1))),
     ("socket 0: only a request has a SYN cookie", scenario(Sock(syncookie=1))),
-    ("group 0: 9 slots, there is room for 8", scenario(Sock(), groups=(Group(slots=(0,) * 9),))),
+    ("group 0: 33 slots, there is room for 32", scenario(Sock(), groups=(Group(slots=(0,) * 33),))),
     ("group 0: a slot without a socket", scenario(Sock(), groups=(Group(slots=(0, 1)),))),
     ("group 0: a slot without a socket", scenario(Sock(), groups=(Group(slots=(NONE,)),))),
     (
@@ -188,7 +188,7 @@ STRUCTURE: list[tuple[str, Scenario]] = [
         for i, problem in (
             (1, "namespace 0: a program assigns 1, which is no full socket"),
             (2, "a program of namespace 0: assign is 2, which is not there"),
-            (-3, "a program of namespace 0: assign is -3, it can be -2 to 15"),
+            (-3, "a program of namespace 0: assign is -3, it can be -2 to 63"),
         )
     ),
     *udp_cases.STRUCTURE,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from skdiff.cases import validity, wire
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.normalise_packet import come_in
-from skdiff.cases.pools import COUNTS, SLOT, Pool, of_lookup
+from skdiff.cases.pools import COUNTS, DRAWN_SOCKS, SLOT, Pool, of_lookup
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     IPV6_LOOKUPS,
@@ -516,7 +516,7 @@ def test_the_layout_says_what_each_byte_means() -> None:
     assert at == wire.SIZE
     assert [(kind, count) for kind, count, _ in kinds] == [
         *(("count", 1), ("head", 1), ("packet", 1)),
-        *(("netns", constants.MAX_NETNS), ("group", constants.MAX_GROUPS), ("sock", constants.MAX_SOCKS)),
+        *(("netns", constants.MAX_NETNS), ("group", constants.MAX_GROUPS), ("sock", DRAWN_SOCKS)),
     ]
     assert [name for name, _ in kinds[0][2]] == ["netns", "groups", "socks"]
 

@@ -7,6 +7,7 @@ from typing import Any
 from skdiff.cases import addresses
 from skdiff.cases.did_you_mean import instead_of_address, instead_of_number, near, shown
 from skdiff.cases.field_kinds import Field, Kind
+from skdiff.cases.record import constants
 from skdiff.cases.scenario import FOREIGN, LEAVE, NONE
 from skdiff.cases.valid_values import fault
 
@@ -46,11 +47,14 @@ def show(field: Field, value: Any, socks: Sequence[str]) -> Any:
     return value
 
 
+_MOST: int = constants.MAX_SOCKS
+
+
 def _sockets(mask: int, socks: Sequence[str]) -> list[str]:
-    """The sockets of a mask: 16 bits, and 16 for those that were taken for what they are not."""
-    names = [socks[bit] if bit < len(socks) else str(bit) for bit in range(16)]
+    """The sockets of a mask: a bit for each, and behind these one for each that was taken for what it is not."""
+    names = [socks[bit] if bit < len(socks) else str(bit) for bit in range(_MOST)]
     right = [name for bit, name in enumerate(names) if mask >> bit & 1]
-    return right + [f"{name} as what it is not" for bit, name in enumerate(names) if mask >> 16 + bit & 1]
+    return right + [f"{name} as what it is not" for bit, name in enumerate(names) if mask >> _MOST + bit & 1]
 
 
 # What people write for the keys of the raw format.

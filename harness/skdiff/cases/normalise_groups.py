@@ -23,6 +23,7 @@ from skdiff.cases.places import (
     PROTOCOL,
     RCV_SADDR,
 )
+from skdiff.cases.pools import DRAWN_SLOTS, DRAWN_SOCKS
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET6,
@@ -39,7 +40,6 @@ from skdiff.cases.scenario import (
     Sock,
 )
 
-MAX_SLOTS: int = constants.MAX_SLOTS
 _GROUP_KEY, _UDP_GROUP_KEY = positions(Sock, *GROUP_KEY), positions(Sock, *UDP_GROUP_KEY)
 
 
@@ -58,7 +58,7 @@ def reachable_group(number: int, fields: list[int], slots: list[int], socks: lis
     if len(members) > 1:
         _make_alike([socks[i] for i in members])
     first, last = _by_slot(live, slots), _by_slot(closed, slots)
-    stale = [slot for slot in slots[fields[G_NUM] :] if slot not in members][: MAX_SLOTS - len(members)]
+    stale = [slot for slot in slots[fields[G_NUM] :] if slot not in members][: _most(socks) - len(members)]
     fields[G_NUM], fields[G_CLOSED] = len(live), len(closed)
     address = (NOT_LISTENING if alone else socks[members[0]][RCV_SADDR]) if members else None
     conns = _has_conns([socks[i] for i in members], fields[G_CONNS])
@@ -98,6 +98,11 @@ def _by_slot(members: list[int], slots: list[int]) -> list[int]:
     return sorted(members, key=lambda i: slots.index(i) if i in slots else len(slots) + i)
 
 
+def _most(socks: list[list[int]]) -> int:
+    """How many slots a group has at most: of a case that is larger than drawn ones, as many as there is room for."""
+    return DRAWN_SLOTS if len(socks) <= DRAWN_SOCKS else constants.MAX_SLOTS
+
+
 def _members(number: int, socks: list[list[int]]) -> tuple[list[int], list[int], bool]:
     """The live members of a group and the closed ones, and whether the only one never listened. Who cannot be in it has
     no group any more.
@@ -105,14 +110,14 @@ def _members(number: int, socks: list[list[int]]) -> tuple[list[int], list[int],
     live: list[int] = []
     closed: list[int] = []
     connected: list[int] = []
-    protocol = None
+    protocol, most = None, _most(socks)
     for i, sock in enumerate(socks):
         if sock[GROUP] != number:
             continue
         if sock[HASHED] == EHASH:
             connected.append(i)
         elif (
-            len(live) + len(closed) == MAX_SLOTS
+            len(live) + len(closed) == most
             or protocol not in (None, sock[PROTOCOL])
             or (sock[HASHED] == UDP_HASHED and not _stays(sock, socks[live[0]] if live else sock))
         ):

@@ -45,9 +45,9 @@ class Outcome(NamedTuple):
 
     Sockets are indices, NONE or FOREIGN (a pointer that is no socket's); `refcounted` is UNSET as long as nobody wrote
     it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
-    `freed` is a bit mask of sockets (and 16 bits higher, of those that were freed as what they are not); `sections`
-    counts sections that were opened and not closed, each kind in a place of its own (csrc/record.h, enum section);
-    `listener` is each request's rsk_listener, NONE
+    `freed` is a bit mask of sockets (and MAX_SOCKS bits higher, of those that were freed as what they are not);
+    `sections` counts sections that were opened and not closed, each kind in a place of its own (csrc/record.h, enum
+    section); `listener` is each request's rsk_listener, NONE
     for other sockets; `written` is what else was changed, () for nothing: which object of WRITTEN_NAMES, which of them,
     the first byte in it, and the name of the member there, "" for none; `warns` are the functions that warned, each
     with its text if it has one, in their order; each of `shown` is (kind, arguments named by SHOWN_NAMES).

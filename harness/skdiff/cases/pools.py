@@ -60,7 +60,9 @@ COUNTS: dict[str, Pool] = {
         *((n, 1) for n in range(9, 17)),
     ),
 }
-SLOT: Pool = tuple((n, 1) for n in range(16))
+# The most that a drawn case has: those of files may have as many as the record has room for.
+DRAWN_SOCKS, DRAWN_SLOTS = 16, 8
+SLOT: Pool = tuple((n, 1) for n in range(DRAWN_SOCKS))
 
 
 class Raw(NamedTuple):

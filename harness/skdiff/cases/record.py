@@ -20,6 +20,7 @@ _CODES = {
     "int32_t": "i",
     "uint32_t": "I",
     "int64_t": "q",
+    "uint64_t": "Q",
 }
 
 
@@ -160,8 +161,8 @@ def decode(buffer: Any) -> Scenario:
 
 
 _OUTCOME, _OUTCOME_FIELDS = layout("outcome_record")
-_SIGNAL = _OUTCOME_FIELDS.index("signal")
-_REFCNT, _LISTENER = _SIGNAL + 3, _SIGNAL + 3 + constants.MAX_SOCKS
+_SIGNAL, _FREED = map(_OUTCOME_FIELDS.index, ("signal", "freed"))
+_REFCNT, _LISTENER = _SIGNAL + 4, _SIGNAL + 4 + constants.MAX_SOCKS
 _WRITTEN = _LISTENER + constants.MAX_SOCKS
 _SHOWN_AT = [_offset("outcome_record", "shown", i) for i in range(MAX_SHOWN)]
 _SHOWN_ARGS = _offset("shown_record", "args")
@@ -187,7 +188,9 @@ def outcome(buffer: Any, n_socks: int) -> Outcome:
         raise CannotRun("this kernel has no such lookup in this configuration")
     if values[0] != RETURNED:
         return Outcome(ended=values[0], signal=values[_SIGNAL])
-    n_warns, n_shown = values[_SIGNAL + 1 : _SIGNAL + 3]
+    n_warns, n_shown, freed_wrong = values[_SIGNAL + 1 : _SIGNAL + 4]
+    if freed_wrong:
+        values = (*values[:_FREED], values[_FREED] | freed_wrong << constants.MAX_SOCKS, *values[_FREED + 1 :])
     return Outcome._make(
         (
             *values[:_SIGNAL],

@@ -15,7 +15,18 @@ from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.fields import FIELDS, pools
 from skdiff.cases.normalise import normalise
 from skdiff.cases.normalise_packet import come_in
-from skdiff.cases.pools import COUNTS, OTHER, OTHER_PROTOCOL, OTHER_TABLE, SLOT, Pool, Raw, of_lookup
+from skdiff.cases.pools import (
+    COUNTS,
+    DRAWN_SLOTS,
+    DRAWN_SOCKS,
+    OTHER,
+    OTHER_PROTOCOL,
+    OTHER_TABLE,
+    SLOT,
+    Pool,
+    Raw,
+    of_lookup,
+)
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
 
@@ -34,21 +45,20 @@ def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
 
 HEAD, PACKET, NETNS, PROGRAM, GROUP, SOCK = map(pools, (Scenario, Packet, Netns, Program, Group, Sock))
 _PROGS: int = constants.MAX_PROGS
-_SLOTS: int = constants.MAX_SLOTS
 _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
-_GROUP = (*_tables(GROUP), *(table(SLOT),) * _SLOTS)
+_GROUP = (*_tables(GROUP), *(table(SLOT),) * DRAWN_SLOTS)
 _SOCK = _tables(SOCK)
 _N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 _FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
 FIXED_SIZE = len(_FIXED)
 SOCK_SIZE = len(_SOCK)
-SIZE = FIXED_SIZE + SOCK_SIZE * constants.MAX_SOCKS
+SIZE = FIXED_SIZE + SOCK_SIZE * DRAWN_SOCKS
 _HEAD_AT = len(_COUNTS)
 _PACKET_AT = _HEAD_AT + len(_HEAD)
 _NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
 _GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
-_ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * constants.MAX_SOCKS)
+_ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
 
 
 def draw(data: bytes) -> Raw:
@@ -122,7 +132,7 @@ _FIELDS = {
         len(_NETNS),
         [*NETNS, *(f"{name}{i}" for i in range(_PROGS) for name in PROGRAM)],
     ),
-    "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(_SLOTS))]),
+    "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(DRAWN_SLOTS))]),
     "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
 }
 PLACES = {
@@ -137,7 +147,7 @@ Layout: TypeAlias = list[tuple[str, int, list[tuple[str, list[tuple[int, int]]]]
 
 def layout() -> Layout:
     """What each byte means."""
-    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": constants.MAX_SOCKS}
+    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS}
     kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True)))]
     for kind, (start, size, names) in _FIELDS.items():
         kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))))
@@ -195,7 +205,10 @@ def _swapped(thing: Any) -> Any:
 
 
 def near(scenario: Scenario) -> bytes:
-    """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy."""
+    """The bytes of a Scenario with each value that is in no pool as the plainest one: a seed, not a copy. What is more
+    than drawn cases have is left out.
+    """
+    scenario = scenario._replace(socks=scenario.socks[:DRAWN_SOCKS])
     data = bytearray(FIXED_SIZE + len(scenario.socks) * SOCK_SIZE)
     packet, socks = scenario.packet, list(scenario.socks)
     if scenario.lookup in IPV6_LOOKUPS:
@@ -219,7 +232,8 @@ def near(scenario: Scenario) -> bytes:
     for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
         write(at, [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)])
     for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
-        write(at, [*group[:-1], len(group.slots), *group.slots])
+        slots = group.slots[:DRAWN_SLOTS]
+        write(at, [*group[:-1], len(slots), *slots])
     for i, sock in enumerate(socks):
         write(FIXED_SIZE + i * SOCK_SIZE, sock)
     return bytes(data)

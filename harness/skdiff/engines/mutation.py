@@ -11,7 +11,7 @@ from random import Random
 from skdiff.cases import wire
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, of_kind
-from skdiff.cases.record import constants
+from skdiff.cases.pools import DRAWN_SOCKS
 from skdiff.cases.scenario import (
     EDEMUX,
     EHASH,
@@ -30,7 +30,6 @@ from skdiff.cases.wire import FIXED_SIZE, SIZE, SOCK_SIZE, put, take
 # Drawn cases are good ones, for the pools have weights: a walk from case to case alone would miss what they hit.
 FRESH = 0.5
 _N_NETNS, _N_GROUPS, _N_SOCKS = range(3)
-_MOST_SOCKS: int = constants.MAX_SOCKS
 # What inet_match() and compute_score() hold against the packet: (field of the socket, field of the packet).
 _CONNECTION = (*((name, field.meets) for name, field in FIELDS[Sock].items() if field.meets), ("netns", "netns"))
 _PAIRS = (*_CONNECTION, *product(of_kind(Sock, Kind.DEVICE), of_kind(Packet, Kind.DEVICE)))
@@ -101,7 +100,7 @@ class Mutator:
 
     def _add(self, case: bytearray, count: int) -> None:
         """One more socket: any, or a copy of one that is there with one field changed."""
-        if count >= _MOST_SOCKS:
+        if count >= DRAWN_SOCKS:
             return
         self._set_count(case, _N_SOCKS, count + 1)
         if count and self._random.random() < 0.7:

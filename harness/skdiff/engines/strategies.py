@@ -7,7 +7,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases.fields import pools
 from skdiff.cases.normalise import normalise
-from skdiff.cases.pools import COUNTS, SLOT, Pool, Raw, of_lookup
+from skdiff.cases.pools import COUNTS, DRAWN_SLOTS, SLOT, Pool, Raw, of_lookup
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
@@ -30,7 +30,7 @@ _NETNS = st.tuples(
     st.lists(_fields(pools(Program)), max_size=constants.MAX_PROGS),
 )
 _GROUP = st.tuples(
-    _fields({k: v for k, v in GROUP.items() if k != "slots"}), st.lists(_value(SLOT), max_size=constants.MAX_SLOTS)
+    _fields({k: v for k, v in GROUP.items() if k != "slots"}), st.lists(_value(SLOT), max_size=DRAWN_SLOTS)
 )
 
 

@@ -118,7 +118,7 @@ def test_a_fault_of_our_own_is_no_difference(monkeypatch, capsys):
     def fails(*_):
         raise ZeroDivisionError("dot failed")
 
-    monkeypatch.setattr("skdiff.commands.explain.load", fails)
+    monkeypatch.setattr("skdiff.commands.explain.parse", fails)
     assert cli.main(["explain", str(CASE)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert "Traceback" in lines[0]

@@ -17,6 +17,7 @@ from skdiff.cases.scenario import (
     DESTRUCTOR_NONE,
     EHASH,
     FOREIGN,
+    IPPROTO_UDP,
     LEAVE,
     NONE,
     PROG_NONE,
@@ -129,6 +130,8 @@ def closed(scenario: Scenario, index: int) -> Scenario:
     sock = scenario.socks[index]
     kept = {name: getattr(sock, name) for name in ("num", "netns", "family", "rcv_saddr")}
     kept["ipv6only"] = int(is_ipv6(sock.rcv_saddr))
+    if sock.protocol == IPPROTO_UDP:
+        kept |= {"protocol": sock.protocol, "rcu_free": sock.rcu_free}
     plainest = Sock(**kept, refcnt=max(1, sock.refcnt))
     socks = (*scenario.socks[:index], plainest, *scenario.socks[index + 1 :])
     packet = scenario.packet

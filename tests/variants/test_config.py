@@ -12,6 +12,7 @@ from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, PFREE, Packet
 from skdiff.cli import main
+from skdiff.findings.answer import answer
 from skdiff.findings.explain import explanation
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel.build import build
@@ -103,10 +104,11 @@ def test_a_story_is_of_its_configuration(kernel_tree):
     case = Case(scenario(listener(netns=1, incoming_cpu=0), netns=scenario().netns * 2, cpu=3))
     options = Config(net_ns=False, smp=False)
     reference = Reference(build(kernel_tree, "traced", config=options))
-    told = explanation(case, reference, Model(config=options))
+    model = Model(config=options)
+    told = explanation(case, reference, model)
     assert told.parted.at is None
     assert told.mismatch is None
-    text = " ".join(told.summary(Kernel()).story)
+    text = " ".join(told.summary(Kernel(), answer(case, reference, model, told.parted.traces[0])).story)
     assert "another namespace" not in text
     assert "1 for its CPU" in text
 

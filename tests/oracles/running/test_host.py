@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -115,8 +116,19 @@ def test_without_rights_one_line_says_what_is_missing():
     done = ask(AS_NOBODY="1")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "cannot: a network namespace cannot be made: Operation not permitted; it takes CAP_SYS_ADMIN (root)\n"
+        "cannot: a network namespace cannot be made: Operation not permitted;"
+        " it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF\n"
     )
+
+
+@pytest.mark.parametrize("dropped", ["net_admin", "sys_admin", "net_raw"])
+def test_with_some_of_the_rights_it_asks_or_says_what_is_missing(dropped):
+    if not may_ask() or os.getuid() or not shutil.which("setpriv"):
+        pytest.skip("no rights to give up, or no setpriv")
+    drop = [f"--{kind}=-{dropped}" for kind in ("bounding-set", "inh-caps")]
+    done = subprocess.run(["setpriv", *drop, sys.executable, "-c", ASK], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or done.stderr.startswith("cannot: ")
 
 
 def test_a_run_asks_it_beside_the_text_and_says_so(tmp_path):

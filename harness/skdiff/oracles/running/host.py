@@ -29,7 +29,7 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.running import bpf, programs
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.hash_key import Observation, find_key
-from skdiff.oracles.running.namespaces import Namespaces, has_l3mdev
+from skdiff.oracles.running.namespaces import RIGHTS, Namespaces, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made, Maps
 from skdiff.oracles.running.wires import datagram, segment
@@ -46,8 +46,9 @@ _MOST_SDIF = 1 << 12
 
 
 class Host:
-    """Outcomes of what can be seen of a lookup by a BPF helper: which socket it finds. All else of an Outcome is as
-    nothing was. A scenario that cannot be brought about is ABSENT: `refusal` says why, `refused` counts the reasons.
+    """Outcomes of what can be seen of a lookup: which socket gets a packet, or is found by a BPF helper. All else of an
+    Outcome is as nothing was. A scenario that cannot be brought about is ABSENT: `refusal` says why, `refused` counts
+    the reasons.
 
     Belongs to the thread that made it, which is in a network namespace of its own from then on. Raises CannotRun if
     this kernel, or the rights of this process, do not allow it.
@@ -58,8 +59,14 @@ class Host:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.refused: Counter[str] = Counter()
-        self._namespaces = Namespaces(constants.MAX_NETNS + 1, constants.MAX_SOCKS)
         self.keys = Keys()
+        try:
+            self._set_up(rules)
+        except OSError as error:
+            raise CannotRun(f"the running kernel cannot be asked: {error.strerror or error}; {RIGHTS}") from None
+
+    def _set_up(self, rules: Rules) -> None:
+        self._namespaces = Namespaces(constants.MAX_NETNS + 1, constants.MAX_SOCKS)
         self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)))
         memory, self._memory = bpf.shared_memory(_PAGE)
         self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
@@ -88,6 +95,13 @@ class Host:
         if self.refusal:
             self.refused[self.refusal] += 1
             return Outcome(ended=ABSENT)
+        try:
+            return self._asked(scenario)
+        except OSError as error:  # of this packet alone
+            self.refused[error.strerror or str(error)] += 1
+            return Outcome(ended=ABSENT)
+
+    def _asked(self, scenario: Scenario) -> Outcome:
         packet = scenario.packet
         self._namespaces.enter(packet.netns)
         if scenario.cpu != self._cpu:
@@ -108,10 +122,9 @@ class Host:
         """The outcome for a packet that comes in."""
         packet = scenario.packet
         if packet.sk != NONE and packet.sk not in self._attachable:
-            self._let_attach(packet.sk)
-            if self.refusal:
-                self.refused[self.refusal] += 1
-                return Outcome(ended=ABSENT)
+            assert self._made is not None
+            bpf.put(self._maps.sockets, packet.sk, self._made.sockets[packet.sk].fileno())
+            self._attachable.add(packet.sk)
         self._namespaces.set_early_demux(int(scenario.caller == DEMUX))
         self._namespaces.enter(packet.netns)
         struct.pack_into("<II", self._memory, programs.GOT_AT, 0, packet.sk + 1)
@@ -147,14 +160,6 @@ class Host:
         """Close what it has; its namespaces are gone with its thread."""
         self._forget()
         self._namespaces.close()
-
-    def _let_attach(self, index: int) -> None:
-        assert self._made is not None
-        try:
-            bpf.put(self._maps.sockets, index, self._made.sockets[index].fileno())
-            self._attachable.add(index)
-        except OSError as error:
-            self.refusal = error.strerror or str(error)
 
     def _attach_programs(self) -> Iterator[int]:
         """Links of programs that stay: an sk_lookup program where no packet comes, for its static key takes long to

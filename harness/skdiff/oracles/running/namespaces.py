@@ -7,11 +7,12 @@ import os
 import socket
 from pathlib import Path
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, NetlinkError
 
 from skdiff.base.errors import CannotRun
 from skdiff.oracles.running.wires import Loopback, Wire
 
+RIGHTS = "it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF"
 _CLONE_NEWNET = 0x40000000
 LO = 1
 # Devices that a packet may come in by, besides lo; and those that sockets are bound to while they are made.
@@ -43,12 +44,13 @@ class Namespaces:
             try:
                 _call("unshare", _CLONE_NEWNET)
             except OSError as error:
-                raise CannotRun(
-                    f"a network namespace cannot be made: {error.strerror}; it takes CAP_SYS_ADMIN (root)"
-                ) from None
+                raise CannotRun(f"a network namespace cannot be made: {error.strerror}; {RIGHTS}") from None
             self.fds.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
             self._make_wires()
-            _make_devices(parking, bool(self.wires))
+            try:
+                _make_devices(parking, bool(self.wires))
+            except NetlinkError as error:
+                raise CannotRun(f"devices cannot be made in a network namespace: {error}; {RIGHTS}") from None
         self.current = number - 1
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}

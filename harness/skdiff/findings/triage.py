@@ -122,6 +122,13 @@ def report(
         console.print(
             f"the kernel does as without the rule {rule} ({version_rules.origin(rule)})", markup=False, soft_wrap=True
         )
+    if signature in told.parted.suspects[1:]:
+        console.print(
+            f"Nothing tells in which of these it went wrong: {', '.join(told.parted.suspects)}. That it was in"
+            f" {signature}() explains the other cases of this run as well.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print()
     told.show(console)
     console.print()

@@ -316,15 +316,16 @@ IN_IPV6 = {
             r"(?s)saddr, sport, &in6addr_any, hnum",
             "saddr, sport, daddr, hnum",
         ),
-        "inet6_lhash2_lookup",
+        "inet6_lookup_listener",
     ),
     "no program asked": (
         Edit(INET6_HASHTABLES_C, "inet6_lookup_listener", r"static_branch_unlikely\(&bpf_sk_lookup_enabled\)", "0"),
         "inet6_lookup_listener",
     ),
     "no group asked of what BPF assigned": (
+        # All of it is as before Linux 6.6.
         Edit(INET6_HASHTABLES_H, "inet6_steal_sock", r"if \(!prefetched \|\| !sk_fullsock\(sk\)\)", "if (1)"),
-        "inet6_steal_sock",
+        "without-reselect",
     ),
 }
 

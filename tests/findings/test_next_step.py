@@ -89,6 +89,18 @@ def told(case):
         (
             scenario(request(listener=1), listener(state=TCP_CLOSE, hashed=0, refcnt=2), listener()),
             [
+                "one is a request of two, which does not listen any more, nor does anybody of a group of its:"
+                " tcp_v4_rcv() drops the request, looks again, and finds three."
+            ],
+        ),
+        (
+            scenario(
+                request(listener=1),
+                listener(state=TCP_CLOSE, hashed=0, refcnt=2, reuseport=1, group=0),
+                listener(reuseport=1, group=0),
+                groups=(Group(num_socks=1, num_closed_socks=1, bind_inany=1, slots=(2, 1)),),
+            ),
+            [
                 "one is a request of two, which does not listen any more: tcp_v4_rcv() gives it to another listener of"
                 " that group, if requests may migrate (net.ipv4.tcp_migrate_req, or a program that says so); if not,"
                 " it drops the request, looks again, and finds three."
@@ -124,7 +136,18 @@ def told(case):
         ),
     ],
     ids=[
-        *("timewait", "nobody", "hash", "program", "tcp6", "request", "closed", "helper-timewait", "helper-request"),
+        *(
+            "timewait",
+            "nobody",
+            "hash",
+            "program",
+            "tcp6",
+            "request",
+            "closed",
+            "closed-member",
+            "helper-timewait",
+            "helper-request",
+        ),
         *("nat", "tproxy"),
     ],
 )

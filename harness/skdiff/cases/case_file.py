@@ -54,6 +54,8 @@ def told(path: Path) -> str:
 def read_text(path: Path) -> str:
     """The text of a file, - for standard input. Raises CannotRun, which names it, at once also for what never ends."""
     try:
+        if path == STDIN and sys.stdin is None:
+            raise CannotRun("-: standard input is closed")
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if path == STDIN else _read(path)
     except OSError as error:
         raise CannotRun(f"cannot read {path}: {error.strerror}") from error

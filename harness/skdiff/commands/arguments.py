@@ -83,7 +83,7 @@ def add_oracle(parser: argparse.ArgumentParser) -> None:
         "--oracle",
         choices=[HOST],
         help="one more oracle: host, the running kernel, asked with real sockets in network namespaces of its own"
-        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF)",
+        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)",
     )
 
 

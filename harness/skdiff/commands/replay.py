@@ -2,6 +2,7 @@
 
 import argparse
 
+from skdiff.base.errors import CannotRun
 from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
@@ -47,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     reference = options.build(kernel, say=say)
     say_all(reference.unused_stubs)
     words = options.kernel_words(kernel)
+    if arguments.oracle and (arguments.first or arguments.format != "text"):
+        raise CannotRun("--oracle host tells of its cases in its own way: leave out --format and --first")
     if arguments.oracle:
         asked = replay_on_host.replay_on_host(paths, reference, words, console, say)
         replay_on_host.show(asked, console)

@@ -94,9 +94,16 @@ class Answer:
         for line in self.unmet:
             yield f"Not as expected: {line} ([expect], from {self.case.said_by or 'nobody'})."
 
+    @property
+    def delivered(self) -> bool:
+        """Whether the packet goes to many, whom no lookup finds (net/ipv4/udp.c __udp4_lib_mcast_deliver())."""
+        return "delivery" in self.model.via
+
     def last(self) -> str:
         """The last line: who gets the packet, and whether with a reference; by both, if they do not agree."""
         ends = [_outcome(self.case, outcome) for outcome in (self.outcome, self.model)]
+        if self.delivered and ends[0] == ends[1]:
+            return "Answer: no lookup decides: it goes to all sockets that want it, which skdiff does not look at."
         if ends[0] == ends[1]:
             return f"Answer: {ends[0]}."
         return f"Answer: {'; '.join(f'{name}: {end}' for name, end in zip(self.names, ends, strict=True))}."

@@ -157,7 +157,7 @@ class Explanation:
             kernel=kernel,
             words=describe_case(self.case, self.rules, self.config),
             ended=ENDED_NAMES[answer.outcome.ended],
-            sk=answer.sk if returned else None,
+            sk=answer.sk if returned and not answer.delivered else None,
             refcounted=bool(answer.outcome.refcounted) if returned else None,
             rules=[name for name in NAMES if getattr(self.rules, name)],
             rests_on=list(answer.rests_on),

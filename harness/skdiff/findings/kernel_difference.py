@@ -189,8 +189,11 @@ def grouped(findings: Iterable[Finding], known: dict[str, Difference]) -> list[G
         verdict = found.verdict if found is not None else UNTRACED
         words, function = verdict.words, ""
         if verdict.unlike:
-            words = () if verdict.alike else tuple(w for w in verdict.words if w in common)[:1]
-            if found is not None and found.parted.function and not words:
+            # One that is named by its function has cases that no rule explains, though this one may be as with one.
+            step = found.parted.function if found is not None else ""
+            by_function = step and finding.signature.startswith(step)
+            words = () if verdict.alike or by_function else tuple(w for w in verdict.words if w in common)[:1]
+            if found is not None and step and not words:
                 function = finding.signature.removesuffix(found.what)
         rules = tuple(Origin(word, describe_origin(word)) for word in words)
         group = Group(rules=rules, unlike=verdict.unlike, alike=verdict.alike, function=function, findings=[])

@@ -138,6 +138,11 @@ def _behind_request(scenario: Scenario, names: Sequence[str], outcome: Outcome, 
         )
     found, _ = _looked_up(scenario, model, [outcome.sk])
     other = f"finds {names[found]}" if found >= 0 else "finds nobody"
+    if sock.group == NONE or not scenario.groups[sock.group].num_socks:
+        return (
+            f"{name} is a request of {owner}, which does not listen any more, nor does anybody of a group of its:"
+            f" {receive}() drops the request, looks again, and {other}."
+        )
     return (
         f"{name} is a request of {owner}, which does not listen any more: {receive}() gives it to another listener of"
         f" that group, if requests may migrate (net.ipv4.tcp_migrate_req, or a program that says so); if not, it drops"

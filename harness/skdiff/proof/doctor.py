@@ -95,10 +95,10 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
 def _running_kernel(build: Build) -> Check:
     release = f"Linux {os.uname().release}"
     try:
-        in_own_thread(lambda host: host.run(host.nearest(LISTENER)), build.rules)
+        left_out = in_own_thread(lambda host: (host.run(host.nearest(LISTENER)), host.told())[1], build.rules)
     except CannotRun as error:
         return Check("running kernel", None, f"{release} cannot be asked (fuzz --oracle host): {error}")
-    return Check("running kernel", True, f"{release} can be asked (fuzz --oracle host)")
+    return Check("running kernel", True, "; ".join([f"{release} can be asked (fuzz --oracle host)", *left_out]))
 
 
 def _guided(build: Build) -> Iterator[Check]:

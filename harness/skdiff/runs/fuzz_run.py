@@ -26,6 +26,7 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
+from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
 from skdiff.runs.supervised import Say, check_writable, only, random_seed, supervised
 
@@ -135,6 +136,9 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
         say(line)
+    if request.oracle:
+        for line in in_own_thread(Host.told, made.rules):
+            say(line)
     workers = min(request.jobs, job.cases or request.jobs)
     words = [f"engine {engine}", f"seed {seed}", *only(lookups)] + ([f"{workers} workers"] if workers > 1 else [])
     say(", ".join(words))

@@ -117,7 +117,7 @@ def test_without_rights_one_line_says_what_is_missing():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "cannot: a network namespace cannot be made: Operation not permitted;"
-        " it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF\n"
+        " it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF\n"
     )
 
 
@@ -265,6 +265,33 @@ def test_what_the_running_kernel_is_not_asked(case, why):
     assert bool(why_not(asked, nearest)) == bool(why)
     if not why:
         assert Model().run(nearest).sk == Model().run(case).sk
+
+
+def test_what_a_case_expects_is_asked_of_the_running_kernel_whatever_stood_before_it(tmp_path):
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    words = 'version = 1\npacket = "10.0.0.1:40000 -> 10.0.0.2:80"\nexpect = { from = "report", sk = "%s" }\n'
+    words += '[[listener]]\nname = "a"\nlisten = "10.0.0.2:80"\n[[listener]]\nname = "b"\nlisten = "10.0.0.3:80"\n'
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.toml").write_text(words % name)
+    command = [*SKDIFF, "replay", "--oracle", "host", "--kernel", "7.3"]
+
+    def asked(*paths):
+        return subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=False)
+
+    right, wrong = asked(tmp_path / "a.toml"), asked(tmp_path / "a.toml", tmp_path / "b.toml")
+    if right.returncode == 2:
+        assert "keys fit what the kernel chose by hash" in right.stderr
+        return
+    assert right.returncode == 0
+    assert wrong.returncode == 1
+    assert "b.toml: the running kernel: sk is a, expected b" in wrong.stdout
+    surprises = [f"corpus/surprises/local_connection_{name}.toml" for name in ("by_address", "from_lo")]
+    for order in (surprises, surprises[::-1]):
+        assert "1 agreed, 1 not realisable" in asked(*order).stdout
+    refused = asked("--format", "ktap", tmp_path / "a.toml")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "leave out --format and --first" in refused.stderr
 
 
 def test_the_surprises_that_it_can_be_asked_are_as_it_says(tmp_path):

@@ -132,6 +132,14 @@ class Host:
         self._namespaces.wires[packet.netns][packet.skb_iif].receive(made)
         return Outcome(sk=struct.unpack_from("<I", self._memory, programs.GOT_AT)[0] - 1)
 
+    def told(self) -> list[str]:
+        """What this kernel, or the rights of this process, leave out, a line each."""
+        if not self.nearest.by_packets:
+            return [f"no packet comes in, BPF helpers ask alone: {self._namespaces.without_wires}"]
+        if not self.nearest.by_attaching:
+            return ["no socket is attached to packets: this kernel has no links of programs to devices (Linux 6.6)"]
+        return []
+
     def learn_keys(self) -> None:
         """Find out what the kernel hashes IPv4 packets with, in each namespace, if it hashes as its rules say. Takes
         some seconds. Raises CannotRun if it does not.

@@ -12,7 +12,7 @@ from pyroute2 import IPRoute, NetlinkError
 from skdiff.base.errors import CannotRun
 from skdiff.oracles.running.wires import Loopback, Wire
 
-RIGHTS = "it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF"
+RIGHTS = "it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF"
 _CLONE_NEWNET = 0x40000000
 LO = 1
 # Devices that a packet may come in by, besides lo; and those that sockets are bound to while they are made.

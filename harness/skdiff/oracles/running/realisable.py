@@ -88,7 +88,8 @@ class Nearest:
             of.socks == scenario.socks
             and of.groups == scenario.groups
             and of.netns == scenario.netns
-            and (of.lookup, of.hostile) == (scenario.lookup, scenario.hostile)
+            and (of.lookup, of.hostile, of.caller) == (scenario.lookup, scenario.hostile, scenario.caller)
+            and (of.packet.sk, of.packet.netns) == (scenario.packet.sk, scenario.packet.netns)
         ):
             self._of, self._tables = scenario, self._with_tables(scenario)
             self._seen += 1

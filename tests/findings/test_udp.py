@@ -5,7 +5,7 @@ from hypothesis import given
 
 from skdiff.cases.case_file import Case, dump, parse
 from skdiff.cases.outcome import RETURNED
-from skdiff.cases.overlooked import overlooked
+from skdiff.cases.overlooked import overlooked, twins
 from skdiff.cases.scenario import (
     AF_INET6,
     DEMUX,
@@ -250,3 +250,17 @@ def test_texts_say_what_udp_has():
     )
     assert "a BPF helper asks" in describe_case(Case(scenario(caller=HELPER)))[0]
     assert describe_case(Case(scenario(Sock())))[0].startswith("packet: ")
+
+
+def test_a_connection_with_the_ends_of_another_is_told():
+    names = ("a", "b", "c")
+    told = [
+        "b has the same ends as a: connect() refuses that as long as one of them has no device, or both have the same;"
+        " they had others then."
+    ]
+    assert [*twins(scenario(connection(), connection()), names)] == told
+    assert [*twins(scenario(connection(bound_dev_if=2), connection()), names)] == told
+    assert [*twins(scenario(connection(bound_dev_if=2), connection(bound_dev_if=3)), names)] == []
+    assert [*twins(scenario(connection(), connection(dport=9), connection(netns=1)), names)] == []
+    assert [*twins(scenario(connection(), connection(), hostile=1), names)] == []
+    assert told[0] in "\n".join(describe_case(Case(scenario(connection(), connection()), socks=("a", "b"))))

@@ -1,7 +1,9 @@
-"""Sockets of a case that its lookup does not look at, so that nobody wonders why they get nothing."""
+"""What may be a mistake of who wrote a case: sockets that its lookup does not look at, and connections of one kind."""
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
+from skdiff.cases.derived import CONNECTION
 from skdiff.cases.scenario import EHASH, IPPROTO_UDP, LHASH2, NOWHERE, UDP_HASHED, UDP_LOOKUPS, Scenario, Sock
 
 
@@ -25,3 +27,23 @@ def overlooked(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
     if udp:
         nowhere = 'in none (hashed = "udp" puts a socket into UDP\'s)'
         yield from told(nowhere, lambda sock: sock.protocol == IPPROTO_UDP and sock.hashed == NOWHERE)
+
+
+def twins(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
+    """A line for each connection that has the ends of an earlier one, by the same device or none: connect() refuses the
+    second (net/ipv4/inet_hashtables.c __inet_check_established()). Such sockets come about, but not by connect() alone.
+    """
+    ends = attrgetter(*(name for name in CONNECTION if name != "bound_dev_if"))
+    earlier: list[tuple[int, Sock]] = []
+    for i, sock in enumerate(scenario.socks):
+        if sock.hashed != EHASH or scenario.hostile:
+            continue
+        for n, other in earlier:
+            devices = {sock.bound_dev_if, other.bound_dev_if}
+            if ends(sock) == ends(other) and (0 in devices or len(devices) == 1):
+                yield (
+                    f"{socks[i]} has the same ends as {socks[n]}: connect() refuses that as long as one of them has no"
+                    " device, or both have the same; they had others then."
+                )
+                break
+        earlier.append((i, sock))

@@ -15,7 +15,7 @@ from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
-from skdiff.cases.overlooked import overlooked
+from skdiff.cases.overlooked import overlooked, twins
 from skdiff.cases.scenario import (
     DEMUX,
     EHASH,
@@ -58,7 +58,7 @@ def describe_case(case: Case, rules: Rules | None = None, config: Config | None 
     lines += [_sock(name, sock, socks, groups) for name, sock in zip(socks, scenario.socks, strict=True)]
     lines += [_group(name, group, socks) for name, group in zip(groups, scenario.groups, strict=True)]
     lines += [_netns(i, net, socks) for i, net in enumerate(scenario.netns)]
-    lines += overlooked(scenario, socks)
+    lines += [*overlooked(scenario, socks), *twins(scenario, socks)]
     sizes = f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets"
     if scenario.lookup in UDP_LOOKUPS:
         sizes = f"{counted(scenario.udp_size, 'slot')} in each of UDP's tables"

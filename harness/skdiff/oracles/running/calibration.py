@@ -23,7 +23,7 @@ from skdiff.cases.scenario import (
 )
 
 _HERE, _PORT = mapped(0x0A000002), 80
-_OBSERVATIONS = 24  # each of a group of 16 leaves a sixteenth of the keys
+_OBSERVATIONS = 24  # each of a group of n leaves an n-th of the keys
 
 
 def calibration(lookup: int, netns: int) -> tuple[Scenario, int]:

@@ -22,7 +22,8 @@ _CURRENT_NETNS = -1
 _MARK_AT = 16  # of struct bpf_sock
 _REPLACE, _NO_REUSEPORT = 1, 2  # BPF_SK_LOOKUP_F_REPLACE: an earlier program's choice; BPF_SK_LOOKUP_F_NO_REUSEPORT
 
-TUPLE_AT, ANSWER_AT, GOT_AT, ATTACH_AT = 0, 64, 68, 72  # in the memory that the program and Python share
+# In the memory that programs and Python share, behind the tuple that is asked for.
+ANSWER_AT, GOT_AT, ATTACH_AT = 64, 68, 72
 MINI = 0  # in the place of a mark: no full socket. Marks begin with 1
 _EXITS = op(_EXIT)
 

@@ -1,6 +1,6 @@
 """Drawn groups as a system can have them: the part of `normalise.py` that is about groups and their members."""
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
+from skdiff.cases.addresses import as_ipv4, is_ipv6
 from skdiff.cases.derived import GROUP_KEY, NOT_LISTENING, UDP_GROUP_KEY, WILDCARDS, group_facts
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_udp import settle
@@ -135,4 +135,4 @@ def _members(number: int, socks: list[list[int]]) -> tuple[list[int], list[int],
 
 def _stays(sock: list[int], first: list[int]) -> bool:
     """Whether a socket of UDP is still in its group: connect() from the wildcard has it leave."""
-    return sock[HASH2] == BOUND and not (sock[DADDR] and first[RCV_SADDR] in (ANY, MAPPED_ANY))
+    return sock[HASH2] == BOUND and not (sock[DADDR] and first[RCV_SADDR] in WILDCARDS)

@@ -1,7 +1,7 @@
 """Drawn sockets as UDP's tables can have them: the part of `normalise.py` that is about UDP alone."""
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped, other_family
-from skdiff.cases.derived import is_for_many
+from skdiff.cases.addresses import ANY, as_ipv4, is_ipv6, is_mapped, other_family
+from skdiff.cases.derived import WILDCARDS, is_for_many
 from skdiff.cases.places import (
     DADDR,
     DPORT,
@@ -41,8 +41,6 @@ from skdiff.cases.scenario import (
     UDP_HASHED,
 )
 
-_WILDCARDS = (ANY, MAPPED_ANY)
-
 
 def into_udp_tables(packet: list[int], socks: list[list[int]], hostile: bool) -> None:
     """In a lookup of UDP: sockets of UDP are in UDP's tables if in any, mini sockets that the lookup could not meet are
@@ -81,7 +79,7 @@ def go_with(packet: list[int], socks: list[list[int]], was: int) -> None:
     """Sockets on the address that was the packet's are on the one that it has now, if their family has it."""
     now = packet[P_DADDR]
     for sock in socks:
-        if was not in _WILDCARDS and sock[RCV_SADDR] == was and (sock[FAMILY] == AF_INET6 or not is_ipv6(now)):
+        if was not in WILDCARDS and sock[RCV_SADDR] == was and (sock[FAMILY] == AF_INET6 or not is_ipv6(now)):
             sock[RCV_SADDR] = now
 
 
@@ -95,7 +93,7 @@ def settle(sock: list[int]) -> None:
     if sock[HASH2] == STALE:
         _settle_stale(sock)
     elif sock[STATE] == TCP_ESTABLISHED:
-        if sock[HASH2] == BOUND and sock[RCV_SADDR] in _WILDCARDS:
+        if sock[HASH2] == BOUND and sock[RCV_SADDR] in WILDCARDS:
             sock[HASH2] = REHASHED
         connect(sock)
     else:
@@ -110,12 +108,12 @@ def settle(sock: list[int]) -> None:
 
 def _settle_stale(sock: list[int]) -> None:
     """An AF_INET socket has its peer by then, or not, as the kernel's version has it: either is drawn."""
-    has_peer = sock[FAMILY] == AF_INET6 or sock[DADDR] not in _WILDCARDS
+    has_peer = sock[FAMILY] == AF_INET6 or sock[DADDR] not in WILDCARDS
     if has_peer and (sock[FAMILY] == AF_INET6 or sock[STATE] in (TCP_CLOSE, TCP_ESTABLISHED)):
         connect(sock)
     else:
         sock[DADDR] = sock[DPORT] = 0
-        if sock[RCV_SADDR] in _WILDCARDS or is_for_many(sock[RCV_SADDR]):
+        if sock[RCV_SADDR] in WILDCARDS or is_for_many(sock[RCV_SADDR]):
             sock[RCV_SADDR] = HERE
     late = sock[FAMILY] == AF_INET6 and is_mapped(sock[RCV_SADDR])
     sock[STATE] = TCP_ESTABLISHED if late else TCP_CLOSE
@@ -130,9 +128,9 @@ def _remembers(sock: list[int]) -> bool:
 
 def connect(sock: list[int]) -> None:
     """Both ends of a connection have addresses, of one family, and ports. Any would do; those of a packet are found."""
-    ipv6 = is_ipv6(sock[RCV_SADDR]) or (is_ipv6(sock[DADDR]) and sock[RCV_SADDR] in _WILDCARDS)
+    ipv6 = is_ipv6(sock[RCV_SADDR]) or (is_ipv6(sock[DADDR]) and sock[RCV_SADDR] in WILDCARDS)
     for place, plain in ((DADDR, PEER), (RCV_SADDR, HERE)):
-        if sock[place] in _WILDCARDS:
+        if sock[place] in WILDCARDS:
             sock[place] = other_family(plain) if ipv6 else plain
         elif is_ipv6(sock[place]) != ipv6:
             sock[place] = other_family(plain) if ipv6 else as_ipv4(sock[place]) or plain

@@ -5,8 +5,8 @@ What is said of connect() holds once it is over; of its middle STALE tells, whic
 
 from collections.abc import Iterator, Sequence
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped
-from skdiff.cases.derived import is_for_many
+from skdiff.cases.addresses import ANY, is_ipv6, is_mapped
+from skdiff.cases.derived import WILDCARDS, is_for_many
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -58,7 +58,7 @@ def udp_sock(sock: Sock) -> Iterator[str]:
 
 def has_peer(sock: Sock) -> bool:
     """Whether a socket has a peer's address."""
-    return sock.daddr not in (ANY, MAPPED_ANY)
+    return sock.daddr not in WILDCARDS
 
 
 def remembers(sock: Sock) -> bool:
@@ -76,7 +76,7 @@ def remembers(sock: Sock) -> bool:
 
 
 def _ends(sock: Sock) -> Iterator[str]:
-    if sock.rcv_saddr in (ANY, MAPPED_ANY):
+    if sock.rcv_saddr in WILDCARDS:
         yield "connect() gives a socket on the wildcard an address (net/ipv4/datagram.c __ip4_datagram_connect())"
     elif is_ipv6(sock.rcv_saddr) != is_ipv6(sock.daddr):
         yield "both ends of a connection have addresses of one family (net/ipv6/datagram.c __ip6_datagram_connect())"

@@ -235,24 +235,20 @@ class _Host:
         )
 
     def _listen(self, entry: Entry) -> None:
-        end = entry.get("listen")
-        if end is None:
-            return
-        self._check_star(entry, "listen")
+        if entry.get("listen") is not None:
+            self._bind(entry, "listen", Sock(state=TCP_LISTEN, rcu_free=1, hashed=LHASH2))
+
+    def _bind(self, entry: Entry, key: str, sock: Sock) -> Made:
+        """Let a socket have the address and port of a key, and come into a group if it has SO_REUSEPORT."""
+        self._check_star(entry, key)
+        end = entry.get(key)
         family, ipv6only = bound(end.address, end.ipv6, entry.get("v6only"), entry.told)
-        sock = Sock(
-            rcv_saddr=end.address,
-            num=end.port,
-            family=family,
-            ipv6only=ipv6only,
-            state=TCP_LISTEN,
-            rcu_free=1,
-            hashed=LHASH2,
-        )
+        sock = sock._replace(rcv_saddr=end.address, num=end.port, family=family, ipv6only=ipv6only)
         made = self._add(entry, sock)
         self._check_free(made)
         if made.sock.reuseport:
             join_group(made, self._made[:-1])
+        return made
 
     def _check_star(self, entry: Entry, key: str) -> None:
         """*:80 is IPv4 here; `ss` prints it for a socket of both, which matters to a packet of IPv6."""
@@ -314,27 +310,10 @@ class _Host:
         self._check_free(self._add(entry, sock._replace(protocol=protocol, rcu_free=rcu_free)))
 
     def _udp(self, entry: Entry) -> None:
-        end = entry.get("bind")
-        if end is None:
+        if entry.get("bind") is None:
             return
-        self._check_star(entry, "bind")
-        family, ipv6only = bound(end.address, end.ipv6, entry.get("v6only"), entry.told)
-        sock = Sock(
-            rcv_saddr=end.address,
-            num=end.port,
-            family=family,
-            ipv6only=ipv6only,
-            state=TCP_CLOSE,
-            protocol=IPPROTO_UDP,
-            rcu_free=1,
-            hashed=UDP_HASHED,
-            mc_refuses=entry.get("mc_refuses", 0),
-        )
-        made = self._add(entry, sock)
-        self._check_free(made)
-        if made.sock.reuseport:
-            join_group(made, self._made[:-1])
-        self._connect(made)
+        sock = Sock(state=TCP_CLOSE, protocol=IPPROTO_UDP, rcu_free=1, hashed=UDP_HASHED)
+        self._connect(self._bind(entry, "bind", sock._replace(mc_refuses=entry.get("mc_refuses", 0))))
 
     def _connect(self, made: Made) -> None:
         """net/ipv4/datagram.c __ip4_datagram_connect(), net/ipv6/datagram.c __ip6_datagram_connect()."""

@@ -23,6 +23,8 @@ from skdiff.comparison.causes import CauseOf
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.interface import Judge
 from skdiff.engines.interface import PACKETS
+from skdiff.engines.small_part import Part
+from skdiff.engines.small_tables import Tables
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import NOTHING, Ability
 
@@ -78,7 +80,8 @@ class Run:
     lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
     is one; a kind of mismatch that has several keeps a case of each. Where an oracle cannot take any case, `mend`
     makes one that it can of each; `packets` is how many packets an engine that draws tables asks them for, and
-    `unrealised` counts, by the reason, cases that it could not bring about all the same.
+    `unrealised` counts, by the reason, cases that it could not bring about all the same. A sweep is of a `part` of all
+    small tables, which `tables` makes.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -104,6 +107,8 @@ class Run:
     packets: int = PACKETS
     unrealised: Counter[str] = field(default_factory=Counter)
     causes: Callable[[], CauseOf] | None = None
+    part: Part | None = None
+    tables: Callable[[], Tables] | None = None
 
     def __post_init__(self) -> None:
         self.done, self.stopped = 0, False
@@ -207,6 +212,13 @@ class Run:
             kind.reported = bool(finding.file)
         elif fresh and finding.file:
             self.tell(Progress(self.counters()))  # it must not be lost with this process
+
+    def found(self) -> dict[str, tuple[int, list[str]]]:
+        """How many cases differ so far, and the files with some of them, by signature."""
+        return {
+            signature: (kind.count, [known.file for known in kind.causes.values() if known.file])
+            for signature, kind in self.mismatches.items()
+        }
 
     def counters(self) -> Counters:
         """The run so far."""

@@ -161,8 +161,8 @@ class _Workers:
                 process.why = f"a worker {why}; {self._case_of(process, said)}"
             case _End.DIED:
                 self._died(process, -status, said)
-            case _End.DONE:  # with its budget, or somebody asked it to end who did not ask us
-                if not process.job.first and process.more():
+            case _End.DONE:  # with its budget or its part, or somebody asked it to end who did not ask us
+                if not process.job.first and process.job.part is None and process.more():
                     self._start(process)
             case _End.STOPPED:  # it may not have come so far as to sum up
                 pass

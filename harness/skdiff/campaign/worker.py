@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
+from skdiff.engines.small_classes import Kernel
+from skdiff.engines.small_part import Part
+from skdiff.engines.small_tables import Tables
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.interface import Oracle
@@ -81,7 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
     two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
     guided engine's inputs, "" for one that is gone after the run. `lookups` are the only ones that are
-    drawn, () for all that the kernels have. `oracle` is one more: HOST.
+    drawn, () for all that the kernels have. `oracle` is one more: HOST. A sweep is of a `part` of all small tables.
 
     The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
     a folder that is gone after the run, and whether there are other workers.
@@ -100,6 +104,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str = ""
     lookups: tuple[str, ...] = ()
     oracle: str = ""
+    part: Part | None = None
     parent: int = 0
     shared: int = -1
     scratch: str = ""
@@ -159,6 +164,7 @@ def work(job: Job, channel: int) -> None:
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     lookups = lookups_of(builds, job.lookups)
+    numbers = tuple(number for number, name in LOOKUPS.items() if name in lookups)
     alone_with_model = len(builds) == 1  # then these two only have to agree
     run = Run(
         oracles,
@@ -176,8 +182,10 @@ def work(job: Job, channel: int) -> None:
         watch=Watch(builds[0].rules, builds[0].config) if alone_with_model else None,
         alone=job.alone,
         lacks=lacking(made.rules for made in builds),
-        lookups=tuple(number for number, name in LOOKUPS.items() if name in lookups),
+        lookups=numbers,
         causes=lambda: causes_of([Reference(made) for made in job.traced_builds()]),
+        part=job.part,
+        tables=lambda: small_tables(builds, numbers, job.part.sockets if job.part is not None else 0),
     )
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
@@ -188,6 +196,11 @@ def work(job: Job, channel: int) -> None:
     signal.signal(PARENT_GONE, orphaned)
     drive(job.engine, run)
     run.finish()
+
+
+def small_tables(builds: Sequence[Build], lookups: Sequence[int], sockets: int) -> Tables:
+    """The small tables of some lookups that all of some kernels can reach."""
+    return Tables(lookups, sockets, [Kernel(made.rules, made.config) for made in builds])
 
 
 def asked_host(rules: Rules) -> "Host":

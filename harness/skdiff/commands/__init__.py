@@ -22,12 +22,14 @@ from skdiff.commands import (
     replay,
     report,
     rules,
+    sweep,
 )
 from skdiff.commands.interface import Command
 
 COMMANDS: tuple[Command, ...] = (
     *(
         fuzz,
+        sweep,
         diff,
         drift,
         replay,

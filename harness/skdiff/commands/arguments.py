@@ -47,6 +47,11 @@ def count(text: str) -> int:
     return value
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def seconds(text: str) -> float:
     """A length of time in seconds."""
     try:

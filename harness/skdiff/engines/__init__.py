@@ -31,9 +31,11 @@ ENGINES = {
     "hypothesis": Entry("hypothesis_engine", "strategies of Hypothesis, with its shrinking"),
     "corpus": Entry("corpus_engine", "the kept cases, then random ones and mutations of the kept ones"),
 }
+TABLES = "tables"  # the engine of a sweep, which is a command of its own
+_OTHERS = {TABLES: Entry("table_engine", "every small table")}
 GUIDED = frozenset(name for name, entry in ENGINES.items() if entry.guided)
 
 
 def drive(engine: str, run: Run) -> None:
-    """Feed a run by one of ENGINES. Raises KeyError for another name."""
-    ENGINES[engine].load().drive(run)
+    """Feed a run by one of ENGINES, or by TABLES. Raises KeyError for another name."""
+    (ENGINES | _OTHERS)[engine].load().drive(run)

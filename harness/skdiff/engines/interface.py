@@ -1,12 +1,14 @@
 """What an engine is, and the run that it feeds, as engines see it (`campaign/run.py` has the one that counts)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import Mismatch
+from skdiff.engines.small_part import Part
+from skdiff.engines.small_tables import Tables
 from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import Ability
 
@@ -19,7 +21,7 @@ class Run(Protocol):
     `start` opens the oracles, and comes first: libFuzzer must be there before the C that feeds it. `seed` fixes the
     sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
     and others too unless the run is `alone`; `scratch` is a folder that is gone after the run. A kernel of the run
-    `lacks` some abilities. A set of tables is asked for so many `packets`.
+    `lacks` some abilities. A set of tables is asked for so many `packets`. A sweep is of a `part` of all small tables.
     """
 
     seed: int
@@ -31,6 +33,8 @@ class Run(Protocol):
     stopped: bool
     lacks: frozenset[Ability]
     packets: int
+    part: Part | None
+    tables: Callable[[], Tables] | None
 
     def start(self) -> None:
         """Open the oracles, and start the clock."""
@@ -38,6 +42,10 @@ class Run(Protocol):
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
+        ...
+
+    def found(self) -> Mapping[str, tuple[int, Sequence[str]]]:
+        """How many cases differ so far, and the files with some of them, by signature."""
         ...
 
     def over(self) -> bool:

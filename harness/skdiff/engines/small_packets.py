@@ -20,7 +20,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.engines.small_socks import DIF, LO, SDIF, THIS_CPU, of_lookup
 
-_HEAD = Scenario._fields.index("packet")
+_HEAD = Scenario._fields[: Scenario._fields.index("packet")]
 _BUCKETS = 16
 
 
@@ -106,4 +106,4 @@ def made(
         sk_lookup_enabled=int(enabled),
         packet=packet,
     )
-    return case[:_HEAD], packet
+    return tuple(getattr(case, name) for name in _HEAD), packet

@@ -1,4 +1,4 @@
-"""The sockets of small tables: each role that a socket can have, and what it can be other than a plain one of that role.
+"""The sockets of small tables: each role that a socket can have, and what it can be other than a plain one of it.
 
 All is said for a lookup of TCP or UDP over IPv4; `of_lookup` makes IPv6's of it. Values are those that a rule can tell
 apart, by the packets of `small_packets.py`: what fits, what does not, and what asks for nothing.
@@ -11,7 +11,6 @@ from typing import NamedTuple
 from skdiff.cases.addresses import ANY, MAPPED_ANY, other_family
 from skdiff.cases.pools import (
     HERE,
-    MANY,
     OTHER,
     OTHER_HERE,
     OTHER_PEER,
@@ -28,7 +27,6 @@ from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
     EHASH,
-    IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_REQUEST,

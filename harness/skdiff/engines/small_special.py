@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skdiff.cases.scenario import (
     DESTRUCTOR_NONE,
@@ -53,7 +53,7 @@ class Special(NamedTuple):
     frames: tuple[Frame, ...]
     netns: tuple[Netns, ...]
     group: int = NONE
-    program: Mapping[str, int] = {}
+    program: Mapping[str, Any] = {}
     turned: bool = False
     has_conns: int = 0
     attached: int = NONE
@@ -102,9 +102,7 @@ class Sequel:
         have the one need not be asked, since others have the other.
         """
         sdif = any(one.sdif for one in self.classes)
-        return tuple(
-            frame for frame in frames_of(self.lookup, frames, self.l3mdev) if SDIF_OF[frame] or not sdif
-        )
+        return tuple(frame for frame in frames_of(self.lookup, frames, self.l3mdev) if SDIF_OF[frame] or not sdif)
 
     def found(self) -> bool:
         """Whether each of them can be found, or is closed in a group of others."""
@@ -172,7 +170,7 @@ def _attached(of: Sequel) -> Iterator[Special]:
 
 def _of_groups(of: Sequel) -> Iterator[Special]:
     secrets = of.asked(*(HASHED if of.sockets < 3 else HASHED[:2]))
-    for number, (live, closed) in enumerate(of.groups):
+    for number, (live, _) in enumerate(of.groups):
         if len(live) > 1:
             yield Special(secrets, of.netns)
             yield Special(secrets, of.netns, group=number, turned=True)
@@ -183,7 +181,7 @@ def _of_groups(of: Sequel) -> Iterator[Special]:
             yield Special(of.asked(PLAIN, *shown), of.netns, group=number, program=program)
 
 
-def _programs(live: Sequence[int]) -> Iterator[Mapping[str, int]]:
+def _programs(live: Sequence[int]) -> Iterator[Mapping[str, Any]]:
     for returned in (*range(len(live) + 1), 0xFFFFFFFF):
         yield {"prog": FILTER, "returns": returned, "cb_access": returned & 1}
     for select in (NONE, *live):

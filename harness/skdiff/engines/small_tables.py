@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import NamedTuple
 
 from skdiff.cases.derived import group_facts, has_conns
 from skdiff.cases.scenario import EDEMUX, KIND_FULL, NONE, UDP4, Group, Packet, Scenario, Sock
@@ -92,13 +91,17 @@ class Tables:
         self.cases = self.count(0, self.tables)
 
     def __iter__(self) -> Iterator[list[Scenario]]:
-        return (block.table(number) for block in self.blocks for number in range(block.tables))
+        return self.some(0, self.tables)
 
-    def table(self, number: int) -> list[Scenario]:
-        """The lookups in the table of a number, from 0 on."""
-        at = bisect_right(self._ends, number)
-        block = self.blocks[at]
-        return block.table(number - self._ends[at] + block.tables)
+    def some(self, start: int, stop: int) -> Iterator[list[Scenario]]:
+        """The lookups in the tables from one number up to another, table by table."""
+        at = bisect_right(self._ends, start)
+        while start < stop:
+            block, end = self.blocks[at], self._ends[at]
+            first = end - block.tables
+            for number in range(start, min(stop, end)):
+                yield block.table(number - first)
+            start, at = min(stop, end), at + 1
 
     def count(self, start: int, stop: int) -> int:
         """How many lookups the tables from one number up to another have."""

@@ -14,20 +14,18 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command
 from skdiff.campaign import inputs
 from skdiff.campaign.messages import Finding, LookupCounts, WorkerTotal, summed_classes
-from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
 from skdiff.comparison import known_differences
 from skdiff.comparison.referee import lookups_of
 from skdiff.engines import ENGINES, GUIDED, atheris_engine
-from skdiff.findings import reduce_findings
 from skdiff.findings.reduce_on_host import reduce_on_host
-from skdiff.findings.triage import triage
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
 from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
+from skdiff.runs.found import by_cause
 from skdiff.runs.supervised import Say, check_writable, only, random_seed, supervised
 
 
@@ -149,11 +147,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             if request.oracle:
                 reduce_on_host(mismatches, made, job.again, say)
             else:
-                with Counter(errors, "reduced") as count:
-                    reduce_findings.reduce_findings(
-                        mismatches, lambda: [build()], job.again, say, lookups, lambda: [build("traced")], count
-                    )
-                mismatches = triage(mismatches, lambda: build("traced"), kernel, request.findings, say)
+                mismatches = by_cause(mismatches, build, job.again, kernel, request.findings, lookups, errors, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
         gave_up = total.gave_up
         if request.first and old and not new:

@@ -28,6 +28,7 @@ from skdiff.findings import diff_summary, kernel_difference
 from skdiff.kernel import patches, text_changes
 from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_cases, diff, patched_side
 from skdiff.runs.supervised import check_writable
+from skdiff.runs.table_run import Extent
 
 NAME = "diff"
 HELP = "compare two kernels, or two configurations, or a kernel and a patch of it"
@@ -66,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" {NAMING}",
     )
     common.add_lookup(parser)
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="compare on every table of up to two sockets instead of searching, as `skdiff sweep` does; it goes on"
+        " where it was stopped, and no limit or seed is for it",
+    )
     common.add_budget(parser, SECONDS)
     common.add_first(parser)
 
@@ -77,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun("EPOCH sets the rules of one kernel; diff takes those of both from their texts")
     lookups = common.lookups_of(arguments)
     other, cases = _other_and_cases(arguments)
+    if arguments.sweep and (cases or arguments.seconds is not None or arguments.cases or arguments.seed is not None):
+        raise CannotRun("--sweep asks every small table: no files, --seconds, --cases or --seed go with it")
     if not cases:
         check_writable(arguments.findings)
     with ExitStack() as stack:
@@ -92,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             findings=arguments.findings,
             lookups=lookups,
             first=arguments.first,
+            extent=Extent(jobs=common.processors()) if arguments.sweep else None,
         )
         return _compare(arguments, request, cases)
 

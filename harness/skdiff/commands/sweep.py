@@ -8,7 +8,7 @@ from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, write_last
 from skdiff.runs import table_text
-from skdiff.runs.table_run import SweepRequest, sweep
+from skdiff.runs.table_run import Extent, SweepRequest, sweep
 
 NAME = "sweep"
 HELP = "compare kernel and model on every small table"
@@ -88,11 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = SweepRequest(
         kernel=arguments.kernel,
         options=common.build_options(arguments),
-        sockets=arguments.sockets,
-        part=part,
-        parts=parts,
-        jobs=arguments.jobs or common.processors(),
-        state=arguments.state,
+        extent=Extent(arguments.sockets, part, parts, arguments.jobs or common.processors(), arguments.state),
         findings=arguments.findings,
         lookups=common.lookups_of(arguments),
         first=arguments.first,

@@ -80,11 +80,29 @@ class Worth(msgspec.Struct, frozen=True):
     all: Score = Score()
 
 
+class SmallTables(msgspec.Struct, frozen=True):
+    """A sweep: every table of up to so many `sockets`, with so many lookups (`cases`), of which so many are `done`; and
+    what no table has, a line each.
+    """
+
+    sockets: int
+    tables: int
+    cases: int
+    done: int
+    left_out: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """All of it in words."""
+        return f"all {counted(self.tables, 'table')} of up to {self.sockets} sockets, {counted(self.cases, 'lookup')}"
+
+
 class DiffSummary(Summary, kw_only=True):
     """A run on two kernels by their sides: what `text` differs, the groups of findings, one for each cause, and whether
     they `differ`; findings that no disk had room for; why it ended early ("" if it did not); the rules of A that B
     should have and has not; what was not looked at of B's new text, None if it has none; the rules and options in which
-    they differ, each as B has it; and what "no difference" is worth, None if nobody asked.
+    they differ, each as B has it; what "no difference" is worth, None if nobody asked; and the small tables that were
+    `swept`, None for a search.
     """
 
     kernels: dict[str, Kernel]
@@ -100,6 +118,7 @@ class DiffSummary(Summary, kw_only=True):
     unseen: Unseen | None = None
     differing: tuple[str, ...] = ()
     mutants: Worth | None = None
+    swept: SmallTables | None = None
 
     @property
     def differs(self) -> bool:
@@ -109,7 +128,9 @@ class DiffSummary(Summary, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether the run came to its end, with cases, and looked at all of the new text."""
-        return bool(self.cases) and not self.gave_up and not (self.unseen and self.unseen.anything)
+        if self.swept is not None and self.swept.done != self.swept.cases:
+            return False
+        return bool(self.cases or self.swept) and not self.gave_up and not (self.unseen and self.unseen.anything)
 
 
 class UnchangedSummary(Summary, kw_only=True):
@@ -157,7 +178,13 @@ def show(console: Console, result: DiffSummary) -> None:
     def line(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    line(f"A and B: {counted(result.cases, 'case')} in {result.seconds:.1f} s, seed {result.seed}")
+    if result.swept is None:
+        line(f"A and B: {counted(result.cases, 'case')} in {result.seconds:.1f} s, seed {result.seed}")
+    else:
+        line(f"A and B: {counted(result.cases, 'lookup')} in {result.seconds:.1f} s")
+        line("left out, of the values that cases are drawn from:")
+        for text in result.swept.left_out:
+            line(f"  {text}")
     for lost in result.unwritten:
         line(f"{lost.count:,} x {lost.signature}: not written ({lost.why}); this is its case:\n{lost.case}")
     if result.gave_up:
@@ -195,6 +222,10 @@ def show(console: Console, result: DiffSummary) -> None:
         f"{worth.changed.seen:,} of {worth.changed.mutants:,} mutants of the changed functions of both sides are told"
         " apart"
     )
-    line(left.verdict(f"no difference in {counted(result.cases, 'case')}", *((both,) if worth.changed.mutants else ())))
+    among = counted(result.cases, "case") if result.swept is None else result.swept.words
+    if result.swept is not None and not result.complete:
+        line(f"no difference in {result.swept.done:,} lookups of {among}: no verdict")
+        return
+    line(left.verdict(f"no difference in {among}", *((both,) if worth.changed.mutants else ())))
     if worth.all.mutants:
         line(f"{worth.all.seen:,} of {worth.all.mutants:,} mutants of all functions are told apart by the corpus")

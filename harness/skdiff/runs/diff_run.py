@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
+from skdiff.campaign.messages import Total
 from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.case_file import Case
 from skdiff.comparison.referee import SIDES, Referee, closure_of, lookups_of
+from skdiff.engines import TABLES
+from skdiff.engines.small_left_out import left_out
 from skdiff.findings import kernel_difference, reduce_findings
-from skdiff.findings.diff_summary import ComparedCase, DiffSummary, Group, Worth
+from skdiff.findings.diff_summary import UNTOLD, ComparedCase, DiffSummary, Group, SmallTables, Worth
 from skdiff.kernel import patches as patching
 from skdiff.kernel import text_changes
 from skdiff.kernel.build import Build
@@ -25,6 +29,7 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.proof import new_text
 from skdiff.proof.mutants.mutation_score import scores
 from skdiff.runs.supervised import Say, only, random_seed, supervised
+from skdiff.runs.table_run import Extent, Sweep, swept
 
 
 class PatchedSide:
@@ -59,7 +64,8 @@ class PatchedSide:
 @dataclass(frozen=True)
 class DiffRequest:
     """What to compare: A, and B or a patch; `cases` and `seconds` say when to stop (0: no bound; `first`: at the
-    first difference), `lookups` which are drawn (() for all that both have).
+    first difference), `lookups` which are drawn (() for all that both have). With an `extent`, every small table is
+    asked instead of a search.
     """
 
     a: str
@@ -72,6 +78,7 @@ class DiffRequest:
     findings: Path = Path("findings")
     lookups: tuple[str, ...] = ()
     first: bool = False
+    extent: Extent | None = None
 
     def sides(self, variant: str = "", say: Say | None = None) -> tuple[Build, Build]:
         """The builds of both sides."""
@@ -105,8 +112,8 @@ def diff(
     errors: Console,
     say: Say,
 ) -> DiffSummary:
-    """Compare on the corpus, then on random cases and mutations of the corpus. `builds` are the sides of the request,
-    `changed` is what differs in their text. Raises CannotRun.
+    """Compare on the corpus, then on random cases and mutations of the corpus; or on every small table. `builds`
+    are the sides of the request, `changed` is what differs in their text. Raises CannotRun.
     """
 
     def sides(variant: str = "") -> tuple[Build, Build]:
@@ -128,7 +135,7 @@ def diff(
         first=request.first,
         lookups=lookups,
     )
-    with supervised(job, closure_of(builds), errors) as (_, total):
+    with _run(request, builds, job, errors, say) as (total, done):
         groups: list[Group] = []
         found = total.mismatches
         if found:
@@ -137,9 +144,13 @@ def diff(
                 reduce_findings.reduce_findings(
                     found, sides, request.again, say, lookups, lambda: sides("traced"), count
                 )
+        before = done.sorted if done is not None else []
+        if found or before:
             groups = kernel_difference.group_by_cause(
-                found, lambda: sides("traced"), request.again, request.findings, say
+                [*found, *before], lambda: sides("traced"), request.again, request.findings, say
             )
+        if done is not None and done.gone:
+            groups.append(Group(unlike=(UNTOLD,), findings=done.gone))
         summary = DiffSummary(
             kernels={side: build.told() for side, build in zip(SIDES, builds, strict=True)},
             text=list(changed),
@@ -149,16 +160,37 @@ def diff(
             groups=groups,
             differ=any(not group.alike for group in groups),
             unwritten=total.unwritten,
-            gave_up=total.gave_up,
+            gave_up=total.gave_up or (done.why_not() if done is not None else ""),
             missing_rules=[rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)],
             differing=Referee(*builds).differing,
+            swept=_swept(done) if done is not None else None,
         )
-        agreed = not (summary.differs or total.gave_up)
+        if done is not None:
+            done.end([finding for group in groups for finding in group.findings])
+        agreed = not (summary.differs or summary.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
         summary.unseen = new_text.unseen_between(builds, changed, counted, seed, say, lookups)
     if agreed:
         summary.mutants = _worth(builds, changed, say)
     return summary
+
+
+@contextmanager
+def _run(
+    request: DiffRequest, builds: Sequence[Build], job: Job, errors: Console, say: Say
+) -> Iterator[tuple[Total, Sweep | None]]:
+    """The run of the workers: a search, or a sweep."""
+    if request.extent is None:
+        with supervised(job, closure_of(builds), errors) as (_, total):
+            yield total, None
+        return
+    alone = structs.replace(job, engine=TABLES, cases=0, seconds=0)
+    with swept(builds, alone, request.extent, errors, say) as (done, total):
+        yield total, done
+
+
+def _swept(done: Sweep) -> SmallTables:
+    return SmallTables(done.sockets, done.tables, done.cases, done.done, tuple(map(str, left_out(done.made))))
 
 
 def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> Worth | None:

@@ -22,12 +22,15 @@ def by_cause(
     lookups: Sequence[str],
     errors: Console,
     say: Say,
+    sorted_before: Sequence[Finding] = (),
 ) -> list[Finding]:
     """What a run of one kernel against its model has found, each reduced, one for each cause; `build` makes a variant,
     `again` is the command that repeats a case, `kernel` names the kernel in others, `findings` is the folder.
+    Those that an earlier run has `sorted_before` come to the same causes.
     """
-    with Counter(errors, "reduced") as count:
-        reduce_findings.reduce_findings(
-            mismatches, lambda: [build("")], again, say, lookups, lambda: [build("traced")], count
-        )
-    return triage(mismatches, lambda: build("traced"), kernel, findings, say)
+    if mismatches:
+        with Counter(errors, "reduced") as count:
+            reduce_findings.reduce_findings(
+                mismatches, lambda: [build("")], again, say, lookups, lambda: [build("traced")], count
+            )
+    return triage([*mismatches, *sorted_before], lambda: build("traced"), kernel, findings, say)

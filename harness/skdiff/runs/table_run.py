@@ -36,18 +36,27 @@ from skdiff.runs.supervised import Say, check_writable, only
 
 
 @dataclass(frozen=True)
-class SweepRequest:
-    """What to sweep: the tables of a kernel with up to so many sockets, of some lookups (() for all that it has), or
-    one part of so many of these; the file of the sweep (None for one of ours); `first`: stop at the first finding.
+class Extent:
+    """Which small tables, and how: those with up to so many sockets, or one part of so many of these; the number of
+    worker processes, and the file of the sweep (None for one of ours).
     """
 
-    kernel: str
-    options: BuildOptions
-    sockets: int
+    sockets: int = 2
     part: int = 1
     parts: int = 1
     jobs: int = 1
     state: Path | None = None
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What to sweep: the tables of a kernel, of some lookups (() for all that it has); `first`: stop at the first
+    finding.
+    """
+
+    kernel: str
+    options: BuildOptions
+    extent: Extent = Extent()
     findings: Path = Path("findings")
     lookups: tuple[str, ...] = ()
     first: bool = False
@@ -126,18 +135,19 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
         first=request.first,
         lookups=lookups,
     )
-    with swept([made], job, request, errors, say) as (done, total):
+    with swept([made], job, request.extent, errors, say) as (done, total):
         mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
-            mismatches = by_cause(mismatches, build, again, kernel, request.findings, lookups, errors, say)
-        mismatches = done.with_sorted(mismatches)
+        if mismatches or done.sorted:
+            mismatches = by_cause(mismatches, build, again, kernel, request.findings, lookups, errors, say, done.sorted)
+        mismatches = [*mismatches, *done.gone]
         new, old = known_differences.split(mismatches, known, made.tree.version)
         summary = Swept(
             kernel=structs.replace(made.told(), notes=notes),
-            sockets=request.sockets,
-            part=request.part,
-            parts=request.parts,
+            sockets=request.extent.sockets,
+            part=request.extent.part,
+            parts=request.extent.parts,
             tables=done.tables,
             cases=done.cases,
             done=done.done,
@@ -159,32 +169,27 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
 
 
 class Sweep:
-    """A sweep with its file: what was done of it, by earlier runs and by this one."""
+    """A sweep with its file: what was done of it, by earlier runs and by this one. Of the differences that were found
+    before, `sorted` are those that were sorted by cause, `raw` those of a run that was
+    killed before it could sort them, and `gone` those of both whose cases somebody has removed.
+    """
 
     def __init__(self, made: Tables, part: Part) -> None:
-        self.made, self._part, self.path = made, part, Path(part.file)
+        self.made, self.sockets, self.path = made, part.sockets, Path(part.file)
         chunks = part.chunks(made.tables)
         self.tables = sum(stop - start for start, stop in (bounds(chunk, made.tables) for chunk in chunks))
         self.cases = sum(made.count(*bounds(chunk, made.tables)) for chunk in chunks)
         notes = read_notes(self.path)
         self.earlier = _cases(notes)
-        self._sorted, self.raw = _found(notes)
+        by_then, since = _found(notes)
+        self.raw = [finding for finding in since if _is_there(finding)]
+        self.sorted = [finding for finding in by_then if _is_there(finding)]
+        self.gone = [finding for finding in (*by_then, *since) if not _is_there(finding)]
         self.done = self.earlier
 
     def look(self) -> None:
         """Read what is done by now."""
         self.done = _cases(read_notes(self.path))
-
-    def with_sorted(self, mismatches: Sequence[Finding]) -> list[Finding]:
-        """What this run has found, and what earlier ones had sorted by cause."""
-        found = {finding.signature: finding for finding in mismatches}
-        for finding in self._sorted:
-            same = found.get(finding.signature)
-            if same is None:
-                found[finding.signature] = finding
-            else:
-                same.count += finding.count
-        return [*found.values()]
 
     def why_not(self) -> str:
         """Why it is not over, "" if it is."""
@@ -197,6 +202,10 @@ class Sweep:
             self.path.unlink(missing_ok=True)
         elif mismatches:
             add_note(self.path, Noted(found=to_json(list(mismatches))))
+
+
+def _is_there(finding: Finding) -> bool:
+    return all(Path(file).exists() for file in (finding.file, *finding.others))
 
 
 def _cases(notes: Sequence[Noted]) -> int:
@@ -216,26 +225,23 @@ def _found(notes: Sequence[Noted]) -> tuple[list[Finding], list[Finding]]:
         for signature, count in note.done.mismatches.items():
             finding = raw.setdefault(signature, Finding(signature=signature, file="", count=0))
             finding.count += count
-            files = [file for file in note.done.files.get(signature, ()) if Path(file).exists()]
-            for file in files:
+            for file in note.done.files.get(signature, ()):
                 if file not in (finding.file, *finding.others):
                     finding.others += [file] if finding.file else []
                     finding.file = finding.file or file
-    return by_then, [finding for finding in raw.values() if finding.file]
+    return by_then, [*raw.values()]
 
 
 @contextmanager
-def swept(
-    made: Sequence[Build], job: Job, request: SweepRequest, errors: Console, say: Say
-) -> Iterator[tuple[Sweep, Total]]:
+def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say: Say) -> Iterator[tuple[Sweep, Total]]:
     """A sweep on some kernels, from its start, or from where it was stopped, to its end. A signal that asks the program
     to end ends the sweep, but not what is made of it in the `with` block.
     """
     numbers = [number for number, name in LOOKUPS.items() if name in job.lookups]
-    tables = small_tables(made, numbers, request.sockets)
-    what = _what(made, job, request, tables)
-    path = request.state or _our_file(made, request, what)
-    part = Part(request.sockets, request.part, request.parts, str(path))
+    tables = small_tables(made, numbers, extent.sockets)
+    what = _what(made, job, extent, tables)
+    path = extent.state or _our_file(made, extent, what)
+    part = Part(extent.sockets, extent.part, extent.parts, str(path))
     if not read_notes(path):
         write_notes(path, [Noted(of=what)])
     with _locked(path):
@@ -244,13 +250,13 @@ def swept(
             raise CannotRun(f"{path}: the file of another sweep, or of another skdiff: remove it, or name another one")
         write_notes(path, notes)  # without what a kill has left of a line
         done = Sweep(tables, part)
-        for line in (*_size(done, request), *only(job.lookups)):
+        for line in (*_size(done, extent), *only(job.lookups)):
             say(line)
         if done.earlier:
             say(f"going on behind {done.earlier:,} lookups, as {path} says")
         with signals.interrupts_noted():
             with RunView(errors, 0, done.cases - done.earlier) as view:
-                total = supervise(structs.replace(job, part=part), closure_of(made), view.report, request.jobs)
+                total = supervise(structs.replace(job, part=part), closure_of(made), view.report, extent.jobs)
             done.look()
             total.mismatches = _together(total.mismatches, done.raw)
             yield done, total
@@ -265,9 +271,9 @@ def _sizes(tables: Tables) -> list[Size]:
     return [Size(LOOKUPS[lookup], sockets, *counts) for (lookup, sockets), counts in found.items()]
 
 
-def _size(done: Sweep, request: SweepRequest) -> list[str]:
-    of = f", part {request.part} of {request.parts}" if request.parts > 1 else ""
-    return [f"{done.tables:,} tables of up to {request.sockets} sockets{of}, {done.cases:,} lookups"]
+def _size(done: Sweep, extent: Extent) -> list[str]:
+    of = f", part {extent.part} of {extent.parts}" if extent.parts > 1 else ""
+    return [f"{done.tables:,} tables of up to {extent.sockets} sockets{of}, {done.cases:,} lookups"]
 
 
 def _together(found: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
@@ -283,7 +289,7 @@ def _together(found: Sequence[Finding], earlier: Sequence[Finding]) -> list[Find
     return [*known.values()]
 
 
-def _what(made: Sequence[Build], job: Job, request: SweepRequest, tables: Tables) -> str:
+def _what(made: Sequence[Build], job: Job, extent: Extent, tables: Tables) -> str:
     """What a sweep is of, in a line: only one that is the same in all of this goes on with another one's file."""
     own = hashlib.sha256()
     for folder in ("cases", "comparison", "engines", "oracles"):
@@ -292,18 +298,18 @@ def _what(made: Sequence[Build], job: Job, request: SweepRequest, tables: Tables
     what = {
         "kernels": [f"{build.label} {build.folder.name} {build.rules}" for build in made],
         "lookups": job.lookups,
-        "sockets": request.sockets,
-        "part": [request.part, request.parts],
+        "sockets": extent.sockets,
+        "part": [extent.part, extent.parts],
         "tables": tables.tables,
         "skdiff": own.hexdigest()[:16],
     }
     return to_json(what)
 
 
-def _our_file(made: Sequence[Build], request: SweepRequest, what: str) -> Path:
+def _our_file(made: Sequence[Build], extent: Extent, what: str) -> Path:
     label = label_of(made).replace(" ", "-").replace("/", "-")
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
-    return builds() / "sweeps" / f"{label}-{request.sockets}-{request.part}of{request.parts}-{key}.jsonl"
+    return builds() / "sweeps" / f"{label}-{extent.sockets}-{extent.part}of{extent.parts}-{key}.jsonl"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from skdiff.cases.scenario import (
     IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
+    KIND_FULL,
     NONE,
     NOWHERE,
     PFREE,
@@ -46,6 +47,16 @@ class Kernel(NamedTuple):
     config: Config
 
 
+class Reach(NamedTuple):
+    """What kernels must have to reach some tables: VRFs, and BPF that can attach a socket with SO_REUSEPORT."""
+
+    l3mdev: bool = True
+    assigns_reuseport: bool = True
+
+
+ALL = Reach()
+
+
 class Class(NamedTuple):
     """What the tables of a sequence of things have in common: the chain of a thing, of how many sockets it is, whether
     it is a plain one but for being in a group (`light`), whether a packet of a VRF alone can tell it from others
@@ -54,7 +65,8 @@ class Class(NamedTuple):
     - `searched`, whether the lookup can find it;
     - `joins`, what the members of its group have in common, () for no group; `closed`, whether it is a closed one;
     - `assignable` by sk_lookup programs; `attachable` to the packet by BPF, and `handed_over` by others; `cookie`, if
-      it is nowhere else but there;
+      it is nowhere else but there; `asking`, if it
+      asks its group, which not all BPF can attach;
     - `remembers`, whether its group may have had a connected member that one does not see.
     """
 
@@ -66,10 +78,11 @@ class Class(NamedTuple):
     searched: bool
     joins: tuple[int, ...]
     closed: bool
+    cookie: bool
     assignable: bool
     attachable: bool
     handed_over: bool
-    cookie: bool
+    asking: bool
     remembers: bool
 
 
@@ -147,26 +160,33 @@ def chain_of(lookup: int, sock: Sock) -> int:
     return EXACT if address in (low_word(HERE), low_word(MANY)) else MISSED
 
 
-def class_of(lookup: int, thing: Thing, sockets: int) -> Class:
-    """The class of a thing in tables with so many sockets."""
+def class_of(lookup: int, thing: Thing, sockets: int, reach: Reach = ALL) -> Class:
+    """The class of a thing in tables with so many sockets that are in reach of some kernels."""
     last = thing.socks[-1]
     chains = [chain_of(lookup, sock) for sock in thing.socks]
     member = next((sock for sock in thing.socks if sock.group != NONE), None)
     keys = UDP_GROUP_KEY if member is not None and member.hashed == UDP_HASHED else GROUP_KEY
     udp = lookup in UDP_LOOKUPS
     elsewhere = last.protocol == IPPROTO_UDP and last.hashed == NOWHERE and not udp
+    light = thing.deviations - (member is not None) <= MOST_IF_SPECIAL[sockets]
     return Class(
         chain=chains[0] or chains[-1],
         sockets=len(thing.socks),
-        light=thing.deviations - (member is not None) <= MOST_IF_SPECIAL[sockets],
+        light=light,
         sdif=any(sock.bound_dev_if == SDIF for sock in thing.socks),
         far=any(sock.netns for sock in thing.socks),
         searched=thing.searched,
         joins=tuple(getattr(member, key) for key in keys) if member is not None else (),
         closed=member is not None and is_closed(member),
-        assignable=assignable(lookup, last),
-        attachable=not last.netns and (last.hashed != NOWHERE or elsewhere),
-        handed_over=not last.netns and is_handed_over(lookup, last),
         cookie=bool(last.syncookie),
-        remembers=member is not None and member.protocol == IPPROTO_UDP and not last.daddr and last.rcv_saddr != ANY,
+        # Nothing else is special about tables with one that is not light.
+        assignable=light and assignable(lookup, last),
+        attachable=light and not last.netns and (last.hashed != NOWHERE or elsewhere),
+        handed_over=light and not last.netns and is_handed_over(lookup, last),
+        asking=light and not reach.assigns_reuseport and last.kind == KIND_FULL and bool(last.reuseport),
+        remembers=light
+        and member is not None
+        and member.protocol == IPPROTO_UDP
+        and not last.daddr
+        and last.rcv_saddr != ANY,
     )

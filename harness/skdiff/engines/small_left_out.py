@@ -69,7 +69,7 @@ def _things(block: Block, met: set[tuple[int, ...]]) -> Iterator[Any]:
     if key not in met:
         met.add(key)
         yield from (sock for things in block.lists for socks in things for sock in socks)
-    for number, case in enumerate(block.table(0)):
+    for number, case in enumerate(next(block.some(0, 1))):
         yield case
         yield case.packet
         if not number:

@@ -18,7 +18,7 @@ from skdiff.cases.scenario import (
     Packet,
     Program,
 )
-from skdiff.engines.small_classes import NETNS, Class
+from skdiff.engines.small_classes import ALL, NETNS, Class, Reach
 from skdiff.engines.small_packets import (
     DEMUXED,
     HASHED,
@@ -68,7 +68,8 @@ class Special(NamedTuple):
 @dataclass(frozen=True)
 class Sequel:
     """A sequence of classes of a lookup, the sockets of which are at `places` (of a request, its own one), and their
-    groups. `ordered` if no other order of it is the same for those who look into one chain.
+    groups. `ordered` if no other order of it is the same for those who look into one chain; `many` if the packets go to
+    a group of hosts.
     """
 
     lookup: int
@@ -76,7 +77,7 @@ class Sequel:
     groups: tuple[Members, ...]
     ordered: bool
     many: bool = False
-    l3mdev: bool = True
+    reach: Reach = ALL
 
     @property
     def sockets(self) -> int:
@@ -102,7 +103,7 @@ class Sequel:
         have the one need not be asked, since others have the other.
         """
         sdif = any(one.sdif for one in self.classes)
-        return tuple(frame for frame in frames_of(self.lookup, frames, self.l3mdev) if SDIF_OF[frame] or not sdif)
+        return tuple(frame for frame in frames_of(self.lookup, frames, self.reach.l3mdev) if SDIF_OF[frame] or not sdif)
 
     def found(self) -> bool:
         """Whether each of them can be found, or is closed in a group of others."""
@@ -160,11 +161,14 @@ def _attached(of: Sequel) -> Iterator[Special]:
     joined = {one.joins for one in of.classes}
     if len(of.classes) > 1 and (len(joined) > 1 or () in joined):
         return
+    cookies = sum(one.cookie for one in of.classes)
+    if cookies > 1:
+        return  # each hangs on a packet of its own
     frames = of.asked(PLAIN, IN_VRF, DEMUXED[0], *(HASHED[:4] if len(of.classes) > 1 else ()))
     for one, place in zip(of.classes, of.places, strict=True):
-        if one.cookie or one.attachable:
+        if one.cookie or (one.attachable and not cookies and (of.reach.assigns_reuseport or not one.asking)):
             yield Special(frames, of.netns, attached=place, destructor=PFREE)
-        if one.handed_over and not one.cookie:
+        if one.handed_over and not cookies:
             yield Special(frames, of.netns, attached=place, destructor=EDEMUX)
 
 

@@ -5,54 +5,51 @@ of lists, so its size is known without a look at its tables.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
+from math import prod
 
 from skdiff.cases.derived import group_facts, has_conns
-from skdiff.cases.scenario import EDEMUX, KIND_FULL, NONE, UDP4, Group, Packet, Scenario, Sock
-from skdiff.engines.small_classes import Class, Kernel, class_of, things_of
+from skdiff.cases.scenario import EDEMUX, KIND_FULL, NONE, UDP4, UDP_LOOKUPS, Group, Scenario, Sock
+from skdiff.engines.small_classes import Class, Kernel, Reach, class_of, things_of
 from skdiff.engines.small_special import Members, Sequel, Special, specials
+from skdiff.variants.abilities import ASSIGN_REUSEPORT, lacking
 
 Lists = tuple[tuple[tuple[Sock, ...], ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Block:
-    """Tables of a lookup: one of each of `lists`, which have the sockets as the tables have them, in this order."""
+    """Tables of a lookup: one of each of `lists`, which have the sockets as the tables have them, in this order. There
+    are so many `tables`.
+    """
 
     lookup: int
     lists: Lists
     groups: tuple[Members, ...]
     special: Special
+    tables: int
 
-    @cached_property
-    def tables(self) -> int:
-        """How many there are."""
-        size = 1
-        for things in self.lists:
-            size *= len(things)
-        return size
+    def some(self, start: int, stop: int) -> Iterator[list[Scenario]]:
+        """The lookups in the tables from one number up to another, table by table; those in one share its tuples."""
+        special, heads = self.special, self.special.heads(self.lookup)
+        for number in range(start, stop):
+            socks = self._socks(number)
+            groups = tuple([self._group(i, members, socks) for i, members in enumerate(self.groups)])
+            tables = special.netns, groups, tuple(socks)
+            yield [Scenario._make((*head, packet, *tables)) for head, packet in heads]
 
-    @cached_property
-    def heads(self) -> list[tuple[tuple[int, ...], Packet]]:
-        """What the lookups of each table have beside it."""
-        return self.special.heads(self.lookup)
-
-    def table(self, number: int) -> list[Scenario]:
-        """The lookups in the table of a number, from 0 on; they share its very tuples."""
+    def _socks(self, number: int) -> list[Sock]:
         chosen: list[tuple[Sock, ...]] = []
         for things in reversed(self.lists):
             number, at = divmod(number, len(things))
             chosen.append(things[at])
-        special = self.special
         socks = [sock for thing in reversed(chosen) for sock in thing]
+        special = self.special
         if special.attached != NONE:
             socks[special.attached] = _held(socks[special.attached], special.destructor)
-        groups = tuple([self._group(i, members, socks) for i, members in enumerate(self.groups)])
-        tables = special.netns, groups, tuple(socks)
-        return [Scenario._make((*head, packet, *tables)) for head, packet in self.heads]
+        return socks
 
     def _group(self, number: int, members: Members, socks: Sequence[Sock]) -> Group:
         special = self.special
@@ -98,10 +95,9 @@ class Tables:
         at = bisect_right(self._ends, start)
         while start < stop:
             block, end = self.blocks[at], self._ends[at]
-            first = end - block.tables
-            for number in range(start, min(stop, end)):
-                yield block.table(number - first)
-            start, at = min(stop, end), at + 1
+            first, last = end - block.tables, min(stop, end)
+            yield from block.some(start - first, last - first)
+            start, at = last, at + 1
 
     def count(self, start: int, stop: int) -> int:
         """How many lookups the tables from one number up to another have."""
@@ -115,56 +111,78 @@ class Tables:
 
 def blocks(lookup: int, sockets: int, kernels: Sequence[Kernel]) -> Iterator[Block]:
     """The blocks of the tables of a lookup with just so many sockets."""
+    reach = Reach(
+        l3mdev=all(kernel.config.l3mdev for kernel in kernels),
+        assigns_reuseport=ASSIGN_REUSEPORT not in lacking(kernel.rules for kernel in kernels),
+    )
     for many in (False, True) if lookup == UDP4 and 0 < sockets < 3 else (False,):
         classes: dict[Class, list[tuple[Sock, ...]]] = {}
         for thing in things_of(lookup, sockets, kernels, many):
             if len(thing.socks) <= sockets:
-                classes.setdefault(class_of(lookup, thing, sockets), []).append(thing.socks)
-        l3mdev = all(kernel.config.l3mdev for kernel in kernels)
-        for chosen, ordered in _sequences(sorted(classes), sockets):
-            if ordered or many or sockets < 3:
-                yield from _blocks(lookup, chosen, classes, ordered, many, l3mdev)
+                classes.setdefault(class_of(lookup, thing, sockets, reach), []).append(thing.socks)
+        placed = _Placed(classes)
+        for chosen, ordered in _sequences(sorted(classes), sockets, disordered=sockets < 3 and lookup in UDP_LOOKUPS):
+            if len(chosen) == 1 or all(one.searched or one.joins for one in chosen):
+                yield from _blocks(lookup, chosen, placed, ordered, many, reach)
 
 
-def _sequences(classes: Sequence[Class], sockets: int, after: int = 0) -> Iterator[tuple[tuple[Class, ...], bool]]:
+def _sequences(
+    classes: Sequence[Class], sockets: int, disordered: bool, after: int = 0
+) -> Iterator[tuple[tuple[Class, ...], bool]]:
     """The sequences of classes of just so many sockets, and whether their chains come one after the other: of sockets
-    in different chains the order does not matter to who looks into one of them.
+    in different chains the order does not matter to who looks into one of them, so others are left out unless
+    `disordered` ones are wanted.
     """
     if not sockets:
         yield (), True
         return
     for first in classes:
-        if first.sockets <= sockets:
-            for rest, ordered in _sequences(classes, sockets - first.sockets, first.chain):
-                yield (first, *rest), ordered and after <= first.chain
+        ordered = after <= first.chain
+        if first.sockets <= sockets and (ordered or disordered):
+            for rest, rest_ordered in _sequences(classes, sockets - first.sockets, disordered, first.chain):
+                yield (first, *rest), ordered and rest_ordered
+
+
+class _Placed:
+    """The sockets of a class as they are in a table: with the number of their group, where their thing begins there."""
+
+    def __init__(self, classes: Mapping[Class, Sequence[tuple[Sock, ...]]]) -> None:
+        self.classes = classes
+        self._made: dict[tuple[Class, int, int], tuple[tuple[Sock, ...], ...]] = {}
+
+    def __call__(self, one: Class, group: int, at: int) -> tuple[tuple[Sock, ...], ...]:
+        key = one, group, at
+        if key not in self._made:
+            things = self.classes[one]
+            self._made[key] = tuple(tuple(_placed(sock, group, at) for sock in socks) for socks in things)
+        return self._made[key]
+
+    def member(self, one: Class) -> int:
+        """Which socket of a thing is in the group."""
+        return next(place for place, sock in enumerate(self.classes[one][0]) if sock.group != NONE)
 
 
 def _blocks(
-    lookup: int,
-    chosen: tuple[Class, ...],
-    classes: dict[Class, list[tuple[Sock, ...]]],
-    ordered: bool,
-    many: bool,
-    l3mdev: bool,
+    lookup: int, chosen: tuple[Class, ...], placed: _Placed, ordered: bool, many: bool, reach: Reach
 ) -> Iterator[Block]:
     keys = list(dict.fromkeys(one.joins for one in chosen if one.joins))
-    if any(one.closed != other.closed and one.joins == other.joins == () for one in chosen for other in chosen):
-        return
-    lists, members, at = [], [([], []) for _ in keys], 0  # type: ignore[var-annotated]
+    lists: list[tuple[tuple[Sock, ...], ...]] = []
+    live: list[list[int]] = [[] for _ in keys]
+    closed: list[list[int]] = [[] for _ in keys]
+    at = 0
     for one in chosen:
         number = keys.index(one.joins) if one.joins else NONE
-        lists.append(tuple(tuple(_placed(sock, number, at) for sock in socks) for socks in classes[one]))
+        lists.append(placed(one, number, at))
         if one.joins:
-            members[number][one.closed].append(at + [sock.group != NONE for sock in classes[one][0]].index(True))
+            (closed if one.closed else live)[number].append(at + placed.member(one))
         at += one.sockets
-    groups = tuple(Members(tuple(live), tuple(closed)) for live, closed in members)
-    sequel = Sequel(lookup, chosen, groups, ordered, many, l3mdev)
-    for special in specials(sequel):
-        yield Block(lookup, tuple(lists), groups, special)
+    groups = tuple(Members(tuple(ones), tuple(others)) for ones, others in zip(live, closed, strict=True))
+    tables = prod(map(len, lists))
+    for special in specials(Sequel(lookup, chosen, groups, ordered, many, reach)):
+        yield Block(lookup, tuple(lists), groups, special, tables)
 
 
 def _placed(sock: Sock, group: int, at: int) -> Sock:
-    """A socket with the number of its group, and that of its listener, in a table where its own thing begins there."""
     if sock.group != NONE:
         sock = sock._replace(group=group)
     return sock._replace(listener=at + sock.listener) if sock.listener != NONE else sock

@@ -1,5 +1,5 @@
-"""Some cases of the small tables, of each kind that the model tells apart: most of what a sweep tells from the kernel is
-told by these, in a thousandth of the time.
+"""Some cases of the small tables, of each kind that the model tells apart: most of what a sweep tells from the kernel
+is told by these, in a thousandth of the time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ def some_cases(tables: Tables, model: Model, of_a_kind: int = CASES_OF_A_KIND) -
     random = Random(1)
     for block in tables.blocks:
         for number in _some(block, random):
-            for case in block.table(number):
+            for case in next(block.some(number, number + 1)):
                 kind = (case.lookup, case.caller, *_said(model.trace(case)))
                 kinds[kind] = kinds.get(kind, 0) + 1
                 if kinds[kind] <= of_a_kind:

@@ -175,6 +175,12 @@ class Hunt:
             self.reference.plant(0, constants.PLANTED_NEVER)
         return -1
 
+    def tells(self, index: int) -> bool:
+        """Whether a case of the corpus tells apart the mutant that is on."""
+        record, raw, expected, socks = self._cases[index]
+        self._in[:] = record
+        return self._differs(raw, expected, socks)
+
     def killer(self, number: int) -> tuple[int, bool, frozenset[str]]:
         """(the first case of the corpus that tells a mutant apart, -1 for none; whether any came to it; the fields of
         the outcome that tell it apart, two of them at least if there is more than one; of the first case alone where

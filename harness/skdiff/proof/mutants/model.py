@@ -85,11 +85,11 @@ def cases(paths: Sequence[Path] = ()) -> list[Expected]:
     """
     read = {_name(path): load(path).scenario for path in files(paths)}
     mixed = Random(1).sample(list(read.items()), len(read))
-    found = [_expected(name + what, near, 0) for name, plain in mixed for what, near in _neighbours(plain)]
+    found = [expected(name + what, near, 0) for name, plain in mixed for what, near in _neighbours(plain)]
     for name, plain in mixed:
         for kernel, (rules, config) in enumerate(KERNELS[1:], 1):
             if has_lookup(LOOKUPS[plain.lookup], config):
-                found.append(_expected(f"{name}, {describe(rules)} {config}", plain, kernel))
+                found.append(expected(f"{name}, {describe(rules)} {config}", plain, kernel))
     return found
 
 
@@ -97,7 +97,8 @@ def _name(path: Path) -> str:
     return str(path.relative_to(CORPUS) if path.is_relative_to(CORPUS) else path)
 
 
-def _expected(name: str, scenario: Scenario, kernel: int) -> Expected:
+def expected(name: str, scenario: Scenario, kernel: int) -> Expected:
+    """A case with what the model of a kernel of KERNELS makes of it."""
     model = Model(*KERNELS[kernel])
     return Expected(name, scenario, kernel, model.run(scenario), model.trace(scenario))
 

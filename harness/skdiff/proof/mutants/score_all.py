@@ -20,7 +20,7 @@ from skdiff.oracles.model import Model
 from skdiff.proof.mutants import harness as of_harness
 from skdiff.proof.mutants import hunt as hunting
 from skdiff.proof.mutants import model as of_model
-from skdiff.proof.mutants import report
+from skdiff.proof.mutants import report, table_kills
 from skdiff.proof.mutants.common import OF_KERNEL, Judgement, Mutant, judgements
 from skdiff.proof.mutants.schemata import schemata
 
@@ -56,8 +56,9 @@ def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -
     for name in OF_KERNEL:
         if name in of:
             yield _of_kernel(name, request, entries, errors, say)
+    corpus = of_model.cases() if "model" in of else []
     hunts: dict[str, Callable[[Callable[[int, int], None]], list[tuple[Mutant, hunting.Fate]]]] = {
-        "model": lambda tell: of_model.hunt(of_model.cases(), tell),
+        "model": lambda tell: of_model.hunt(corpus, tell),
         "harness": of_harness.hunt,
     }
     for name, hunt in hunts.items():
@@ -65,8 +66,12 @@ def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -
             with Progress(console=errors, transient=True) as bar:
                 task = bar.add_task(f"mutants of the {name}", total=None)
                 found = hunt(partial(_advance, bar, task))
+                small = report.NO_TABLES
+                if name == "model":
+                    task = bar.add_task("the small tables against mutants of the model", total=None)
+                    small = table_kills.of_model(corpus, found, partial(_advance, bar, task))
             mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
-            yield Scored(report.summary(name, mutants, fates, entries, fuzzed=True), f"the {name}")
+            yield Scored(report.summary(name, mutants, fates, entries, fuzzed=True, small=small), f"the {name}")
 
 
 def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
@@ -88,11 +93,18 @@ def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors:
             f"the corpus against all mutants of the {'C' if of == 'c' else of}", total=len(made.mutants)
         )
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
+    small = report.NO_TABLES
+    if of == "c":
+        with Progress(console=errors, transient=True) as bar:
+            task = bar.add_task("the small tables against mutants of the C", total=None)
+            small = table_kills.of_c(made, config, scenarios, fates, lambda: bar.advance(task))
     examples: dict[int, Scenario] = {}
     if request.seeds:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)
     version, notes = made.tree.version, []
-    summary = report.summary(of, made.mutants, fates, entries, bool(request.seeds), version, config, made.lookups)
+    summary = report.summary(
+        of, made.mutants, fates, entries, bool(request.seeds), version, config, made.lookups, small
+    )
     summary.dropped, summary.absent = made.dropped, made.absent
     summary.kernel, summary.closure, summary.origin = version, made.closure, made.tree.origin
     summary.config = str(config)

@@ -1,0 +1,264 @@
+"""`skdiff sweep`: it finds planted mistakes, says what it looked at, and goes on where it was stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from skdiff import cli
+from skdiff.campaign.supervisor import supervise
+from skdiff.campaign.worker import Job, Subject
+from skdiff.campaign.worker_process import WorkerProcess
+from skdiff.cases.case_file import load
+from skdiff.cases.validity import problems
+from skdiff.engines import TABLES
+from skdiff.engines.small_part import CHUNK, Done, Noted, Part, add_note, read_notes, write_notes
+from skdiff.runs.table_run import Swept
+from tests.campaign.test_workers import LATER_WINS
+from tests.helpers import mostly_long
+from tests.patched import Patch, patched_tree
+from tests.running import SKDIFF
+
+FEW = ("--lookup", "tcp4", "--sockets", "1", "--jobs", "2")  # a second's work
+MISTAKES = {
+    **LATER_WINS,
+    "devices": Patch("include/net/inet_sock.h", "inet_bound_dev_eq", 0, "||", "&&"),
+    "group": Patch("net/core/sock_reuseport.c", "reuseport_select_sock_by_hash", 0, "==", "!="),
+    "program": Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_listener", 0, "==", "!="),
+    "demux": Patch("net/ipv4/udp.c", "udp_v4_early_demux", 0, "==", "!="),
+}
+LOOKUPS = {"devices": "tcp4", "group": "udp6", "program": "tcp4", "demux": "udp4"}
+
+
+def swept(path):
+    return json.loads(path.read_text())
+
+
+def run(folder, *words):
+    summary = folder / "summary.json"
+    code = cli.main(["sweep", "--findings", str(folder / "findings"), "--json", str(summary), *words])
+    return code, swept(summary)
+
+
+def test_all_small_tables_agree(tmp_path, capsys):
+    code, summary = run(tmp_path, *FEW)
+    assert code == 0
+    assert summary["done"] == summary["cases"] == summary["now"] == sum(size["cases"] for size in summary["sizes"])
+    assert summary["tables"] == sum(size["tables"] for size in summary["sizes"]) > 5000
+    out = capsys.readouterr().out
+    assert f"all {summary['tables']:,} tables of up to one socket, {summary['cases']:,} lookups: no difference" in out
+    assert "sock.no_pprev: True (there is False)" in out
+    assert not Path(summary["state"]).exists()  # another run begins anew
+
+
+@pytest.mark.parametrize("name", mostly_long(MISTAKES))
+def test_a_planted_mistake_is_found_reduced_and_told(kernel_tree, tmp_path, name):
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES[name])
+    code, summary = run(tmp_path, "--kernel", str(tree), "--lookup", LOOKUPS.get(name, name), "--first")
+    assert code == 1
+    [finding, *_] = summary["mismatches"]
+    case = load(Path(finding["file"]))
+    assert problems(case.scenario) == [] and not case.scenario.hostile
+    assert len(case.scenario.socks) <= 2
+    assert finding["reachable"]
+    assert Path(finding["file"]).with_name("report.txt").read_text()
+
+
+def test_the_parts_of_a_sweep_are_all_of_it(tmp_path):
+    _, whole = run(tmp_path, *FEW)
+    parts = [run(tmp_path, *FEW, "--part", f"{part}/3") for part in (1, 2, 3)]
+    assert [code for code, _ in parts] == [0, 0, 0]
+    for key in ("tables", "cases", "done"):
+        assert sum(summary[key] for _, summary in parts) == whole[key]
+
+
+def begun(folder, state, *words):
+    """A sweep in a process group of its own, when it has done some chunks."""
+    command = [*SKDIFF, "sweep", "--state", str(state), "--findings", str(folder / "findings"), "--jobs", "2", *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    end = time.monotonic() + 120
+    while sum(note.done is not None for note in read_notes(state)) < 2:
+        assert process.poll() is None and time.monotonic() < end, process.stdout.read()
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_sweep_goes_on_where_it_was_stopped(tmp_path, number):
+    words = ("--lookup", "tcp6", "--part", "1/4")
+    state = tmp_path / "state"
+    process = begun(tmp_path, state, *words)
+    if number == signal.SIGKILL:
+        os.kill(process.pid, number)
+    else:
+        os.killpg(process.pid, number)
+    out, _ = process.communicate()
+    assert process.returncode == (2 if number == signal.SIGINT else -number)
+    assert ("no verdict" in out) == (number == signal.SIGINT)
+    end = time.monotonic() + 60
+    while any(f"{tmp_path}".encode() in line for line in _commands()):  # its workers end after the case in hand
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with state.open("ab") as file:
+        file.write(b'{"done": {"chu')  # a kill, or a full disk, in the middle of a line
+    code, summary = run(tmp_path, *words, "--state", str(state))
+    assert code == 0
+    assert 0 < summary["earlier"] < summary["cases"] == summary["done"]
+    assert summary["now"] == summary["cases"] - summary["earlier"]
+    assert not state.exists()
+
+
+def _commands():
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes()
+        except OSError:
+            continue
+
+
+def test_what_a_killed_run_has_found_is_not_lost(kernel_tree, tmp_path):
+    """A run that goes on says that they differ, though it finds nothing itself; also if the case is gone."""
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES["tcp4"])
+    words = ("--kernel", str(tree), "--lookup", "tcp4", "--part", "1/12", "--state", str(tmp_path / "state"))
+    code, before = run(tmp_path, *words, "--first")
+    assert code == 1 and before["done"] < before["cases"]
+    [note] = [note for note in read_notes(tmp_path / "state") if note.found]
+    code, after = run(tmp_path, *words)
+    assert code == 1 and after["done"] == after["cases"]
+    assert sum(f["count"] for f in after["mismatches"]) > sum(f["count"] for f in before["mismatches"])
+    write_notes(tmp_path / "other", [Noted(of="x"), note])
+    notes = read_notes(tmp_path / "other")
+    assert notes[1].found == note.found
+
+
+def test_a_worker_that_is_killed_loses_no_table(reference, tmp_path, monkeypatch):
+    """Another one takes over what it had taken, behind the case that it had in hand."""
+    state = tmp_path / "state"
+    write_notes(state, [Noted(of="test")])
+    job = Job(
+        subjects=(Subject.of(reference.build),),
+        again="replay",
+        variant="plain",
+        engine=TABLES,
+        seed=0,
+        cases=0,
+        seconds=0,
+        findings=str(tmp_path),
+        lookups=("tcp4",),
+        part=Part(1, 1, 1, str(state)),
+    )
+    killed, start = [], WorkerProcess.hear
+
+    def hear(self):
+        if not killed and self.cases > 3000:
+            killed.append(self.cases)
+            self.signal(signal.SIGKILL)
+        return start(self)
+
+    monkeypatch.setattr(WorkerProcess, "hear", hear)
+    monkeypatch.setattr("skdiff.campaign.run.TELL_EVERY", 0.0)
+    total = supervise(job, "", lambda message: None)
+    done = [note.done for note in read_notes(state) if note.done is not None]
+    chunks = [one.chunk for one in done]
+    assert len(set(chunks)) == len(chunks)
+    assert total.workers[0].deaths == len(killed)
+    from skdiff.campaign.worker import small_tables
+
+    tables = small_tables([reference.build], [0], 1)
+    assert len(chunks) == -(-tables.tables // CHUNK)
+    assert sum(one.cases for one in done) == tables.cases
+    assert total.cases <= tables.cases
+
+
+def test_a_sweep_of_another_thing_is_not_gone_on_with(tmp_path, capsys):
+    state = tmp_path / "state"
+    write_notes(state, [Noted(of="another one"), Noted(done=Done(0, 10))])
+    assert cli.main(["sweep", *FEW, "--state", str(state)]) == 2
+    assert "the file of another sweep" in capsys.readouterr().err
+    assert read_notes(state)[1].done == Done(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--part", "3"], "'3' is no part, as 3/16 is"),
+        (["--part", "5/4"], "there is no part 5 of 4"),
+        (["--part", "0/4"], "one at least"),
+        (["--part", "a/4"], "'a' is no whole number"),
+        (["--sockets", "0"], "one at least"),
+        (["--sockets", "4"], "tables of 4 sockets are too many: 3 at most"),
+        (["--jobs", "0"], "one at least"),
+        (["--seconds", "3"], "unrecognized arguments"),
+        (["--state", ""], "an empty name"),
+    ],
+)
+def test_what_a_sweep_cannot_be_is_told_in_a_line(words, line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sweep", *words])
+    assert ended.value.code == 2
+    assert line in capsys.readouterr().err
+
+
+def test_files_that_are_none_of_a_sweep_are_refused(tmp_path, capsys):
+    for text, line in (("rubbish\n", "not the file of a sweep"), ("{}\n", "not the file of a sweep"), ("x", "not the")):
+        state = tmp_path / "state"
+        state.write_text(text)
+        assert cli.main(["sweep", *FEW, "--state", str(state)]) == 2
+        assert line in capsys.readouterr().err
+        assert state.read_text() == text
+    assert cli.main(["sweep", *FEW, "--state", str(tmp_path)]) == 2
+    assert "it is a folder" in capsys.readouterr().err
+    assert cli.main(["sweep", *FEW, "--state", "/no/such/folder/state"]) == 2
+    assert "cannot write /no/such/folder/state" in capsys.readouterr().err
+
+
+def test_two_sweeps_do_not_work_on_one_file(tmp_path, capsys):
+    state = tmp_path / "state"
+    process = begun(tmp_path, state, "--lookup", "udp4", "--part", "1/2")
+    try:
+        words = ["--lookup", "udp4", "--part", "1/2", "--state", str(state)]
+        assert cli.main(["sweep", "--findings", str(tmp_path), *words]) == 2
+        assert "another sweep is at work on it" in capsys.readouterr().err
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_two_kernels_on_every_small_table(kernel_tree, tmp_path, capsys):
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES["tcp4"])
+    words = ["diff", "6.12", str(tree), "--sweep", "--lookup", "tcp4", "--findings", str(tmp_path / "findings")]
+    summary = tmp_path / "summary.json"
+    assert cli.main([*words, "--first", "--json", str(summary)]) == 1
+    found = json.loads(summary.read_text())
+    assert found["differ"] and found["swept"]["done"] < found["swept"]["cases"]
+    for more in (["--seconds", "3"], ["--seed", "3"], ["--cases", "3"], ["corpus/reports"]):
+        assert cli.main([*words, *more]) == 2
+        assert "--sweep asks every small table" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_two_kernels_that_agree_on_every_small_table(kernel_tree, tmp_path, capsys):
+    harmless = Patch("net/ipv4/inet_hashtables.c", "compute_score", 0, "2", "( 2 )")
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", harmless)
+    assert cli.main(["diff", "6.12", str(tree), "--sweep", "--lookup", "tcp4"]) == 0
+    assert "of up to 2 sockets" in capsys.readouterr().out
+
+
+def test_a_line_that_several_write_is_whole(tmp_path):
+    path = tmp_path / "state"
+    write_notes(path, [Noted(of="test")])
+    add_note(path, Noted(done=Done(3, 4, {"sk": 1}, {"sk": ["case.toml"]})))
+    assert read_notes(path)[1].done == Done(3, 4, {"sk": 1}, {"sk": ["case.toml"]})
+
+
+def test_only_a_sweep_that_is_done_says_that_all_agree():
+    fields = dict.fromkeys(Swept.__struct_fields__)
+    plain = Swept(**{**fields, "cases": 10, "done": 10, "gave_up": "", "mismatches": []})
+    assert plain.complete and not plain.differs
+    assert not Swept(**{**fields, "cases": 10, "done": 9, "gave_up": "", "mismatches": []}).complete

@@ -5,8 +5,8 @@ have the same done to them, so that tables of them are counted without a look at
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from skdiff.cases.addresses import ANY, ipv4_view, low_word
-from skdiff.cases.derived import GROUP_KEY, UDP_GROUP_KEY, is_handed_over, plain_packet, with_derived
+from skdiff.cases.addresses import ipv4_view, low_word
+from skdiff.cases.derived import GROUP_KEY, UDP_GROUP_KEY, WILDCARDS, is_handed_over, plain_packet, with_derived
 from skdiff.cases.pools import HERE, MANY, PEER, PEER_PORT, PORT
 from skdiff.cases.reachable import assignable
 from skdiff.cases.scenario import (
@@ -169,6 +169,7 @@ def class_of(lookup: int, thing: Thing, sockets: int, reach: Reach = ALL) -> Cla
     udp = lookup in UDP_LOOKUPS
     elsewhere = last.protocol == IPPROTO_UDP and last.hashed == NOWHERE and not udp
     light = thing.deviations - (member is not None) <= MOST_IF_SPECIAL[sockets]
+    free = light and not last.netns and last.refcnt < 2  # of one that hangs on the packet the count says nothing new
     return Class(
         chain=chains[0] or chains[-1],
         sockets=len(thing.socks),
@@ -181,12 +182,12 @@ def class_of(lookup: int, thing: Thing, sockets: int, reach: Reach = ALL) -> Cla
         cookie=bool(last.syncookie),
         # Nothing else is special about tables with one that is not light.
         assignable=light and assignable(lookup, last),
-        attachable=light and not last.netns and (last.hashed != NOWHERE or elsewhere),
-        handed_over=light and not last.netns and is_handed_over(lookup, last),
+        attachable=free and (last.hashed != NOWHERE or elsewhere),
+        handed_over=free and is_handed_over(lookup, last),
         asking=light and not reach.assigns_reuseport and last.kind == KIND_FULL and bool(last.reuseport),
         remembers=light
         and member is not None
         and member.protocol == IPPROTO_UDP
         and not last.daddr
-        and last.rcv_saddr != ANY,
+        and last.rcv_saddr not in WILDCARDS,
     )

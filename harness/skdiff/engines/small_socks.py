@@ -199,9 +199,13 @@ def things(lookup: int, most: int, valid: Callable[[tuple[Sock, ...]], bool]) ->
         for role in roles(lookup)
         if role.name in ("listener", "closed listener")
     }
+    seen: set[tuple[Sock, ...]] = set()  # what is said in two ways, or of two roles, is one
     for role in roles(lookup):
         behind = [*listeners["listener"], *listeners["closed listener"]] if role.listener else ()
-        yield from _of_role(lookup, role, most, valid, behind)
+        for thing in _of_role(lookup, role, most, valid, behind):
+            if thing.socks not in seen:
+                seen.add(thing.socks)
+                yield thing
 
 
 def _of_role(

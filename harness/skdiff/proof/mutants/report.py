@@ -223,8 +223,8 @@ def show(console: Console, result: Report, what: str) -> None:
     if swept:
         by_sweep = result.functions[-1].swept
         console.print(
-            f"The tables of up to two sockets kill {by_sweep:,} of the {swept:,} mutants ({by_sweep / swept:.1%}) that some"
-            " case kills which a system can reach; the others are outside of the domain of `skdiff sweep`.",
+            f"The tables of up to two sockets kill {by_sweep:,} of the {swept:,} mutants ({by_sweep / swept:.1%}) that"
+            " a case kills which a system can reach; the others are outside of the domain of `skdiff sweep`.",
             markup=False,
             soft_wrap=True,
         )

@@ -4,7 +4,8 @@
 #: KERNEL=6.12      a version, which is fetched once, or the path of a source tree
 #: SECONDS=60       how long `make fuzz`, live, diff (20), matrix (3) and endurance (7200) run
 #: ENGINE=          atheris, random, wide, hypothesis or corpus
-#: LOOKUP=          of fuzz and diff: only these, as in LOOKUP=tcp6 (all)
+#: LOOKUP=          of fuzz, sweep and diff: only these, as in LOOKUP=tcp6 (all)
+#: SOCKETS= PART=   of sweep: tables of up to so many sockets (2), one part of many (1/1)
 #: SEED=            the same seed repeats a run
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs
@@ -30,6 +31,8 @@ B       ?= 6.12
 SECONDS ?= 60
 ENGINE  ?=
 LOOKUP  ?=
+SOCKETS ?=
+PART    ?=
 SEED    ?=
 JOBS    ?=
 INPUTS  ?=
@@ -53,7 +56,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help kernels fuzz live distill endurance diff drift records figures history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help kernels fuzz live distill endurance diff sweep drift records figures history test test-long replay extract doctor bench coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## List targets and variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
 	@echo
@@ -75,6 +78,9 @@ kernels: $(VENV)/ready ## List the kernels that are cached, and those that can b
 
 distill: $(VENV)/ready ## Merge the inputs in INPUTS=inputs and FROM=, and keep the few that reach as much
 	$(BIN)/skdiff merge '$(or $(INPUTS),inputs)' $(FROM) --kernel '$(KERNEL)' $(ARGS)
+
+sweep: $(VENV)/ready ## Compare kernel and model on every table of up to SOCKETS=2, or on one PART=3/16 of them
+	$(BIN)/skdiff sweep --kernel '$(KERNEL)' $(if $(SOCKETS),--sockets $(SOCKETS)) $(if $(PART),--part '$(PART)') $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 diff: $(VENV)/ready ## Compare two kernels: A=6.1 B=6.12, or paths of trees; or A=7.3 PATCH=series.mbox
 	EPOCH= $(BIN)/skdiff diff '$(A)' $(if $(PATCH),--patch '$(PATCH)','$(B)') $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(ARGS)

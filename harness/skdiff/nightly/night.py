@@ -41,7 +41,7 @@ HYPOTHESIS = 0.2  # of what is left then; the rest is fuzzing
 DEFAULT_SHARE = 0.5  # of a kernel's fuzzing goes to the configuration that distributions build
 SPARE = 0.05  # of a night is nobody's
 # What a step of fixed size takes on two cores, in seconds, and what building takes that fuzzing waits for.
-REPLAY, DRIFT, MERGE, COVERAGE, DIFF, MUTANTS_OF_ONE, BUILD = 10.0, 5.0, 25.0, 20.0, 40.0, 45.0, 6.0
+REPLAY, DRIFT, MERGE, COVERAGE, DIFF, MUTANTS_OF_ONE, BUILD, SWEEP = 10.0, 5.0, 25.0, 20.0, 40.0, 45.0, 6.0, 150.0
 EXAMPLES_A_MINUTE = 130  # of each Hypothesis test: what two busy cores do of all of them in a minute
 MUTANT_SEED = 72.0  # seconds that one seed of fuzzed mutants takes
 GRACE = 240.0  # seconds that a step may take more than its share: fetching a kernel, building, reducing, sorting out
@@ -189,10 +189,13 @@ def plan(
         at = ("--kernel", kernel)
         small.append(fixed(f"replay-{name}", REPLAY, "replay", *at, of=[kernel], compares=True, environment={}))
     if atheris_engine.available():
-        why = "" if not config else listed
-        late.append(fixed("merge", MERGE, "merge", str(inputs), "--kernel", named[chief], of=[named[chief]], why=why))
+        late.append(
+            fixed("merge", MERGE, "merge", str(inputs), "--kernel", named[chief], of=[named[chief]], why=listed)
+        )
     for name, kernel in named.items():
         late.append(fixed(f"drift-{name}", DRIFT, "drift", "--kernel", kernel, of=[kernel], good=differ))
+        sweep = ("sweep", "--kernel", kernel, "--findings", str(out / f"findings-sweep-{name}"), *workers)
+        late.append(fixed(f"sweep-{name}", SWEEP, *sweep, of=[kernel], compares=True, environment={}))
     # Only the web has mainline, and a night needs no web else. What fails once it has answered is told.
     mainline = ("drift", "--kernel", source.MAINLINE)
     late.append(fixed("drift-mainline", DRIFT, *mainline, good=differ, first=source.mainline))

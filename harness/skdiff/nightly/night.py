@@ -189,13 +189,12 @@ def plan(
         at = ("--kernel", kernel)
         small.append(fixed(f"replay-{name}", REPLAY, "replay", *at, of=[kernel], compares=True, environment={}))
     if atheris_engine.available():
-        late.append(
-            fixed("merge", MERGE, "merge", str(inputs), "--kernel", named[chief], of=[named[chief]], why=listed)
-        )
+        merged = ("merge", str(inputs), "--kernel", named[chief])
+        late.append(fixed("merge", MERGE, *merged, of=[named[chief]], why=listed))
     for name, kernel in named.items():
         late.append(fixed(f"drift-{name}", DRIFT, "drift", "--kernel", kernel, of=[kernel], good=differ))
-        sweep = ("sweep", "--kernel", kernel, "--findings", str(out / f"findings-sweep-{name}"), *workers)
-        late.append(fixed(f"sweep-{name}", SWEEP, *sweep, of=[kernel], compares=True, environment={}))
+        swept = ("sweep", "--kernel", kernel, "--findings", str(out / f"findings-sweep-{name}"), *workers)
+        late.append(fixed(f"sweep-{name}", SWEEP, *swept, of=[kernel], compares=True, environment={}))
     # Only the web has mainline, and a night needs no web else. What fails once it has answered is told.
     mainline = ("drift", "--kernel", source.MAINLINE)
     late.append(fixed("drift-mainline", DRIFT, *mainline, good=differ, first=source.mainline))
@@ -211,13 +210,8 @@ def plan(
         late.append(fixed(f"diff-{a}-{b}", DIFF, *words, of=[one, other], why=by_hand, **more))
     seeds = int(MUTANTS * total / MUTANT_SEED / len(named))
     for name, kernel in named.items():
-        step = fixed(
-            f"mutants-{name}",
-            MUTANTS_OF_ONE,
-            *("mutants", "c", "--kernel", kernel, "--seeds", str(seeds)),
-            of=[kernel],
-            why=listed or by_hand,
-        )
+        of_c = ("mutants", "c", "--kernel", kernel, "--seeds", str(seeds))
+        step = fixed(f"mutants-{name}", MUTANTS_OF_ONE, *of_c, of=[kernel], why=listed or by_hand)
         late.append(replace(step, seconds=step.seconds and step.seconds + seeds * MUTANT_SEED))
         more_mutants: dict[str, tuple[str, ...]] = {"driver": ("driver",), "minimal": ("c", "--config", "minimal")}
         for what, of in more_mutants.items():

@@ -38,12 +38,13 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a sweep's file: the first one says what it is a sweep of, each other one what was done, or what had
-    been found by then, sorted by cause, as JSON.
+    """A line of a sweep's file: the first one says what it is a sweep of, each other one what was done; or the file of
+    what was found just now, by its signature; or all that had been found by then, sorted by cause, as JSON.
     """
 
     of: str = ""
     done: Done | None = None
+    seen: dict[str, str] = {}
     found: str = ""
 
 
@@ -74,7 +75,6 @@ def read_notes(path: Path) -> list[Noted]:
 def write_notes(path: Path, notes: list[Noted]) -> None:
     """Write a sweep's file anew, whole. Raises CannotRun."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, "".join(f"{to_json(note)}\n" for note in notes))
     except OSError as error:
         raise CannotRun(f"cannot write {path}: {error.strerror}") from error

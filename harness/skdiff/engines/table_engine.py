@@ -2,7 +2,8 @@
 
 The tables are cut into chunks. Workers take them one after the other: a chunk belongs to who makes its file in the
 run's scratch folder, and is noted as done in the sweep's own file, from which another run goes on. What a worker that
-was killed had taken is taken over by the next one, behind the case that it had in hand.
+was killed had taken is taken over by the next one, from the case on that it had in hand; if that kills this one too,
+behind it: the supervisor has asked it then, in a process of its own.
 """
 
 import mmap
@@ -14,7 +15,7 @@ from skdiff.engines.interface import Run
 from skdiff.engines.small_part import Done, Noted, Part, add_note, bounds, read_notes
 from skdiff.engines.small_tables import Tables
 
-_PLACE = 8  # bytes of the number of the next case in a chunk's file
+_SIZE = 16  # bytes of a chunk's file: how many cases are done, and where it was taken over
 
 
 def drive(run: Run) -> None:
@@ -35,7 +36,7 @@ def _sweep(run: Run, tables: Tables, part: Part, claim: "Claim") -> bool:
     """A chunk from where it is to its end; returns whether it came so far."""
     start, stop = bounds(claim.chunk, tables.tables)
     before = run.found()
-    case, number, first = run.case, 0, claim.place
+    case, number, first = run.case, 0, claim.done
     for table in tables.some(start, stop):
         if number + len(table) <= first:  # somebody has asked it
             number += len(table)
@@ -44,8 +45,8 @@ def _sweep(run: Run, tables: Tables, part: Part, claim: "Claim") -> bool:
             number += 1
             if number <= first:
                 continue
-            claim.place = number
             case(scenario)
+            claim.done = number
         if run.over():
             return False
     now = run.found()
@@ -58,21 +59,27 @@ def _sweep(run: Run, tables: Tables, part: Part, claim: "Claim") -> bool:
 
 
 class Claim:
-    """A chunk that this process has taken; `place` counts the cases that were begun."""
+    """A chunk that this process has taken; `done` counts its cases that are done."""
 
     def __init__(self, path: Path, chunk: int) -> None:
         self._path, self.chunk = path, chunk
         with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), _PLACE)
+            self._memory = mmap.mmap(file.fileno(), _SIZE)
         self._view = memoryview(self._memory).cast("Q")
 
+    def take_over(self) -> None:
+        """The one who had it is gone. The case in hand is asked again, unless it has ended two of them."""
+        if self._view[1] == self.done + 1:
+            self.done += 1
+        self._view[1] = self.done + 1
+
     @property
-    def place(self) -> int:
-        """The number of the case in hand, from 1 on; 0 before the first."""
+    def done(self) -> int:
+        """How many cases are done."""
         return int(self._view[0])
 
-    @place.setter
-    def place(self, number: int) -> None:
+    @done.setter
+    def done(self, number: int) -> None:
         self._view[0] = number
 
     def drop(self) -> None:
@@ -90,7 +97,7 @@ def claims(chunks: list[int], folder: Path) -> Iterator[Claim]:
         except FileExistsError:
             continue
         path = folder / f"chunk-{chunk}.{mine}"
-        path.write_bytes(bytes(_PLACE))
+        path.write_bytes(bytes(_SIZE))
         yield Claim(path, chunk)
     yield from _left(folder, mine)
 
@@ -105,7 +112,9 @@ def _left(folder: Path, mine: int) -> Iterator[Claim]:
             path.rename(ours)
         except FileNotFoundError:  # another one was quicker
             continue
-        yield Claim(ours, int(path.stem.partition("-")[2]))
+        claim = Claim(ours, int(path.stem.partition("-")[2]))
+        claim.take_over()
+        yield claim
 
 
 def _lives(process: int) -> bool:

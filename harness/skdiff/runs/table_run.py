@@ -16,7 +16,8 @@ from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import PACKAGE, builds
-from skdiff.campaign.messages import Finding, LookupCounts, Total
+from skdiff.base.words import counted
+from skdiff.campaign.messages import Finding, LookupCounts, Running, Total
 from skdiff.campaign.progress import RunView
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject, small_tables
@@ -25,7 +26,7 @@ from skdiff.comparison import known_differences
 from skdiff.comparison.referee import closure_of, label_of, lookups_of
 from skdiff.engines import TABLES
 from skdiff.engines.small_left_out import LeftOut, left_out
-from skdiff.engines.small_part import Noted, Part, add_note, bounds, read_notes, write_notes
+from skdiff.engines.small_part import Done, Noted, Part, add_note, bounds, read_notes, write_notes
 from skdiff.engines.small_tables import Tables
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
@@ -170,8 +171,8 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
 
 class Sweep:
     """A sweep with its file: what was done of it, by earlier runs and by this one. Of the differences that were found
-    before, `sorted` are those that were sorted by cause, `raw` those of a run that was
-    killed before it could sort them, and `gone` those of both whose cases somebody has removed.
+    before, `sorted` are those that were sorted by cause, `raw` those of a run that was killed before it sorted them, and
+    `gone` those of both whose cases somebody has removed.
     """
 
     def __init__(self, made: Tables, part: Part) -> None:
@@ -220,12 +221,11 @@ def _found(notes: Sequence[Noted]) -> tuple[list[Finding], list[Finding]]:
     for note in notes:
         if note.found:
             by_then, raw = from_json(note.found, list[Finding]), {}
-        if note.done is None:
-            continue
-        for signature, count in note.done.mismatches.items():
+        done = note.done or Done(-1, 0)
+        for signature in (*note.seen, *done.mismatches):
             finding = raw.setdefault(signature, Finding(signature=signature, file="", count=0))
-            finding.count += count
-            for file in note.done.files.get(signature, ()):
+            finding.count = max(finding.count + done.mismatches.get(signature, 0), 1)
+            for file in (*filter(None, [note.seen.get(signature)]), *done.files.get(signature, ())):
                 if file not in (finding.file, *finding.others):
                     finding.others += [file] if finding.file else []
                     finding.file = finding.file or file
@@ -256,7 +256,13 @@ def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say:
             say(f"going on behind {done.earlier:,} lookups, as {path} says")
         with signals.interrupts_noted():
             with RunView(errors, 0, done.cases - done.earlier) as view:
-                total = supervise(structs.replace(job, part=part), closure_of(made), view.report, extent.jobs)
+
+                def report(news: Finding | Running) -> None:
+                    if isinstance(news, Finding):  # it must not be lost with this process
+                        add_note(path, Noted(seen={news.signature: news.file}))
+                    view.report(news)
+
+                total = supervise(structs.replace(job, part=part), closure_of(made), report, extent.jobs)
             done.look()
             total.mismatches = _together(total.mismatches, done.raw)
             yield done, total
@@ -273,7 +279,7 @@ def _sizes(tables: Tables) -> list[Size]:
 
 def _size(done: Sweep, extent: Extent) -> list[str]:
     of = f", part {extent.part} of {extent.parts}" if extent.parts > 1 else ""
-    return [f"{done.tables:,} tables of up to {extent.sockets} sockets{of}, {done.cases:,} lookups"]
+    return [f"{done.tables:,} tables of up to {counted(extent.sockets, 'socket')}{of}, {done.cases:,} lookups"]
 
 
 def _together(found: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
@@ -292,7 +298,7 @@ def _together(found: Sequence[Finding], earlier: Sequence[Finding]) -> list[Find
 def _what(made: Sequence[Build], job: Job, extent: Extent, tables: Tables) -> str:
     """What a sweep is of, in a line: only one that is the same in all of this goes on with another one's file."""
     own = hashlib.sha256()
-    for folder in ("cases", "comparison", "engines", "oracles"):
+    for folder in ("cases", "comparison", "engines", "oracles", "variants"):
         for path in sorted((PACKAGE / folder).rglob("*.py")):
             own.update(path.read_bytes())
     what = {
@@ -309,7 +315,12 @@ def _what(made: Sequence[Build], job: Job, extent: Extent, tables: Tables) -> st
 def _our_file(made: Sequence[Build], extent: Extent, what: str) -> Path:
     label = label_of(made).replace(" ", "-").replace("/", "-")
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
-    return builds() / "sweeps" / f"{label}-{extent.sockets}-{extent.part}of{extent.parts}-{key}.jsonl"
+    folder = builds() / "sweeps"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"cannot make {folder}: {error.strerror}") from error
+    return folder / f"{label}-{extent.sockets}-{extent.part}of{extent.parts}-{key}.jsonl"
 
 
 @contextmanager

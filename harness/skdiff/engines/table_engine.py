@@ -69,9 +69,9 @@ class Claim:
 
     def take_over(self) -> None:
         """The one who had it is gone. The case in hand is asked again, unless it has ended two of them."""
-        if self._view[1] == self.done + 1:
-            self.done += 1
-        self._view[1] = self.done + 1
+        asked_again = self._view[1] == self.done + 1
+        self.done += asked_again
+        self._view[1] = 0 if asked_again else self.done + 1
 
     @property
     def done(self) -> int:

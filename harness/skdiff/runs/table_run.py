@@ -171,7 +171,7 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
 
 class Sweep:
     """A sweep with its file: what was done of it, by earlier runs and by this one. Of the differences that were found
-    before, `sorted` are those that were sorted by cause, `raw` those of a run that was killed before it sorted them, and
+    before, `sorted` are those that were sorted by cause, `raw` those of a run that was killed before that, and
     `gone` those of both whose cases somebody has removed.
     """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from skdiff.cases.derived import plain_packet
+from skdiff.cases.derived import UDP_HEADER, plain_packet
 from skdiff.cases.pools import HERE, MANY, PEER, SECRETS
 from skdiff.cases.scenario import (
     DEMUX,
@@ -21,7 +21,7 @@ from skdiff.cases.scenario import (
 from skdiff.engines.small_socks import DIF, LO, SDIF, THIS_CPU, of_lookup
 
 _HEAD = Scenario._fields[: Scenario._fields.index("packet")]
-_BUCKETS = 16
+_EHASH, _LHASH2, _UDP = 16, 4, 16  # buckets of wide tables
 
 
 class Frame(NamedTuple):
@@ -35,6 +35,7 @@ class Frame(NamedTuple):
     wide: bool = False
     secret: int = 0
     bytes: tuple[int, int] = (20, 0)  # len, data_len
+    doff: int = 20  # of TCP
     many: bool = False  # it goes to a group of hosts
 
     @property
@@ -61,7 +62,7 @@ MANY_DEMUXED = (
     Frame("early demux for many, wide tables", caller=DEMUX, many=True, wide=True, secret=1),
     Frame("early demux for many in a VRF", caller=DEMUX, many=True, devices=_VRF),
 )
-PAGED = Frame("paged", bytes=(60, 40))
+PAGED = Frame("paged", bytes=(64, 40), doff=24)
 HASHED = tuple(Frame(f"secret {number}", secret=number) for number in range(2, 10))
 
 
@@ -89,17 +90,18 @@ def made(
         sdif=sdif,
         len=frame.bytes[0],
         data_len=frame.bytes[1],
+        doff=UDP_HEADER if lookup in UDP_LOOKUPS else frame.doff,
         sk=attached,
         destructor=destructor,
     )
-    size = _BUCKETS if frame.wide else 1
+    sizes = (_EHASH, _LHASH2, _UDP) if frame.wide else (1, 1, 1)
     secret = SECRETS[frame.secret][0]
     case = Scenario(
         hash_secret=secret,
         hash_secret6=secret ^ 0x5A5A5A5A,
-        ehash_size=size,
-        lhash2_size=size,
-        udp_size=size,
+        ehash_size=sizes[0],
+        lhash2_size=sizes[1],
+        udp_size=sizes[2],
         cpu=THIS_CPU,
         lookup=lookup,
         caller=frame.caller,

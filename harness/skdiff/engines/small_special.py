@@ -14,6 +14,7 @@ from skdiff.cases.scenario import (
     SK_DROP,
     SK_PASS,
     SK_REUSEPORT,
+    UDP_LOOKUPS,
     Netns,
     Packet,
     Program,
@@ -119,7 +120,7 @@ def specials(of: Sequel) -> Iterator[Special]:
 def _specials(of: Sequel) -> Iterator[Special]:
     if of.many:
         yield Special(of.asked(*MANY_DEMUXED), of.netns)
-        yield Special(_in_vrf(of.asked(*MANY_DEMUXED)), _accepting(of.netns))
+        yield Special(_in_vrf(of.asked(*MANY_DEMUXED)), _accepting(of.lookup, of.netns))
         return
     if not of.ordered:
         # Early demux looks at whoever is first in a slot, of whichever chain.
@@ -145,15 +146,16 @@ SDIF_OF = {frame: frame.devices[2] for frame in (*_ALL, *MANY_DEMUXED, *HASHED, 
 
 def _plain(of: Sequel, frames: Sequence[Frame]) -> Iterator[Special]:
     yield Special(of.asked(*frames), of.netns)
-    yield Special(_in_vrf(of.asked(*frames)), _accepting(of.netns))
+    yield Special(_in_vrf(of.asked(*frames)), _accepting(of.lookup, of.netns))
 
 
 def _in_vrf(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     return tuple(frame for frame in frames if SDIF_OF[frame])
 
 
-def _accepting(netns: tuple[Netns, ...]) -> tuple[Netns, ...]:
-    return (netns[0]._replace(tcp_l3mdev_accept=1, udp_l3mdev_accept=1), *netns[1:])
+def _accepting(lookup: int, netns: tuple[Netns, ...]) -> tuple[Netns, ...]:
+    udp = lookup in UDP_LOOKUPS
+    return (netns[0]._replace(tcp_l3mdev_accept=int(not udp), udp_l3mdev_accept=int(udp)), *netns[1:])
 
 
 def _attached(of: Sequel) -> Iterator[Special]:
@@ -168,6 +170,11 @@ def _attached(of: Sequel) -> Iterator[Special]:
     for one, place in zip(of.classes, of.places, strict=True):
         if one.cookie or (one.attachable and not cookies and (of.reach.assigns_reuseport or not one.asking)):
             yield Special(frames, of.netns, attached=place, destructor=PFREE)
+            if one.joins and of.sockets < 3:
+                (live, _) = of.groups[0]
+                for program in _programs(live):
+                    shown = of.asked(PLAIN, PAGED)
+                    yield Special(shown, of.netns, 0, program, attached=place, destructor=PFREE)
         if one.handed_over and not cookies:
             yield Special(frames, of.netns, attached=place, destructor=EDEMUX)
 

@@ -95,9 +95,8 @@ def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors:
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
     small = report.NO_TABLES
     if of == "c":
-        with Progress(console=errors, transient=True) as bar:
-            task = bar.add_task("the small tables against mutants of the C", total=None)
-            small = table_kills.of_c(made, config, scenarios, fates, lambda: bar.advance(task))
+        say("the small tables against mutants of the C")
+        small = table_kills.of_c(made, config, scenarios, fates)
     examples: dict[int, Scenario] = {}
     if request.seeds:
         fates, examples = hunting.hunt(found, fates, request.seeds, request.cases, say)

@@ -10,26 +10,25 @@ from skdiff.cases.steps import Step
 from skdiff.engines.small_tables import Block, Tables
 from skdiff.oracles.model import Model
 
-TABLES_OF_A_BLOCK = 6
-CASES_OF_A_KIND = 2
+TABLES_OF_A_BLOCK = 8
+ANY_TABLES = 10_000
 _SMALL = 1 << 16  # what is more is a hash, or an address, of which one is as good as another
 
 
-def some_cases(tables: Tables, model: Model, of_a_kind: int = CASES_OF_A_KIND) -> list[Scenario]:
-    """So many cases of each kind at most, of some tables of each block: those of a kind have the same steps, but for
-    the hashes in these.
+def some_cases(tables: Tables, model: Model, any_tables: int = ANY_TABLES) -> list[Scenario]:
+    """A case of each kind, of some tables of each block: those of a kind have the same steps, but for the hashes in
+    these. And the cases of so many tables besides: what a step decides can matter in one case of a kind alone.
     """
-    kinds: dict[tuple[object, ...], int] = {}
-    found = []
+    kinds: dict[tuple[object, ...], Scenario] = {}
     random = Random(1)
     for block in tables.blocks:
         for number in _some(block, random):
             for case in next(block.some(number, number + 1)):
-                kind = (case.lookup, case.caller, *_said(model.trace(case)))
-                kinds[kind] = kinds.get(kind, 0) + 1
-                if kinds[kind] <= of_a_kind:
-                    found.append(case)
-    return found
+                kinds.setdefault((case.lookup, case.caller, *_said(model.trace(case))), case)
+    numbers = random.sample(range(tables.tables), min(any_tables, tables.tables))
+    others = [case for number in sorted(numbers) for case in next(tables.some(number, number + 1))]
+    first = random.sample([*kinds.values()], len(kinds))  # those of a block, which are alike, do not follow each other
+    return [*first, *random.sample(others, len(others))]
 
 
 def _some(block: Block, random: Random) -> Iterable[int]:

@@ -241,9 +241,10 @@ def test_the_roles_that_the_docs_name_are_there(small):
     found = set()
     for tables in small.values():
         for block in tables.blocks:
+            found |= {("kind", sock.kind) for things in block.lists for socks in things for sock in socks}
             for case in next(block.some(0, 1))[:1]:
                 found |= {("closed", bool(g.num_closed_socks)) for g in case.groups}
-                found |= {("kind", sock.kind) for sock in case.socks} | {("cookie", s.syncookie) for s in case.socks}
+                found |= {("cookie", bool(sock.syncookie)) for sock in case.socks}
                 found |= {("stale", sock.hash2 == STALE) for sock in case.socks}
                 found |= {("attached", case.packet.sk != NONE), ("programs", len(case.netns[0].progs))}
                 found |= {("other protocol", sock.protocol != IPPROTO_TCP) for sock in case.socks}

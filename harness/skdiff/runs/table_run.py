@@ -206,7 +206,7 @@ class Sweep:
 
 
 def _is_there(finding: Finding) -> bool:
-    return all(Path(file).exists() for file in (finding.file, *finding.others))
+    return all(file and Path(file).exists() for file in (finding.file, *finding.others))
 
 
 def _cases(notes: Sequence[Noted]) -> int:

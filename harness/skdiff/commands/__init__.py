@@ -22,6 +22,7 @@ from skdiff.commands import (
     replay,
     report,
     rules,
+    who,
 )
 from skdiff.commands.interface import Command
 
@@ -33,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
         replay,
         reduce,
         explain,
+        who,
         new,
         convert,
         fields,

@@ -136,8 +136,10 @@ def shares(scenario: Scenario, model: Model) -> Shares:
 
 
 def by_helper(scenario: Scenario) -> Scenario:
-    """The same question as a BPF helper asks it."""
-    packet = scenario.packet._replace(**{name: getattr(PLAIN, name) for name in NOT_OF_HELPER})
+    """The same question as a BPF helper asks it, on the device that the lookup goes by."""
+    packet = scenario.packet
+    packet = packet._replace(skb_iif=packet.rt_iif or packet.skb_iif)
+    packet = packet._replace(**{name: getattr(PLAIN, name) for name in NOT_OF_HELPER})
     return scenario._replace(caller=HELPER, packet=packet)
 
 
@@ -234,8 +236,8 @@ def _effects(situation: Situation, model: Model) -> tuple[list[Program], list[st
     if situation.answers is None or not situation.answers.given:
         return passing, [f"what the sk_lookup program {told} does: it may choose any socket, or drop the packet"]
     host = host_case(situation, passing)
-    kernel, _ = _answers(situation, host)
-    if kernel.keys() <= _expected(by_helper(host.case.scenario), model).keys():
+    kernel, strangers = _answers(situation, host)
+    if not strangers and kernel.keys() <= _expected(by_helper(host.case.scenario), model).keys():
         return passing, [
             f"The sk_lookup program {told} was asked, and left the choice to the lookup, or chose the same."
         ]

@@ -46,14 +46,14 @@ _BPF_SK_REUSEPORT = 21  # include/uapi/linux/bpf.h BPF_PROG_TYPE_SK_REUSEPORT
 
 @dataclass(frozen=True)
 class HostCase:
-    """A case, the cookies of its sockets in their order, and what was not seen of them, a line each. `guessed` are the
-    names of sockets whose options are not known; `by_program` are the numbers of groups whose program decides.
+    """A case, the cookies of its sockets in their order, and what was not seen of them, a line each. `unread` are the
+    numbers of groups that were not read from the kernel: whether they have programs is not known.
     """
 
     case: Case
     cookies: tuple[int, ...]
     unseen: tuple[str, ...]
-    by_program: tuple[int, ...] = ()
+    unread: tuple[int, ...] = ()
 
     def index(self, cookie: int | None) -> int | None:
         """The socket of a cookie, None for one that is not there."""
@@ -80,7 +80,7 @@ def host_case(situation: Situation, programs: Sequence[Program] = ()) -> HostCas
             raise CannotRun(_too_large(first))
     made = first
     names = names_of_sockets(situation, made.seen, made.socks)
-    groups, by_program = _groups(situation, made)
+    groups, unread = _groups(situation, made)
     scenario = with_derived(
         Scenario(
             cpu=situation.cpu,
@@ -104,7 +104,7 @@ def host_case(situation: Situation, programs: Sequence[Program] = ()) -> HostCas
         groups=tuple(f"group{number}" for number in range(len(groups))),
         devices={device.number: device.name for device in situation.net.devices},
     )
-    return HostCase(case, tuple(seen.cookie for seen in made.seen), tuple(_unseen(situation, made, names)), by_program)
+    return HostCase(case, tuple(seen.cookie for seen in made.seen), tuple(_unseen(situation, made, names)), unread)
 
 
 def can_matter(seen: Seen, situation: Situation) -> bool:
@@ -139,8 +139,8 @@ def _fits(made: _Made) -> bool:
 def _too_large(made: _Made) -> str:
     largest = max(map(len, made.groups), default=0)
     return (
-        f"{len(made.socks)} sockets could get the packet, in {len(made.groups)} groups, the largest of {largest}: there"
-        f" is room for {constants.MAX_SOCKS} sockets, {constants.MAX_GROUPS} groups and {constants.MAX_SLOTS} in a group"
+        f"{len(made.socks)} sockets could get the packet, in {len(made.groups)} groups, the largest of {largest};"
+        f" skdiff takes {constants.MAX_SOCKS} sockets, {constants.MAX_GROUPS} groups and {constants.MAX_SLOTS} in a group"
     )
 
 
@@ -318,18 +318,19 @@ def _listener_of(situation: Situation, seen: Sequence[Seen], listeners: Sequence
 
 
 def _groups(situation: Situation, made: _Made) -> tuple[list[Group], tuple[int, ...]]:
-    """The groups, and the numbers of those whose program decides. What it would say is not known: it is written as one
-    that leaves it to the hash.
+    """The groups, and the numbers of those that were not read. What a program would say is not known: it is written as
+    one that leaves it to the hash.
     """
-    seen_groups = {frozenset(group.members): group for group in _seen_groups(situation)}
+    read = {frozenset(group.members): group for group in _seen_groups(situation)}
     groups: list[Group] = []
-    by_program: list[int] = []
+    unread: list[int] = []
     for number, places in enumerate(made.groups):
-        told = seen_groups.get(frozenset(made.seen[i].cookie for i in places))
+        told = read.get(frozenset(made.seen[i].cookie for i in places))
+        if told is None:
+            unread.append(number)
         prog = PROG_NONE
         if told is not None and told.program is not None:
             prog = SK_REUSEPORT if told.program == _BPF_SK_REUSEPORT else FILTER
-            by_program.append(number)
         groups.append(
             Group(
                 num_socks=len(places),
@@ -339,7 +340,7 @@ def _groups(situation: Situation, made: _Made) -> tuple[list[Group], tuple[int, 
                 returns=len(places) if prog == FILTER else 0,
             )
         )
-    return groups, tuple(by_program)
+    return groups, tuple(unread)
 
 
 # --- what was not seen
@@ -357,17 +358,6 @@ def _unseen(situation: Situation, made: _Made, names: Sequence[str]) -> Iterator
             f"SO_REUSEPORT and SO_INCOMING_CPU of {', '.join(guessed)}: the process may not be asked, or is not there."
             " SO_REUSEPORT is taken as set where several listen on one address or a group was seen, SO_INCOMING_CPU as"
             " not set: a socket that asked for the CPU would come before its like"
-        )
-    read = {cookie for group in _seen_groups(situation) for cookie in group.members}
-    hidden = [
-        f"group{number}"
-        for number, places in enumerate(made.groups)
-        if not {made.seen[i].cookie for i in places} <= read
-    ]
-    if hidden:
-        yield (
-            f"whether {', '.join(hidden)} has a program, and the order of its members: a program would decide in the"
-            " place of the hash; the order matters only where some members asked for a CPU, or are connected"
         )
     moved = [
         name

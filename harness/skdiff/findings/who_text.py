@@ -8,13 +8,14 @@ import msgspec
 from skdiff.base.summary import Summary
 from skdiff.base.words import counted, share
 from skdiff.cases.addresses import text, with_port
-from skdiff.cases.scenario import NONE, UDP_LOOKUPS, Scenario
+from skdiff.cases.scenario import NONE, UDP_LOOKUPS
 from skdiff.comparison.mismatch_text import describe_case
 from skdiff.findings.answer import Part
 from skdiff.findings.chance import HASHES, winner_name
 from skdiff.findings.story import story
 from skdiff.findings.who import AGREES, NOT_ASKED, Shares, Who, shares
 from skdiff.oracles.running.asking import Found
+from skdiff.oracles.running.read_host import own_rt_iif
 from skdiff.variants import version_rules
 
 _BEFORE = (
@@ -92,10 +93,13 @@ def _where(who: Who) -> str:
     named = f"of {asked.netns}" if asked.netns else "of this process"
     client = "any client" if asked.client is None else with_port(packet.saddr, packet.sport)
     chosen = "" if asked.device else ", as nothing else is said (--dev)"
+    device = situation.device.name
+    if packet.rt_iif:
+        device += f", as one of {situation.net.device(packet.rt_iif)}, which has the address"
     local = "has" if situation.route.local else "does not have"
     return (
         f"The network namespace {named} (net:[{situation.net.inode}]) {local} the address {text(packet.daddr)}. The"
-        f" packet is from {client}, and comes in by {situation.device.name}{chosen}."
+        f" packet is from {client}, and comes in by {device}{chosen}."
     )
 
 
@@ -134,15 +138,12 @@ def _elsewhere(who: Who) -> Iterator[str]:
     for device in who.situation.net.devices:
         if not bound or device.number == who.situation.device.number:
             continue
-        found = shares(
-            _by(scenario, device.vrf or device.number, device.number if device.vrf or device.is_vrf else 0), who.model
-        )
+        sdif = device.number if device.vrf or device.is_vrf else 0
+        rt_iif = own_rt_iif(device, who.situation.route)
+        packet = scenario.packet._replace(rt_iif=rt_iif, skb_iif=device.vrf or device.number, sdif=sdif)
+        found = shares(scenario._replace(packet=packet), who.model)
         if found != own:
             yield f"By {device.name}: {_parts(who, found)}."
-
-
-def _by(scenario: Scenario, skb_iif: int, sdif: int) -> Scenario:
-    return scenario._replace(packet=scenario.packet._replace(skb_iif=skb_iif, sdif=sdif))
 
 
 def _kernel(who: Who) -> str:
@@ -176,6 +177,14 @@ def unseen(who: Who) -> list[str]:
     situation = who.situation
     found = [note for note in who.notes if not note[0].isupper()]
     found += who.host.unseen
+    socks = who.case.scenario.socks
+    asked = {socks[sk].group for sk in who.shares if sk >= 0} & {*who.host.unread}
+    if asked:
+        groups = ", ".join(who.case.groups[number] for number in sorted(asked))
+        found.append(
+            f"whether {groups} has a program, and the order of its members: a program would decide in the place of the"
+            " hash; the order matters only where some members asked for a CPU, or are connected"
+        )
     if situation.programs is None:
         found.append(
             "whether the namespace has sk_lookup programs (that takes CAP_NET_ADMIN): they come before the search for"
@@ -183,7 +192,7 @@ def unseen(who: Who) -> list[str]:
         )
     if situation.hidden:
         found.append(
-            f"the files of {situation.hidden} processes, which this user may not see: their sockets are without a process"
+            f"the files of {situation.hidden} processes, which this user may not see: their sockets have no name"
         )
     if situation.moved:
         found.append("an end of change: sockets came or went while they were read; ask again")
@@ -195,12 +204,10 @@ def unseen(who: Who) -> list[str]:
 def last(who: Who) -> str:
     """The last line."""
     situation = who.situation
-    if who.answered.delivered:
-        return who.answered.last()
     if who.verdict not in (AGREES, NOT_ASKED):
         said = {_name(who, sk) for sk in who.kernel} | {_stranger(found) for found in who.strangers}
         return f"Answer: by the model {_parts(who, who.shares)}; by the running kernel {' or '.join(sorted(said))}."
-    if not situation.route.local and not situation.route.many:
+    if not situation.route.local:
         then = " or ".join(_name(who, sk) for sk in who.shares)
         return (
             f"Answer: nobody, since {text(situation.packet.daddr)} is no address of this network namespace: a packet"
@@ -226,7 +233,7 @@ def summary(who: Who) -> WhoSummary:
     """The same for programs."""
     situation, names = who.situation, who.case.socks
     packet = situation.packet
-    sole = len(who.shares) == 1 and not who.program and not who.answered.delivered
+    sole = len(who.shares) == 1 and not who.program
     told = {seen.cookie: seen for seen in (*situation.sockets, *situation.more)}
     kernel = {names[sk] if sk >= 0 else "none": count for sk, count in who.kernel.items()}
     return WhoSummary(

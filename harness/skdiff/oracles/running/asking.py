@@ -74,9 +74,7 @@ class Asking:
         try:
             map_, self._memory = bpf.shared_memory(_PAGE)
         except OSError as error:
-            raise CannotRun(
-                f"the running kernel is not asked: {error.strerror}: it takes CAP_BPF and CAP_NET_ADMIN"
-            ) from None
+            raise CannotRun(f"bpf(2): {error.strerror}: it takes CAP_BPF and CAP_NET_ADMIN") from None
         helper = _SK_LOOKUP_UDP if lookup in UDP_LOOKUPS else _SKC_LOOKUP_TCP
         try:
             self._layout = _Layout()
@@ -91,7 +89,8 @@ class Asking:
         return bpf.TestRun(_asking(map_, helper, size, not self.blind), _MOST_BYTES)
 
     def __call__(self, packet: Packet, full: bool = False) -> Found | None:
-        """Whom a lookup finds for the ends and devices of a packet, None for nobody; with `full` a request's listener
+        """Whom a lookup finds for the ends and devices of a packet (a helper is asked on the device of the route of one
+        of this host's own, which a lookup goes by), None for nobody; with `full` a request's listener
         in its place. Raises CannotRun.
         """
         if packet.sdif > _MOST_BYTES:
@@ -100,10 +99,10 @@ class Asking:
         length, cb = (packet.sdif, _SLAVE[self._ipv6]) if packet.sdif else (0, (0, 0, 0, 0, 0))
         run = self._ask_full if full else self._ask
         try:
-            if not run(length, packet.skb_iif, cb):
+            if not run(length, packet.rt_iif or packet.skb_iif, cb):
                 return None
         except OSError as error:
-            raise CannotRun(f"the running kernel does not answer: {error.strerror}") from None
+            raise CannotRun(f"a test run of a program: {error.strerror}") from None
         return self._found()
 
     def _found(self) -> Found:

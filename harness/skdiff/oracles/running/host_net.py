@@ -19,6 +19,7 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _NAMED = Path("/run/netns")  # of ip-netns(8)
 _RTN_LOCAL, _RTN_BROADCAST, _RTN_MULTICAST = 2, 3, 5  # include/uapi/linux/rtnetlink.h
+_RTM_F_FIB_MATCH = 0x2000  # the route as it was set, whose device is not lo for an address of this host
 LO = 1
 SYSCTLS = (
     "tcp_l3mdev_accept",
@@ -133,7 +134,7 @@ def _sysctls() -> dict[str, int]:
 
 class Route(NamedTuple):
     """Where a packet to an address goes: whether it is one of this host's, or one of many hosts (broadcast, multicast),
-    and by which device it would leave, 0 if nowhere.
+    and the device of the route, 0 for none: of an address of this host the device that has it.
     """
 
     local: bool
@@ -146,9 +147,8 @@ def route(address: int, ipv6: bool, vrf: int) -> Route:
     family = AF_INET6 if ipv6 else AF_INET
     try:
         with IPRoute() as routes:
-            [found, *_] = routes.route(
-                "get", family=family, dst=text(address) if address else _ANY[ipv6], oif=vrf or None
-            )
+            dst = text(address) if address else _ANY[ipv6]
+            [found, *_] = routes.route("get", family=family, dst=dst, oif=vrf or None, flags=_RTM_F_FIB_MATCH)
     except (OSError, NetlinkError, ValueError):  # no route at all
         return Route(local=False, many=False, device=0)
     kind = found["type"]

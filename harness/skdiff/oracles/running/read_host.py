@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.addresses import mapped
+from skdiff.cases.addresses import mapped, text
 from skdiff.cases.derived import plain_packet
 from skdiff.cases.scenario import (
     IPPROTO_TCP,
@@ -106,7 +106,9 @@ def _read(question: Question) -> Situation:
     net = host_net.read_net()
     device = _device(question, net)
     route = host_net.route(question.daddr, question.ipv6, device.number if device.is_vrf else device.vrf)
-    packet = _packet(question, device)
+    if route.many:
+        raise CannotRun(f"{text(question.daddr)} is an address of many: no lookup decides who gets a packet to it")
+    packet = _packet(question, device, route)
     cpu = question.cpu if question.cpu is not None else min(os.sched_getaffinity(0))
     situation = Situation(question, net, route, device, packet, cpu, ())
     for tried in range(_TRIES):
@@ -137,7 +139,10 @@ def _device(question: Question, net: Net) -> Device:
     return by_number.get(index) or by_number.get(LO) or Device(LO, "lo")
 
 
-def _packet(question: Question, device: Device) -> Packet:
+def _packet(question: Question, device: Device, route: Route) -> Packet:
+    """The packet. One of this host's own comes in by lo, or by its VRF, and counts as one of the device that has the
+    address: net/ipv4/route.c ip_route_output_key_hash_rcu() (orig_oif), net/ipv6/ip6_input.c ip6_rcv_core().
+    """
     saddr, sport = question.client or (_client(question, device), _FIRST_PORT)
     if question.client is None:
         while _connected(question, saddr, sport) and sport < _FIRST_PORT + CLIENTS:  # whose answer is its own
@@ -148,9 +153,18 @@ def _packet(question: Question, device: Device) -> Packet:
         sport=sport,
         daddr=question.daddr,
         dport=question.dport,
+        rt_iif=own_rt_iif(device, route),
         skb_iif=device.vrf or device.number,
         sdif=sdif,
     )
+
+
+def own_rt_iif(device: Device, route: Route) -> int:
+    """The device that the route of a packet of this host's own names, which comes in by `device`; 0 if it names none,
+    or no other.
+    """
+    own = device.number == LO or device.is_vrf
+    return route.device if own and route.local and route.device != device.number else 0
 
 
 def _client(question: Question, device: Device) -> int:
@@ -196,8 +210,6 @@ def _asked(situation: Situation) -> Situation:
     """With the answers of the kernel, and the sockets that they name besides those that are there."""
     if situation.cpu not in os.sched_getaffinity(0):
         return replace(situation, unasked=f"this process may not run on CPU {situation.cpu}")
-    if situation.route.many:
-        return replace(situation, unasked="a packet for many is not looked up by a helper")
     try:
         answers = _answers(situation)
     except CannotRun as error:
@@ -213,6 +225,8 @@ def _asked(situation: Situation) -> Situation:
 
 def _answers(situation: Situation) -> Answers:
     asking = Asking(situation.question.lookup)
+    if situation.programs != ():  # they may choose any socket, and what was never dumped has no cookie
+        socket_dump.everybody(situation.question.protocol)
     in_groups = (TCP_LISTEN,) if situation.question.protocol == IPPROTO_TCP else (TCP_CLOSE, TCP_ESTABLISHED)
     given = []
     groups: dict[int, Group | None] = {}

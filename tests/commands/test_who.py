@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from skdiff.cases.case_file import load
+from skdiff.cli import main
+from skdiff.commands.output import console, errors
 from tests.rooms import Room, room
 from tests.running import SKDIFF
 
@@ -36,17 +38,13 @@ class Told:
         return {self.cookies()[name] for name in self.summary["kernel"]}
 
 
-def who(at: Room, *arguments: str, folder: Path, nobody: bool = False) -> Told:
+def who(at: Room, *arguments: str, folder: Path) -> Told:
     summary = folder / "who.json"
     summary.unlink(missing_ok=True)
-    done = subprocess.run(
-        [*SKDIFF, "who", "--netns", str(at.pid), "--json", str(summary), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return Told(done.returncode, done.stdout, done.stderr, json.loads(summary.read_text()) if summary.exists() else {})
+    with console.capture() as out, errors.capture() as wrong:
+        code = main(["who", "--netns", str(at.pid), "--json", str(summary), *arguments])
+    assert "Traceback" not in wrong.get()
+    return Told(code, out.get(), wrong.get(), json.loads(summary.read_text()) if summary.exists() else {})
 
 
 def agreed(at: Room, *arguments: str, folder: Path) -> Told:
@@ -216,6 +214,7 @@ with IPRoute() as routes:
     [br0] = routes.link_lookup(ifname="br0")
     routes.addr("add", index=br0, address="10.9.9.1", prefixlen=24)
     routes.link("set", index=br0, state="up")
+    routes.neigh("add", dst="10.9.9.7", lladdr="02:00:00:00:00:07", ifindex=br0, state=128)  # NUD_PERMANENT
 ends = socket.inet_aton("10.9.9.7") + socket.inet_aton("10.9.9.1")
 segment = struct.pack(">HHIIBBHHH", 5000, 80, 1, 0, 5 << 4, 2, 1024, 0, 0)
 total = sum(struct.unpack(f">{(len(ends) + 24) // 2}H", ends + struct.pack(">HH", 6, 20) + segment))
@@ -400,7 +399,8 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], said: str) -> None:
-    done = subprocess.run([*SKDIFF, "who", *arguments], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with console.capture() as out, errors.capture() as wrong:
+        assert main(["who", *arguments]) == 2
+    assert out.get() == ""
+    assert said in wrong.get()
+    assert len(wrong.get().splitlines()) == 1

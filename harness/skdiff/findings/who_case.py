@@ -140,7 +140,7 @@ def _too_large(made: _Made) -> str:
     largest = max(map(len, made.groups), default=0)
     return (
         f"{len(made.socks)} sockets could get the packet, in {len(made.groups)} groups, the largest of {largest};"
-        f" skdiff takes {constants.MAX_SOCKS} sockets, {constants.MAX_GROUPS} groups and {constants.MAX_SLOTS} in a group"
+        f" skdiff takes {constants.MAX_SOCKS} sockets, {constants.MAX_GROUPS} groups, {constants.MAX_SLOTS} in a group"
     )
 
 

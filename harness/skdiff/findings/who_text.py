@@ -195,7 +195,7 @@ def unseen(who: Who) -> list[str]:
             f"the files of {situation.hidden} processes, which this user may not see: their sockets have no name"
         )
     if situation.moved:
-        found.append("an end of change: sockets came or went while they were read; ask again")
+        found.append("what changed meanwhile: sockets came or went while they were read; ask again")
     if situation.question.client is None:
         found.append("who is connected there already: a packet of a connection goes to that (--from asks for one)")
     return [*found, _BEFORE]

@@ -4,6 +4,7 @@ Who was found is told by the cookie, which is read from the kernel's memory; whe
 (CAP_PERFMON, lockdown), by what struct bpf_sock shows.
 """
 
+import os
 import struct
 from contextlib import suppress
 from typing import NamedTuple
@@ -71,27 +72,41 @@ class Asking:
     def __init__(self, lookup: int) -> None:
         self._ipv6 = lookup in IPV6_LOOKUPS
         self.blind = ""
+        self._fds: list[int] = []
         try:
             map_, self._memory = bpf.shared_memory(_PAGE)
         except OSError as error:
             raise CannotRun(f"bpf(2): {error.strerror}: it takes CAP_BPF and CAP_NET_ADMIN") from None
+        self._fds.append(map_)
         helper = _SK_LOOKUP_UDP if lookup in UDP_LOOKUPS else _SKC_LOOKUP_TCP
+        self._peek: bpf.TestRun | None = None
         try:
             self._layout = _Layout()
-            self._peek: bpf.TestRun | None = bpf.TestRun(_peeking(map_), 0)
+            self._peek = self._run(_peeking(map_))
         except CannotRun as error:
-            self.blind, self._peek = str(error), None
-        self._ask = self._run(map_, helper)
-        self._ask_full = self._ask if lookup in UDP_LOOKUPS else self._run(map_, _SK_LOOKUP_TCP)
+            self.blind = str(error)
+        size, seeing = _TUPLE if self._ipv6 else 12, not self.blind
+        try:
+            self._ask = self._ask_full = self._run(_asking(map_, helper, size, seeing))
+            if lookup not in UDP_LOOKUPS:
+                self._ask_full = self._run(_asking(map_, _SK_LOOKUP_TCP, size, seeing))
+        except CannotRun:
+            self.close()
+            raise
 
-    def _run(self, map_: int, helper: int) -> bpf.TestRun:
-        size = _TUPLE if self._ipv6 else 12
-        return bpf.TestRun(_asking(map_, helper, size, not self.blind), _MOST_BYTES)
+    def _run(self, program: int) -> bpf.TestRun:
+        self._fds.append(program)
+        return bpf.TestRun(program, _MOST_BYTES)
+
+    def close(self) -> None:
+        """Let go of the programs and the memory."""
+        self._memory.close()
+        while self._fds:
+            os.close(self._fds.pop())
 
     def __call__(self, packet: Packet, full: bool = False) -> Found | None:
-        """Whom a lookup finds for the ends and devices of a packet (a helper is asked on the device of the route of one
-        of this host's own, which a lookup goes by), None for nobody; with `full` a request's listener
-        in its place. Raises CannotRun.
+        """Whom a lookup finds for the ends and devices of a packet, None for nobody; with `full` the listener of a
+        request. For one of this host's own it is asked on the device of its route. Raises CannotRun.
         """
         if packet.sdif > _MOST_BYTES:
             raise CannotRun(f"device {packet.sdif} has too great a number to be asked for")

@@ -70,17 +70,16 @@ def path_of(netns: str | None) -> Path | None:
     )
 
 
-def within(path: Path | None, cpu: int | None, work: Callable[[], T]) -> T:
-    """What `work` makes of being in a namespace, and on a CPU if one is said: in a thread of its own, so the caller
-    stays where it is. Raises CannotRun, and what `work` raises.
+def within(path: Path | None, cpu: int, work: Callable[[], T]) -> T:
+    """What `work` makes of being in a namespace, and on a CPU, if this process may run there: in a thread of its own,
+    so the caller stays where it is. Raises CannotRun, and what `work` raises.
     """
 
     def run() -> T:
         if path is not None:
             _enter(path)
-        if cpu is not None:
-            with suppress(OSError):  # who asks the kernel looks which CPU it is
-                os.sched_setaffinity(0, {cpu})
+        with suppress(OSError):  # who asks the kernel looks which CPU it is
+            os.sched_setaffinity(0, {cpu})
         return work()
 
     with ThreadPoolExecutor(1) as threads:

@@ -64,8 +64,10 @@ def owners(inodes: Collection[int], proc: Path = Path("/proc")) -> Owners:
     return Owners(found, hidden)
 
 
-def options(owner: Owner, cookie: int) -> Options:
+def options(owner: Owner, cookie: int, proc: Path = Path("/proc")) -> Options:
     """The options of the socket with that cookie. Raises OSError: a process may not be asked, or has closed it."""
+    if _net_groups(proc / str(owner.pid)) != _net_groups(proc / "self"):
+        raise OSError(0, "the socket would come into another group of net_cls or net_prio")
     pidfd = os.pidfd_open(owner.pid)
     try:
         fd = _libc.syscall(_PIDFD_GETFD, pidfd, owner.fd, 0)
@@ -90,3 +92,11 @@ def options(owner: Owner, cookie: int) -> Options:
             same.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_CPU),
             v6only,
         )
+
+
+def _net_groups(process: Path) -> list[str]:
+    """The groups of a process in the controllers net_cls and net_prio of cgroup v1, which each process that receives a
+    socket puts it into: net/core/scm.c __receive_sock(), which pidfd_getfd() calls.
+    """
+    found = (process / "cgroup").read_text().splitlines()
+    return [line for line in found if {"net_cls", "net_prio"} & {*line.split(":")[1].split(",")}]

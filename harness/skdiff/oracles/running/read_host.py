@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,17 +100,17 @@ class Situation:
 
 def read(question: Question) -> Situation:
     """What there is for a question. Raises CannotRun."""
-    return host_net.within(question.netns, question.cpu, lambda: _read(question))
+    cpu = question.cpu if question.cpu is not None else min(os.sched_getaffinity(0))
+    return host_net.within(question.netns, cpu, lambda: _read(question, cpu))
 
 
-def _read(question: Question) -> Situation:
+def _read(question: Question, cpu: int) -> Situation:
     net = host_net.read_net()
     device = _device(question, net)
     route = host_net.route(question.daddr, question.ipv6, device.number if device.is_vrf else device.vrf)
     if route.many:
         raise CannotRun(f"{text(question.daddr)} is an address of many: no lookup decides who gets a packet to it")
     packet = _packet(question, device, route)
-    cpu = question.cpu if question.cpu is not None else min(os.sched_getaffinity(0))
     situation = Situation(question, net, route, device, packet, cpu, ())
     for tried in range(_TRIES):
         sockets = _sockets(question, packet)
@@ -208,7 +209,7 @@ def _programs() -> tuple[tuple[int, str], ...] | None:
 
 def _asked(situation: Situation) -> Situation:
     """With the answers of the kernel, and the sockets that they name besides those that are there."""
-    if situation.cpu not in os.sched_getaffinity(0):
+    if os.sched_getaffinity(0) != {situation.cpu}:
         return replace(situation, unasked=f"this process may not run on CPU {situation.cpu}")
     try:
         answers = _answers(situation)
@@ -224,9 +225,13 @@ def _asked(situation: Situation) -> Situation:
 
 
 def _answers(situation: Situation) -> Answers:
-    asking = Asking(situation.question.lookup)
     if situation.programs != ():  # they may choose any socket, and what was never dumped has no cookie
         socket_dump.everybody(situation.question.protocol)
+    with closing(Asking(situation.question.lookup)) as asking:
+        return _given(situation, asking)
+
+
+def _given(situation: Situation, asking: Asking) -> Answers:
     in_groups = (TCP_LISTEN,) if situation.question.protocol == IPPROTO_TCP else (TCP_CLOSE, TCP_ESTABLISHED)
     given = []
     groups: dict[int, Group | None] = {}

@@ -65,7 +65,9 @@ def lines(who: Who) -> Iterator[str]:
     yield from who.answered.holds_for()
     yield from (f"  {line}" for line in describe_case(who.case, who.model.rules, who.model.config))
     yield ""
-    yield "What happens:"
+    packet = who.situation.packet
+    client = f" to a packet of {with_port(packet.saddr, packet.sport)}"
+    yield f"What happens{client if who.situation.question.client is None else ''}:"
     for number, sentence in enumerate(_story(who), 1):
         yield f"{number:3}. {sentence}"
     yield ""

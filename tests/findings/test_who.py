@@ -222,6 +222,14 @@ def test_what_a_program_does_is_taken_from_the_answer(given: Found | None, chose
     assert result.notes == (f"The sk_lookup program steer (number 5) {says}",)
 
 
+def test_a_program_may_decide_by_the_client() -> None:
+    told = situation(seen(2, address=HERE), seen(1), programs=((5, "steer"),), more=(seen(7, port=81),))
+    result = ask(answered(told, *[found(7, port=81)] * 3, found(2), None))
+    assert result.verdict == AGREES
+    [note] = result.notes
+    assert note.endswith("It decides by the client: for 2 of 5 it says another.")
+
+
 def test_a_program_that_was_not_asked_is_not_seen() -> None:
     result = ask(situation(seen(1), programs=((5, "steer"),), unasked="no rights"))
     assert any(line.startswith("what the sk_lookup program steer (number 5) does") for line in unseen(result))

@@ -23,6 +23,7 @@ from skdiff.commands import (
     report,
     rules,
     sweep,
+    who,
 )
 from skdiff.commands.interface import Command
 
@@ -35,6 +36,7 @@ COMMANDS: tuple[Command, ...] = (
         replay,
         reduce,
         explain,
+        who,
         new,
         convert,
         fields,

@@ -13,6 +13,7 @@ from skdiff.base.errors import CannotRun
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _TEST_RUN, _LINK_CREATE = 0, 2, 5, 10, 28
+_PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 13, 15, 16
 SOCKET_FILTER, SCHED_CLS, CGROUP_SKB, SK_REUSEPORT, SK_LOOKUP = 1, 3, 8, 21, 30  # types of programs
 _ATTACH_SK_LOOKUP, _ATTACH_TCX_INGRESS = 36, 46
 _ARRAY, _SOCKMAP, _SOCKARRAY, _MMAPABLE = 2, 15, 20, 1 << 10
@@ -20,6 +21,7 @@ _ETH_HLEN = 14  # a test run takes a frame; the program's sk_buff begins behind 
 _CONTEXT = 192  # bytes of struct __sk_buff
 _IFINDEX_AT, _CB_AT = 40, 48  # in it
 _LOG = 1 << 16
+_INFO, _NAME_AT = 80, 64  # as many bytes of struct bpf_prog_info as end with the name, and where that is
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -119,3 +121,25 @@ class TestRun:
             raise OSError(error, os.strerror(error))
         returned: int = struct.unpack_from("<I", self._buffer, 4)[0]
         return returned
+
+
+def attached_sk_lookup_programs(netns: int) -> list[int]:
+    """The numbers of the sk_lookup programs of a network namespace, by its file descriptor, in the order in which they
+    run.
+    """
+    most = 64  # kernel/bpf/net_namespace.c MAX_LINKS is this; a run has no more
+    numbers = ctypes.create_string_buffer(4 * most)
+    attr = struct.pack("<IIIIQII", netns, _ATTACH_SK_LOOKUP, 0, 0, ctypes.addressof(numbers), most, 0)
+    count = struct.unpack_from("<I", _bpf(_PROG_QUERY, attr)[1], 24)[0]
+    return [*struct.unpack_from(f"<{count}I", numbers)]
+
+
+def program_name(number: int) -> str:
+    """What a program is called, by its number; "" if it has no name."""
+    program = _bpf(_PROG_GET_FD_BY_ID, struct.pack("<III", number, 0, 0))[0]
+    try:
+        info = ctypes.create_string_buffer(_INFO)  # struct bpf_prog_info
+        _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", program, _INFO, ctypes.addressof(info)))
+        return info.raw[_NAME_AT : _NAME_AT + 16].split(b"\0")[0].decode(errors="replace")
+    finally:
+        os.close(program)

@@ -124,13 +124,19 @@ class Run:
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
+        scenario = self.made(scenario)
+        return self.counted(scenario, [run(scenario) for run in self._runs])
+
+    def made(self, scenario: Scenario) -> Scenario:
+        """The case that the oracles are asked for in the place of a drawn one."""
         if scenario.lookup not in self.lookups:
             scenario = as_lookup(scenario, self.lookups[self.done % len(self.lookups)])
         if self.lacks:
             scenario = reachable_without(scenario, self.lacks)
-        if self.mend is not None:
-            scenario = self.mend(scenario)
-        outcomes = [run(scenario) for run in self._runs]
+        return scenario if self.mend is None else self.mend(scenario)
+
+    def counted(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
+        """Count a case, and keep it if its outcomes differ."""
         first = outcomes[0]
         via = outcomes[-1].via
         classes = self.classes[scenario.lookup]

@@ -1,0 +1,49 @@
+"""The first process of a guest: mounts, loads its modules, and becomes the agent."""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from skdiff.oracles.guests.agent import serve
+from skdiff.oracles.guests.line import FAILED, Line
+from skdiff.oracles.running.host import Host
+
+MODULES = Path("/modules")  # in the order in which they are to be loaded
+_FINIT_MODULE = 313  # x86_64
+_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h LINUX_REBOOT_CMD_POWER_OFF
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _mount(kind: str, at: str) -> None:
+    Path(at).mkdir(exist_ok=True)
+    _libc.mount(kind.encode(), at.encode(), kind.encode(), 0, None)  # it may be there already
+
+
+def _load(module: Path) -> str:
+    """Load a module; what went wrong, "" if nothing did."""
+    with module.open("rb") as file:
+        if _libc.syscall(_FINIT_MODULE, file.fileno(), b"", 0):
+            return f"{module.name}: {os.strerror(ctypes.get_errno())}"
+    return ""
+
+
+def main() -> None:
+    """Never returns to the kernel, which would panic."""
+    os.environ["PATH"] = "/bin"
+    _mount("proc", "/proc")
+    _mount("devtmpfs", "/dev")
+    ports = sorted(Path("/dev").glob("vport*"))
+    if not ports:
+        sys.exit("skdiff: this kernel has no virtio serial port (CONFIG_VIRTIO_PCI=y, CONFIG_VIRTIO_CONSOLE=y)")
+    tun = Path("/dev/net/tun")
+    line = Line(os.open(ports[0], os.O_RDWR))
+    wrong = [why for module in sorted(MODULES.iterdir()) if (why := _load(module))]
+    if not tun.exists():  # it is made when somebody opens it, where the module is built in
+        tun.parent.mkdir(exist_ok=True)
+    if wrong:
+        line.send(FAILED, "; ".join(wrong).encode())
+    else:
+        serve(line, Host)
+    _libc.reboot(_POWER_OFF)

@@ -5,6 +5,7 @@
 #: SECONDS=60       how long `make fuzz`, live, diff (20), matrix (3) and endurance (7200) run
 #: ENGINE=          atheris, random, wide, hypothesis or corpus
 #: LOOKUP=          of fuzz and diff: only these, as in LOOKUP=tcp6 (all)
+#: ORACLE=host      of live: this machine's kernel, or vm:7.3, vm:PATH: one that is booted under QEMU
 #: SEED=            the same seed repeats a run
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs
@@ -30,6 +31,7 @@ B       ?= 6.12
 SECONDS ?= 60
 ENGINE  ?=
 LOOKUP  ?=
+ORACLE  ?= host
 SEED    ?=
 JOBS    ?=
 INPUTS  ?=
@@ -67,8 +69,8 @@ help: ## List targets and variables
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
-live: $(VENV)/ready ## Ask this machine's running kernel, beside its text and the model (needs root)
-	$(BIN)/skdiff fuzz --oracle host $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+live: $(VENV)/ready ## Ask a running kernel, this machine's (needs root) or ORACLE=vm:7.3, beside its text and the model
+	$(BIN)/skdiff fuzz --oracle '$(ORACLE)' $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
 	$(BIN)/skdiff kernels $(ARGS)

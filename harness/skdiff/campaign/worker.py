@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,7 @@ from skdiff.comparison.causes import causes_of
 from skdiff.comparison.interface import Judge
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.comparison.running_kernel import JudgeWithHost
+from skdiff.comparison.running_side import RunningSide, common, judge_of_sides
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
 from skdiff.kernel.build import Build, build
@@ -58,7 +60,8 @@ BATCHED = ("random", "wide", "corpus")  # the engines that need not know what be
 
 class Subject(msgspec.Struct, frozen=True):
     """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
-    line has it.
+    line has it. It need not have a text (see textless.py); `oracle` is the running kernel that is asked in the place of
+    its text, "" for none.
     """
 
     tree: str
@@ -68,13 +71,14 @@ class Subject(msgspec.Struct, frozen=True):
     config: str = ""
     stubs: tuple[str, ...] = ()
     text: bool = True
+    oracle: str = ""
 
     @staticmethod
-    def of(made: Build, epoch: str = "") -> "Subject":
+    def of(made: Build, epoch: str = "", oracle: str = "") -> "Subject":
         """The subject that a build was made of."""
         tree = made.tree
         stubs = tuple(map(str, made.stubs))
-        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), stubs, made.has_text)
+        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), stubs, made.has_text, oracle)
 
     def build(self, variant: str, guided: bool) -> Build:
         """The build that the parent has made already."""
@@ -160,10 +164,15 @@ def work(job: Job, channel: int) -> None:
     builds = job.builds()
 
     host = asked_host(job.oracle, builds[0]) if job.oracle else None
+    running = running_sides(job, builds)
 
     def oracles() -> list[Oracle]:
-        buffer = Buffer(memory)
-        texts = [Reference(made, buffer) for made in builds if made.has_text]
+        buffer, sides = Buffer(memory), iter(running)
+        texts = [
+            next(sides) if subject.oracle else Reference(made, buffer)
+            for subject, made in zip(job.subjects, builds, strict=True)
+            if subject.oracle or subject.text
+        ]
         return [*([] if host is None else [host]), *texts, *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
@@ -195,14 +204,18 @@ def work(job: Job, channel: int) -> None:
         run.mend, run.unrealised = host.nearest, host.refused
         # What it makes needs no ability, and the steps of the running kernel are not seen.
         run.lacks, run.causes = NOTHING, None
+    if running:
+        run.mend, run.judge, run.causes = common(running), judge_of_sides(builds), None
+        for side in running:
+            side.refused = run.unrealised
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
     try:
         drive(job.engine, run)
         run.finish()
     finally:
-        if host is not None:
-            host.close()
+        for asked in (*([host] if host else []), *(side.host for side in running)):
+            asked.close()
 
 
 def asked_host(oracle: str, made: Build) -> "Host":
@@ -213,6 +226,15 @@ def asked_host(oracle: str, made: Build) -> "Host":
     host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else Host(made.rules)
     host.learn_keys()
     return host
+
+
+def running_sides(job: Job, builds: Sequence[Build]) -> list[RunningSide]:
+    """The running kernels among the subjects of a job. Raises CannotRun where one cannot be asked."""
+    return [
+        RunningSide(asked_host(subject.oracle, made), made, f"{subject.oracle} {made.label}")
+        for subject, made in zip(job.subjects, builds, strict=True)
+        if subject.oracle
+    ]
 
 
 def judge_with_host(made: Build, host: "Host") -> JudgeWithHost:

@@ -10,28 +10,15 @@ from skdiff.campaign.finding_files import report_of
 from skdiff.campaign.messages import Finding
 from skdiff.campaign.worker import judge_with_host
 from skdiff.cases.case_file import Case, dump, load
-from skdiff.cases.outcome import Outcome
-from skdiff.cases.scenario import Scenario
 from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, never_stopped
 from skdiff.findings.reduce_findings import reduced, report
 from skdiff.kernel.build import Build
-from skdiff.oracles.asked import with_oracle
+from skdiff.oracles.asked import Mended, with_oracle
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.oracle_words import is_vm
 from skdiff.oracles.reference import Reference
 from skdiff.oracles.running.host import Host
-
-
-class _Nearest:
-    """An oracle that is asked for the nearest scenario that the running kernel can bring about."""
-
-    def __init__(self, host: Host, oracle: Oracle) -> None:
-        self.name = oracle.name
-        self._host, self._oracle = host, oracle
-
-    def run(self, scenario: Scenario) -> Outcome:
-        return self._oracle.run(self._host.nearest(scenario))
 
 
 def reduce_on_host(
@@ -43,7 +30,7 @@ def reduce_on_host(
 
     def work(host: Host) -> None:
         sides: list[Oracle] = [host, *([Reference(made)] if made.has_text else []), Model(made.rules, made.config)]
-        oracles = [_Nearest(host, side) for side in sides]
+        oracles = [Mended(host.nearest, side) for side in sides]
         if is_vm(oracle):
             host.learn_keys()
         judge = judge_with_host(made, host)

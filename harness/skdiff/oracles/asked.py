@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.scenario import Scenario
 from skdiff.kernel import images
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.textless import textless
 from skdiff.oracles.guests.vm import Vm
+from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, image_of, is_vm, kernel_beside
 from skdiff.oracles.running.host import Host, in_own_thread
 
@@ -50,6 +53,18 @@ def vm_of(oracle: str, made: Build, say: Say) -> Vm:
 def image_beside(oracle: str, made: Build, say: Say) -> images.Image:
     """The image of an oracle, if there is one that was made of the text of the build. Raises CannotRun."""
     return images.find(image_of(oracle), say, made.tree if made.has_text else None)
+
+
+class Mended:
+    """An oracle that is asked for what `mend` makes of each scenario."""
+
+    def __init__(self, mend: Callable[[Scenario], Scenario], oracle: Oracle) -> None:
+        self.name = oracle.name
+        self._mend, self._oracle = mend, oracle
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """See interface.py."""
+        return self._oracle.run(self._mend(scenario))
 
 
 def describe(host: Host) -> str:

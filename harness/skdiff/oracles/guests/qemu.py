@@ -2,15 +2,18 @@
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import cache
 from skdiff.oracles.guests.line import Line
 
 QEMU = "qemu-system-x86_64"
@@ -25,6 +28,9 @@ _COMMAND_LINE = (
     " rcupdate.rcu_expedited=1 random.trust_cpu=on"
 )
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_KVM_ERROR = "KVM internal error"  # then QEMU waits for somebody to look at it
+
 _libc = ctypes.CDLL(None)
 
 
@@ -36,9 +42,27 @@ def need() -> str:
     return found
 
 
-def may_use_kvm() -> bool:
-    """Whether this process may open /dev/kvm; that a kernel boots with it shows when one does."""
-    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+def without_kvm() -> str:
+    """Why KVM is of no use here, "" if it may be: that shows when a kernel boots, or does not (in a virtual machine's
+    virtual machine, often), which is remembered until this machine is booted anew.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm is not there, or not for this process"
+    try:
+        failed = _kvm_failed().read_text() == _BOOT_ID.read_text()
+    except OSError:
+        return ""
+    return "no kernel boots with /dev/kvm here" if failed else ""
+
+
+def note_that_kvm_fails() -> None:
+    """See `without_kvm`."""
+    with suppress(OSError):
+        _kvm_failed().write_text(_BOOT_ID.read_text())
+
+
+def _kvm_failed() -> Path:
+    return cache() / "kvm-failed"
 
 
 class Machine:
@@ -72,6 +96,16 @@ class Machine:
             theirs.close()
         self._socket = ours
         self.line = Line(ours.fileno())
+
+    def speaks_within(self, seconds: float) -> bool:
+        """Whether there is something to read on the line in time, be it its end."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self._socket], [], [], min(left, 0.5))[0]:
+                return True
+            if any(_KVM_ERROR in line for line in self.last_words()):
+                return False
+        return False
 
     def wait_at_most(self, seconds: float) -> None:
         """What the line is read for from now on must come in time; else `Line` raises BlockingIOError."""

@@ -13,7 +13,7 @@ from skdiff.cases.scenario import Scenario
 from skdiff.kernel.images import Image
 from skdiff.oracles.guests.initramfs import initramfs
 from skdiff.oracles.guests.line import ANSWERS, CANNOT, CASES, FAILED, HELLO, KEYS, RULES, Broken, cases, read_answers
-from skdiff.oracles.guests.qemu import Machine, may_use_kvm
+from skdiff.oracles.guests.qemu import Machine, note_that_kvm_fails, without_kvm
 from skdiff.oracles.running.host import Host
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import Rules
@@ -47,7 +47,7 @@ class Vm(Host):
         self.guests = 0
         self.last_words: list[str] = []
         self._archive = initramfs(image.modules)
-        self._accelerators = ["kvm", "tcg"] if may_use_kvm() else ["tcg"]
+        self._accelerators = ["tcg"] if without_kvm() else ["kvm", "tcg"]
         self._machine: Machine | None = None
         self._waiting: deque[_Asked] = deque()
         self._learning = False
@@ -142,15 +142,17 @@ class Vm(Host):
         why = ""
         for accelerator in self._accelerators:
             self._machine = Machine(self.image.kernel, self._archive, accelerator)
-            self._machine.wait_at_most(TO_BOOT[accelerator])
             try:
                 self._machine.line.send(RULES, json.dumps(asdict(self.rules)).encode())
+                if not self._machine.speaks_within(TO_BOOT[accelerator]):
+                    raise Broken("nothing was said")
                 kind, body = self._machine.line.receive()
-            except OSError as error:
-                how = "in time" if isinstance(error, BlockingIOError) else "to the end"
+            except OSError:
                 last = (self._machine.last_words() or ["nothing"])[-1]
-                why = f"Linux {self.image.version} did not boot {how} under QEMU; the last that it said: {last}"
+                why = f"Linux {self.image.version} does not boot under QEMU ({accelerator}): {last}"
                 self.close()
+                if accelerator == "kvm":
+                    note_that_kvm_fails()
                 continue
             if kind in (CANNOT, FAILED):
                 self.close()

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 from pathlib import Path
 
 from skdiff.oracles.guests.agent import serve
@@ -11,6 +12,7 @@ from skdiff.oracles.running.host import Host
 
 MODULES = Path("/modules")  # in the order in which they are to be loaded
 _FINIT_MODULE = 313  # x86_64
+_TO_COME = 20.0  # seconds
 _POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h LINUX_REBOOT_CMD_POWER_OFF
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,19 +31,22 @@ def _load(module: Path) -> str:
     return ""
 
 
+def _port() -> int:
+    """The line to skdiff, which comes a moment after its driver. Ends the guest if it does not come."""
+    end = time.monotonic() + _TO_COME
+    while not (ports := sorted(Path("/dev").glob("vport*"))):
+        if time.monotonic() > end:
+            sys.exit("skdiff: this kernel has no virtio serial port (CONFIG_VIRTIO_PCI, CONFIG_VIRTIO_CONSOLE)")
+        time.sleep(0.1)
+    return os.open(ports[0], os.O_RDWR)
+
+
 def main() -> None:
     """Never returns to the kernel, which would panic."""
-    os.environ["PATH"] = "/bin"
     _mount("proc", "/proc")
     _mount("devtmpfs", "/dev")
-    ports = sorted(Path("/dev").glob("vport*"))
-    if not ports:
-        sys.exit("skdiff: this kernel has no virtio serial port (CONFIG_VIRTIO_PCI=y, CONFIG_VIRTIO_CONSOLE=y)")
-    tun = Path("/dev/net/tun")
-    line = Line(os.open(ports[0], os.O_RDWR))
     wrong = [why for module in sorted(MODULES.iterdir()) if (why := _load(module))]
-    if not tun.exists():  # it is made when somebody opens it, where the module is built in
-        tun.parent.mkdir(exist_ok=True)
+    line = Line(_port())
     if wrong:
         line.send(FAILED, "; ".join(wrong).encode())
     else:

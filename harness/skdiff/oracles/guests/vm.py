@@ -148,8 +148,8 @@ class Vm(Host):
                     raise Broken("nothing was said")
                 kind, body = self._machine.line.receive()
             except OSError:
-                last = (self._machine.last_words() or ["nothing"])[-1]
-                why = f"Linux {self.image.version} does not boot under QEMU ({accelerator}): {last}"
+                said = _reason(self._machine.last_words())
+                why = f"Linux {self.image.version} does not boot under QEMU ({accelerator}): {said}"
                 self.close()
                 if accelerator == "kvm":
                     note_that_kvm_fails()
@@ -170,7 +170,7 @@ class Vm(Host):
         self.last_words = self._machine.last_words()
         self.close()
         if any(_INIT_ENDED in line for line in self.last_words) or self._learning:
-            raise CannotRun(f"the agent in the guest has ended: {' | '.join(self.last_words[:3])}")
+            raise CannotRun(f"the agent in the guest has ended: {_reason(self.last_words)}")
         return STUCK if isinstance(error, BlockingIOError) else CRASHED
 
     def _died(self, scenarios: Sequence[Scenario], ended: int) -> list[Outcome]:
@@ -196,6 +196,13 @@ class Vm(Host):
         self._waiting = waiting
         self.refused[LOST] += len(scenarios) - 1
         return [Outcome(ended=ended if i == dead else ABSENT) for i in range(len(scenarios))]
+
+
+def _reason(words: Sequence[str]) -> str:
+    """The line of a console that says why it came to an end: what the agent said before it ended, or the panic."""
+    at = next((i for i, line in enumerate(words) if "Kernel panic" in line), len(words) - 1)
+    at -= 0 < at and _INIT_ENDED in words[at]
+    return words[at] if words else "it said nothing"
 
 
 def _last_line(body: bytes) -> str:

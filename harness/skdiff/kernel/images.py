@@ -203,9 +203,8 @@ def _images(state: State) -> list[list[_Entry]]:
 def _get(packages: list[_Entry], state: State, place: Path, say: Say) -> Image:
     """Download the packages of an image, and keep its kernel and a few modules."""
     version, suite = packages[0][1:]
-    for tool in ("dpkg-deb", "ldd"):
-        if shutil.which(tool) is None:
-            raise CannotRun(f"{tool} is missing, which an image of Linux takes: install it and try again")
+    if shutil.which("dpkg-deb") is None:
+        raise CannotRun(f"dpkg-deb is missing, which unpacks {packages[0][0]}: install it and try again")
     origin = f"Debian {packages[0][0]} {version} of {suite}"
     with kernel_cache.work(place) as work:
         kernel, found = b"", dict[str, bytes]()

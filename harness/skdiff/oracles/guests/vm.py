@@ -179,7 +179,7 @@ class Vm(Host):
         """
         dead, words = 0, self.last_words
         self._start()
-        for i, scenario in enumerate(scenarios):
+        for i, scenario in enumerate(scenarios if len(scenarios) > 1 else ()):
             try:
                 self._send([scenario])
                 self._read_answers()
@@ -188,7 +188,8 @@ class Vm(Host):
                 self._start()
                 break
         else:
-            words.append("(another guest did not die of the same cases: this is the first of them)")
+            if len(scenarios) > 1:
+                words.append("(another guest did not die of the same cases: this is the first of them)")
         self.last_words = words
         waiting, self._waiting = self._waiting, deque()
         if self.keys.secrets:
@@ -201,7 +202,7 @@ class Vm(Host):
 def _reason(words: Sequence[str]) -> str:
     """The line of a console that says why it came to an end: what the agent said before it ended, or the panic."""
     at = next((i for i, line in enumerate(words) if "Kernel panic" in line), len(words) - 1)
-    at -= 0 < at and _INIT_ENDED in words[at]
+    at -= at > 0 and _INIT_ENDED in words[at]
     return words[at] if words else "it said nothing"
 
 

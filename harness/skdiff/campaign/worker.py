@@ -202,12 +202,14 @@ def work(job: Job, channel: int) -> None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
         run.packets = PACKETS_OF_VM if is_vm(job.oracle) else PACKETS_OF_HOST
         run.mend, run.unrealised = host.nearest, host.refused
+        run.told = host.told() if is_vm(job.oracle) else []
         # What it makes needs no ability, and the steps of the running kernel are not seen.
         run.lacks, run.causes = NOTHING, None
     if running:
         run.mend, run.judge, run.causes = common(running), judge_of_sides(builds), None
         for side in running:
             side.refused = run.unrealised
+            run.told += side.told()
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
     try:

@@ -31,6 +31,10 @@ class Asked(Protocol):
         """The outcome of one of these."""
         ...
 
+    def told(self) -> list[str]:
+        """What it leaves out."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -68,6 +72,10 @@ class RunningSide:
     def trace(self, scenario: Scenario) -> list[Step]:
         """The steps of the model of its rules."""
         return self._model.trace(scenario)
+
+    def told(self) -> list[str]:
+        """What it says of itself, a line each."""
+        return [f"{self.name}: {line}" for line in self.host.told()]
 
     def _absent(self, why: str) -> Outcome:
         self.refused[why] += 1

@@ -21,7 +21,7 @@ ACCELERATORS = {"kvm": ("kvm", "host"), "tcg": ("tcg,thread=multi", "max")}  # a
 CPUS = 2  # SO_INCOMING_CPU takes two
 _MEMORY = "512M"
 _PR_SET_PDEATHSIG = 1
-_LAST_LINES = 30
+_LAST_LINES = 60
 # A death of the kernel ends QEMU; a warning of it is as good as a death.
 _COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic softlockup_panic=1 mitigations=off nokaslr"

@@ -103,8 +103,9 @@ class Vm(Host):
         return [outcome for outcome, _ in found]
 
     def told(self) -> list[str]:
-        """What the guest's kernel leaves out, a line each."""
-        return self._told
+        """The kernel that runs, and what it leaves out, a line each."""
+        how = "with KVM" if self.accelerator == "kvm" else "emulated, without KVM"
+        return [f"asked: {self.name}, booted under QEMU ({how})", *self._told]
 
     def learn_keys(self) -> None:
         """See `Host`. A guest that takes another one's place has other keys."""

@@ -41,11 +41,21 @@ def _port() -> int:
     return os.open(ports[0], os.O_RDWR)
 
 
+def _softirqs_at_once() -> None:
+    """Let ksoftirqd go before all others: what it has taken over, as before Linux 6.4 all that comes while it runs
+    (kernel/softirq.c ksoftirqd_running()), is done when a system call returns, and with it a packet that was sent on lo.
+    """
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        if name.read_text().startswith("ksoftirqd/"):
+            os.sched_setscheduler(int(name.parent.name), os.SCHED_FIFO, os.sched_param(1))
+
+
 def main() -> None:
     """Never returns to the kernel, which would panic."""
     _mount("proc", "/proc")
     _mount("devtmpfs", "/dev")
     wrong = [why for module in sorted(MODULES.iterdir()) if (why := _load(module))]
+    _softirqs_at_once()
     line = Line(_port())
     if wrong:
         line.send(FAILED, "; ".join(wrong).encode())

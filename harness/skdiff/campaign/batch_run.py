@@ -27,7 +27,7 @@ class Guest(Protocol):
 @dataclass
 class BatchRun(Run):
     """A run whose first oracle is a guest. A case is compared some batches after it was made; `finish` waits for all
-    that are on their way.
+    that are on their way, unless the first difference was to end the run.
     """
 
     guest: Guest | None = None
@@ -49,9 +49,12 @@ class BatchRun(Run):
         """Compare what is on its way, and tell the counters for the last time."""
         if self._batch:
             self._send()
-        while self._sent:
+        while self._sent and not self._found_first():
             self._compare()
         super().finish()
+
+    def _found_first(self) -> bool:
+        return self.first and self.stopped
 
     def _unanswered(self) -> int:
         return len(self._batch) + sum(map(len, self._sent))
@@ -69,3 +72,5 @@ class BatchRun(Run):
         assert self.guest is not None
         for (scenario, others), outcome in zip(self._sent.popleft(), self.guest.answered(), strict=True):
             self.counted(scenario, [outcome, *others])
+            if self._found_first():
+                return

@@ -11,6 +11,7 @@ from skdiff.kernel import images
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.textless import textless
+from skdiff.oracles.guests import qemu
 from skdiff.oracles.guests.vm import Vm
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, image_of, is_vm, kernel_beside
@@ -26,6 +27,8 @@ def built_beside(
     """The build of the kernel beside an oracle. Where it is the one that belongs to a guest's, and its text cannot be
     had, the rules of its version alone. Raises CannotRun.
     """
+    if is_vm(oracle):
+        qemu.need()
     if is_vm(oracle) and kernel == kernel_beside(oracle):
         try:
             options.tree(kernel, say)

@@ -27,7 +27,6 @@ from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
 from skdiff.oracles import asked
-from skdiff.oracles.guests import qemu
 from skdiff.oracles.oracle_words import is_vm
 from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
@@ -105,8 +104,6 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
 def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     """Run it; progress goes to the console `errors`. Raises CannotRun before there is anything to lose."""
     engine = _engine(request, say)
-    if is_vm(request.oracle):
-        qemu.need()
     known = known_differences.load()  # what could stop the end of a run is looked at before its start
     check_writable(request.findings)
     keep_inputs = request.inputs if engine in GUIDED else None

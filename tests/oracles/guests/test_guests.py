@@ -284,7 +284,8 @@ class Host:
         if port == 99:
             print("Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000b00", flush=True)
             os._exit(0)
-        return Outcome(sk=self.model.run(case).sk)
+        sk = self.model.run(case).sk
+        return Outcome(sk=-1 if (here / "errs").exists() and port == 40001 else sk)
 
 
 fd = int(re.search(r"socket,id=line,fd=(\\d+)", " ".join(sys.argv))[1])
@@ -519,6 +520,72 @@ def test_a_death_is_a_finding_with_the_last_words(tmp_path):
     reports = [*(tmp_path / "findings").rglob("report.txt")]
     assert reports
     assert all("said: oops" in report.read_text() for report in reports)
+
+
+def bzimage(path: Path, release: str) -> Path:
+    body = bytearray(0x4000)
+    body[0x202:0x206] = b"HdrS"
+    body[0x20E:0x210] = (0x3000 - 0x200).to_bytes(2, "little")
+    body[0x3000 : 0x3000 + len(release)] = release.encode()
+    path.write_bytes(body)
+    return path
+
+
+def run_skdiff(fake: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, which finds the program that acts like QEMU."""
+    return subprocess.run([*SKDIFF, *words], capture_output=True, text=True, check=False, cwd=fake)
+
+
+@pytest.mark.usefixtures("kernel_tree")
+def test_a_run_asks_a_guest_beside_the_text_and_the_model(fake):
+    """The whole of it, on a kernel that a user names; the guest's answers are a model's."""
+    oracle = f"vm:{bzimage(fake / 'bzImage', '6.12.117-mine')}"
+    done = run_skdiff(fake, "fuzz", "--oracle", oracle, "--cases", "600", "--seed", "1", "--json", "run.json")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the image is of Linux 6.12.117-mine, its text beside it of 6.12" in done.stderr
+    assert "nothing is attached" in done.stderr
+    summary = json.loads((fake / "run.json").read_text())
+    assert (summary["cases"], summary["mismatches"], summary["unrealised"]) == (600, [], {})
+    assert summary["running"] == "Linux 6.12.117-mine in a guest"
+    assert all(map(is_gone, boots(fake)))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("kernel_tree")
+def test_what_a_guest_does_otherwise_is_a_finding_that_can_be_replayed(fake):
+    oracle = f"vm:{bzimage(fake / 'bzImage', '6.12.117-mine')}"
+    (fake / "errs").touch()
+    done = run_skdiff(fake, "fuzz", "--oracle", oracle, "--cases", "600", "--seed", "1", "--first")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    [path] = (fake / "findings").glob("*/case.toml")
+    report = (path.parent / "report.txt").read_text()
+    for name in (f"running kernel {os.uname().release}", "Linux 6.12.", "model"):
+        assert name.split()[0] in report
+    assert f"--oracle {oracle}" in report
+    done = run_skdiff(fake, "replay", "--oracle", oracle, str(path))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    (fake / "errs").unlink()
+    done = run_skdiff(fake, "replay", "--oracle", oracle, str(path))
+    assert (done.returncode, "1 agreed" in done.stdout) == (0, True)
+    assert all(map(is_gone, boots(fake)))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fuzz", "--oracle", "vm:"], "'vm:' is none: host, or vm: and a version or the path of a bzImage"),
+        (["replay", "--oracle", "here"], "'here' is none"),
+        (["fuzz", "--oracle", "vm:./nothing"], "nothing: No such file"),
+        (["fuzz", "--oracle", "vm:six"], "'six' is neither a kernel version"),
+        (["diff", "vm:six", "6.12"], "'six' is neither a kernel version"),
+    ],
+)
+def test_what_is_no_oracle_is_one_line(words, said, fake):
+    done = run_skdiff(fake, *words)
+    assert done.returncode == 2
+    assert said in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 # --- with QEMU ---

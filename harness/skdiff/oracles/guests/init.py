@@ -42,8 +42,9 @@ def _port() -> int:
 
 
 def _softirqs_at_once() -> None:
-    """Let ksoftirqd go before all others: what it has taken over, as before Linux 6.4 all that comes while it runs
-    (kernel/softirq.c ksoftirqd_running()), is done when a system call returns, and with it a packet that was sent on lo.
+    """Let ksoftirqd go before all others. It takes over what takes long, and before Linux 6.4 all that comes while it
+    runs (kernel/softirq.c ksoftirqd_running()); now that is done when a system call returns, and with it a packet that
+    was sent on lo.
     """
     for name in Path("/proc").glob("[0-9]*/comm"):
         if name.read_text().startswith("ksoftirqd/"):

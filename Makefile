@@ -6,6 +6,7 @@
 #: ENGINE=          atheris, random, wide, hypothesis or corpus
 #: LOOKUP=          of fuzz, sweep and diff: only these, as in LOOKUP=tcp6 (all)
 #: SOCKETS= PART=   of sweep: tables of up to so many sockets (2), one part of many (1/1)
+#: ORACLE=host      of live: this machine's kernel, or vm:7.3, vm:PATH: one that is booted under QEMU
 #: SEED=            the same seed repeats a run
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs
@@ -33,6 +34,7 @@ ENGINE  ?=
 LOOKUP  ?=
 SOCKETS ?=
 PART    ?=
+ORACLE  ?= host
 SEED    ?=
 JOBS    ?=
 INPUTS  ?=
@@ -70,8 +72,8 @@ help: ## List targets and variables
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
-live: $(VENV)/ready ## Ask this machine's running kernel, beside its text and the model (needs root)
-	$(BIN)/skdiff fuzz --oracle host $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+live: $(VENV)/ready ## Ask a running kernel, this machine's (needs root) or ORACLE=vm:7.3, beside its text and the model
+	$(BIN)/skdiff fuzz --oracle '$(ORACLE)' $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
 	$(BIN)/skdiff kernels $(ARGS)

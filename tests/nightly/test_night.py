@@ -13,7 +13,7 @@ import pytest
 from skdiff import cli
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import git_web
-from skdiff.nightly import night
+from skdiff.nightly import kernel_names, night
 from skdiff.nightly.night import NightSummary, Step, StepResult
 from skdiff.variants.config import MATRIX
 from tests.endurance import left_over
@@ -27,7 +27,7 @@ def steps(minutes=60.0, **more):
 def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
     plan = {step.name: step for step in steps()}
     assert len(plan) == len(steps())
-    fuzzed = [step.command for step in plan.values() if step.command[0] == "fuzz"]
+    fuzzed = [step.command for step in plan.values() if step.command[:2] == ("fuzz", "--kernel")]
     assert len(fuzzed) == len(night.KERNELS) * (len(MATRIX) + 1)
     for kernel in night.KERNELS:
         assert "--jobs" in plan[f"fuzz-{kernel}"].command
@@ -37,6 +37,7 @@ def test_every_kernel_and_configuration_is_fuzzed_within_the_time():
     for kernel in night.KERNELS:
         assert {f"{part}-{kernel}" for part in ("replay", "coverage", "mutants", "drift")} < set(plan)
         assert "wide" in plan[f"fuzz-{kernel}-wide"].command
+        assert plan[f"vm-{kernel}"].command[:3] == ("fuzz", "--oracle", f"vm:{kernel}")
         assert {f"coverage-{kernel}-minimal", f"mutants-{kernel}-minimal", f"mutants-{kernel}-driver"} < set(plan)
     assert {"mutants-model", "drift-mainline", "diff-6.1-6.12", "diff-6.12-7.3", "hypothesis"} < set(plan)
 
@@ -59,7 +60,7 @@ def test_a_night_of_given_trees(tmp_path):
         folder.mkdir(parents=True)
         (folder / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n")
     trees = [str(tmp_path / "a/linux patched"), str(tmp_path / "b/linux-patched")]
-    assert night.names(["6.12", *trees]) == ["6.12", "linux-patched", "linux-patched-2"]
+    assert kernel_names.names(["6.12", *trees]) == ["6.12", "linux-patched", "linux-patched-2"]
     plan = {step.name: step for step in steps(kernels=trees)}
     assert plan["fuzz-linux-patched"].command[:3] == ("fuzz", "--kernel", trees[0])
     assert plan["diff-linux-patched-linux-patched-2"].command[1:3] == (trees[0], trees[1])
@@ -67,7 +68,7 @@ def test_a_night_of_given_trees(tmp_path):
         plan["hypothesis"].first()
     for kernel, words in (("6.twelve", "neither a kernel version"), (str(tmp_path / "no"), "is not a directory")):
         with pytest.raises(CannotRun, match=words):
-            night.names([kernel])
+            kernel_names.names([kernel])
 
 
 def test_a_night_in_one_configuration_or_with_rules_by_hand_leaves_out_what_cannot_do_with_it():
@@ -81,7 +82,15 @@ def test_a_night_in_one_configuration_or_with_rules_by_hand_leaves_out_what_cann
         return found
 
     assert left_out("IPV6=n", config="IPV6=n") >= {"coverage", "mutants", "fuzz", "merge"}
-    assert left_out("by hand", epoch="6.9") == {"diff", "mutants"}
+    assert left_out("by hand", epoch="6.9") == {"diff", "mutants", "vm"}
+
+
+def test_a_night_boots_kernels_only_where_that_can_be_done(monkeypatch, tmp_path):
+    plan = {step.name: step for step in steps(kernels=["6.12", "mainline"])}
+    assert "vm-mainline" not in plan
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CannotRun, match="qemu-system-x86_64 is missing"):
+        plan["vm-6.12"].first()
 
 
 @pytest.mark.parametrize(

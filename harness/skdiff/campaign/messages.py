@@ -80,7 +80,8 @@ def summed_classes(lookups: Mapping[str, LookupCounts]) -> dict[str, int]:
 
 class Counters(msgspec.Struct, kw_only=True):
     """What a worker has done: `seconds` since its start and of its `processor`, cases of each lookup and class, and the
-    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons.
+    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons;
+    `told` is what a guest says of itself, a line each.
     """
 
     cases: int = 0
@@ -91,6 +92,7 @@ class Counters(msgspec.Struct, kw_only=True):
     lines: Covered = Covered()
     memory: int = 0
     unrealised: dict[str, int] = {}
+    told: list[str] = []
     mismatches: list[Finding] = []
 
 
@@ -138,7 +140,7 @@ def summed(parts: Iterable[Counters]) -> Counters:
     any of them has taken, time is that of the one that took longest, memory is left to those that run.
     """
     parts = list(parts)
-    total = Counters(unrealised={}, lookups=summed_lookups(part.lookups for part in parts))
+    total = Counters(unrealised={}, told=[], lookups=summed_lookups(part.lookups for part in parts))
     found: dict[str, Finding] = {}
     for part in parts:
         total.cases += part.cases
@@ -146,6 +148,7 @@ def summed(parts: Iterable[Counters]) -> Counters:
         total.seconds = max(total.seconds, part.seconds)
         total.edges |= part.edges
         total.lines |= part.lines
+        total.told += [line for line in part.told if line not in total.told]
         for why, count in part.unrealised.items():
             total.unrealised[why] = total.unrealised.get(why, 0) + count
         for finding in part.mismatches:
@@ -183,6 +186,7 @@ class Running(msgspec.Struct, kw_only=True):
     memory: int
     deaths: int
     unrealised: dict[str, int] = {}
+    told: list[str] = []
 
 
 class Total(Running, kw_only=True):

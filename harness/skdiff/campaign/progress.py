@@ -48,6 +48,7 @@ class RunView:
         self._seconds, self._cases = seconds, cases
         self._shown = time.monotonic()
         self._found = 0
+        self._told: list[str] = []
         self.series = Series()
         self._progress: Progress | None = None
         if console.is_terminal:
@@ -76,6 +77,10 @@ class RunView:
             self._finding(news)
             return
         self.series.add(news)
+        for line in news.told:
+            if line not in self._told:
+                self._told.append(line)
+                self._console.print(line, markup=False, soft_wrap=True)
         if self._progress is not None:
             done = news.cases if self._cases else news.seconds
             self._progress.update(self._task, completed=done, description=self._left(news))

@@ -80,8 +80,8 @@ class Run:
     lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
     is one; a kind of mismatch that has several keeps a case of each. Where an oracle cannot take any case, `mend`
     makes one that it can of each; `packets` is how many packets an engine that draws tables asks them for, and
-    `unrealised` counts, by the reason, cases that it could not bring about all the same. A sweep is of a `part` of all
-    small tables, which `tables` makes.
+    `unrealised` counts, by the reason, cases that it could not bring about all the same, and `told` is what it says of
+    itself. A sweep is of a `part` of all small tables, which `tables` makes.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -106,6 +106,7 @@ class Run:
     mend: Callable[[Scenario], Scenario] | None = None
     packets: int = PACKETS
     unrealised: Counter[str] = field(default_factory=Counter)
+    told: list[str] = field(default_factory=list)
     causes: Callable[[], CauseOf] | None = None
     part: Part | None = None
     tables: Callable[[], Tables] | None = None
@@ -129,13 +130,19 @@ class Run:
 
     def case(self, scenario: Scenario) -> Mismatch | None:
         """Run all oracles on a case, count it, and keep it if they differ."""
+        scenario = self.made(scenario)
+        return self.counted(scenario, [run(scenario) for run in self._runs])
+
+    def made(self, scenario: Scenario) -> Scenario:
+        """The case that the oracles are asked for in the place of a drawn one."""
         if scenario.lookup not in self.lookups:
             scenario = as_lookup(scenario, self.lookups[self.done % len(self.lookups)])
         if self.lacks:
             scenario = reachable_without(scenario, self.lacks)
-        if self.mend is not None:
-            scenario = self.mend(scenario)
-        outcomes = [run(scenario) for run in self._runs]
+        return scenario if self.mend is None else self.mend(scenario)
+
+    def counted(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
+        """Count a case, and keep it if its outcomes differ."""
         first = outcomes[0]
         via = outcomes[-1].via
         classes = self.classes[scenario.lookup]
@@ -235,6 +242,7 @@ class Run:
             memory=resident(),
             processor=time.process_time(),
             unrealised=dict(self.unrealised),
+            told=self.told,
             mismatches=[_finding(signature, kind) for signature, kind in self.mismatches.items()],
         )
 

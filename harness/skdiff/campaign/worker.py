@@ -12,14 +12,16 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
+from skdiff.campaign.batch_run import BatchRun, Guest
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
@@ -27,8 +29,10 @@ from skdiff.campaign.run import Run
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
 from skdiff.comparison.causes import causes_of
+from skdiff.comparison.interface import Judge
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.comparison.running_kernel import JudgeWithHost
+from skdiff.comparison.running_side import RunningSide, common, judge_of_sides
 from skdiff.engines import GUIDED, drive
 from skdiff.engines.atheris_engine import NO_COVERAGE
 from skdiff.engines.small_classes import Kernel
@@ -36,12 +40,13 @@ from skdiff.engines.small_part import Part
 from skdiff.engines.small_tables import Tables
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
+from skdiff.kernel.textless import textless
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
+from skdiff.oracles.oracle_words import is_vm
 from skdiff.oracles.reference import Buffer, Reference
 from skdiff.variants.abilities import NOTHING, lacking
 from skdiff.variants.config import parse
-from skdiff.variants.version_rules import Rules
 
 if TYPE_CHECKING:
     from skdiff.oracles.running.host import Host
@@ -51,13 +56,15 @@ DONE_AT = aligned(SCENARIO_SIZE)
 SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1
-HOST = "host"  # the oracle that is the running kernel
-PACKETS_OF_HOST, TABLES_A_CPU = 24, 64  # its tables are of system calls
+# Of an oracle that is a running kernel: its tables are of system calls, and in a guest that is emulated these are slow.
+PACKETS_OF_HOST, PACKETS_OF_VM, TABLES_A_CPU = 24, 64, 64
+BATCHED = ("random", "wide", "corpus")  # the engines that need not know what became of a case
 
 
 class Subject(msgspec.Struct, frozen=True):
     """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
-    line has it.
+    line has it. It need not have a text (see textless.py); `oracle` is the running kernel that is asked in the place of
+    its text, "" for none.
     """
 
     tree: str
@@ -66,15 +73,20 @@ class Subject(msgspec.Struct, frozen=True):
     epoch: str = ""
     config: str = ""
     stubs: tuple[str, ...] = ()
+    text: bool = True
+    oracle: str = ""
 
     @staticmethod
-    def of(made: Build, epoch: str = "") -> "Subject":
+    def of(made: Build, epoch: str = "", oracle: str = "") -> "Subject":
         """The subject that a build was made of."""
         tree = made.tree
-        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), tuple(map(str, made.stubs)))
+        stubs = tuple(map(str, made.stubs))
+        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), stubs, made.has_text, oracle)
 
     def build(self, variant: str, guided: bool) -> Build:
         """The build that the parent has made already."""
+        if not self.text:
+            return textless(self.version, self.origin, self.epoch)
         tree = Tree(Path(self.tree), self.version, self.origin)
         config = parse(self.config, lambda name: True)
         made = build(tree, variant, guided=guided, config=config, stubs=tuple(map(Path, self.stubs)))
@@ -85,7 +97,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is asked for; it passes through JSON, so paths are texts. One kernel is compared with the model,
     two with each other. `again` is the command that repeats a case, in front of its file. `inputs` is the folder of a
     guided engine's inputs, "" for one that is gone after the run. `lookups` are the only ones that are
-    drawn, () for all that the kernels have. `oracle` is one more: HOST. A sweep is of a `part` of all small tables.
+    drawn, () for all that the kernels have. `oracle` is one more, as oracle_words.py has it. A sweep is of a `part` of
+    all small tables.
 
     The parent fills in the rest: its own process id, a file descriptor of the memory that it shares with the worker,
     a folder that is gone after the run, and whether there are other workers.
@@ -155,18 +168,24 @@ def work(job: Job, channel: int) -> None:
 
     builds = job.builds()
 
-    host = asked_host(builds[0].rules) if job.oracle == HOST else None
+    host = asked_host(job.oracle, builds[0]) if job.oracle else None
+    running = running_sides(job, builds)
 
     def oracles() -> list[Oracle]:
-        buffer = Buffer(memory)
-        of_text: list[Oracle] = [*(Reference(made, buffer) for made in builds), *models_of(builds)]
-        return of_text if host is None else [host, *of_text]
+        buffer, sides = Buffer(memory), iter(running)
+        texts = [
+            next(sides) if subject.oracle else Reference(made, buffer)
+            for subject, made in zip(job.subjects, builds, strict=True)
+            if subject.oracle or subject.text
+        ]
+        return [*([] if host is None else [host]), *texts, *models_of(builds)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     lookups = lookups_of(builds, job.lookups)
     numbers = tuple(number for number, name in LOOKUPS.items() if name in lookups)
     alone_with_model = len(builds) == 1  # then these two only have to agree
-    run = Run(
+    kind = partial(BatchRun, guest=cast(Guest, host)) if is_vm(job.oracle) and job.engine in BATCHED else Run
+    run = kind(
         oracles,
         origin,
         Path(job.findings),
@@ -175,7 +194,7 @@ def work(job: Job, channel: int) -> None:
         job.seconds,
         arguments=job.arguments,
         first=job.first,
-        judge=judge_with_host(builds[0]) if host else None if alone_with_model else judge_of(builds),
+        judge=judge_with_host(builds[0], host) if host else None if alone_with_model else judge_of(builds),
         scratch=Path(job.scratch),
         inputs=Path(job.inputs),
         counter=memoryview(memory)[DONE_AT:].cast("Q"),
@@ -189,13 +208,24 @@ def work(job: Job, channel: int) -> None:
     )
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
-        run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_HOST, host.refused
+        run.packets = PACKETS_OF_VM if is_vm(job.oracle) else PACKETS_OF_HOST
+        run.mend, run.unrealised = host.nearest, host.refused
+        run.told = host.told() if is_vm(job.oracle) else []
         # What it makes needs no ability, and the steps of the running kernel are not seen.
         run.lacks, run.causes = NOTHING, None
+    if running:
+        run.mend, run.judge, run.causes = common(running), judge_of_sides(builds), None
+        for side in running:
+            side.refused = run.unrealised
+            run.told += side.told()
     run.stop_on_signals()
     signal.signal(PARENT_GONE, orphaned)
-    drive(job.engine, run)
-    run.finish()
+    try:
+        drive(job.engine, run)
+        run.finish()
+    finally:
+        for asked in (*([host] if host else []), *(side.host for side in running)):
+            asked.close()
 
 
 def small_tables(builds: Sequence[Build], lookups: Sequence[int], sockets: int) -> Tables:
@@ -203,20 +233,34 @@ def small_tables(builds: Sequence[Build], lookups: Sequence[int], sockets: int) 
     return Tables(lookups, sockets, [Kernel(made.rules, made.config) for made in builds])
 
 
-def asked_host(rules: Rules) -> "Host":
-    """The running kernel, which hashes as these rules say. Raises CannotRun where it cannot be asked."""
-    from skdiff.oracles.running.host import Host  # its parts need not be installed
+def asked_host(oracle: str, made: Build) -> "Host":
+    """A running kernel, which hashes as the rules of a build say. Raises CannotRun where it cannot be asked."""
+    from skdiff.oracles.asked import vm_of  # their parts need not be installed
+    from skdiff.oracles.running.host import Host
 
-    host = Host(rules)
+    host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else Host(made.rules)
     host.learn_keys()
     return host
 
 
-def judge_with_host(made: Build) -> JudgeWithHost:
-    """What judges the outcomes of the running kernel, of a build, and of its model."""
+def running_sides(job: Job, builds: Sequence[Build]) -> list[RunningSide]:
+    """The running kernels among the subjects of a job. Raises CannotRun where one cannot be asked."""
+    return [
+        RunningSide(asked_host(subject.oracle, made), made, f"{subject.oracle} {made.label}")
+        for subject, made in zip(job.subjects, builds, strict=True)
+        if subject.oracle
+    ]
+
+
+def judge_with_host(made: Build, host: "Host") -> JudgeWithHost:
+    """What judges the outcomes of a running kernel, of a build if it has a text, and of its model."""
+    from skdiff.oracles.asked import describe
+
     model = Model(made.rules, made.config)
-    names = (f"Linux {made.label}", Model.name)
-    return JudgeWithHost(f"running kernel {os.uname().release}", judge_of([made]), names, model)
+    names = ((f"Linux {made.label}",) if made.has_text else ()) + (Model.name,)
+    judge: Judge = judge_of([made]) if made.has_text else lambda _, outcomes: None
+    name = describe(host).replace("Linux", "running kernel")
+    return JudgeWithHost(name, judge, names, model, lambda: getattr(host, "last_words", ()))
 
 
 def end_with_parent(job: Job) -> None:

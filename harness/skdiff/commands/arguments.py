@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.campaign.worker import HOST
 from skdiff.cases.fields import LOOKUPS
 from skdiff.kernel.options import BuildOptions
+from skdiff.oracles.oracle_words import is_oracle, kernel_beside
 from skdiff.variants import config
 
 DEFAULT_KERNEL = "6.12"
@@ -86,17 +86,26 @@ def add_oracle(parser: argparse.ArgumentParser) -> None:
     """--oracle: one more than the kernel's text and the model."""
     parser.add_argument(
         "--oracle",
-        choices=[HOST],
-        help="one more oracle: host, the running kernel, asked with real sockets in network namespaces of its own"
-        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)",
+        type=oracle,
+        metavar="O",
+        help="one more oracle, asked with real sockets: host, the running kernel, in network namespaces of its own"
+        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF); vm:7.3, Debian's image of that"
+        " version, booted under QEMU; vm:PATH, a bzImage of yours",
     )
 
 
+def oracle(text: str) -> str:
+    """An oracle that is a kernel which runs."""
+    if not is_oracle(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none: host, or vm: and a version or the path of a bzImage")
+    return text
+
+
 def kernel_of(arguments: argparse.Namespace) -> str:
-    """The kernel of --kernel, or the default one: the running kernel's version if it is asked."""
+    """The kernel of --kernel, or the default one: that of the oracle, if there is one. Raises CannotRun."""
     if arguments.kernel:
         return str(arguments.kernel)
-    return ".".join(os.uname().release.split("-")[0].split(".")[:2]) if arguments.oracle else DEFAULT_KERNEL
+    return kernel_beside(arguments.oracle) if arguments.oracle else DEFAULT_KERNEL
 
 
 def add_epoch(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,8 @@ from skdiff.commands.output import (
 from skdiff.comparison.referee import SIDES
 from skdiff.findings import diff_summary, kernel_difference
 from skdiff.kernel import patches, text_changes
+from skdiff.oracles.oracle_words import is_oracle
+from skdiff.runs import diff_running
 from skdiff.runs.diff_run import DiffRequest, PatchedSide, compare_cases, diff, patched_side
 from skdiff.runs.supervised import check_writable
 from skdiff.runs.table_run import Extent
@@ -45,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
     common.add_config(parser)
     common.add_json(parser)
-    a_kernel = 'a version or the path of a tree, and after it options that only this side has: "6.12 IPV6=n"'
+    a_kernel = (
+        'a version or the path of a tree, and after it options that only this side has: "6.12 IPV6=n"; or a kernel that'
+        " runs: host, vm:7.3, vm:PATH (see fuzz --oracle)"
+    )
     parser.add_argument("a", metavar="A", help=a_kernel)
     parser.add_argument("b", metavar="B", nargs="?", help="the same for the other side; not with --patch")
     parser.add_argument(
@@ -88,6 +93,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun("--sweep asks every small table: no files, --seconds, --cases or --seed go with it")
     if not cases:
         check_writable(arguments.findings)
+    if other is not None and (is_oracle(arguments.a) or is_oracle(other)):
+        request_of_running = diff_running.RunningRequest(
+            arguments.a,
+            other,
+            options,
+            seed=arguments.seed,
+            cases=arguments.cases,
+            seconds=common.seconds_of(arguments, SECONDS),
+            findings=arguments.findings,
+            lookups=lookups,
+            first=arguments.first,
+        )
+        return _compare_running(arguments, request_of_running, cases)
     with ExitStack() as stack:
         patch = stack.enter_context(patched_side(_patch_files(arguments))) if arguments.patch else None
         request = DiffRequest(
@@ -148,6 +166,28 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, cases: list[Ca
     changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     text_changes.show_changes(console, changed)
     result = diff(request, builds, changed, errors, say)
+    show_reports([group.findings[0] for group in result.groups if not group.alike])
+    diff_summary.show(console, result)
+    write_last(arguments, result, result.differs)
+    if result.differs:
+        return DIFFERENCE
+    return AGREED if result.complete else NO_VERDICT
+
+
+def _compare_running(arguments: argparse.Namespace, request: diff_running.RunningRequest, cases: list[Case]) -> int:
+    builds = request.sides(say)
+    for name, oracle, build in zip(SIDES, request.oracles, builds, strict=True):
+        show(f"{name}: {diff_running.describe(oracle, build, say)}")
+    if cases:
+        compared = diff_running.compare_cases(request, builds, cases, say)
+        for _, report in compared:
+            console.print(report, markup=False, soft_wrap=True, end="")
+        told = diff_summary.CasesSummary(cases=[case for case, _ in compared])
+        write_json(arguments, told)
+        if told.differs:
+            return DIFFERENCE
+        return AGREED if any(not case.not_asked for case in told.cases) else NO_VERDICT
+    result = diff_running.diff(request, builds, errors, say)
     show_reports([group.findings[0] for group in result.groups if not group.alike])
     diff_summary.show(console, result)
     write_last(arguments, result, result.differs)

@@ -21,7 +21,7 @@ SECONDS = 60  # of a run, if nothing else is said
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle host the running kernel's version")
+    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle that of the kernel that it asks")
     common.add_json(parser)
     parser.add_argument(
         "--engine",

@@ -8,6 +8,7 @@ from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
 from skdiff.findings import replay_cases, replay_on_host
 from skdiff.findings.replay_reports import REPORTS
+from skdiff.oracles import asked
 
 NAME = "replay"
 HELP = "run cases from files again"
@@ -17,7 +18,7 @@ EXIT_CODES = "0 all agreed; 1 one differs, or not as it expects; 2 could not run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See commands/interface.py."""
-    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle host the running kernel's version")
+    common.add_build(parser, f"{common.DEFAULT_KERNEL}, or with --oracle that of the kernel that it asks")
     common.add_oracle(parser)
     common.add_json(parser)
     parser.add_argument(
@@ -45,18 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"skdiff: {why}")
     options = common.build_options(arguments)
     kernel = common.kernel_of(arguments)
-    reference = options.build(kernel, say=say)
+    reference = asked.built_beside(arguments.oracle or "", kernel, options, say)
     say_all(reference.unused_stubs)
     words = options.kernel_words(kernel)
     if arguments.oracle and (arguments.first or arguments.format != "text"):
-        raise CannotRun("--oracle host tells of its cases in its own way: leave out --format and --first")
+        raise CannotRun("--oracle tells of its cases in its own way: leave out --format and --first")
     if arguments.oracle:
-        asked = replay_on_host.replay_on_host(paths, reference, words, console, say)
-        replay_on_host.show(asked, console)
-        write_json(arguments, asked)
-        if missing or asked.count(replay_on_host.UNREADABLE) or not asked.count(replay_on_host.AGREED):
-            return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else NO_VERDICT
-        return DIFFERENCE if asked.count(replay_on_host.DIFFERS) else AGREED
+        told = replay_on_host.replay_on_host(paths, arguments.oracle, reference, words, console, say)
+        replay_on_host.show(told, console)
+        write_json(arguments, told)
+        if missing or told.count(replay_on_host.UNREADABLE) or not told.count(replay_on_host.AGREED):
+            return DIFFERENCE if told.count(replay_on_host.DIFFERS) else NO_VERDICT
+        return DIFFERENCE if told.count(replay_on_host.DIFFERS) else AGREED
     result = replay_cases.replay(
         paths,
         reference,

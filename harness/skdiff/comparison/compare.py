@@ -10,7 +10,7 @@ from skdiff.cases.outcome import COMPARED, ENDED_NAMES, RETURNED, Outcome
 class Mismatch:
     """Outcomes of one scenario that are not all the same: `names[i]` is the oracle that gave `outcomes[i]`; `cause` is
     what a referee says of it, if there is one, and `alike` that two kernels do the same, but not as their models. Of
-    the oracles in `half_seen` the `fields` are all that is known.
+    the oracles in `half_seen` the `fields` are all that is known; a kernel that died has `said` these lines.
     """
 
     names: tuple[str, ...]
@@ -19,6 +19,7 @@ class Mismatch:
     cause: str = ""
     alike: bool = False
     half_seen: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def signature(self) -> str:

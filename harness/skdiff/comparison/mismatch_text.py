@@ -253,5 +253,7 @@ def render(
     console.print()
     console.print(outcomes_table(mismatch, case))
     console.print()
+    for line in mismatch.said:
+        console.print(f"  said: {line}", markup=False, soft_wrap=True)
     console.print(f"replay: {replay}", markup=False, soft_wrap=True)
     return out.getvalue()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from skdiff.cases.outcome import ABSENT, Outcome
+from skdiff.cases.outcome import ABSENT, RETURNED, Outcome
 from skdiff.cases.scenario import IPV6_LOOKUPS, TCP4, Scenario
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.interface import Judge
@@ -21,17 +21,28 @@ class JudgeWithHost:
     chooses by; and each namespace's hash_mix and the size of its tables, by which sockets of UDP share a chain, whose
     first one early demux takes. Where the sockets are not the same, the running kernel's will do if the model gives it
     with some such values; `by_chance` counts these cases. The key of IPv4's hash, which is the sum of its secret and
-    hash_mix, is known and stays.
+    hash_mix, is known and stays. A kernel of a guest that died of a case has `said` its last words.
     """
 
-    def __init__(self, host: str, judge: Judge, names: Sequence[str], model: Model) -> None:
+    def __init__(
+        self,
+        host: str,
+        judge: Judge,
+        names: Sequence[str],
+        model: Model,
+        said: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self.host, self.by_chance = host, 0
+        self._said = said
         self._judge, self._names, self._model = judge, (host, *names), model
 
     def __call__(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
         """The mismatch of a case, None if there is none, or if it could not be brought about."""
         host, *others = outcomes
         found = self._judge(scenario, others)
+        if host.ended not in (RETURNED, ABSENT):
+            said = tuple(self._said())
+            return Mismatch(self._names, tuple(outcomes), ("ended",), half_seen=self._names[:1], said=said)
         if found is not None or host.ended == ABSENT or host.sk == others[-1].sk:
             return found
         if any(self._model.run(other).sk == host.sk for other in _with_other_hashes(scenario)):

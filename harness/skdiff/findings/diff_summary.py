@@ -143,12 +143,13 @@ class UnchangedSummary(Summary, kw_only=True):
 
 class ComparedCase(msgspec.Struct):
     """What two kernels do about a case of a file: the name of the difference ("" for none), and whether they do the
-    same though not what their models do.
+    same though not what their models do. `not_asked` says why a running kernel could not be asked, "" if it was.
     """
 
     file: str
     difference: str = ""
     alike: bool = False
+    not_asked: str = ""
 
 
 class CasesSummary(Summary, kw_only=True):

@@ -98,7 +98,7 @@ class Difference:
 
 def describe_side(build: Build) -> str:
     """One side in a line."""
-    return f"{build.title}, closure {build.closure[:16]}"
+    return f"{build.title}, closure {build.closure[:16]}" if build.has_text else build.title
 
 
 def names_of_causes(differences: Sequence[Difference]) -> list[str]:
@@ -143,9 +143,11 @@ def group_by_cause(
     again: str,
     folder: Path,
     say: Callable[[str], None],
+    asked: Sequence[Tracing] = (),
 ) -> list[Group]:
     """The findings of a run by the rules behind them, each told in its folder; single rules first, then what needs
     several at once, then what no rule explains. Never raises CannotRun: what cannot be told is a group of its own.
+    The kernels are those that `make` builds, or `asked`, if there are some.
     """
     known: dict[str, Difference] = {}
 
@@ -153,7 +155,7 @@ def group_by_cause(
         with ExitStack() as stack:
             builds = make()
             referee = Referee(*builds)
-            kernels = [stack.enter_context(Guarded(build)) for build in builds]
+            kernels = asked or [stack.enter_context(Guarded(build)) for build in builds]
 
             def tell(case: Case) -> Described[Difference] | None:
                 found = difference(case, kernels, referee)

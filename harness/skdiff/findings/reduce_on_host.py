@@ -10,40 +10,35 @@ from skdiff.campaign.finding_files import report_of
 from skdiff.campaign.messages import Finding
 from skdiff.campaign.worker import judge_with_host
 from skdiff.cases.case_file import Case, dump, load
-from skdiff.cases.outcome import Outcome
-from skdiff.cases.scenario import Scenario
 from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, never_stopped
 from skdiff.findings.reduce_findings import reduced, report
 from skdiff.kernel.build import Build
+from skdiff.oracles.asked import Mended, with_oracle
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
+from skdiff.oracles.oracle_words import is_vm
 from skdiff.oracles.reference import Reference
-from skdiff.oracles.running.host import Host, in_own_thread
+from skdiff.oracles.running.host import Host
 
 
-class _Nearest:
-    """An oracle that is asked for the nearest scenario that the running kernel can bring about."""
-
-    def __init__(self, host: Host, oracle: Oracle) -> None:
-        self.name = oracle.name
-        self._host, self._oracle = host, oracle
-
-    def run(self, scenario: Scenario) -> Outcome:
-        return self._oracle.run(self._host.nearest(scenario))
-
-
-def reduce_on_host(findings: Sequence[Finding], made: Build, again: str, say: Callable[[str], None]) -> None:
+def reduce_on_host(
+    findings: Sequence[Finding], oracle: str, made: Build, again: str, say: Callable[[str], None]
+) -> None:
     """Reduce findings in their files. What cannot be reduced, or does not show again (a hash has other secrets by now),
     stays as it is. Never raises CannotRun.
     """
 
     def work(host: Host) -> None:
-        oracles = [_Nearest(host, oracle) for oracle in (host, Reference(made), Model(made.rules, made.config))]
+        sides: list[Oracle] = [host, *([Reference(made)] if made.has_text else []), Model(made.rules, made.config)]
+        oracles = [Mended(host.nearest, side) for side in sides]
+        if is_vm(oracle):
+            host.learn_keys()
+        judge = judge_with_host(made, host)
         deadline = time.monotonic() + LIMIT_OF_ALL
         for finding in findings:
             path, left = Path(finding.file), max(deadline - time.monotonic(), 0)
             try:
-                done = reduced(load(path), oracles, min(LIMIT, left), never_stopped, judge_with_host(made))
+                done = reduced(load(path), oracles, min(LIMIT, left), never_stopped, judge)
                 if done is None or done[1].signature != finding.signature:
                     say(f"{finding.file}: does not show its difference again, left as it was found")
                     continue
@@ -55,6 +50,6 @@ def reduce_on_host(findings: Sequence[Finding], made: Build, again: str, say: Ca
                 say(f"{finding.file}: not reduced: {error}")
 
     try:
-        in_own_thread(work, made.rules)
+        with_oracle(oracle, made, work, say)
     except CannotRun as error:
         say(f"not reduced: {error}")

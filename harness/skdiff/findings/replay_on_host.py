@@ -1,5 +1,6 @@
 """Cases of files, asked of the running kernel."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,10 +17,12 @@ from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import ABSENT, Outcome
 from skdiff.cases.scenario import HELPER, NONE, PROG_NONE, RECEIVE, Scenario
 from skdiff.comparison.mismatch_text import render
+from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.kernel.build import Build
+from skdiff.oracles.asked import with_oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-from skdiff.oracles.running.host import Host, in_own_thread
+from skdiff.oracles.running.host import Host
 from skdiff.variants.requirements import unmet_needs
 
 AGREED, DIFFERS, NOT_REALISABLE, UNREADABLE = "agreed", "differs", "not realisable", "unreadable"
@@ -79,16 +82,15 @@ _SEEN = ("saddr", "daddr", "sport", "dport", "netns", "sk", *_DEVICES)
 
 
 def replay_on_host(
-    paths: Sequence[Path], made: Build, kernel: str, console: Console, say: Callable[[str], None]
+    paths: Sequence[Path], oracle: str, made: Build, kernel: str, console: Console, say: Callable[[str], None]
 ) -> AskedSummary:
-    """Ask the running kernel for the cases of files, beside the kernel's text and the model; print what differs, and
+    """Ask a running kernel for the cases of files, beside the kernel's text and the model; print what differs, and
     where a case expects another socket. Raises CannotRun where it cannot be asked.
     """
-    judge = judge_with_host(made)
-    summary = AskedSummary(running=judge.host, verdicts={}, why={})
-    text, model = Reference(made), Model(made.rules, made.config)
+    summary = AskedSummary(running="", verdicts={}, why={})
+    text, model = Reference(made) if made.has_text else None, Model(made.rules, made.config)
 
-    def verdict(host: Host, case: Case, path: Path) -> tuple[str, str]:
+    def verdict(host: Host, judge: JudgeWithHost, case: Case, path: Path) -> tuple[str, str]:
         asked = question(case.scenario)
         nearest = host.nearest(asked)
         reason = why_not(asked, nearest)
@@ -100,10 +102,10 @@ def replay_on_host(
         if outcome.ended == ABSENT:
             return NOT_REALISABLE, f"this kernel refuses it: {host.refusal}"
         expected = model.run(nearest)
-        mismatch = judge(nearest, [outcome, text.run(nearest), expected])
+        mismatch = judge(nearest, [outcome, *([text.run(nearest)] if text else []), expected])
         if mismatch is None:
             return as_expected(case, path, outcome, expected)
-        again = f"{command()} replay --oracle host --kernel {kernel} {shell_path(path)}"
+        again = f"{command()} replay --oracle {shlex.quote(oracle)} --kernel {kernel} {shell_path(path)}"
         shown = render(mismatch, case, made.label, made.closure, again, rules=made.rules)
         console.print(f"{shell_path(path)}:\n{shown}", markup=False, soft_wrap=True)
         return DIFFERS, ""
@@ -122,9 +124,11 @@ def replay_on_host(
         for line in host.told():
             say(line)
         host.learn_keys()
+        judge = judge_with_host(made, host)
+        summary.running = judge.host
         for path in paths:
             try:
-                word, reason = verdict(host, load(path), path)
+                word, reason = verdict(host, judge, load(path), path)
             except CannotRun as error:
                 say(f"skdiff: {error}")
                 word, reason = UNREADABLE, str(error)
@@ -132,7 +136,7 @@ def replay_on_host(
             if reason:
                 summary.why[str(path)] = reason
 
-    in_own_thread(work, made.rules)
+    with_oracle(oracle, made, work, say)
     return summary
 
 

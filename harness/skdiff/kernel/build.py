@@ -132,8 +132,13 @@ class Build:
     @property
     def lookups(self) -> tuple[str, ...]:
         """The lookups that it can be asked for: those whose root the tree has, in this configuration."""
-        names = {line.name for line in self.kernel}
+        names = {line.name for line in self.kernel} if self.has_text else {*ROOTS.values()}
         return tuple(name for name, root in ROOTS.items() if root in names and has_lookup(name, self.config))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is a kernel's text in it (see textless.py)."""
+        return bool(self.kernel)
 
     @property
     def options_off(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def release(version: str) -> tuple[str, str]:
     return series, series + (f".{point}" if point else "") + (f"-{candidate}" if candidate else "")
 
 
-def _newest_first(entries: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+def newest_first(entries: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """Entries of name, version and suite by the kernel's point release; for the rest in apt's order."""
 
     def key(entry: tuple[str, str, str]) -> tuple[int, ...]:
@@ -97,24 +97,23 @@ def offers(kernel: str, cache: Path, say: Say, why: list[str], force: bool = Fal
         if trouble := apt_state.refresh(state, say, force):
             why.append(trouble)
             return
-        for name, version, suite in _newest_first(
-            [e for e in _binaries(state, f"linux-source-{series}") if fits(e[1])]
-        ):
-            yield from _binary(state, name, version, suite)
+        for name, version, suite in newest_first([e for e in binaries(state, f"linux-source-{series}") if fits(e[1])]):
+            yield from binary(state, name, version, suite)
     for package in _sources(found[1], ["linux", f"linux-{series}"]):
         if fits(package.version):
             yield package
     why.append(f"Debian's mirror has no package of Linux {kernel}, and ")
 
 
-def _binaries(state: State, *names: str) -> list[tuple[str, str, str]]:
+def binaries(state: State, *names: str) -> list[tuple[str, str, str]]:
     """Name, version and suite of the binary packages of these names."""
     shown = apt_state.output("apt-cache", *apt_state.options(state), "madison", *names)
     found = re.findall(r"^ *(\S+) \| +(\S+) \| \S+ (\S+)/\S+ \S+ Packages *$", shown, re.M)
     return list({(name, version): (name, version, suite) for name, version, suite in reversed(found)}.values())[::-1]
 
 
-def _binary(state: State, name: str, version: str, suite: str) -> Iterator[Package]:
+def binary(state: State, name: str, version: str, suite: str) -> Iterator[Package]:
+    """The binary package of this name and version, if the lists tell its SHA256."""
     shown = apt_state.output("apt-cache", *apt_state.options(state), "show", f"{name}={version}")
     for stanza in shown.split("\n\n"):
         field = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.M))
@@ -138,7 +137,7 @@ def _sources(state: State, names: list[str]) -> list[Package]:
             if tarball and field.get("Package") == name and "Version" in field:
                 key = (name, field["Version"])
                 found[key] = Package(*key, suites.get(key, "?"), tarball[1], int(tarball[2]), state, source=True)
-    return [found[name, version] for name, version, _ in _newest_first([(*key, "") for key in found])]
+    return [found[name, version] for name, version, _ in newest_first([(*key, "") for key in found])]
 
 
 def catalogue(cache: Path, say: Say) -> dict[str, dict[str, list[str]]]:
@@ -155,12 +154,12 @@ def catalogue(cache: Path, say: Say) -> dict[str, dict[str, list[str]]]:
         raise CannotRun(f"{trouble}so nothing can be listed: check the network")
     listed = apt_state.output("apt-cache", *apt_state.options(every), "pkgnames", "linux-source-").split()
     names = [name for name in listed if re.fullmatch(r"linux-source-\d+\.\d+", name)]
-    binaries = _newest_first(_binaries(every, *names)) if names else []
+    of_binaries = newest_first(binaries(every, *names)) if names else []
     suites = {name for suites in own.suites for name in suites.names}
     sources = _sources(every, ["linux", *(name.replace("-source", "") for name in names)])
     entries = {
-        "own": [version for _, version, suite in binaries if suite in suites],
-        "binary": [version for _, version, _ in binaries],
+        "own": [version for _, version, suite in of_binaries if suite in suites],
+        "binary": [version for _, version, _ in of_binaries],
         "source": [package.version for package in sources],
     }
     result: dict[str, dict[str, list[str]]] = {}
@@ -183,7 +182,7 @@ def fetch(package: Package, wanted: set[str], work: Path, say: Say) -> dict[str,
     label = f"{package.name} {package.version}"
     what = "orig.tar.xz of Debian's source package " if package.source else ""
     say(f"downloading {what}{label} ({package.size / 1e6:.0f} MB)")
-    archive = _download(package, work)
+    archive = download(package, work)
     if kernel_cache.sha256(archive) != package.sha256:
         archive.unlink()
         raise CannotRun(f"{label} came with a wrong SHA256: try again")
@@ -193,7 +192,8 @@ def fetch(package: Package, wanted: set[str], work: Path, say: Say) -> dict[str,
     return files
 
 
-def _download(package: Package, work: Path) -> Path:
+def download(package: Package, work: Path) -> Path:
+    """The package's file, in the folder `work`. Raises CannotRun, Gone, and OSError without room."""
     spec = f"{package.name}={package.version}"
     verb = ("source", "--download-only", "--tar-only") if package.source else ("download",)
     pattern = "*.orig.tar.xz" if package.source else "*.deb"

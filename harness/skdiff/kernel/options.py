@@ -80,7 +80,7 @@ class BuildOptions:
         """The reference of a kernel (a version or a path), fetched and built if it is not there yet, and held to the
         rules of its version and its text, or to those by hand. Raises CannotRun.
         """
-        tree = self._tree(kernel, say)
+        tree = self.tree(kernel, say)
         variant = variant or self.sanitizer or "plain"
         reference = build(tree, variant, say, guided, self.configuration(tree), stubs=self.stubs)
         return reference.with_rules(self.epoch)
@@ -93,7 +93,7 @@ class BuildOptions:
         """
         match = re.fullmatch(r"(?P<kernel>.*?)(?P<options>(?:\s+\w+=\w*)*)\s*", words, re.DOTALL)
         assert match is not None  # anything is a kernel
-        tree = self._tree(match["kernel"], say)
+        tree = self.tree(match["kernel"], say)
         tree = patch(tree) if patch is not None else tree
         options = self.configuration(tree, match["options"])
         return build(tree, variant or self.sanitizer or "plain", say, config=options, stubs=self.stubs)
@@ -109,7 +109,8 @@ class BuildOptions:
 
         return config.parse(words or self.config, lambda name: name in options_of_text())
 
-    def _tree(self, kernel: str, say: Say | None) -> Tree:
+    def tree(self, kernel: str, say: Say | None = None) -> Tree:
+        """The tree of a kernel (a version or a path), fetched if it is not there yet. Raises CannotRun."""
         manifest = Manifest.load()
         tree = find(kernel, manifest.files, optional=manifest.optional, say=say)
         version_rules.check_supported(tree.version)

@@ -6,9 +6,7 @@ nothing but itself. Each leaves NAME.json and NAME.log in the night's folder, an
 
 import contextlib
 import functools
-import itertools
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,8 +26,10 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
 from skdiff.base.summary import Summary
 from skdiff.engines import atheris_engine
-from skdiff.kernel import source
+from skdiff.kernel import images, source
 from skdiff.kernel.manifest import Manifest
+from skdiff.nightly.kernel_names import names
+from skdiff.oracles.guests import qemu
 from skdiff.variants.config import MATRIX
 
 NEWEST = "7.3"  # the newest that was run for real; not every machine can have it
@@ -41,7 +41,8 @@ HYPOTHESIS = 0.2  # of what is left then; the rest is fuzzing
 DEFAULT_SHARE = 0.5  # of a kernel's fuzzing goes to the configuration that distributions build
 SPARE = 0.05  # of a night is nobody's
 # What a step of fixed size takes on two cores, in seconds, and what building takes that fuzzing waits for.
-REPLAY, DRIFT, MERGE, COVERAGE, DIFF, MUTANTS_OF_ONE, BUILD, SWEEP = 10.0, 5.0, 25.0, 20.0, 40.0, 45.0, 6.0, 150.0
+REPLAY, DRIFT, MERGE, COVERAGE, DIFF, MUTANTS_OF_ONE, BUILD = 10.0, 5.0, 25.0, 20.0, 40.0, 45.0, 6.0
+SWEEP, GUEST = 150.0, 120.0
 EXAMPLES_A_MINUTE = 130  # of each Hypothesis test: what two busy cores do of all of them in a minute
 MUTANT_SEED = 72.0  # seconds that one seed of fuzzed mutants takes
 GRACE = 240.0  # seconds that a step may take more than its share: fetching a kernel, building, reducing, sorting out
@@ -103,25 +104,6 @@ class NightSummary(Summary, kw_only=True):
         return 0 if codes == {0} and any(step.compares and step.ok for step in self.steps) else 2
 
 
-def names(kernels: Sequence[str]) -> list[str]:
-    """A name for each kernel that can stand in a file's: a version is its own, a tree is called as its folder. Raises
-    CannotRun for what is neither, or a tree that is not there.
-    """
-    found: list[str] = []
-    for kernel in kernels:
-        name = kernel
-        if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-rc[0-9]+)?", kernel) and kernel != source.MAINLINE:
-            if "/" not in kernel and not kernel.startswith(("~", ".")) and not Path(kernel).is_dir():
-                raise CannotRun(
-                    f"{kernel!r} is neither a kernel version such as 6.12, nor mainline, nor a path to a tree"
-                )
-            path = source.find(kernel if "/" in kernel else f"./{kernel}", ()).path
-            name = re.sub(r"[^\w.+-]+", "-", path.name, flags=re.ASCII).strip("-.") or "tree"
-        number = next(n for n in itertools.count(1) if (f"{name}-{n}" if n > 1 else name) not in found)
-        found.append(f"{name}-{number}" if number > 1 else name)
-    return found
-
-
 @functools.cache
 def _why_not(kernel: str) -> str:
     """Why this machine cannot have a kernel, "" if it can."""
@@ -136,6 +118,12 @@ def _why_not(kernel: str) -> str:
 def _have(kernel: str) -> None:
     if why := _why_not(kernel):
         raise CannotRun(f"Linux {kernel} cannot be had here: {why}")
+
+
+def _boot(kernel: str) -> None:
+    """Raises CannotRun where there is no QEMU, or no image of a kernel."""
+    qemu.need()
+    images.find(kernel, lambda line: None)
 
 
 def _never(why: str) -> Callable[[], object]:
@@ -199,7 +187,7 @@ def plan(
     mainline = ("drift", "--kernel", source.MAINLINE)
     late.append(fixed("drift-mainline", DRIFT, *mainline, good=differ, first=source.mainline))
     for name, kernel in named.items():
-        words = ("coverage", "--kernel", kernel, "--cases", "0")
+        words: tuple[str, ...] = ("coverage", "--kernel", kernel, "--cases", "0")
         small.append(fixed(f"coverage-{name}", COVERAGE, *words, of=[kernel], why=listed))
         minimal: tuple[str, ...] = (*words, "--config", "minimal")
         late.append(fixed(f"coverage-{name}-minimal", COVERAGE, *minimal, of=[kernel], why=listed))
@@ -218,6 +206,12 @@ def plan(
             command = ("mutants", *of, "--kernel", kernel, "--seeds", "0")
             late.append(fixed(f"mutants-{name}-{what}", MUTANTS_OF_ONE, *command, of=[kernel], why=listed or by_hand))
     late.append(fixed("mutants-model", MUTANTS_OF_ONE, "mutants", "model"))
+    why = listed or by_hand
+    for name, kernel in named.items():
+        if name == kernel != source.MAINLINE:  # a version, which has an image to boot
+            words = ("fuzz", "--oracle", f"vm:{kernel}", *_seconds(GUEST / 2))
+            words = (*words, "--findings", str(out / f"findings-vm-{name}"))
+            late.append(fixed(f"vm-{name}", GUEST, *words, why=why, first=partial(_boot, kernel), compares=True))
     rest = total - sum(step.seconds for step in [*small, *late])
     examples = max(10, int(EXAMPLES_A_MINUTE * HYPOTHESIS * rest / 60))
     profile = {"HYPOTHESIS_PROFILE": "nightly", "SKDIFF_EXAMPLES": str(examples), **unset}

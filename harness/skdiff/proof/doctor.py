@@ -22,9 +22,11 @@ from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
 from skdiff.engines.atheris_engine import available, make_libfuzzer_global
 from skdiff.engines.mutation import Mutator
+from skdiff.kernel import images
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import compiler, is_clang, preload
 from skdiff.oracles.guarded import Guarded
+from skdiff.oracles.guests import qemu
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.oracles.running.host import in_own_thread
@@ -79,6 +81,7 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
     agree = compare([reference.name, "model"], outcomes) is None and outcomes[0].sk == 0
     yield Check("reference", agree, f"closure {plain.closure[:16]}, {len(plain.kernel)} definitions of the kernel's")
     yield _running_kernel(plain)
+    yield _guests()
     if not available():
         yield Check(
             "atheris",
@@ -99,6 +102,18 @@ def _running_kernel(build: Build) -> Check:
     except CannotRun as error:
         return Check("running kernel", None, f"{release} cannot be asked (fuzz --oracle host): {error}")
     return Check("running kernel", True, "; ".join([f"{release} can be asked (fuzz --oracle host)", *left_out]))
+
+
+def _guests() -> Check:
+    """Whether kernels can be booted, and which are here; that one boots takes too long to be tried."""
+    try:
+        found = qemu.need()
+    except CannotRun as error:
+        return Check("guests", None, f"{error}: fuzz --oracle vm:7.3")
+    kvm = qemu.without_kvm()
+    speed = f"without KVM, so slowly ({kvm})" if kvm else "with KVM, if it boots a kernel here"
+    here = ", ".join(sorted({image.version for image in images.cached()})) or "none, they are fetched when asked for"
+    return Check("guests", True, f"{found}, {speed} (fuzz --oracle vm:7.3); images that are here: {here}")
 
 
 def _guided(build: Build) -> Iterator[Check]:

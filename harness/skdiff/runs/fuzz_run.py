@@ -23,6 +23,8 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
+from skdiff.oracles import asked
+from skdiff.oracles.oracle_words import is_vm
 from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
 from skdiff.runs.found import by_cause
@@ -33,8 +35,7 @@ from skdiff.runs.supervised import Say, check_writable, only, random_seed, super
 class FuzzRequest:
     """What to run: a kernel, an engine ("" for the best one that is installed), its seed (None for a new one), when
     to stop (0: no bound; `first`: at the first finding), where findings and a guided engine's inputs go, the lookups
-    that are drawn (() for all that it has), and one more oracle ("" for none, or worker.HOST). `flags` are libFuzzer's
-    own.
+    that are drawn (() for all that it has), and one more oracle ("" for none). `flags` are libFuzzer's own.
     """
 
     kernel: str
@@ -108,10 +109,10 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         inputs.opened(keep_inputs, say)
     budget = atheris_engine.budget(request.flags)
 
-    def build(variant: str = "") -> Build:
-        return request.options.build(request.kernel, variant, say=say)
+    def build(variant: str = "", guided: bool = False) -> Build:
+        return asked.built_beside(request.oracle, request.kernel, request.options, say, variant, guided)
 
-    made = request.options.build(request.kernel, guided=engine in GUIDED, say=say)
+    made = build(guided=engine in GUIDED)
     lookups = lookups_of([made], request.lookups)
     kernel = request.options.kernel_words(request.kernel)
     seed = budget.get("seed", request.seed)
@@ -134,9 +135,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
         say(line)
-    if request.oracle:
-        for line in in_own_thread(Host.told, made.rules):
-            say(line)
+    running = _running(request, made, say)
     workers = min(request.jobs, job.cases or request.jobs)
     words = [f"engine {engine}", f"seed {seed}", *only(lookups)] + ([f"{workers} workers"] if workers > 1 else [])
     say(", ".join(words))
@@ -145,7 +144,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")
             if request.oracle:
-                reduce_on_host(mismatches, made, job.again, say)
+                reduce_on_host(mismatches, request.oracle, made, job.again, say)
             else:
                 mismatches = by_cause(mismatches, build, job.again, kernel, request.findings, lookups, errors, say)
         new, old = known_differences.split(mismatches, known, made.tree.version)
@@ -171,7 +170,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             known=old,
             unwritten=total.unwritten,
             gave_up=gave_up,
-            running=f"Linux {os.uname().release}" if request.oracle else "",
+            running=running,
             unrealised=total.unrealised,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
@@ -180,12 +179,28 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
         return summary
 
 
+def _running(request: FuzzRequest, made: Build, say: Say) -> str:
+    """The running kernel that is asked, "" for none; says what it leaves out."""
+    if not request.oracle:
+        return ""
+    if not is_vm(request.oracle):
+        for line in in_own_thread(Host.told, made.rules):
+            say(line)
+        return f"Linux {os.uname().release}"
+    image = asked.image_beside(request.oracle, made, say)
+    for line in asked.unlike(image, made):
+        say(line)
+    say(f"booting Linux {image.version} ({image.origin}) under QEMU")
+    return f"Linux {image.version} in a guest"
+
+
 def describe_build(build: Build, epoch: str) -> list[str]:
     """What a build is, for people: the first line names it and its rules, the others say what is odd about these.
     `epoch` are the rules by hand, "" for none.
     """
     notes = [*build.stubbed, f"rules by hand: {epoch}"] if epoch else build.notes
-    return [f"{build.title}, against the model, closure {build.closure[:16]}", *notes]
+    text = f", closure {build.closure[:16]}" if build.has_text else ""
+    return [f"{build.title}, against the model{text}", *notes]
 
 
 def _engine(request: FuzzRequest, say: Say) -> str:

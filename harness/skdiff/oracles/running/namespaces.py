@@ -113,6 +113,10 @@ def _make_devices(parking: int, wires: bool) -> None:
             for name in ("lo", *(f"tun{index}" for index in DEVICES if wires)):
                 # What comes in by it is for this host, whatever its address; lo stands for what goes out as well.
                 routes.rule("add", family=family, iifname=name, table=_TABLE, priority=1)
+        for index in DEVICES if wires else ():
+            # include/net/ip6_route.h rt6_need_strict(): the route of a link-local address is of the packet's device.
+            fe80 = {"dst": "fe80::/10", "family": socket.AF_INET6, "table": _TABLE, "type": "local"}
+            routes.route("add", oif=index, priority=index, **fe80)
         for index in (LO, *DEVICES):
             # A socket that is bound to a device connects by it, the others by lo. Only connect() asks for the route.
             routes.route("add", dst="0.0.0.0/0", oif=index, priority=index)

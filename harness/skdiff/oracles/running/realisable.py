@@ -99,6 +99,10 @@ class Nearest:
         cpu = self._cpus[(self._seen // self.tables_a_cpu if self.tables_a_cpu else scenario.cpu) % len(self._cpus)]
         return tables._replace(packet=packet, cpu=cpu)
 
+    def forget(self) -> None:
+        """The next tables are made anew: the keys have changed."""
+        self._of = None
+
     def _with_tables(self, scenario: Scenario) -> Scenario:
         raw = raw_of(scenario)
         raw.head[HOSTILE] = 0

@@ -80,7 +80,8 @@ def summed_classes(lookups: Mapping[str, LookupCounts]) -> dict[str, int]:
 
 class Counters(msgspec.Struct, kw_only=True):
     """What a worker has done: `seconds` since its start and of its `processor`, cases of each lookup and class, and the
-    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons.
+    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons, and
+    `changed` those that it was not asked as they were drawn, by what had to change; `left_out` is what it cannot do.
     """
 
     cases: int = 0
@@ -91,6 +92,8 @@ class Counters(msgspec.Struct, kw_only=True):
     lines: Covered = Covered()
     memory: int = 0
     unrealised: dict[str, int] = {}
+    changed: dict[str, int] = {}
+    left_out: list[str] = []
     mismatches: list[Finding] = []
 
 
@@ -138,16 +141,18 @@ def summed(parts: Iterable[Counters]) -> Counters:
     any of them has taken, time is that of the one that took longest, memory is left to those that run.
     """
     parts = list(parts)
-    total = Counters(unrealised={}, lookups=summed_lookups(part.lookups for part in parts))
+    total = Counters(unrealised={}, changed={}, lookups=summed_lookups(part.lookups for part in parts))
     found: dict[str, Finding] = {}
     for part in parts:
         total.cases += part.cases
         total.processor += part.processor
         total.seconds = max(total.seconds, part.seconds)
         total.edges |= part.edges
+        total.left_out = part.left_out or total.left_out
         total.lines |= part.lines
-        for why, count in part.unrealised.items():
-            total.unrealised[why] = total.unrealised.get(why, 0) + count
+        for sums, counts in ((total.unrealised, part.unrealised), (total.changed, part.changed)):
+            for why, count in counts.items():
+                sums[why] = sums.get(why, 0) + count
         for finding in part.mismatches:
             known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
@@ -183,6 +188,8 @@ class Running(msgspec.Struct, kw_only=True):
     memory: int
     deaths: int
     unrealised: dict[str, int] = {}
+    changed: dict[str, int] = {}
+    left_out: list[str] = []
 
 
 class Total(Running, kw_only=True):

@@ -78,7 +78,8 @@ class Run:
     lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
     is one; a kind of mismatch that has several keeps a case of each. Where an oracle cannot take any case, `mend`
     makes one that it can of each; `packets` is how many packets an engine that draws tables asks them for, and
-    `unrealised` counts, by the reason, cases that it could not bring about all the same.
+    `unrealised` counts, by the reason, cases that it could not bring about all the same, and `changed` those that
+    are not what was drawn; `left_out` is what it cannot do at all.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -103,6 +104,8 @@ class Run:
     mend: Callable[[Scenario], Scenario] | None = None
     packets: int = PACKETS
     unrealised: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    left_out: Sequence[str] = ()
     causes: Callable[[], CauseOf] | None = None
 
     def __post_init__(self) -> None:
@@ -223,6 +226,8 @@ class Run:
             memory=resident(),
             processor=time.process_time(),
             unrealised=dict(self.unrealised),
+            changed=dict(self.changed),
+            left_out=list(self.left_out),
             mismatches=[_finding(signature, kind) for signature, kind in self.mismatches.items()],
         )
 

@@ -260,6 +260,8 @@ class _Workers:
             memory=sum(process.last.memory for process in self._processes),
             deaths=sum(process.deaths for process in self._processes),
             unrealised=total.unrealised,
+            changed=total.changed,
+            left_out=total.left_out,
         )
 
     def total(self) -> Total:

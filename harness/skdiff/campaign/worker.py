@@ -48,7 +48,7 @@ SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1
 HOST = "host"  # the oracle that is the running kernel
-PACKETS_OF_HOST, TABLES_A_CPU = 24, 64  # its tables are of system calls
+PACKETS_OF_HOST, TABLES_A_CPU = 64, 64  # its tables are of system calls
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -182,6 +182,7 @@ def work(job: Job, channel: int) -> None:
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
         run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_HOST, host.refused
+        run.changed, run.left_out = host.nearest.asked.changed, host.told()
         # What it makes needs no ability, and the steps of the running kernel are not seen.
         run.lacks, run.causes = NOTHING, None
     run.stop_on_signals()

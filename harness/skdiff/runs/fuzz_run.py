@@ -26,7 +26,6 @@ from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
-from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
 from skdiff.runs.supervised import Say, check_writable, only, random_seed, supervised
 
@@ -59,7 +58,8 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     summaries have none of these); `edges` and `lines` are [reached, in all], of the C and of the model; `mismatches`
     are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be written; `unseen` is what was
     not looked at of new text, None for recorded text; times are seconds. `running` is the running kernel, if it was
-    asked, and `unrealised` are the cases that it did not let happen, by its reasons.
+    asked, `unrealised` are the cases that it did not let happen, by its reasons, and `changed` those that it was not
+    asked as they were drawn, by what had to change; `left_out` is what it cannot do at all.
     """
 
     engine: str
@@ -81,6 +81,8 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     gave_up: str = ""
     running: str = ""
     unrealised: Mapping[str, int] = MappingProxyType({})
+    changed: Mapping[str, int] = MappingProxyType({})
+    left_out: Sequence[str] = ()
     missing_rules: Sequence[str] = ()
     unseen: Unseen | None = None
 
@@ -136,9 +138,6 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     first, *notes = describe_build(made, request.options.epoch)
     for line in (first, *notes):
         say(line)
-    if request.oracle:
-        for line in in_own_thread(Host.told, made.rules):
-            say(line)
     workers = min(request.jobs, job.cases or request.jobs)
     words = [f"engine {engine}", f"seed {seed}", *only(lookups)] + ([f"{workers} workers"] if workers > 1 else [])
     say(", ".join(words))
@@ -179,6 +178,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             gave_up=gave_up,
             running=f"Linux {os.uname().release}" if request.oracle else "",
             unrealised=total.unrealised,
+            changed=total.changed,
+            left_out=total.left_out,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None

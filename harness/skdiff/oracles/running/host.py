@@ -35,7 +35,7 @@ from skdiff.oracles.running import bpf, programs, shown
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.connections import of_sequence
 from skdiff.oracles.running.hash_key import Observation, find_key
-from skdiff.oracles.running.namespaces import LO, RIGHTS, Namespaces, has_l3mdev
+from skdiff.oracles.running.namespaces import LO, RIGHTS, Namespaces, attach_by_tc, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made, Maps
 from skdiff.oracles.running.wires import QUESTION, RESET, Loopback, Own, Segment, Wire, datagram, segment
@@ -237,8 +237,8 @@ class Host:
             return [f"no packet comes in, BPF helpers ask alone: {self._namespaces.without_wires}"]
         if not self.nearest.by_attaching:
             return [
-                "no socket is attached to packets, and connections are established: this kernel has no links of"
-                " programs to devices (Linux 6.6)"
+                "no socket is attached to packets, and connections are established: this kernel shows programs no"
+                " packets of devices, neither by links (Linux 6.6) nor by tc (CONFIG_NET_CLS_BPF)"
             ]
         return []
 
@@ -273,7 +273,8 @@ class Host:
 
     def _attach_programs(self) -> Iterator[int]:
         """Links of programs that stay: an sk_lookup program where no packet comes, for its static key takes long to
-        switch, and two on each device, for what comes in and what leaves. Before 6.6 there are no such links.
+        switch, and two on each device, for what comes in and what leaves. Before 6.6 there are no such links, but the
+        older way.
         """
         memory, sockets, _ = self._maps
         yield bpf.attach_sk_lookup(programs.sk_lookup(memory, sockets, Program(), 0, 0), self._namespaces.fds[-1])
@@ -286,8 +287,11 @@ class Host:
             for number in range(constants.MAX_NETNS):
                 self._namespaces.enter(number)
                 for index in self._namespaces.wires[number]:
-                    yield bpf.attach_to_device(coming[index == LO], index, leaving=False)
-                    yield bpf.attach_to_device(leaving, index, leaving=True)
+                    for program, leaves in ((coming[index == LO], False), (leaving, True)):
+                        try:
+                            yield bpf.attach_to_device(program, index, leaves)
+                        except OSError:
+                            attach_by_tc(program, index, leaves)
         except OSError:
             self.nearest.by_attaching = self.nearest.by_segments = False
 

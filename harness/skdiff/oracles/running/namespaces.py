@@ -2,6 +2,7 @@
 ends, and nothing outside of them is touched.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -127,6 +128,21 @@ class Namespaces:
             os.close(self._sysctls.popitem()[1])
         while self.fds:
             os.close(self.fds.pop())
+
+
+def attach_by_tc(program: int, index: int, leaving: bool) -> None:
+    """Show a program each packet that comes in by a device of this namespace, or that is leaving, by its qdisc clsact,
+    which older kernels have too. Raises OSError where they have not cls_bpf.
+    """
+    try:
+        with IPRoute() as routes:
+            with contextlib.suppress(NetlinkError):  # it is there
+                routes.tc("add", "clsact", index)
+            parent = "ffff:fff3" if leaving else "ffff:fff2"
+            how = {"fd": program, "name": "skdiff", "classid": 1, "direct_action": True}
+            routes.tc("add-filter", "bpf", index, ":1", parent=parent, **how)
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from None
 
 
 def has_l3mdev() -> bool:

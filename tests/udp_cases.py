@@ -165,6 +165,10 @@ def _unreachable() -> Iterator[tuple[str, Scenario]]:
         "socket 0: connect() of an AF_INET6 socket sends from the address that it is bound to",
         udp4(connected(family=AF_INET6, rcv_saddr=MANY)),
     )
+    # Disconnecting has it rehashed. Linux 6.18.44 was asked.
+    for flags in ({"reuseport": 1}, {"reuseport_changed": 1}):
+        disconnected = bound(family=AF_INET6, daddr=V6_PEER, **flags)
+        yield "socket 0: who disconnects from the wildcard is rehashed, to the head of its chain", udp6(disconnected)
     yield "socket 0: connect() sets the state when it has rehashed", udp4(connected(hash2=STALE))
     yield "socket 0: connect() sets the state when it has rehashed", udp6(connected(**V6_ENDS, hash2=STALE))
     yield "socket 0: connect() sets an IPv6 peer before it rehashes", udp6(bound(**ON_V6, hash2=STALE))
@@ -238,6 +242,8 @@ REACHABLE: list[Scenario] = [
             (connected(**MAPPED_ENDS, hash2=STALE),),
             # connect(), and connect() with AF_UNSPEC: the IPv6 peer stays
             (bound(family=AF_INET6, daddr=V6_PEER), bound(**V6_ENDS, ipv6only=1)),
+            (bound(family=AF_INET6, daddr=V6_PEER, reuseport=1, reuseport_changed=1),),
+            (bound(**V6_ENDS, ipv6only=1, reuseport=1),),
             # bind() with SO_REUSEPORT, and SO_BINDTODEVICE behind it; the flag set behind bind()
             (bound(reuseport=1, bound_dev_if=2), bound(reuseport=1), bound(reuseport=1, reuseport_changed=1)),
             (bound(mc_refuses=1), listener(), connection(), timewait()),

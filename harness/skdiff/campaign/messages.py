@@ -80,8 +80,9 @@ def summed_classes(lookups: Mapping[str, LookupCounts]) -> dict[str, int]:
 
 class Counters(msgspec.Struct, kw_only=True):
     """What a worker has done: `seconds` since its start and of its `processor`, cases of each lookup and class, and the
-    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons;
-    `told` is what a guest says of itself, a line each.
+    `memory` that it has, in KiB; `unrealised` are those that a running kernel did not let happen, by its reasons, and
+    `changed` those that it was not asked as they were drawn, by what had to change; `told` is what it says of itself, a
+    line each.
     """
 
     cases: int = 0
@@ -93,6 +94,7 @@ class Counters(msgspec.Struct, kw_only=True):
     memory: int = 0
     unrealised: dict[str, int] = {}
     told: list[str] = []
+    changed: dict[str, int] = {}
     mismatches: list[Finding] = []
 
 
@@ -140,7 +142,7 @@ def summed(parts: Iterable[Counters]) -> Counters:
     any of them has taken, time is that of the one that took longest, memory is left to those that run.
     """
     parts = list(parts)
-    total = Counters(unrealised={}, told=[], lookups=summed_lookups(part.lookups for part in parts))
+    total = Counters(unrealised={}, changed={}, told=[], lookups=summed_lookups(part.lookups for part in parts))
     found: dict[str, Finding] = {}
     for part in parts:
         total.cases += part.cases
@@ -149,8 +151,9 @@ def summed(parts: Iterable[Counters]) -> Counters:
         total.edges |= part.edges
         total.lines |= part.lines
         total.told += [line for line in part.told if line not in total.told]
-        for why, count in part.unrealised.items():
-            total.unrealised[why] = total.unrealised.get(why, 0) + count
+        for sums, counts in ((total.unrealised, part.unrealised), (total.changed, part.changed)):
+            for why, count in counts.items():
+                sums[why] = sums.get(why, 0) + count
         for finding in part.mismatches:
             known = found.setdefault(finding.signature, Finding(signature=finding.signature, file="", count=0))
             known.count += finding.count
@@ -187,6 +190,7 @@ class Running(msgspec.Struct, kw_only=True):
     deaths: int
     unrealised: dict[str, int] = {}
     told: list[str] = []
+    changed: dict[str, int] = {}
 
 
 class Total(Running, kw_only=True):

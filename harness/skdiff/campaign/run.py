@@ -80,8 +80,9 @@ class Run:
     lookup that is not one of `lookups` one that is. `causes` opens what tells the cause of a mismatch, when there
     is one; a kind of mismatch that has several keeps a case of each. Where an oracle cannot take any case, `mend`
     makes one that it can of each; `packets` is how many packets an engine that draws tables asks them for, and
-    `unrealised` counts, by the reason, cases that it could not bring about all the same, and `told` is what it says of
-    itself. A sweep is of a `part` of all small tables, which `tables` makes.
+    `unrealised` counts, by the reason, cases that it could not bring about all the same, and `changed` those that
+    are not what was drawn; `told` is what it says of itself. A sweep is of a `part` of all small tables, which `tables`
+    makes.
 
     Engines call `start` when the oracles can be opened: libFuzzer must be there before the C that feeds it. `tell`
     gets a message for each finding and, twice a second, one with the counters.
@@ -106,6 +107,7 @@ class Run:
     mend: Callable[[Scenario], Scenario] | None = None
     packets: int = PACKETS
     unrealised: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
     told: list[str] = field(default_factory=list)
     causes: Callable[[], CauseOf] | None = None
     part: Part | None = None
@@ -242,6 +244,7 @@ class Run:
             memory=resident(),
             processor=time.process_time(),
             unrealised=dict(self.unrealised),
+            changed=dict(self.changed),
             told=self.told,
             mismatches=[_finding(signature, kind) for signature, kind in self.mismatches.items()],
         )

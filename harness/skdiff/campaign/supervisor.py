@@ -260,6 +260,7 @@ class _Workers:
             memory=sum(process.last.memory for process in self._processes),
             deaths=sum(process.deaths for process in self._processes),
             unrealised=total.unrealised,
+            changed=total.changed,
             told=total.told,
         )
 

@@ -56,8 +56,8 @@ DONE_AT = aligned(SCENARIO_SIZE)
 SHARED_SIZE = DONE_AT + 8
 _PR_SET_PDEATHSIG = 1
 PARENT_GONE = signal.SIGUSR1
-# Of an oracle that is a running kernel: its tables are of system calls, and in a guest that is emulated these are slow.
-PACKETS_OF_HOST, PACKETS_OF_VM, TABLES_A_CPU = 24, 64, 64
+# Of an oracle that is a running kernel: its tables are of system calls.
+PACKETS_OF_ORACLE, TABLES_A_CPU = 64, 64
 BATCHED = ("random", "wide", "corpus")  # the engines that need not know what became of a case
 
 
@@ -208,9 +208,8 @@ def work(job: Job, channel: int) -> None:
     )
     if host is not None:
         host.nearest.tables_a_cpu = TABLES_A_CPU
-        run.packets = PACKETS_OF_VM if is_vm(job.oracle) else PACKETS_OF_HOST
-        run.mend, run.unrealised = host.nearest, host.refused
-        run.told = host.told() if is_vm(job.oracle) else []
+        run.mend, run.packets, run.unrealised = host.nearest, PACKETS_OF_ORACLE, host.refused
+        run.changed, run.told = host.nearest.asked.changed, host.told()
         # What it makes needs no ability, and the steps of the running kernel are not seen.
         run.lacks, run.causes = NOTHING, None
     if running:

@@ -3,6 +3,7 @@
 from skdiff.cases.addresses import ANY, as_ipv4, is_ipv6, is_mapped, other_family
 from skdiff.cases.derived import WILDCARDS, is_for_many
 from skdiff.cases.places import (
+    CHANGED,
     DADDR,
     DPORT,
     FAMILY,
@@ -20,6 +21,7 @@ from skdiff.cases.places import (
     PROTOCOL,
     RCU_FREE,
     RCV_SADDR,
+    REUSEPORT,
     STATE,
     SYNCOOKIE,
 )
@@ -100,6 +102,8 @@ def settle(sock: list[int]) -> None:
         sock[STATE], sock[HASH2] = TCP_CLOSE, BOUND
         if not _remembers(sock):
             sock[DADDR] = sock[DPORT] = 0
+        elif sock[RCV_SADDR] == ANY:  # disconnecting has it rehashed
+            sock[CHANGED] = sock[REUSEPORT]
     if sock[FAMILY] != AF_INET6 or is_mapped(sock[RCV_SADDR]):
         sock[IPV6ONLY] = 0
     elif sock[HASH2] == BOUND and is_ipv6(sock[RCV_SADDR]):

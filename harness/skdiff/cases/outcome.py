@@ -37,6 +37,7 @@ WRITTEN_NAMES = (
 )
 WRITTEN_SOCK = WRITTEN_NAMES.index("socket")
 MAX_SHOWN = 16
+UNSEEN = -(1 << 40)  # in the place of an argument that an oracle cannot see
 MAX_WARNS = 4
 
 

@@ -11,6 +11,7 @@ from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
     IPPROTO_UDP,
+    NONE,
     NOWHERE,
     REHASHED,
     STALE,
@@ -31,6 +32,11 @@ def udp_sock(sock: Sock) -> Iterator[str]:
     if sock.dport and not has_peer(sock):
         yield "connect() sets a peer's address and port, and disconnect() neither (net/ipv4/udp.c __udp_disconnect())"
     if remembers(sock):
+        if sock.rcv_saddr == ANY and sock.group == NONE and sock.reuseport != sock.reuseport_changed:
+            yield (
+                "who disconnects from the wildcard is rehashed, to the head of its chain, whatever it had in bind()"
+                " (net/ipv4/udp.c udp_lib_rehash())"
+            )
         return
     if has_peer(sock):
         yield from _ends(sock)

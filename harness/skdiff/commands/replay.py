@@ -6,7 +6,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.cases.find_cases import NAMING, those_there
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, say, say_all, write_json
-from skdiff.findings import replay_cases, replay_on_host
+from skdiff.findings import confirmed, replay_cases, replay_on_host
 from skdiff.findings.replay_reports import REPORTS
 from skdiff.oracles import asked
 
@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " %(default)s)",
     )
     common.add_first(parser)
+    parser.add_argument(
+        "--mark",
+        action="store_true",
+        help="with --oracle host: note in corpus/confirmed.toml, and in docs/surprises.md, which cases of"
+        " corpus/surprises and corpus/reports the running kernel confirms",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,10 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     words = options.kernel_words(kernel)
     if arguments.oracle and (arguments.first or arguments.format != "text"):
         raise CannotRun("--oracle tells of its cases in its own way: leave out --format and --first")
+    if arguments.mark and not arguments.oracle:
+        raise CannotRun("--mark is for what a running kernel confirms: it takes --oracle")
     if arguments.oracle:
         told = replay_on_host.replay_on_host(paths, arguments.oracle, reference, words, console, say)
         replay_on_host.show(told, console)
         write_json(arguments, told)
+        if arguments.mark:
+            marked = confirmed.mark(told.agreed, told.running)
+            say(f"{marked} cases of corpus/surprises and corpus/reports are confirmed")
         if missing or told.count(replay_on_host.UNREADABLE) or not told.count(replay_on_host.AGREED):
             return DIFFERENCE if told.count(replay_on_host.DIFFERS) else NO_VERDICT
         return DIFFERENCE if told.count(replay_on_host.DIFFERS) else AGREED

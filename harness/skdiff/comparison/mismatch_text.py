@@ -13,7 +13,7 @@ from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS
-from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
+from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, UNSEEN, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS, SHOWN_FIELDS
 from skdiff.cases.overlooked import overlooked, twins
 from skdiff.cases.scenario import (
@@ -202,7 +202,9 @@ def _written(value: tuple[Any, ...], socks: Sequence[str]) -> str:
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:
     values = zip(SHOWN_FIELDS[event[0]].items(), event[1:], strict=False)
     return f"{SHOWN_KINDS[event[0]]} " + " ".join(
-        f"{name}={v:#x}" if field.kind is Kind.HEX else f"{name}={show(field, v, socks)}" for (name, field), v in values
+        f"{name}={v:#x}" if field.kind is Kind.HEX else f"{name}={show(field, v, socks)}"
+        for (name, field), v in values
+        if v != UNSEEN
     )
 
 

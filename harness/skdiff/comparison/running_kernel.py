@@ -1,9 +1,11 @@
-"""The running kernel against the model, and against the kernel's text: what of an Outcome it shows is compared."""
+"""The running kernel against the model, and against the kernel's text: what of an Outcome it shows is compared, which
+is the socket and what programs were shown.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from skdiff.cases.outcome import ABSENT, RETURNED, Outcome
+from skdiff.cases.outcome import ABSENT, RETURNED, UNSEEN, Outcome
 from skdiff.cases.scenario import IPV6_LOOKUPS, TCP4, Scenario
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.interface import Judge
@@ -43,12 +45,25 @@ class JudgeWithHost:
         if host.ended not in (RETURNED, ABSENT):
             said = tuple(self._said())
             return Mismatch(self._names, tuple(outcomes), ("ended",), half_seen=self._names[:1], said=said)
-        if found is not None or host.ended == ABSENT or host.sk == others[-1].sk:
+        if found is not None or host.ended == ABSENT or agrees(host, others[-1]):
             return found
-        if any(self._model.run(other).sk == host.sk for other in _with_other_hashes(scenario)):
+        if any(agrees(host, self._model.run(other)) for other in _with_other_hashes(scenario)):
             self.by_chance += 1
             return None
-        return Mismatch(self._names, tuple(outcomes), ("sk",), half_seen=self._names[:1])
+        fields = ("sk",) if host.sk != others[-1].sk else ("shown",)
+        return Mismatch(self._names, tuple(outcomes), fields, half_seen=self._names[:1])
+
+
+def agrees(host: Outcome, other: Outcome) -> bool:
+    """Whether another outcome has the running kernel's socket, and programs were shown the same in both, as far as they
+    can see it.
+    """
+    if host.sk != other.sk or len(host.shown) != len(other.shown):
+        return False
+    return all(
+        len(seen) == len(run) and all(one in (UNSEEN, two) for one, two in zip(seen, run, strict=True))
+        for seen, run in zip(host.shown, other.shown, strict=True)
+    )
 
 
 def _with_other_hashes(scenario: Scenario) -> Iterator[Scenario]:

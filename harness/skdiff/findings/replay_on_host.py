@@ -12,9 +12,11 @@ from skdiff.base.paths import command, shell_path
 from skdiff.base.summary import Summary
 from skdiff.campaign.worker import judge_with_host
 from skdiff.cases.case_file import Case, load
+from skdiff.cases.derived import LOOPBACK_IFINDEX
 from skdiff.cases.expectations import unmet
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.outcome import ABSENT, Outcome
+from skdiff.cases.reachable import NOT_OF_HELPER, PLAIN
 from skdiff.cases.scenario import HELPER, NONE, PROG_NONE, RECEIVE, Scenario
 from skdiff.comparison.mismatch_text import render
 from skdiff.comparison.running_kernel import JudgeWithHost
@@ -22,6 +24,7 @@ from skdiff.kernel.build import Build
 from skdiff.oracles.asked import with_oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
+from skdiff.oracles.running.drawing import DEVICES_OF_CASES, what_changed
 from skdiff.oracles.running.host import Host
 from skdiff.variants.requirements import unmet_needs
 
@@ -39,18 +42,41 @@ class AskedSummary(Summary, kw_only=True):
         """How many cases have this verdict."""
         return Counter(self.verdicts.values())[verdict]
 
+    @property
+    def agreed(self) -> list[Path]:
+        """The cases that it agrees with."""
+        return [Path(path) for path, verdict in self.verdicts.items() if verdict == AGREED]
+
 
 def question(scenario: Scenario) -> Scenario:
     """The scenario as the running kernel is asked: by a helper, on any device, where that is the same question as the
     receive path's, since nothing hangs on the packet and no program of a group sees it; else by a packet.
     """
+    scenario = _with_devices_here(scenario)
     packet = scenario.packet
     if packet.rt_iif == packet.skb_iif:
         packet = packet._replace(rt_iif=0)
     sees = any(group.prog != PROG_NONE and group.num_socks for group in scenario.groups)
     if scenario.caller != RECEIVE or packet.sk != NONE or sees or packet.rt_iif:
         return scenario._replace(packet=packet)
-    return scenario._replace(caller=HELPER, packet=packet)
+    same = {name: getattr(PLAIN, name) for name in NOT_OF_HELPER}
+    return scenario._replace(caller=HELPER, packet=packet._replace(**same))
+
+
+def _with_devices_here(scenario: Scenario) -> Scenario:
+    """The scenario with the numbers of devices that there are, if it has no more devices than that: what they are
+    called makes no difference.
+    """
+    packet = scenario.packet
+    used = {getattr(packet, name) for name in _DEVICES} | {sock.bound_dev_if for sock in scenario.socks}
+    others = sorted(used - {0, *DEVICES_OF_CASES})
+    free = [device for device in DEVICES_OF_CASES if device not in used and device != LOOPBACK_IFINDEX]
+    if not others or len(others) > len(free):
+        return scenario
+    here = dict(zip(others, free, strict=False))
+    moved = {name: here.get(getattr(packet, name), getattr(packet, name)) for name in _DEVICES}
+    socks = [sock._replace(bound_dev_if=here.get(sock.bound_dev_if, sock.bound_dev_if)) for sock in scenario.socks]
+    return scenario._replace(packet=packet._replace(**moved), socks=tuple(socks))
 
 
 def why_not(asked: Scenario, nearest: Scenario) -> str:
@@ -63,22 +89,12 @@ def why_not(asked: Scenario, nearest: Scenario) -> str:
     if differs:
         values = ", ".join(f"{name} {getattr(asked.packet, name)}" for name in differs if name in _DEVICES)
         return f"no such packet comes in: {values or ' and '.join(differs)}"
-    plain = [[sock._replace(refcnt=1, rcu_free=1) for sock in s.socks] for s in (asked, nearest)]
-    if plain[0] != plain[1]:
-        return "its sockets take more than system calls here: segments, or other devices"
-    live = [
-        [(group.slots[: group.num_socks], group.has_conns, group.prog, group.select) for group in s.groups]
-        for s in (asked, nearest)
-    ]
-    if live[0] != live[1]:
-        return "the slots of a group are in an order of their own, or its program selects what is assigned"
-    if [net.progs for net in asked.netns] != [net.progs for net in nearest.netns]:
-        return "a program assigns what it cannot"
-    return ""
+    changed = what_changed(asked, nearest)
+    return f"system calls do not bring it about here: {changed}" if changed else ""
 
 
 _DEVICES = ("rt_iif", "skb_iif", "sdif")
-_SEEN = ("saddr", "daddr", "sport", "dport", "netns", "sk", *_DEVICES)
+_SEEN = ("saddr", "daddr", "sport", "dport", "netns", "sk", "destructor", *_DEVICES)
 
 
 def replay_on_host(

@@ -25,7 +25,6 @@ from skdiff.kernel.summary import BuiltKernelSummary
 from skdiff.kernel.unseen import Unseen
 from skdiff.oracles import asked
 from skdiff.oracles.oracle_words import is_vm
-from skdiff.oracles.running.host import Host, in_own_thread
 from skdiff.proof import new_text
 from skdiff.runs.found import by_cause
 from skdiff.runs.supervised import Say, check_writable, only, random_seed, supervised
@@ -58,7 +57,8 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     summaries have none of these); `edges` and `lines` are [reached, in all], of the C and of the model; `mismatches`
     are new ones, `known` those of corpus/known.toml, `unwritten` those that could not be written; `unseen` is what was
     not looked at of new text, None for recorded text; times are seconds. `running` is the running kernel, if it was
-    asked, and `unrealised` are the cases that it did not let happen, by its reasons.
+    asked, `unrealised` are the cases that it did not let happen, by its reasons, and `changed` those that it was not
+    asked as they were drawn, by what had to change; `told` is what it says of itself.
     """
 
     engine: str
@@ -80,6 +80,8 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
     gave_up: str = ""
     running: str = ""
     unrealised: Mapping[str, int] = MappingProxyType({})
+    changed: Mapping[str, int] = MappingProxyType({})
+    told: Sequence[str] = ()
     missing_rules: Sequence[str] = ()
     unseen: Unseen | None = None
 
@@ -172,6 +174,8 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
             gave_up=gave_up,
             running=running,
             unrealised=total.unrealised,
+            changed=total.changed,
+            told=total.told,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         counted = (lambda: build("coverage")) if summary.complete and not summary.differs else None
@@ -180,12 +184,10 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
 
 
 def _running(request: FuzzRequest, made: Build, say: Say) -> str:
-    """The running kernel that is asked, "" for none; says what it leaves out."""
+    """The running kernel that is asked, "" for none."""
     if not request.oracle:
         return ""
     if not is_vm(request.oracle):
-        for line in in_own_thread(Host.told, made.rules):
-            say(line)
         return f"Linux {os.uname().release}"
     image = asked.image_beside(request.oracle, made, say)
     for line in asked.unlike(image, made):

@@ -1,5 +1,7 @@
 """The end of a fuzzing run, for people."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 
@@ -41,10 +43,8 @@ def show(console: Console, summary: FuzzSummary) -> None:
     if reached:
         console.print(", ".join(reached), soft_wrap=True)
     if summary.running:
-        asked = summary.cases - sum(summary.unrealised.values())
-        console.print(f"asked of the running kernel: {counted(asked, 'case')} of them", soft_wrap=True)
-        for why, times in sorted(summary.unrealised.items(), key=lambda item: -item[1]):
-            console.print(f"{times:6} x not realisable: {why}", markup=False, soft_wrap=True)
+        for text in _asked(summary):
+            console.print(text, markup=False, soft_wrap=True)
     if len(summary.workers) > 1:
         each = ", ".join(f"{worker.cases:,}" for worker in summary.workers)
         console.print(f"{len(summary.workers)} workers: {each} cases", soft_wrap=True)
@@ -74,3 +74,15 @@ def show(console: Console, summary: FuzzSummary) -> None:
     for mismatch in summary.mismatches:
         for text in lines_of(mismatch):
             console.print(text, markup=False, soft_wrap=True)
+
+
+def _asked(summary: FuzzSummary) -> Iterator[str]:
+    """What became of the cases that were drawn for the running kernel, a line each."""
+    drawn, refused, changed = summary.cases, sum(summary.unrealised.values()), sum(summary.changed.values())
+    as_drawn = drawn - changed
+    told = (f"{as_drawn:,} as drawn ({share(as_drawn, drawn)})", f"{changed:,} as the nearest that can be")
+    yield f"asked of the running kernel: {counted(drawn - refused, 'case')} of {drawn:,}; {', '.join(told)}"
+    for what, times in sorted(summary.changed.items(), key=lambda item: -item[1]):
+        yield f"{times:8,} x changed: {what}"
+    for why, times in sorted(summary.unrealised.items(), key=lambda item: -item[1]):
+        yield f"{times:8,} x not realisable: {why}"

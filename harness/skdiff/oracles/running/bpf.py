@@ -12,10 +12,10 @@ import struct
 from skdiff.base.errors import CannotRun
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
-_MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _TEST_RUN, _LINK_CREATE = 0, 2, 5, 10, 28
+_MAP_CREATE, _MAP_UPDATE, _MAP_DELETE, _PROG_LOAD, _TEST_RUN, _LINK_CREATE = 0, 2, 3, 5, 10, 28
 _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 13, 15, 16
 SOCKET_FILTER, SCHED_CLS, CGROUP_SKB, SK_REUSEPORT, SK_LOOKUP = 1, 3, 8, 21, 30  # types of programs
-_ATTACH_SK_LOOKUP, _ATTACH_TCX_INGRESS = 36, 46
+_ATTACH_SK_LOOKUP, _ATTACH_TCX_INGRESS, _ATTACH_TCX_EGRESS = 36, 46, 47
 _ARRAY, _SOCKMAP, _SOCKARRAY, _MMAPABLE = 2, 15, 20, 1 << 10
 _ETH_HLEN = 14  # a test run takes a frame; the program's sk_buff begins behind its header
 _CONTEXT = 192  # bytes of struct __sk_buff
@@ -82,14 +82,23 @@ def put(map_: int, key: int, fd: int) -> None:
     _bpf(_MAP_UPDATE, struct.pack("<IIQQQ", map_, 0, ctypes.addressof(k), ctypes.addressof(v), 0))
 
 
+def take_out(map_: int, key: int) -> None:
+    """Take a socket out of a map of sockets."""
+    k = ctypes.create_string_buffer(struct.pack("<I", key), 4)
+    _bpf(_MAP_DELETE, struct.pack("<IIQQQ", map_, 0, ctypes.addressof(k), 0, 0))
+
+
 def attach_sk_lookup(program: int, netns: int) -> int:
     """A link of an sk_lookup program and a network namespace, by their file descriptors; closing it detaches."""
     return _bpf(_LINK_CREATE, struct.pack("<IIII", program, netns, _ATTACH_SK_LOOKUP, 0))[0]
 
 
-def attach_ingress(program: int, ifindex: int) -> int:
-    """A link of a program and a device of this namespace, which shows it each packet that comes in (from 6.6 on)."""
-    return _bpf(_LINK_CREATE, struct.pack("<IIII", program, ifindex, _ATTACH_TCX_INGRESS, 0))[0]
+def attach_to_device(program: int, ifindex: int, leaving: bool) -> int:
+    """A link of a program and a device of this namespace, which shows it each packet that comes in, or that is
+    `leaving` (from Linux 6.6 on).
+    """
+    kind = _ATTACH_TCX_EGRESS if leaving else _ATTACH_TCX_INGRESS
+    return _bpf(_LINK_CREATE, struct.pack("<IIII", program, ifindex, kind, 0))[0]
 
 
 class TestRun:

@@ -21,8 +21,9 @@ from skdiff.campaign.run import Run
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.native import encode
 from skdiff.cases.outcome import Outcome
-from skdiff.cases.record import encode, outcome
+from skdiff.cases.record import outcome
 from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
 from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
 from skdiff.comparison.compare import compare

@@ -15,8 +15,7 @@ from skdiff.cases.derived import (
     sk_lookup_enabled,
     was_connected,
 )
-from skdiff.cases.normalise import normalise
-from skdiff.cases.normalise_packet import come_in
+from skdiff.cases.normalise import come_in, normalise
 from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.places import CALLER, HOSTILE
 from skdiff.cases.pools import HERE, PEER

@@ -1,0 +1,606 @@
+/* Python's way to the records: a Scenario (harness/skdiff/cases/scenario.py) is written into one, and read out of one.
+ *
+ * Which members a record has, and what their types are, comes from cffi, which reads record.h: harness/skdiff/cases/native.py.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "rules.h"
+
+#define MOST_FIELDS 64
+
+/* A number or an address of a record: its code as in Python's module struct, 's' for an address. */
+struct field {
+	uint16_t offset;
+	char code;
+};
+
+/* A class of scenario.py: its plain fields come first, what is no number follows. */
+struct class {
+	PyTypeObject *type;
+	unsigned int count;
+	unsigned int items;	/* of its tuple */
+	struct field fields[MOST_FIELDS];
+};
+
+enum { SCENARIO, PACKET, NETNS, PROGRAM, GROUP, SOCK, N_KINDS };
+static struct class kinds[N_KINDS];
+static PyObject *struct_error, *kept;
+
+/* Addresses in both forms: the few that are drawn come again and again. */
+struct known_address {
+	PyObject *number;
+	uint8_t bytes[ADDRESS_BYTES];
+};
+
+#define N_KNOWN 256
+static struct known_address by_bytes[N_KNOWN], by_number[N_KNOWN];
+
+static void know(struct known_address *known, PyObject *number, const uint8_t *bytes)
+{
+	Py_INCREF(number);
+	Py_XSETREF(known->number, number);
+	memcpy(known->bytes, bytes, ADDRESS_BYTES);
+}
+
+static PyObject *read_address(const uint8_t *bytes)
+{
+	uint64_t words[2];
+	struct known_address *known;
+	PyObject *number;
+
+	memcpy(words, bytes, sizeof(words));
+	known = &by_bytes[((words[0] ^ words[1]) * 0x9e3779b97f4a7c15) >> 56];
+	if (known->number && !memcmp(known->bytes, bytes, ADDRESS_BYTES))
+		return Py_NewRef(known->number);
+	number = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", bytes, (Py_ssize_t)ADDRESS_BYTES, "big");
+	if (number)
+		know(known, number, bytes);
+	return number;
+}
+
+/* Raises OverflowError for no address. */
+static int write_address(PyObject *number, uint8_t *bytes)
+{
+	struct known_address *known = &by_number[((uintptr_t)number >> 4) % N_KNOWN];
+	PyObject *made;
+
+	if (known->number != number) {
+		made = PyObject_CallMethod(number, "to_bytes", "is", ADDRESS_BYTES, "big");
+		if (!made)
+			return -1;
+		know(known, number, (const uint8_t *)PyBytes_AS_STRING(made));
+		Py_DECREF(made);
+	}
+	memcpy(bytes, known->bytes, ADDRESS_BYTES);
+	return 0;
+}
+
+static PyObject *read_field(const struct field *field, const char *record)
+{
+	const void *at = record + field->offset;
+
+	switch (field->code) {
+	case 'B':
+		return PyLong_FromLong(*(const uint8_t *)at);
+	case 'b':
+		return PyLong_FromLong(*(const int8_t *)at);
+	case 'H':
+		return PyLong_FromLong(*(const uint16_t *)at);
+	case 'i':
+		return PyLong_FromLong(*(const int32_t *)at);
+	case 'I':
+		return PyLong_FromLong(*(const uint32_t *)at);
+	default:
+		return read_address(at);
+	}
+}
+
+/* Raises struct.error for a number out of range. */
+static int write_field(const struct field *field, PyObject *item, char *record)
+{
+	void *at = record + field->offset;
+	long value;
+
+	if (field->code == 's')
+		return write_address(item, at);
+	value = PyLong_AsLong(item);
+	if (value == -1 && PyErr_Occurred()) {
+		PyErr_Clear();
+		goto wrong;
+	}
+	switch (field->code) {
+	case 'B':
+		*(uint8_t *)at = value;
+		if (*(uint8_t *)at == value)
+			return 0;
+		break;
+	case 'b':
+		*(int8_t *)at = value;
+		if (*(int8_t *)at == value)
+			return 0;
+		break;
+	case 'H':
+		*(uint16_t *)at = value;
+		if (*(uint16_t *)at == value)
+			return 0;
+		break;
+	case 'i':
+		*(int32_t *)at = value;
+		if (*(int32_t *)at == value)
+			return 0;
+		break;
+	case 'I':
+		*(uint32_t *)at = value;
+		if (*(uint32_t *)at == value)
+			return 0;
+		break;
+	}
+wrong:
+	PyErr_Format(struct_error, "%R is no value that its field of record.h can hold ('%c')", item, field->code);
+	return -1;
+}
+
+/* A named tuple with its plain fields; what follows them is up to the caller. */
+static PyObject *read_kind(const struct class *kind, const void *record)
+{
+	PyObject *made = kind->type->tp_alloc(kind->type, kind->items);
+
+	if (!made)
+		return NULL;
+	for (unsigned int i = 0; i < kind->count; i++) {
+		PyObject *item = read_field(&kind->fields[i], record);
+
+		if (!item) {
+			Py_DECREF(made);
+			return NULL;
+		}
+		PyTuple_SET_ITEM(made, i, item);
+	}
+	if (kind->count == kind->items)
+		PyObject_GC_UnTrack(made);	/* numbers make no circles */
+	return made;
+}
+
+static int write_kind(const struct class *kind, PyObject *from, void *record)
+{
+	if (!PyTuple_Check(from) || PyTuple_GET_SIZE(from) != kind->items) {
+		PyErr_Format(PyExc_TypeError, "%R is no %s", from, kind->type->tp_name);
+		return -1;
+	}
+	for (unsigned int i = 0; i < kind->count; i++)
+		if (write_field(&kind->fields[i], PyTuple_GET_ITEM(from, i), record))
+			return -1;
+	return 0;
+}
+
+/* The tuple at a place of another one, which has room for so many. Raises IndexError if it has more. */
+static PyObject *list_of(PyObject *from, unsigned int place, unsigned int most, const char *what)
+{
+	PyObject *list = PyTuple_GET_ITEM(from, place);
+
+	if (!PyTuple_Check(list)) {
+		PyErr_Format(PyExc_TypeError, "%s: %R is no tuple", what, list);
+		return NULL;
+	}
+	if (PyTuple_GET_SIZE(list) > (Py_ssize_t)most) {
+		PyErr_Format(PyExc_IndexError, "%zd %s are more than the record has room for", PyTuple_GET_SIZE(list), what);
+		return NULL;
+	}
+	return list;
+}
+
+static PyObject *read_list(const struct class *kind, const void *records, size_t size, unsigned int count,
+			   PyObject *(*read)(const struct class *kind, const void *record))
+{
+	PyObject *list = PyTuple_New(count);
+
+	for (unsigned int i = 0; list && i < count; i++) {
+		PyObject *item = read(kind, (const char *)records + i * size);
+
+		if (!item)
+			Py_CLEAR(list);
+		else
+			PyTuple_SET_ITEM(list, i, item);
+	}
+	return list;
+}
+
+static unsigned int at_most(unsigned int count, unsigned int most)
+{
+	return count < most ? count : most;
+}
+
+/* A named tuple whose last item is a list. */
+static PyObject *with_list(PyObject *made, PyObject *list)
+{
+	if (made && list)
+		PyTuple_SET_ITEM(made, PyTuple_GET_SIZE(made) - 1, list);
+	else
+		Py_XDECREF(list);
+	if (!list)
+		Py_CLEAR(made);
+	return made;
+}
+
+static PyObject *read_netns(const struct class *kind, const void *record)
+{
+	const struct netns_record *net = record;
+	PyObject *made = read_kind(kind, net);
+
+	return made ? with_list(made, read_list(&kinds[PROGRAM], net->progs, sizeof(net->progs[0]),
+						at_most(net->n_progs, MAX_PROGS), read_kind)) : NULL;
+}
+
+static PyObject *read_slot(const struct class *kind, const void *record)
+{
+	(void)kind;
+	return PyLong_FromLong(*(const int8_t *)record);
+}
+
+static PyObject *read_group(const struct class *kind, const void *record)
+{
+	const struct group_record *group = record;
+	PyObject *made = read_kind(kind, group);
+
+	return made ? with_list(made, read_list(NULL, group->slots, 1, at_most(group->n_slots, MAX_SLOTS), read_slot)) : NULL;
+}
+
+/* `tables` is another Scenario whose namespaces, groups and sockets are taken as they are, or NULL. */
+static PyObject *read_scenario(const struct scenario_record *s, PyObject *tables)
+{
+	PyObject *made = read_kind(&kinds[SCENARIO], s);
+	unsigned int at = kinds[SCENARIO].count;
+	PyObject *parts[4];
+
+	if (!made)
+		return NULL;
+	parts[0] = read_kind(&kinds[PACKET], &s->packet);
+	if (tables) {
+		for (unsigned int i = 1; i < 4; i++)
+			parts[i] = Py_NewRef(PyTuple_GET_ITEM(tables, at + i));
+	} else {
+		parts[1] = read_list(&kinds[NETNS], s->netns, sizeof(s->netns[0]), at_most(s->n_netns, MAX_NETNS), read_netns);
+		parts[2] = read_list(&kinds[GROUP], s->groups, sizeof(s->groups[0]), at_most(s->n_groups, MAX_GROUPS), read_group);
+		parts[3] = read_list(&kinds[SOCK], s->socks, sizeof(s->socks[0]), at_most(s->n_socks, MAX_SOCKS), read_kind);
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		PyTuple_SET_ITEM(made, at + i, parts[i]);
+	if (!parts[0] || !parts[1] || !parts[2] || !parts[3])
+		Py_CLEAR(made);
+	return made;
+}
+
+static int write_netns(PyObject *from, struct netns_record *net)
+{
+	PyObject *progs;
+
+	if (write_kind(&kinds[NETNS], from, net))
+		return -1;
+	progs = list_of(from, kinds[NETNS].count, MAX_PROGS, "programs");
+	if (!progs)
+		return -1;
+	net->n_progs = PyTuple_GET_SIZE(progs);
+	for (int i = 0; i < net->n_progs; i++)
+		if (write_kind(&kinds[PROGRAM], PyTuple_GET_ITEM(progs, i), &net->progs[i]))
+			return -1;
+	return 0;
+}
+
+static int write_group(PyObject *from, struct group_record *group)
+{
+	static const struct field slot = { 0, 'b' };
+	PyObject *slots;
+
+	if (write_kind(&kinds[GROUP], from, group))
+		return -1;
+	slots = list_of(from, kinds[GROUP].count, MAX_SLOTS, "slots");
+	if (!slots)
+		return -1;
+	group->n_slots = PyTuple_GET_SIZE(slots);
+	for (int i = 0; i < group->n_slots; i++)
+		if (write_field(&slot, PyTuple_GET_ITEM(slots, i), (char *)&group->slots[i]))
+			return -1;
+	memset(group->slots + group->n_slots, NONE, MAX_SLOTS - group->n_slots);
+	return 0;
+}
+
+/* Head, packet and counts: what is not in a table. The lists are netns, groups, socks. */
+static int write_frame(PyObject *from, struct scenario_record *s, PyObject **lists)
+{
+	static const unsigned int most[] = { MAX_NETNS, MAX_GROUPS, MAX_SOCKS };
+	static const char *const what[] = { "namespaces", "groups", "sockets" };
+	unsigned int at = kinds[SCENARIO].count;
+
+	if (write_kind(&kinds[SCENARIO], from, s) || write_kind(&kinds[PACKET], PyTuple_GET_ITEM(from, at), &s->packet))
+		return -1;
+	for (unsigned int i = 0; i < 3; i++) {
+		lists[i] = list_of(from, at + 1 + i, most[i], what[i]);
+		if (!lists[i])
+			return -1;
+	}
+	s->n_netns = PyTuple_GET_SIZE(lists[0]);
+	s->n_groups = PyTuple_GET_SIZE(lists[1]);
+	s->n_socks = PyTuple_GET_SIZE(lists[2]);
+	return 0;
+}
+
+static int write_scenario(PyObject *from, struct scenario_record *s)
+{
+	PyObject *lists[3];
+
+	if (write_frame(from, s, lists))
+		return -1;
+	for (int i = 0; i < s->n_netns; i++)
+		if (write_netns(PyTuple_GET_ITEM(lists[0], i), &s->netns[i]))
+			return -1;
+	for (int i = 0; i < s->n_groups; i++)
+		if (write_group(PyTuple_GET_ITEM(lists[1], i), &s->groups[i]))
+			return -1;
+	for (int i = 0; i < s->n_socks; i++)
+		if (write_kind(&kinds[SOCK], PyTuple_GET_ITEM(lists[2], i), &s->socks[i]))
+			return -1;
+	return 0;
+}
+
+/* --- functions of the module --- */
+
+static bool are(Py_ssize_t given, Py_ssize_t wanted)
+{
+	if (given != wanted)
+		PyErr_Format(PyExc_TypeError, "%zd arguments, not %zd", wanted, given);
+	return given == wanted;
+}
+
+/* A buffer of Python as a record, until release(). Raises ValueError for one that cannot be one. */
+static struct scenario_record *record_of(PyObject *from, Py_buffer *view, int flags)
+{
+	if (PyObject_GetBuffer(from, view, flags))
+		return NULL;
+	if (view->len >= (Py_ssize_t)sizeof(struct scenario_record) &&
+	    !((uintptr_t)view->buf % _Alignof(struct scenario_record)))
+		return view->buf;
+	PyBuffer_Release(view);
+	PyErr_Format(PyExc_ValueError, "a record has %zd bytes, and a place of its own", sizeof(struct scenario_record));
+	return NULL;
+}
+
+static PyObject *encode_with(PyObject *const *args, Py_ssize_t n_args, bool whole)
+{
+	struct scenario_record *record;
+	PyObject *lists[3];
+	Py_buffer view;
+	int wrong;
+
+	if (!are(n_args, 2))
+		return NULL;
+	record = record_of(args[1], &view, PyBUF_WRITABLE);
+	if (!record)
+		return NULL;
+	wrong = whole ? write_scenario(args[0], record) : write_frame(args[0], record, lists);
+	PyBuffer_Release(&view);
+	return wrong ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *module_encode(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
+{
+	return encode_with(args, n_args, true);
+}
+
+static PyObject *module_encode_frame(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
+{
+	return encode_with(args, n_args, false);
+}
+
+static PyObject *module_decode(PyObject *self, PyObject *from)
+{
+	const struct scenario_record *record;
+	PyObject *made;
+	Py_buffer view;
+
+	record = record_of(from, &view, PyBUF_SIMPLE);
+	if (!record)
+		return NULL;
+	made = read_scenario(record, NULL);
+	PyBuffer_Release(&view);
+	return made;
+}
+
+/* Where cases are made, one at a time. */
+static struct scenario_record in_hand;
+
+static PyObject *drawn(PyObject *data, bool valid)
+{
+	Py_buffer view;
+
+	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
+		return NULL;
+	draw(view.buf, view.len, &in_hand);
+	PyBuffer_Release(&view);
+	if (valid)
+		normalise(&in_hand);
+	return read_scenario(&in_hand, NULL);
+}
+
+static PyObject *module_draw(PyObject *self, PyObject *data)
+{
+	return drawn(data, false);
+}
+
+static PyObject *module_draw_valid(PyObject *self, PyObject *data)
+{
+	return drawn(data, true);
+}
+
+static PyObject *module_draw_frame(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
+{
+	PyObject *lists[3];
+	Py_buffer view;
+
+	if (!are(n_args, 2) || write_frame(args[0], &in_hand, lists) || PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE))
+		return NULL;
+	if (view.len < format.frame_head.count + format.frame_packet.count) {
+		PyErr_SetString(PyExc_ValueError, "too few bytes for a packet");
+		PyBuffer_Release(&view);
+		return NULL;
+	}
+	draw_frame(view.buf, &in_hand);
+	PyBuffer_Release(&view);
+	return read_scenario(&in_hand, args[0]);
+}
+
+static PyObject *module_normalise(PyObject *self, PyObject *from)
+{
+	if (write_scenario(from, &in_hand))
+		return NULL;
+	if (!in_hand.n_netns) {
+		PyErr_SetString(PyExc_ValueError, "a case has a namespace");
+		return NULL;
+	}
+	normalise(&in_hand);
+	return read_scenario(&in_hand, NULL);
+}
+
+/* The packet alone changes. */
+static PyObject *module_come_in(PyObject *self, PyObject *from)
+{
+	PyObject *lists[3];
+
+	if (write_frame(from, &in_hand, lists))
+		return NULL;
+	come_in(&in_hand.packet, in_hand.lookup, in_hand.caller);
+	return read_scenario(&in_hand, from);
+}
+
+static PyObject *module_of_lookup(PyObject *self, PyObject *from)
+{
+	if (write_scenario(from, &in_hand))
+		return NULL;
+	of_lookup(&in_hand);
+	return read_scenario(&in_hand, NULL);
+}
+
+/* --- what Python's tables say --- */
+
+/* [(class, [(offset, code), ...]), ...], one for each of `kinds`. */
+static int set_kinds(PyObject *from)
+{
+	for (unsigned int i = 0; i < N_KINDS; i++) {
+		struct class *kind = &kinds[i];
+		PyObject *fields, *fieldnames;
+
+		if (!PyArg_ParseTuple(PyTuple_GET_ITEM(from, i), "O!O!", &PyType_Type, &kind->type, &PyTuple_Type, &fields))
+			return -1;
+		if (PyTuple_GET_SIZE(fields) > MOST_FIELDS) {
+			PyErr_SetString(PyExc_ValueError, "MOST_FIELDS of csrc/cases/module.c are too few");
+			return -1;
+		}
+		fieldnames = PyObject_GetAttrString((PyObject *)kind->type, "_fields");
+		if (!fieldnames)
+			return -1;
+		kind->items = PyTuple_GET_SIZE(fieldnames);
+		Py_DECREF(fieldnames);
+		kind->count = PyTuple_GET_SIZE(fields);
+		for (unsigned int j = 0; j < kind->count; j++) {
+			int code;
+
+			if (!PyArg_ParseTuple(PyTuple_GET_ITEM(fields, j), "HC", &kind->fields[j].offset, &code))
+				return -1;
+			kind->fields[j].code = code;
+		}
+	}
+	return 0;
+}
+
+/* [(offset, size, values), ...] */
+static int set_places(PyObject *from, struct drawn_places *to)
+{
+	to->count = PyTuple_GET_SIZE(from);
+	if (to->count > MOST_PLACES) {
+		PyErr_SetString(PyExc_ValueError, "MOST_PLACES of csrc/cases/rules.h are too few");
+		return -1;
+	}
+	for (unsigned int i = 0; i < to->count; i++) {
+		struct drawn_place *drawn = &to->places[i];
+		Py_ssize_t n_bytes;
+		const char *values;
+
+		if (!PyArg_ParseTuple(PyTuple_GET_ITEM(from, i), "HHy#", &drawn->place.offset, &drawn->place.size, &values,
+				      &n_bytes))
+			return -1;
+		if (n_bytes != 256 * drawn->place.size) {
+			PyErr_SetString(PyExc_ValueError, "a place has 256 values");
+			return -1;
+		}
+		drawn->values = (const uint8_t *)values;
+	}
+	return 0;
+}
+
+static int set_key(PyObject *from, struct place *to)
+{
+	Py_ssize_t count = PyTuple_GET_SIZE(from);
+
+	for (Py_ssize_t i = 0; i < count && i < 7; i++)
+		if (!PyArg_ParseTuple(PyTuple_GET_ITEM(from, i), "HH", &to[i].offset, &to[i].size))
+			return -1;
+	if (count > 7)
+		PyErr_SetString(PyExc_ValueError, "struct plain of csrc/cases/rules.h has too little room for a key");
+	return count > 7 ? -1 : 0;
+}
+
+/* tables(kinds, format, (slots, socks), addresses, numbers, keys): see harness/skdiff/cases/native.py. */
+static PyObject *module_tables(PyObject *self, PyObject *args)
+{
+	PyObject *of_kinds, *of_format, *addresses, *keys;
+	struct drawn_places *places[] = { &format.counts, &format.head, &format.packet, &format.netns, &format.program,
+					  &format.group, &format.slot, &format.sock, &format.frame_head, &format.frame_packet };
+	uint8_t *to[] = { plain.here, plain.peer, plain.many, plain.many6 };
+
+	if (!PyArg_ParseTuple(args, "O!O!(II)O!(IIIIIIIII)O!", &PyTuple_Type, &of_kinds, &PyTuple_Type, &of_format,
+			      &format.socks, &format.slots, &PyTuple_Type, &addresses, &plain.port, &plain.peer_port,
+			      &plain.doff, &plain.len, &plain.data_len, &plain.udp_header, &plain.most_bytes,
+			      &plain.most_cpus, &plain.most_references, &PyTuple_Type, &keys))
+		return NULL;
+	if (set_kinds(of_kinds))
+		return NULL;
+	for (unsigned int i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (set_places(PyTuple_GET_ITEM(of_format, i), places[i]))
+			return NULL;
+	for (unsigned int i = 0; i < 4; i++)
+		if (write_address(PyTuple_GET_ITEM(addresses, i), to[i]))
+			return NULL;
+	if (set_key(PyTuple_GET_ITEM(keys, 0), plain.connection) || set_key(PyTuple_GET_ITEM(keys, 1), plain.group_key) ||
+	    set_key(PyTuple_GET_ITEM(keys, 2), plain.udp_group_key))
+		return NULL;
+	Py_INCREF(args);
+	Py_XSETREF(kept, args);	/* it holds the classes and the values */
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+	{ "tables", module_tables, METH_VARARGS, NULL },
+	{ "encode", (PyCFunction)(void *)module_encode, METH_FASTCALL, NULL },
+	{ "encode_frame", (PyCFunction)(void *)module_encode_frame, METH_FASTCALL, NULL },
+	{ "decode", module_decode, METH_O, NULL },
+	{ "draw", module_draw, METH_O, NULL },
+	{ "draw_valid", module_draw_valid, METH_O, NULL },
+	{ "draw_frame", (PyCFunction)(void *)module_draw_frame, METH_FASTCALL, NULL },
+	{ "normalise", module_normalise, METH_O, NULL },
+	{ "of_lookup", module_of_lookup, METH_O, NULL },
+	{ "come_in", module_come_in, METH_O, NULL },
+	{ NULL }
+};
+
+static struct PyModuleDef module = { PyModuleDef_HEAD_INIT, .m_name = "_skdiff_cases", .m_size = -1, .m_methods = methods };
+
+__attribute__((visibility("default"))) PyObject *PyInit__skdiff_cases(void)
+{
+	PyObject *of_struct = PyImport_ImportModule("struct");
+
+	if (!of_struct)
+		return NULL;
+	struct_error = PyObject_GetAttrString(of_struct, "error");
+	Py_DECREF(of_struct);
+	return struct_error ? PyModule_Create(&module) : NULL;
+}

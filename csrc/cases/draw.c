@@ -42,8 +42,18 @@ static void draw_group(const uint8_t *bytes, struct group_record *group)
 		bytes = draw_places(&format.slot, bytes, &group->slots[i]);
 }
 
+/* What is drawn of a lookup that the run has not is one that it has: each has the same share of what is drawn. */
+static void draw_lookup(const uint8_t *head, struct lookups of, struct scenario_record *s)
+{
+	if (!of.count || memchr(of.lookups, s->lookup, of.count))
+		return;
+	for (unsigned int i = 0; i < format.head.count; i++)
+		if (format.head.places[i].place.offset == offsetof(struct scenario_record, lookup))
+			s->lookup = of.lookups[head[i] % of.count];
+}
+
 /* Bytes that are not there are zeros. */
-void draw(const uint8_t *data, size_t n_bytes, struct scenario_record *s)
+void draw(const uint8_t *data, size_t n_bytes, struct lookups of, struct scenario_record *s)
 {
 	unsigned int most = format.counts.count + format.head.count + format.packet.count + MAX_NETNS * bytes_of_netns() +
 			    MAX_GROUPS * bytes_of_group() + format.socks * format.sock.count;
@@ -56,7 +66,9 @@ void draw(const uint8_t *data, size_t n_bytes, struct scenario_record *s)
 		at = padded;
 	}
 	at = draw_places(&format.counts, at, s);
-	at = draw_places(&format.head, at, s);
+	draw_places(&format.head, at, s);
+	draw_lookup(at, of, s);
+	at += format.head.count;
 	at = draw_places(&format.packet, at, &s->packet);
 	for (unsigned int i = 0; i < s->n_netns; i++)
 		draw_netns(at + i * bytes_of_netns(), &s->netns[i]);

@@ -409,27 +409,35 @@ static PyObject *module_decode(PyObject *self, PyObject *from)
 /* Where cases are made, one at a time. */
 static struct scenario_record in_hand;
 
-static PyObject *drawn(PyObject *data, bool valid)
+static PyObject *drawn(PyObject *const *args, Py_ssize_t n_args, bool valid)
 {
+	struct lookups of;
 	Py_buffer view;
 
-	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
+	if (!are(n_args, 2))
 		return NULL;
-	draw(view.buf, view.len, &in_hand);
+	if (!PyBytes_Check(args[1])) {
+		PyErr_SetString(PyExc_TypeError, "lookups are bytes");
+		return NULL;
+	}
+	of = (struct lookups) { (const uint8_t *)PyBytes_AS_STRING(args[1]), PyBytes_GET_SIZE(args[1]) };
+	if (PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE))
+		return NULL;
+	draw(view.buf, view.len, of, &in_hand);
 	PyBuffer_Release(&view);
 	if (valid)
 		normalise(&in_hand);
 	return read_scenario(&in_hand, NULL);
 }
 
-static PyObject *module_draw(PyObject *self, PyObject *data)
+static PyObject *module_draw(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
 {
-	return drawn(data, false);
+	return drawn(args, n_args, false);
 }
 
-static PyObject *module_draw_valid(PyObject *self, PyObject *data)
+static PyObject *module_draw_valid(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
 {
-	return drawn(data, true);
+	return drawn(args, n_args, true);
 }
 
 static PyObject *module_draw_frame(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
@@ -583,8 +591,8 @@ static PyMethodDef methods[] = {
 	{ "encode", (PyCFunction)(void *)module_encode, METH_FASTCALL, NULL },
 	{ "encode_frame", (PyCFunction)(void *)module_encode_frame, METH_FASTCALL, NULL },
 	{ "decode", module_decode, METH_O, NULL },
-	{ "draw", module_draw, METH_O, NULL },
-	{ "draw_valid", module_draw_valid, METH_O, NULL },
+	{ "draw", (PyCFunction)(void *)module_draw, METH_FASTCALL, NULL },
+	{ "draw_valid", (PyCFunction)(void *)module_draw_valid, METH_FASTCALL, NULL },
 	{ "draw_frame", (PyCFunction)(void *)module_draw_frame, METH_FASTCALL, NULL },
 	{ "normalise", module_normalise, METH_O, NULL },
 	{ "of_lookup", module_of_lookup, METH_O, NULL },

@@ -50,7 +50,13 @@ struct plain {
 extern struct format format;
 extern struct plain plain;
 
-void draw(const uint8_t *data, size_t n_bytes, struct scenario_record *s);
+/* The lookups of a run, as bytes; none for all. */
+struct lookups {
+	const uint8_t *lookups;
+	size_t count;
+};
+
+void draw(const uint8_t *data, size_t n_bytes, struct lookups of, struct scenario_record *s);
 void draw_frame(const uint8_t *data, struct scenario_record *s);
 void come_in(struct packet_record *p, unsigned int lookup, unsigned int caller);
 void of_lookup(struct scenario_record *s);

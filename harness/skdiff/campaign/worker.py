@@ -29,9 +29,10 @@ from skdiff.comparison.causes import causes_of
 from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of, models_of
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import GUIDED, drive
-from skdiff.engines.atheris_engine import NO_COVERAGE
+from skdiff.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
+from skdiff.oracles import compiled_model
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Buffer, Reference
@@ -150,11 +151,13 @@ def work(job: Job, channel: int) -> None:
 
     builds = job.builds()
 
+    # What is instrumented must be interpreted.
+    model = Model if os.environ.get(GUIDE_BY_MODEL) == "1" else compiled_model.fastest()
     host = asked_host(builds[0].rules) if job.oracle == HOST else None
 
     def oracles() -> list[Oracle]:
         buffer = Buffer(memory)
-        of_text: list[Oracle] = [*(Reference(made, buffer) for made in builds), *models_of(builds)]
+        of_text: list[Oracle] = [*(Reference(made, buffer) for made in builds), *models_of(builds, model)]
         return of_text if host is None else [host, *of_text]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)

@@ -51,14 +51,16 @@ _GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(const
 _ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
 
 
-def draw(data: bytes) -> Raw:
-    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
-    return raw_of(module().draw(data))
+def draw(data: bytes, lookups: bytes = b"") -> Raw:
+    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing. See `decode`."""
+    return raw_of(module().draw(data, lookups))
 
 
-def decode(data: bytes) -> Scenario:
-    """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
-    scenario: Scenario = module().draw_valid(data)
+def decode(data: bytes, lookups: bytes = b"") -> Scenario:
+    """The Scenario that the bytes mean. Total: every string of bytes means a valid one. If there are `lookups`, a byte
+    each, what would be of another lookup is of one of these, and each has the same share of all bytes.
+    """
+    scenario: Scenario = module().draw_valid(data, lookups)
     return scenario
 
 

@@ -128,7 +128,7 @@ def diff(
         first=request.first,
         lookups=lookups,
     )
-    with supervised(job, closure_of(builds), errors) as (_, total):
+    with supervised(job, closure_of(builds), errors, say) as (_, total):
         groups: list[Group] = []
         found = total.mismatches
         if found:

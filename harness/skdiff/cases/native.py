@@ -66,7 +66,7 @@ def give_tables(loaded: Any) -> None:
     """Tell a loaded module what Python's tables say."""
     loaded.tables(
         tuple((record, tuple(_fields(record))) for record in _KINDS),
-        _format(),
+        format_of_bytes(),
         (DRAWN_SOCKS, DRAWN_SLOTS),
         (HERE, PEER, MANY, MANY6),
         (
@@ -95,7 +95,7 @@ def _member(struct: str, name: str) -> tuple[int, int]:
     return offset, ffi.sizeof(dict(ffi.typeof(f"struct {struct}").fields)[name].type)
 
 
-def _format() -> tuple[tuple[Place, ...], ...]:
+def format_of_bytes() -> tuple[tuple[Place, ...], ...]:
     """The places of struct format of csrc/cases/rules.h, in its order."""
     return (
         tuple(_place("scenario_record", f"n_{name}", pool) for name, pool in COUNTS.items()),

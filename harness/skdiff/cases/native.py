@@ -7,6 +7,7 @@ to a case that needs something comes from the tables of Python, when it is loade
 import sys
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from skdiff.base.build_folder import filled, is_whole
@@ -50,10 +51,14 @@ def module() -> Any:
     return loaded
 
 
-def library(flags: Iterable[str] = ()) -> Any:
-    """The file of the compiled module; with other flags another one."""
-    cc, flags = compiler(), tuple(flags)
+def library(flags: Iterable[str] = ()) -> Path:
+    """The file of the compiled module; with other flags another one. Where it stands in the place of its sources, as in
+    a packed fuzz target, it is that one.
+    """
     sources = sorted(CASES.glob("*.c"))
+    if not sources:
+        return CASES / f"{MODULE}.so"
+    cc, flags = compiler(), tuple(flags)
     texts = [*sources, *sorted(CASES.glob("*.h")), CSRC / "record.h"]
     folder = builds() / f"cases-{digest(texts, cc, flags)[:16]}"
     if not is_whole(folder):

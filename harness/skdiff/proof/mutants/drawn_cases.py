@@ -1,7 +1,7 @@
 """Mutants of `csrc/cases/`, which draws cases and makes them valid: all in one library, that asks which one is on.
 
-Each draws the cases that tests/cases/test_native.py holds against Python, and must make another one of any of them. What
-only keeps Python's objects in order is not changed: the slips of `slips.py` are about the records.
+Each draws cases as tests/cases/test_native.py does, which holds them against Python, and must make another one of any
+of them. What only keeps Python's objects in order is not changed: the slips of `slips.py` are about the records.
 """
 
 import os

@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 ENGINES = ("atheris", "random")
 LOOKUPS = ("all", "tcp4", "tcp6", "udp4", "udp6")
-CASES, ROUNDS = 100_000, 3
+CASES, ROUNDS = 60_000, 3
 KERNEL = "6.12"
 
 

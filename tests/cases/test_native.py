@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from random import Random
 
@@ -17,16 +18,15 @@ from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.normalise import come_in, normalise, scenario_of
 from skdiff.cases.other_lookup import raw_of
+from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import Netns, Scenario, Sock
-from skdiff.engines.wide_engine import widen
 from skdiff.kernel.compilation import preload
+from skdiff.proof.mutants.drawn_cases import DRAWN, limited, some_bytes, widened
 from tests.arbitrary import any_bytes, hostile_scenarios
 from tests.by_python import normalise as rules
 from tests.by_python import normalise_packet
 from tests.by_python import record as records
 from tests.by_python import wire as bytes_of_python
-
-DRAWN = 3000
 
 
 def the_same(data: bytes, frame: bytes) -> None:
@@ -49,11 +49,6 @@ def frame(random: Random) -> bytes:
     return random.randbytes(wire.FRAME_SIZE)
 
 
-def some_bytes(random: Random) -> bytes:
-    """Of any length, most of them whole."""
-    return random.randbytes(random.choice((wire.SIZE, wire.SIZE, wire.SIZE + 9, random.randrange(wire.SIZE))))
-
-
 def test_drawn_cases_are_those_of_python() -> None:
     random = Random(1)
     for data in (b"", bytes(wire.SIZE), b"\xff" * wire.SIZE, *(some_bytes(random) for _ in range(DRAWN))):
@@ -65,12 +60,11 @@ def test_what_any_bytes_mean_is_what_they_mean_in_python(data: bytes, more: byte
     the_same(data, more)
 
 
-def test_fields_of_any_value_are_made_valid_as_in_python() -> None:
+@pytest.mark.parametrize("make", [widened, limited])
+def test_fields_of_any_value_are_made_valid_as_in_python(make: Callable[[Random], Raw]) -> None:
     random = Random(2)
     for _ in range(DRAWN):
-        raw = wire.draw(random.randbytes(wire.SIZE))
-        for _ in range(3):
-            widen(raw, random)
+        raw = make(random)
         assert normalise(deepcopy(raw)) == rules.normalise(raw)
 
 
@@ -162,7 +156,8 @@ from tests.cases import test_native as tests
 random = Random(int(sys.argv[2]))
 for _ in range(400):
     tests.the_same(tests.some_bytes(random), tests.frame(random))
-tests.test_fields_of_any_value_are_made_valid_as_in_python()
+for make in (tests.widened, tests.limited):
+    tests.test_fields_of_any_value_are_made_valid_as_in_python(make)
 tests.test_the_cases_of_the_corpus_are_their_own_nearest_in_both()
 tests.test_what_is_no_case_is_refused()
 print("clean")

@@ -20,8 +20,11 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json, write_json
 from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases import native, wire
+from skdiff.cases.addresses import ANY, MAPPED_ANY, mapped
 from skdiff.cases.normalise import scenario_of
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.pools import Raw
+from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, MOST_REFERENCES
+from skdiff.cases.scenario import AF_INET, AF_INET6, Packet, Scenario, Sock
 from skdiff.engines.wide_engine import widen
 from skdiff.kernel.index import definitions
 from skdiff.proof.mutants.c_types import types
@@ -85,21 +88,71 @@ def hunt(progress: Callable[[int, int], None], jobs: int = 0) -> list[tuple[Muta
     return fates
 
 
+# Where rules begin to hold or cease to: each next to one that the pools have.
+_ADDRESSES = (
+    *(ANY, MAPPED_ANY, 1, 5, 0xFF01 << 112 | 9, 0xFF02 << 112 | 9, 0xFF00 << 112 | 9, 0xFE80 << 112 | 9),
+    *map(mapped, (0x00000005, 0x00010203, 0xE0000005, 0xE0000105, 0xDFFFFFFF, 0xF0000000, 0xFFFFFFFE, 0xFFFFFFFF)),
+)
+_LIMITS: dict[Any, dict[str, tuple[int, ...]]] = {
+    Scenario: {"cpu": (-1, 0, 1, MOST_CPUS - 1, MOST_CPUS)},
+    Packet: {
+        "saddr": _ADDRESSES,
+        "daddr": _ADDRESSES,
+        "rt_iif": (-1, 0, 1, 2),
+        "skb_iif": (-1, 0, 1, 2),
+        "sdif": (-1, 0, 1, 2),
+        "doff": (0, 16, 19, 20, 21, 60),
+        "len": (0, 7, 8, 19, 20, MOST_BYTES, MOST_BYTES + 1),
+        "data_len": (0, 1, 12, 13, 52, 53, 60),
+    },
+    Sock: {
+        "daddr": _ADDRESSES,
+        "rcv_saddr": _ADDRESSES,
+        "refcnt": (0, 1, 2, MOST_REFERENCES, MOST_REFERENCES + 1),
+        "bound_dev_if": (-1, 0, 1),
+        "incoming_cpu": (-2, -1, 0),
+        "family": (0, AF_INET, AF_INET + 1, AF_INET6, AF_INET6 + 1),
+        "num": (0, 1),
+        "dport": (0, 1),
+    },
+}
+
+
+def at_limits(raw: Raw, random: Random) -> Raw:
+    """Drawn fields, some of which have values next to a limit."""
+    things: list[tuple[Any, list[int]]] = [
+        (Scenario, raw.head),
+        (Packet, raw.packet),
+        *((Sock, sock) for sock in raw.socks),
+    ]
+    for record, fields in things:
+        limits = _LIMITS[record]
+        for name in random.sample(sorted(limits), min(len(limits), random.randrange(4))):
+            fields[record._fields.index(name)] = random.choice(limits[name])
+    return raw
+
+
+def some_bytes(random: Random) -> bytes:
+    """Of any length, most of them whole."""
+    return random.randbytes(random.choice((wire.SIZE, wire.SIZE, wire.SIZE + 9, random.randrange(wire.SIZE))))
+
+
 class Expected(NamedTuple):
     """What is made of some bytes, of some bytes for another packet, and of fields with any values."""
 
     drawn: list[tuple[bytes, Scenario]]
     packets: list[tuple[Scenario, bytes, Scenario]]
-    widened: list[tuple[Scenario, Scenario]]
+    others: list[tuple[Scenario, Scenario]]
 
 
 def expected() -> Expected:
     """By the C as it stands: what the tests hold against Python."""
     random = Random(1)
-    drawn = [(data, wire.decode(data)) for data in (random.randbytes(wire.SIZE) for _ in range(DRAWN))]
+    drawn = [(data, wire.decode(data)) for data in (some_bytes(random) for _ in range(DRAWN))]
     packets = [(case, data, wire.other_packet(case, data)) for case, data in _packets(drawn, random)]
-    widened = [(case, native.normalised(case)) for case in (_widened(random) for _ in range(DRAWN))]
-    return Expected(drawn, packets, widened)
+    fields = (scenario_of(make(random)) for _ in range(DRAWN) for make in (widened, limited))
+    others = [(case, native.normalised(case)) for case in fields]
+    return Expected(drawn, packets, others)
 
 
 def _packets(drawn: list[tuple[bytes, Scenario]], random: Random) -> Iterator[tuple[Scenario, bytes]]:
@@ -107,11 +160,17 @@ def _packets(drawn: list[tuple[bytes, Scenario]], random: Random) -> Iterator[tu
         yield case, random.randbytes(wire.FRAME_SIZE)
 
 
-def _widened(random: Random) -> Scenario:
+def widened(random: Random) -> Raw:
+    """Fields of which some have any value of their range."""
     raw = wire.draw(random.randbytes(wire.SIZE))
     for _ in range(3):
         widen(raw, random)
-    return scenario_of(raw)
+    return raw
+
+
+def limited(random: Random) -> Raw:
+    """Fields of which some are next to a limit."""
+    return at_limits(wire.draw(random.randbytes(wire.SIZE)), random)
 
 
 def first_difference(loaded: Any, wanted: Expected) -> str:
@@ -122,7 +181,7 @@ def first_difference(loaded: Any, wanted: Expected) -> str:
     for tables, data, case in wanted.packets:
         if loaded.draw_frame(tables, data) != case:
             return "another packet"
-    for case, valid in wanted.widened:
+    for case, valid in wanted.others:
         if loaded.normalise(case) != valid:
             return "a case of any values"
     lookups = [bytes(lookups) for lookups in ((0,), (3,), (1, 3))]

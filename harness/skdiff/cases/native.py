@@ -36,7 +36,7 @@ from skdiff.cases.record import code_of, ffi
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
 MODULE = "_skdiff_cases"
-# The order of csrc/cases/module.c.
+# The order of csrc/cases/records.h.
 _KINDS = (Scenario, Packet, Netns, Program, Group, Sock)
 
 # Where a value of the wire format goes: its offset and its size in a record, and 256 values in the record's byte order.

@@ -35,7 +35,7 @@ from skdiff.proof.mutants.sites import OWNED, mutated
 
 ON = "SKDIFF_MUTANT"  # the number of the mutant that is on, for a process that loads the library
 _RULES = ("states.h", "normalise_packet.h", "normalise_udp.h", "normalise_groups.h", "normalise.c", "draw.c")
-_ORDER = ("rules.h", "addresses.h", *_RULES, "module.c")
+_ORDER = ("rules.h", "records.h", "addresses.h", *_RULES, "records.c", "module.c")
 _MUTATED = ("addresses.h", *_RULES)
 _ASK = """#include <stdlib.h>
 static unsigned int mutant;

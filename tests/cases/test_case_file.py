@@ -412,9 +412,12 @@ def test_a_socket_and_a_group_may_have_the_same_name() -> None:
     assert parse(ONE + '[[group]]\nname = "a"\nslots = ["a"]\n').groups == ("a",)
 
 
-@pytest.mark.parametrize(
-    ("text", "line"), [("version = 1\n[[sock\n", 2), ("version 1", 1), ("\0", 1), ("a = 1\na = 2", 2)]
-)
+def test_a_key_that_is_there_twice_is_told_with_both_lines() -> None:
+    assert refused("a = 1\n\na = 2") == "3: a is there already, in line 1"
+    assert refused("version = 1\n[packet]\nlen = 1\nlen = 2\n") == "4: len is there already, in line 3"
+
+
+@pytest.mark.parametrize(("text", "line"), [("version = 1\n[[sock\n", 2), ("version 1", 1), ("\0", 1)])
 def test_what_is_not_toml_is_one_line_that_says_where(text: str, line: int) -> None:
     said = refused(text)
     assert said.startswith(" not TOML: ")

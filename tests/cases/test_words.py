@@ -383,6 +383,24 @@ WRONG: dict[str, tuple[str, int, Any]] = {
     ),
     "an expectation of nobody": (TOP4 + A.format("*:80") + '[expect]\nsk = "b"\n', 7, "'b' is none of a, none"),
     "a raw socket in between": (TOP4 + '[[listener]]\nlisten = "*:80"\n[[sock]]\n', 5, "[[connection]] or [[udp]]?"),
+    "a number in quotes": (TOP4 + A.format("*:80") + 'incoming_cpu = "3"\n', 6, 'not "3": write it without quotes'),
+    "a flag in quotes": (TOP4 + A.format("*:80") + 'reuseport = "true"\n', 6, 'not "true": write it without quotes'),
+    "an address with a device": (
+        TOP4 + '[[listener]]\nlisten = "127.0.0.53%lo:53"\n',
+        4,
+        "127.0.0.53 here, and device = ...",
+    ),
+    "a classic program": (
+        TOP4 + listeners("") + '[[program]]\ntype = "cbpf"\nattach = "a"\n',
+        8,
+        "did you mean filter?",
+    ),
+    "a key twice": (TOP4 + TOP4.splitlines()[1] + "\n", 3, "packet is there already, in line 2"),
+    "a program of a socket that was refused": (
+        TOP4 + A.format("*:x") + '[[program]]\ntype = "sk_lookup"\nselect = "a"\n',
+        5,
+        "x is no port: a number of 0 to 65535",
+    ),
     "a packet that no host gets": (
         TOP4.replace("10.0.0.1", "224.0.0.1") + 'in = "eth0"\n[devices]\neth0 = 2\n',
         2,
@@ -401,6 +419,13 @@ def test_what_is_wrong_is_told_with_its_line_and_what_to_write(text: str, line: 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     text = f'{TOP4}proto = "sctp"\n[[listener]]\nname = "a"\nport = 80\n[[udp]]\nbind = "10.0.0.2"\n[expect]\nsk = 1\n'
     assert [line.split(": ")[0] for line in told(text)] == ["x:3", "x:4", "x:6", "x:8", "x:10"]
+
+
+def test_all_that_is_wrong_with_the_table_of_a_program_is_told_at_once() -> None:
+    table = '{ "4000x" = "a", "5000" = 3, "6000" = "b", else = "c" }'
+    text = f'{TOP4}{A.format("*:80")}[[program]]\ntype = "sk_lookup"\nby = "source port"\ntable = {table}\n'
+    ends = [line.rsplit(", ", 1)[-1].rsplit(": ", 1)[-1] for line in told(text)]
+    assert ends == ["not 4000x", "not 3", "no socket b; there is a", "no socket c; there is a"]
 
 
 def test_so_many_faults_are_told() -> None:

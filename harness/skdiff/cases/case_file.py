@@ -136,6 +136,9 @@ def _document(text: str, lines: TomlLines, where: str) -> dict[str, Any]:
         single = _single_brackets(lines)
         if single:
             raise CannotRun("\n".join(f"{where}:{line}: {said}" for line, said in single)) from error
+        if lines.twice:
+            told = (f"{where}:{line}: {key} is there already, in line {first}" for line, key, first in lines.twice)
+            raise CannotRun("\n".join(told)) from error
         raise CannotRun(f"{where}: not TOML: {error}") from error
     except RecursionError as error:
         raise CannotRun(f"{where}: nested too deeply, no case is") from error

@@ -24,6 +24,10 @@ class BadError(Exception):
         self.place = place
 
 
+class FollowsError(BadError):
+    """A fault that another one brings about, which is told: it need not be."""
+
+
 def address(value: int) -> str:
     """An address of a case as a dotted quad, or in IPv6's form."""
     return addresses.text(value)

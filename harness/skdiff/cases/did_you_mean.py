@@ -49,6 +49,8 @@ def instead_of_address(text: str) -> str:
     """What to write in the place of a text that is no address; "" if nothing is known of it."""
     if mask := _MASK.fullmatch(text):
         return f"; an address has no mask here: {mask[1]}"
+    if "%" in text:
+        return f"; the device is the socket's: {text.partition('%')[0]} here, and device = ..."
     if text == "*":
         return '; the wildcard is "0.0.0.0", or "::" of an AF_INET6 socket'
     if re.fullmatch(r"\[.*\]", text):

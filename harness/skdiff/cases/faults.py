@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.case_values import BadError
+from skdiff.cases.case_values import BadError, FollowsError
 from skdiff.cases.toml_lines import TomlLines
 
 MOST = 20  # that are told at once
@@ -34,6 +34,8 @@ class Faults:
         """A BadError in here is one, at this place unless it knows better."""
         try:
             yield
+        except FollowsError:
+            pass
         except BadError as error:
             place = error.place if error.place[0] else (header, number, key or error.place[2])
             self.add(str(error), place)

@@ -35,6 +35,7 @@ class TomlLines:
     def __init__(self, text: str) -> None:
         self.headers: list[tuple[int, str, bool]] = []  # line, header, and whether it has two brackets
         self.too_long: int = 0  # the line of a key with too many parts, if there is one
+        self.twice: list[tuple[int, str, int]] = []  # keys that a table has already: line, key, line of the first
         self._lines: dict[tuple[str, int, str], int] = {}
         self._count: dict[str, int] = {}
         self._read(text)
@@ -95,4 +96,7 @@ class TomlLines:
 
     def _key(self, header: str, number: int, path: list[str], line: int) -> None:
         for i, key in enumerate(path[:MOST_PARTS]):
-            self._lines.setdefault((".".join([header, *path[:i]]).strip("."), number if not i else 0, key), line)
+            place = (".".join([header, *path[:i]]).strip("."), number if not i else 0, key)
+            if place in self._lines and i == len(path) - 1:
+                self.twice.append((line, key, self._lines[place]))
+            self._lines.setdefault(place, line)

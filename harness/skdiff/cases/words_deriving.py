@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY
-from skdiff.cases.case_values import BadError
+from skdiff.cases.case_values import BadError, FollowsError
 from skdiff.cases.derived import plain_packet, run_array, sk_lookup_enabled
 from skdiff.cases.did_you_mean import near, shown
 from skdiff.cases.faults import Faults, Place
@@ -77,8 +77,9 @@ class _Host:
     def __init__(self, words: Words, faults: Faults) -> None:
         self._words, self._faults = words, faults
         self._made: list[Made] = []
+        self._tried: set[str] = set()  # names that were made, or refused
         self._packet = self._packet_of_case()
-        self._programs = Programs(self._packet, words.top.get("cpu", 0), words.devices, self._find)
+        self._programs = Programs(self._packet, words.top.get("cpu", 0), words.devices, faults, self._find)
         self._sysctl = [net.sysctl for net in words.namespaces.values()]
         calls: dict[str, Callable[[Entry], None]] = {
             "listener": self._listen,
@@ -94,6 +95,7 @@ class _Host:
         }
         for entry in words.entries:
             with faults.noted(*entry.place):
+                self._tried.add(entry.name)
                 calls[entry.kind](entry)
 
     def derived(self) -> Derived:
@@ -198,6 +200,8 @@ class _Host:
                 return made
         if any(made.name == name for made in self._made):
             raise BadError(f"{where}: {shown(name)} is closed by then", place)
+        if name in self._tried:
+            raise FollowsError(f"{where}: {shown(name)} was refused")
         if any(entry.name == name for entry in self._words.entries if entry.name):
             raise BadError(
                 f"{where}: {shown(name)} is made later: the order of the file is the order of the calls", place

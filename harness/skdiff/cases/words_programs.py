@@ -6,9 +6,9 @@ from typing import Any
 
 from skdiff.cases import words_keys as keys
 from skdiff.cases.addresses import from_text
-from skdiff.cases.case_values import BadError
+from skdiff.cases.case_values import BadError, FollowsError
 from skdiff.cases.did_you_mean import near, shown
-from skdiff.cases.faults import Place
+from skdiff.cases.faults import Faults, Place
 from skdiff.cases.scenario import FILTER, LEAVE, NONE, SK_DROP, SK_PASS, SK_REUSEPORT, Packet, Program
 from skdiff.cases.words_reading import Device, Entry
 from skdiff.cases.words_sockets import Made, MadeGroup
@@ -28,18 +28,25 @@ _ONLY = {
 class Programs:
     """The programs of a case with that packet, which is looked up on that CPU, and these devices.
 
-    `find` gives the socket of a name, or raises BadError.
+    `find` gives the socket of a name, or raises BadError. Faults of a table's lines go to `faults`.
     """
 
     def __init__(
-        self, packet: Packet, cpu: int, devices: Mapping[str, Device], find: Callable[[str, str, Place], Made]
+        self,
+        packet: Packet,
+        cpu: int,
+        devices: Mapping[str, Device],
+        faults: Faults,
+        find: Callable[[str, str, Place], Made],
     ) -> None:
-        self._packet, self._cpu, self._devices, self._find = packet, cpu, devices, find
+        self._packet, self._cpu, self._devices, self._faults, self._find = packet, cpu, devices, faults, find
         self.sk_lookup: list[tuple[int, int, Made | int, int]] = []  # namespace, verdict, whom, no_reuseport
         self._selected: list[tuple[MadeGroup, Made]] = []
 
     def add(self, entry: Entry) -> None:
         """Attach one. Raises BadError."""
+        if "type" in entry.refused:
+            return
         kind = _TYPES[entry.get("type", 0)]
         for key, types in _ONLY.items():
             if key in entry.values and kind not in types:
@@ -109,12 +116,17 @@ class Programs:
                 " include/uapi/linux/bpf.h); a filter and an sk_lookup program do",
                 entry.at("by"),
             )
-        value, found = self._value(by, kind), None
+        value, found, good = self._value(by, kind), None, 0
         for word, what in table.items():
             where = f"{entry.told}: table: {shown(word)}"
-            self._check_action(what, kind, where, entry.at("table"))
-            if word != keys.ELSE and found is None and self._fits(by, word, value, where):
-                found = what
+            with self._faults.noted(*entry.at("table")):
+                self._check_action(what, kind, where, entry.at("table"))
+                good += 1
+            with self._faults.noted(*entry.at("table")):
+                if word != keys.ELSE and self._fits(by, word, value, where) and found is None:
+                    found = what
+        if good < len(table):
+            raise FollowsError(f"{entry.told}: table")
         if found is None:
             found = table.get(keys.ELSE)
         if found is None and kind == keys.FILTER:

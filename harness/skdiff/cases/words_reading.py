@@ -1,5 +1,6 @@
 """From a document in the format of words to its entries: each key's value is read, and nothing is made of it yet."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,14 +29,16 @@ from skdiff.cases.words_keys import (
 )
 from skdiff.cases.words_values import read_address, read_end, read_ends
 
-# States that have a table of their own, also as `ss` prints them.
-_STATES = {
+# What to write for words that are none here: states that have a table of their own, also as `ss` prints them, and what
+# others call a classic program.
+_INSTEAD = {
     "LISTEN": "a [[listener]]",
     "TIME_WAIT": "a [[timewait]]",
     "TIME-WAIT": "a [[timewait]]",
     "NEW_SYN_RECV": "a [[request]]",
     "UNCONN": "a [[udp]] socket",
     "CLOSE": "a [[bound]] socket",
+    "cbpf": "filter",
 }
 _HEAD = ("version", "why", "needs")  # which both formats have
 
@@ -48,6 +51,7 @@ class Entry:
     name: str
     place: Place
     values: Mapping[str, Any]
+    refused: frozenset[str] = frozenset()  # keys with a fault
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or the default."""
@@ -147,7 +151,7 @@ def _entries(
         place = (kind, number, "")
         told = f"{kind} {name}" if name else f"[[{kind}]]"
         values = _table(ENTRIES[kind], table, told, place, faults, devices, namespaces)
-        entries.append(Entry(kind, name, place, values))
+        entries.append(Entry(kind, name, place, values, frozenset(table) - values.keys()))
     return entries
 
 
@@ -180,14 +184,14 @@ def _value(key: Key, value: Any, where: str, devices: Mapping[str, Device], name
     match key.what:
         case What.FLAG:
             if not isinstance(value, bool):
-                raise BadError(f"{where}: true or false is needed, not {shown(value)}")
+                raise BadError(f"{where}: true or false is needed, not {_quoted(value)}")
             return int(value)
         case What.NUMBER | What.HEX:
             return _number(key, value, where)
         case What.WORD:
             words = key.words
             if not isinstance(value, str) or value not in words:
-                raise BadError(f"{where}: {shown(value)} is none of {', '.join(words)}{near(value, words, _STATES)}")
+                raise BadError(f"{where}: {shown(value)} is none of {', '.join(words)}{near(value, words, _INSTEAD)}")
             return words[value]
         case What.ENDS:
             return read_ends(value, where)
@@ -212,10 +216,19 @@ def _value(key: Key, value: Any, where: str, devices: Mapping[str, Device], name
     return value
 
 
+def _quoted(value: Any) -> str:
+    """A value that should be no text, as an error shows it: with its quotes, if it is one."""
+    return f'"{value}": write it without quotes' if value in ("true", "false") or _is_number(value) else shown(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"-?(\d{1,20}|0x[0-9a-fA-F]{1,16})", value) is not None
+
+
 def _number(key: Key, value: Any, where: str) -> int:
     least, most = key.range
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadError(f"{where}: a number is needed, not {shown(value)}")
+        raise BadError(f"{where}: a number is needed, not {_quoted(value)}")
     if not least <= value <= most:
         raise BadError(f"{where}: {value}: it can be {least} to {most}")
     return value

@@ -11,4 +11,5 @@ compile_python_fuzzer .clusterfuzzlite/lookup_fuzzer.py \
 	--paths "$PWD/harness" \
 	--add-data "$PWD/csrc/record.h:skdiff/csrc" \
 	--add-data "$PWD/csrc/steps.toml:skdiff/csrc" \
+	--add-data "$work/reference/cases:skdiff/csrc/cases" \
 	--add-data "$work/reference:reference"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_json
-from skdiff.cases import wire
+from skdiff.cases import native, wire
 from skdiff.engines.seed_inputs import seeds
 from skdiff.kernel.build import build
 from skdiff.kernel.compilation import MODULE
@@ -46,6 +46,8 @@ def reference(folder: Path) -> None:
     made = build(tree(), VARIANTS[sanitizer], guided=True)
     folder.mkdir(parents=True)
     shutil.copy(made.folder / f"{MODULE}.so", folder)
+    (folder / "cases").mkdir()
+    shutil.copy(native.library(), folder / "cases")
     write_json(folder / "reference.json", made.told())
 
 

@@ -323,3 +323,15 @@ def test_answers_names_each_key_of_the_summary() -> None:
     own = {"rules", "rests_on", "ended", "sk", "refcounted", "chance", "next", "endless", "unmet", "story", "why_not"}
     assert own <= {field.name for field in msgspec.structs.fields(ExplainSummary)}
     assert [name for name in own if f"`{name}`" not in text] == []
+
+
+def test_performance_has_the_measured_ratios() -> None:
+    """`make speed BEFORE=../before ARGS=docs/figures/speed.json` writes the file."""
+    found = json.loads((ROOT / "docs/figures/speed.json").read_text())
+    wanted = []
+    for engine in ("atheris", "random"):
+        for lookup, one in found[engine].items():
+            before, after = one["us"]["before"], one["us"]["after"]
+            wanted.append([f"`{engine}`", lookup, f"{before:.1f}", f"{after:.1f}", f"{one['times']:.2f}"])
+            assert one["times"] >= (2.2 if engine == "atheris" else 1.8)
+    assert rows("docs/performance.md", "Twice as fast") == wanted

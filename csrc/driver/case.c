@@ -2,7 +2,7 @@
 
 static void fill_case(void)
 {
-	reference_fuel = FUEL;
+	reference_fuel = FUEL_OF_INSERTION;
 	reference_cpu = in->cpu;
 	reference_secret = in->hash_secret;
 	reference_secret6 = in->hash_secret6;

@@ -6,11 +6,14 @@
  * functions. closure.toml has the order of its files. Nothing is allocated: all that a case needs is written anew.
  */
 
-/* Links that a lookup may follow before it is stuck. A chain has 16 sockets and an end: 17 links. TCP walks one of
- * ehash, anew for each socket that a race moves (17 * 17), and two of lhash2; UDP one of hash for early demux, and one each
- * of hash2 for it, of hash4, twice of hash2 and of hash: fewer than 400 in all, with the programs of a namespace. Of 64 sockets fewer than 5000.
+/* Links that a lookup may follow before it is stuck: what a case that ends can need, for a stuck one burns them all. A chain
+ * of all sockets has one link more than sockets. TCP walks one of ehash, anew for each socket that a race moves, and two of
+ * lhash2. UDP walks one of hash and one of hash2 for early demux, and then one of hash4, two of hash2 and one of hash.
  */
-#define FUEL (in->n_socks > 16 ? 10000 : 1000)
+#define WALKS 8	/* besides those that races add */
+#define FUEL ((in->n_socks + WALKS) * (in->n_socks + 1))
+/* What comes into the tables goes there by the kernel's functions, which end as well unless a patch has spoiled them. */
+#define FUEL_OF_INSERTION 10000
 #define HEADROOM 512
 #define REDZONE 64
 

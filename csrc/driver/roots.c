@@ -218,6 +218,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	fill_case();
 	keep_all();
 	plant(PLANTED_BEFORE);
+	reference_fuel = FUEL;
 	sk = call_root(&refcounted.value);
 	plant(PLANTED_BEHIND);
 	out->refcounted = refcounted.byte;

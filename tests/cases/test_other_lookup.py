@@ -12,7 +12,7 @@ from skdiff.cases.fields import FIELDS, LOOKUPS
 from skdiff.cases.normalise import normalise
 from skdiff.cases.other_lookup import as_lookup, raw_of
 from skdiff.cases.places import HASHED
-from skdiff.cases.pools import OTHER_TABLE, Raw, of_lookup
+from skdiff.cases.pools import OTHER_TABLE, Raw
 from skdiff.cases.record import ranges
 from skdiff.cases.scenario import (
     AF_INET,
@@ -31,6 +31,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.oracles.model import Model
 from tests.arbitrary import ADDRESS, any_bytes, hostile_scenarios
+from tests.by_python.wire import of_lookup
 from tests.helpers import HERE, PEER, connection, cookie, listener, request, scenario, timewait, udp
 from tests.transform import as_ipv4_alone
 

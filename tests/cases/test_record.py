@@ -11,7 +11,7 @@ from cffi import FFI
 from hypothesis import given
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases import addresses, record, scenario, validity
+from skdiff.cases import addresses, native, record, scenario, validity
 from skdiff.cases import outcome as outcomes
 from skdiff.cases.addresses import halves
 from skdiff.cases.outcome import ABSENT, BROKEN, CRASHED, RETURNED, STUCK, Outcome
@@ -206,11 +206,11 @@ def test_a_full_record_is_what_the_c_compiler_sees() -> None:
 def test_a_frame_is_the_head_and_the_packet_and_no_more() -> None:
     ours, theirs = counted(), extreme(1)
     whole, frame, both = (bytearray(b"\xa5") * record.SCENARIO_SIZE for _ in range(3))
-    record.encode(ours, whole)
-    record.encode_frame(ours, frame)
-    record.encode(theirs, both)
-    record.encode_frame(ours, both)
-    assert record.decode(both) == ours._replace(netns=theirs.netns, groups=theirs.groups, socks=theirs.socks)
+    native.encode(ours, whole)
+    native.encode_frame(ours, frame)
+    native.encode(theirs, both)
+    native.encode_frame(ours, both)
+    assert native.decode(both) == ours._replace(netns=theirs.netns, groups=theirs.groups, socks=theirs.socks)
     end = ffi.offsetof("struct scenario_record", "netns")
     assert frame[:end] == whole[:end]
     assert set(frame[end:]) == {0xA5}
@@ -219,8 +219,8 @@ def test_a_frame_is_the_head_and_the_packet_and_no_more() -> None:
 def test_a_socket_that_the_record_has_no_room_for_is_refused() -> None:
     for case in (Scenario(socks=(Sock(),) * 65), Scenario(groups=(Group(),) * 5)):
         with pytest.raises(IndexError, match="more than the record has room for"):
-            record.encode(case, bytearray(record.SCENARIO_SIZE))
-    record.encode(Scenario(socks=(Sock(),) * 64, groups=(Group(),) * 4), bytearray(record.SCENARIO_SIZE))
+            native.encode(case, bytearray(record.SCENARIO_SIZE))
+    native.encode(Scenario(socks=(Sock(),) * 64, groups=(Group(),) * 4), bytearray(record.SCENARIO_SIZE))
 
 
 @given(valid_scenarios)
@@ -232,8 +232,8 @@ def test_what_is_encoded_is_decoded_whatever_was_in_the_buffer(case: Scenario) -
 def comes_back(case: Scenario) -> None:
     for filler in (0, 0xA5):
         buffer = bytearray([filler]) * (record.SCENARIO_SIZE + 3)
-        record.encode(case, buffer)
-        assert record.decode(buffer) == case
+        native.encode(case, buffer)
+        assert native.decode(buffer) == case
         assert buffer[record.SCENARIO_SIZE :] == bytes([filler]) * 3
 
 
@@ -244,7 +244,7 @@ def test_the_c_compilers_view_of_a_record_is_ours(case: Scenario) -> None:
 
 def seen_by_c(case: Scenario) -> None:
     buffer = bytearray(record.SCENARIO_SIZE)
-    record.encode(case, buffer)
+    native.encode(case, buffer)
     seen = ffi.cast("struct scenario_record *", ffi.from_buffer(buffer))
 
     def plain(view: Any, ours: Any) -> dict[str, int]:
@@ -288,20 +288,20 @@ def seen_by_c(case: Scenario) -> None:
 )
 def test_a_value_out_of_its_fields_range_is_refused(case: Scenario) -> None:
     with pytest.raises(struct.error):
-        record.encode(case, bytearray(record.SCENARIO_SIZE))
+        native.encode(case, bytearray(record.SCENARIO_SIZE))
 
 
 @pytest.mark.parametrize("address", [-1, 1 << 128])
 def test_an_address_of_more_than_128_bits_is_refused(address: int) -> None:
     for case in (Scenario(packet=Packet(saddr=address)), Scenario(socks=(Sock(rcv_saddr=address),))):
         with pytest.raises(OverflowError):
-            record.encode(case, bytearray(record.SCENARIO_SIZE))
+            native.encode(case, bytearray(record.SCENARIO_SIZE))
 
 
 def test_an_address_lies_as_a_packet_has_it() -> None:
     case = Scenario(lookup=TCP6, packet=Packet(saddr=0x20010DB8 << 96 | 0x01020304))
     buffer = bytearray(record.SCENARIO_SIZE)
-    record.encode(case, buffer)
+    native.encode(case, buffer)
     seen = ffi.cast("struct scenario_record *", ffi.from_buffer(buffer))
     assert bytes(seen.packet.saddr) == bytes.fromhex("20010db8" + "0" * 16 + "01020304")
     assert bytes(seen.packet.daddr) == bytes.fromhex("0" * 20 + "ffff0a000002")
@@ -315,7 +315,7 @@ def test_more_than_there_is_room_for_is_refused() -> None:
         Scenario(groups=(Group(slots=(0,) * 33),)),
     ):
         with pytest.raises(IndexError):
-            record.encode(case, bytearray(record.SCENARIO_SIZE))
+            native.encode(case, bytearray(record.SCENARIO_SIZE))
 
 
 # --- outcomes ---

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
 from skdiff.cases.addresses import as_ipv4, other_family
-from skdiff.cases.normalise_packet import come_in
-from skdiff.cases.pools import COUNTS, DRAWN_SOCKS, SLOT, Pool, of_lookup
+from skdiff.cases.pools import COUNTS, DRAWN_SOCKS, SLOT, Pool
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     IPV6_LOOKUPS,
@@ -52,6 +51,8 @@ from skdiff.cases.wire import (
     take,
 )
 from tests.arbitrary import any_bytes, hostile_scenarios
+from tests.by_python.normalise_packet import come_in
+from tests.by_python.wire import of_lookup
 
 HOSTILE_AT = len(COUNTS) + list(HEAD).index("hostile")
 N_SOCKS_AT = list(COUNTS).index("socks")

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from skdiff.base.compiler import compiler
 from skdiff.base.errors import CannotRun
 from skdiff.kernel import build as building
 from skdiff.kernel import compilation
 from skdiff.kernel.build import Build, build
-from skdiff.kernel.compilation import VARIANTS, compiler, preload
+from skdiff.kernel.compilation import VARIANTS, preload
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.options import STUBS, BuildOptions
 from skdiff.kernel.source import Tree

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from skdiff.base.compiler import compiler
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
 from skdiff.kernel.closure import Closure, extract
-from skdiff.kernel.compilation import compiler
 from skdiff.kernel.manifest import Manifest
 
 GIVEN = frozenset(["int", "char", "short", "long", "unsigned", "void", "double", "offsetof", "NULL"])

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parents[1]  # of a checkout; of an installed package this is no folder of ours
 INSTALLED = (PACKAGE / "csrc").is_dir()
 CSRC = (PACKAGE if INSTALLED else ROOT) / "csrc"
+CASES = CSRC / "cases"  # of drawn cases: no part of a kernel's library
 CORPUS = (PACKAGE if INSTALLED else ROOT) / "corpus"
 
 

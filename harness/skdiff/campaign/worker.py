@@ -34,13 +34,14 @@ from skdiff.comparison.referee import closure_of, judge_of, label_of, lookups_of
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.comparison.running_side import RunningSide, common, judge_of_sides
 from skdiff.engines import GUIDED, drive
-from skdiff.engines.atheris_engine import NO_COVERAGE
+from skdiff.engines.atheris_engine import GUIDE_BY_MODEL, NO_COVERAGE
 from skdiff.engines.small_classes import Kernel
 from skdiff.engines.small_part import Part
 from skdiff.engines.small_tables import Tables
 from skdiff.kernel.build import Build, build
 from skdiff.kernel.source import Tree
 from skdiff.kernel.textless import textless
+from skdiff.oracles import compiled_model
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.oracle_words import is_vm
@@ -168,6 +169,8 @@ def work(job: Job, channel: int) -> None:
 
     builds = job.builds()
 
+    # What is instrumented must be interpreted.
+    model = Model if os.environ.get(GUIDE_BY_MODEL) == "1" else compiled_model.fastest()
     host = asked_host(job.oracle, builds[0]) if job.oracle else None
     running = running_sides(job, builds)
 
@@ -178,7 +181,7 @@ def work(job: Job, channel: int) -> None:
             for subject, made in zip(job.subjects, builds, strict=True)
             if subject.oracle or subject.text
         ]
-        return [*([] if host is None else [host]), *texts, *models_of(builds)]
+        return [*([] if host is None else [host]), *texts, *models_of(builds, model)]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     lookups = lookups_of(builds, job.lookups)

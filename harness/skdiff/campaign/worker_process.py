@@ -22,7 +22,7 @@ from skdiff.campaign.messages import (
 )
 from skdiff.campaign.same_addresses import same_addresses
 from skdiff.campaign.worker import DONE_AT, SHARED_SIZE, Job
-from skdiff.cases.record import decode
+from skdiff.cases.native import decode
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.compilation import preload
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from skdiff.cases.addresses import is_ipv6
+from skdiff.cases.native import of_lookup
 from skdiff.cases.normalise import normalise
-from skdiff.cases.places import FAMILY, HASHED, IPV6ONLY, LOOKUP, P_DOFF, STATE
-from skdiff.cases.pools import Raw, of_lookup
+from skdiff.cases.places import FAMILY, HASHED, IPV6ONLY, P_DOFF, STATE
+from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import (
     AF_INET6,
     EHASH,
@@ -44,9 +45,7 @@ def as_lookup(scenario: Scenario, lookup: int) -> Scenario:
     """The nearest valid scenario of a lookup: itself if it is of that one."""
     if scenario.lookup == lookup:
         return scenario
-    raw = of_lookup(raw_of(scenario))
-    raw.head[LOOKUP] = lookup
-    of_lookup(raw)
+    raw = raw_of(of_lookup(of_lookup(scenario)._replace(lookup=lookup)))
     if (lookup in UDP_LOOKUPS) != (scenario.lookup in UDP_LOOKUPS):
         raw.packet[P_DOFF] = Packet().doff  # UDP's own, if it becomes UDP's
         for sock, old in zip(raw.socks, scenario.socks, strict=True):

@@ -12,21 +12,17 @@ from skdiff.cases.scenario import (
     AF_INET6,
     IPPROTO_TCP,
     IPPROTO_UDP,
-    IPV6_LOOKUPS,
     LHASH2,
     NONE,
     SK_DROP,
     SK_PASS,
     UDP_HASHED,
-    UDP_LOOKUPS,
-    Scenario,
-    Sock,
 )
 
 Pool = tuple[tuple[int, int], ...]
 
-# The peer, this host, and one more of each, in IPv4: a lookup of IPv6 has them in the other family (`of_lookup`).
-# Their bytes differ, so that a missing byte swap is seen.
+# The peer, this host, and one more of each, in IPv4: a lookup of IPv6 has them in the other family
+# (`native.of_lookup`). Their bytes differ, so that a missing byte swap is seen.
 PEER, HERE, OTHER_PEER, OTHER_HERE = map(mapped, (0x0A000001, 0x0A000002, 0xC0A80105, 0xC0A80106))
 # Those of the other family than the packet's.
 SWAPPED_PEER, SWAPPED_HERE, SWAPPED_OTHER_PEER, SWAPPED_OTHER_HERE = map(
@@ -43,6 +39,14 @@ SOME: Pool = ((0, 3), (1, 1))
 DEVICE: Pool = ((0, 12), (1, 4), (2, 3), (3, 1))
 BAD_VERDICT = 2
 VERDICT: Pool = ((SK_PASS, 8), (SK_DROP, 3), (BAD_VERDICT, 1))
+
+
+def table(pool: Pool) -> tuple[int, ...]:
+    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
+    total = sum(weight for _, weight in pool)
+    shares = [max(1, weight * 256 // total) for _, weight in pool]
+    shares[shares.index(max(shares))] += 256 - sum(shares)
+    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
 
 
 def index(none: int, first: int, rest: int, most: int) -> Pool:
@@ -66,7 +70,7 @@ SLOT: Pool = tuple((n, 1) for n in range(DRAWN_SOCKS))
 
 
 class Raw(NamedTuple):
-    """The fields of a case as they were drawn, each from its pool: `normalise.py` makes a Scenario of them.
+    """The fields of a case as they were drawn, each from its pool: `normalise` makes a Scenario of them.
 
     A namespace has its fields up to the programs, and the programs'; a group those up to the slots, and the slots.
     """
@@ -78,25 +82,6 @@ class Raw(NamedTuple):
     socks: list[list[int]]
 
 
-_LOOKUP, _FAMILY = Scenario._fields.index("lookup"), Sock._fields.index("family")
-_PROTOCOL, _HASHED = Sock._fields.index("protocol"), Sock._fields.index("hashed")
 OTHER = {AF_INET: AF_INET6, AF_INET6: AF_INET}
 OTHER_PROTOCOL = {IPPROTO_TCP: IPPROTO_UDP, IPPROTO_UDP: IPPROTO_TCP}
 OTHER_TABLE = {LHASH2: UDP_HASHED, UDP_HASHED: LHASH2}
-
-
-def of_lookup(raw: Raw) -> Raw:
-    """Drawn fields, which are changed, with addresses, families, protocols and tables of the pools as the lookup has
-    them: what is AF_INET for IPv4 is AF_INET6 for IPv6, what is TCP's for TCP is UDP's for UDP, and the other way. Its
-    own inverse.
-    """
-    if raw.head[_LOOKUP] in UDP_LOOKUPS:
-        for sock in raw.socks:
-            sock[_PROTOCOL] = OTHER_PROTOCOL.get(sock[_PROTOCOL], sock[_PROTOCOL])
-            sock[_HASHED] = OTHER_TABLE.get(sock[_HASHED], sock[_HASHED])
-    if raw.head[_LOOKUP] in IPV6_LOOKUPS:
-        for fields in (raw.packet, *raw.socks):
-            fields[:2] = map(other_family, fields[:2])
-        for sock in raw.socks:
-            sock[_FAMILY] = OTHER.get(sock[_FAMILY], sock[_FAMILY])
-    return raw

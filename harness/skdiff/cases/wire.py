@@ -8,13 +8,12 @@ are never the only copy of a finding.
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from operator import getitem
 from typing import Any, TypeAlias
 
-from skdiff.cases.addresses import as_ipv4, other_family
+from skdiff.cases.addresses import other_family
 from skdiff.cases.fields import FIELDS, pools
-from skdiff.cases.normalise import normalise
-from skdiff.cases.normalise_packet import come_in
+from skdiff.cases.native import module
+from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.pools import (
     COUNTS,
     DRAWN_SLOTS,
@@ -25,18 +24,10 @@ from skdiff.cases.pools import (
     SLOT,
     Pool,
     Raw,
-    of_lookup,
+    table,
 )
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
-
-
-def table(pool: Pool) -> tuple[int, ...]:
-    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
-    total = sum(weight for _, weight in pool)
-    shares = [max(1, weight * 256 // total) for _, weight in pool]
-    shares[shares.index(max(shares))] += 256 - sum(shares)
-    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
 
 
 def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
@@ -49,7 +40,6 @@ _COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
 _GROUP = (*_tables(GROUP), *(table(SLOT),) * DRAWN_SLOTS)
 _SOCK = _tables(SOCK)
-_N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 _FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
 FIXED_SIZE = len(_FIXED)
 SOCK_SIZE = len(_SOCK)
@@ -61,66 +51,30 @@ _GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(const
 _ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
 
 
-def draw(data: bytes) -> Raw:
-    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
-    data = data.ljust(SIZE, b"\0")
-    n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
-    end = FIXED_SIZE + n_socks * SOCK_SIZE
-    values = list(map(getitem, _ALL, data[:end]))
-    netns = []
-    for at in _NETNS_AT[:n_netns]:
-        progs_at = at + _N_NETNS
-        *fields, n_progs = values[at:progs_at]
-        starts = range(progs_at, progs_at + n_progs * _N_PROGRAM, _N_PROGRAM)
-        netns.append((fields, [values[i : i + _N_PROGRAM] for i in starts]))
-    groups = []
-    for at in _GROUPS_AT[:n_groups]:
-        slots_at = at + _N_GROUP
-        *fields, n_slots = values[at:slots_at]
-        groups.append((fields, values[slots_at : slots_at + n_slots]))
-    raw = Raw(
-        values[_HEAD_AT:_PACKET_AT],
-        values[_PACKET_AT : _NETNS_AT[0]],
-        netns,
-        groups,
-        [values[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],
-    )
-    return of_lookup(raw)
+def draw(data: bytes, lookups: bytes = b"") -> Raw:
+    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing. See `decode`."""
+    return raw_of(module().draw(data, lookups))
 
 
-def decode(data: bytes) -> Scenario:
-    """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
-    return normalise(draw(data))
+def decode(data: bytes, lookups: bytes = b"") -> Scenario:
+    """The Scenario that the bytes mean. Total: every string of bytes means a valid one. If there are `lookups`, a byte
+    each, what would be of another lookup is of one of these, and each has the same share of all bytes.
+    """
+    scenario: Scenario = module().draw_valid(data, lookups)
+    return scenario
 
 
 _INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
 
 
 # What may change with the tables as they are: nothing that a valid case holds against a socket.
-_FRAME_HEAD, _FRAME_PACKET = (
-    tuple(name for name, field in FIELDS[record].items() if field.frame) for record in (Scenario, Packet)
-)
-_FRAME = tuple(table(HEAD[name]) for name in _FRAME_HEAD) + tuple(table(PACKET[name]) for name in _FRAME_PACKET)
-FRAME_SIZE = len(_FRAME)
-_HEAD_PLACES = [Scenario._fields.index(name) for name in _FRAME_HEAD]
-_PACKET_PLACES = [Packet._fields.index(name) for name in _FRAME_PACKET]
-_PACKET_PLACE = Scenario._fields.index("packet")
+FRAME_SIZE = sum(field.frame for record in (Scenario, Packet) for field in FIELDS[record].values())
 
 
 def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
-    values = map(getitem, _FRAME, data)
-    head: list[Any] = list(scenario)
-    for place, value in zip(_HEAD_PLACES, values, strict=False):
-        head[place] = value
-    packet = list(scenario.packet)
-    for place, value in zip(_PACKET_PLACES, values, strict=True):
-        packet[place] = value
-    packet[:2] = map(other_family if scenario.lookup in IPV6_LOOKUPS else as_ipv4, packet[:2])
-    if not scenario.hostile:
-        come_in(packet, scenario.lookup, scenario.caller)
-    head[_PACKET_PLACE] = Packet._make(packet)
-    return Scenario._make(head)
+    found: Scenario = module().draw_frame(scenario, data)
+    return found
 
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.

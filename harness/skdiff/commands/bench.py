@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
     options = common.build_options(arguments)
-    result = benchmark.measure_all(lambda guided: options.build(arguments.kernel, guided=guided, say=say))
+    result = benchmark.measure_all(lambda guided: options.build(arguments.kernel, guided=guided, say=say), say)
     write_json(arguments, result)
     benchmark.show(console, result)
     return AGREED

@@ -113,9 +113,9 @@ def opposite(word: str) -> str:
     return word.removeprefix("no-") if word.startswith("no-") else f"no-{word}"
 
 
-def models_of(builds: Sequence[Build]) -> list[Model]:
-    """The model of each build, one for all that have the same rules and configuration."""
-    return [Model(rules, options) for rules, options in dict.fromkeys((build.rules, build.config) for build in builds)]
+def models_of(builds: Sequence[Build], kind: type[Model] = Model) -> list[Model]:
+    """The model of each build, one for all that have the same rules and configuration; of the `kind` that is given."""
+    return [kind(rules, options) for rules, options in dict.fromkeys((build.rules, build.config) for build in builds)]
 
 
 def lookups_of(builds: Sequence[Build], wanted: Sequence[str] = ()) -> tuple[str, ...]:

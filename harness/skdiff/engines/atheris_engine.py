@@ -135,13 +135,14 @@ class _State:
         self._mutator = Mutator(run.seed)
         self._random = Random(run.seed).random
         self._started = False
+        self._lookups = bytes(run.lookups)
 
     def case(self, data: bytes) -> None:
         if not self._started:
             self._started = True
             make_libfuzzer_global()
             self._run.start()
-        self._run.case(decode(data))
+        self._run.case(decode(data, self._lookups))
         if self._run.over():
             self._run.finish()
             os._exit(0)  # libFuzzer has no way out but the end of the process

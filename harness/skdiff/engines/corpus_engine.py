@@ -20,16 +20,17 @@ def drive(run: Run) -> None:
         if run.over():
             return
         run.case(as_it_is(scenario, run.lacks))
-    for scenario in candidates(kept, run.seed):
+    for scenario in candidates(kept, run.seed, bytes(run.lookups)):
         if run.over():
             return
         run.case(scenario)
 
 
-def candidates(corpus: Sequence[Scenario], seed: int) -> Iterator[Scenario]:
+def candidates(corpus: Sequence[Scenario], seed: int, lookups: bytes = b"") -> Iterator[Scenario]:
     """Random cases without end: half of them drawn, half mutated from the corpus; a seed fixes their sequence."""
     random, mutator = Random(seed), Mutator(seed)
     seeds = [wire.near(scenario) for scenario in corpus]
     while True:
-        yield wire.decode(random.randbytes(wire.SIZE))
-        yield wire.decode(mutator.mutate(random.choice(seeds)) if seeds else random.randbytes(wire.SIZE))
+        yield wire.decode(random.randbytes(wire.SIZE), lookups)
+        data = mutator.mutate(random.choice(seeds)) if seeds else random.randbytes(wire.SIZE)
+        yield wire.decode(data, lookups)

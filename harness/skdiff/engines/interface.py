@@ -21,7 +21,8 @@ class Run(Protocol):
     `start` opens the oracles, and comes first: libFuzzer must be there before the C that feeds it. `seed` fixes the
     sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
     and others too unless the run is `alone`; `scratch` is a folder that is gone after the run. A kernel of the run
-    `lacks` some abilities. A set of tables is asked for so many `packets`. A sweep is of a `part` of all small tables.
+    `lacks` some abilities. Only cases of `lookups` are wanted: others become such. A set of tables is asked for so many
+    `packets`. A sweep is of a `part` of all small tables.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class Run(Protocol):
     oracles: Sequence[Oracle]
     stopped: bool
     lacks: frozenset[Ability]
+    lookups: tuple[int, ...]
     packets: int
     part: Part | None
     tables: Callable[[], Tables] | None

@@ -13,8 +13,9 @@ def drive(run: Run) -> None:
     """Feed random scenarios to a run until it is over. The run's seed fixes their sequence."""
     run.start()
     draw, case, over, more = Random(run.seed).randbytes, run.case, run.over, run.packets - 1
+    lookups = bytes(run.lookups)
     while not over():
-        scenario = decode(draw(SIZE))
+        scenario = decode(draw(SIZE), lookups)
         case(scenario)
         for _ in range(more):
             if over():

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from skdiff.cases.fields import pools
-from skdiff.cases.normalise import normalise
-from skdiff.cases.pools import COUNTS, DRAWN_SLOTS, SLOT, Pool, Raw, of_lookup
+from skdiff.cases.native import normalised, of_lookup
+from skdiff.cases.normalise import scenario_of
+from skdiff.cases.pools import COUNTS, DRAWN_SLOTS, SLOT, Pool, Raw
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 
@@ -40,13 +41,11 @@ def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> 
     head = draw(_HEAD)
     if hostile is not None:
         head[list(HEAD).index("hostile")] = int(hostile)
-    raw = of_lookup(
-        Raw(
-            head,
-            draw(_PACKET),
-            draw(st.lists(_NETNS, min_size=1, max_size=len(COUNTS["netns"]))),
-            draw(st.lists(_GROUP, max_size=constants.MAX_GROUPS)),
-            draw(st.lists(_SOCK, max_size=max_socks)),
-        )
+    raw = Raw(
+        head,
+        draw(_PACKET),
+        draw(st.lists(_NETNS, min_size=1, max_size=len(COUNTS["netns"]))),
+        draw(st.lists(_GROUP, max_size=constants.MAX_GROUPS)),
+        draw(st.lists(_SOCK, max_size=max_socks)),
     )
-    return normalise(raw)
+    return normalised(of_lookup(scenario_of(raw)))

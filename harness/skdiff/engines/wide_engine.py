@@ -33,17 +33,17 @@ _DATA_LEN, _LEN = (Packet._fields.index(name) for name in ("data_len", "len"))
 def drive(run: Run) -> None:
     """Feed scenarios to a run until it is over. The run's seed fixes their sequence."""
     run.start()
-    for scenario in scenarios(run.seed):
+    for scenario in scenarios(run.seed, bytes(run.lookups)):
         if run.over():
             return
         run.case(scenario)
 
 
-def scenarios(seed: int) -> Iterator[Scenario]:
-    """Valid scenarios without end."""
+def scenarios(seed: int, lookups: bytes = b"") -> Iterator[Scenario]:
+    """Valid scenarios without end, of these lookups (see `wire.decode`)."""
     random = Random(seed)
     while True:
-        raw = draw(random.randbytes(SIZE))
+        raw = draw(random.randbytes(SIZE), lookups)
         widen(raw, random)
         yield normalise(raw)
 

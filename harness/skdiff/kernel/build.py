@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 
+from skdiff.base.build_folder import filled, is_whole
+from skdiff.base.compiler import compiler, is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import CSRC, builds
 from skdiff.cases.steps import KINDS
 from skdiff.kernel import own_stubs
-from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.call_graph import Callers, callers
 from skdiff.kernel.closure import Closure, extract
 from skdiff.kernel.compilation import (
@@ -29,9 +30,7 @@ from skdiff.kernel.compilation import (
     DoesNotCompile,
     check_preloaded,
     compile_unit,
-    compiler,
     digest_of_build,
-    is_clang,
     load,
 )
 from skdiff.kernel.emit import kernel_objects, member_names

@@ -2,17 +2,10 @@
 
 import contextlib
 import ctypes
-import hashlib
-import importlib.util
 import io
-import os
 import platform
 import re
-import shlex
-import shutil
 import subprocess
-import sys
-import sysconfig
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,10 +13,21 @@ from typing import Any
 
 import cffi
 
+from skdiff.base.build_folder import filled, is_whole
+from skdiff.base.compiler import (
+    FLAGS,
+    CompilerFailed,
+    command,
+    compiler,
+    digest,
+    is_clang,
+    load_module,
+    python_headers,
+    run,
+)
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import CSRC, builds
+from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases.record import cdef
-from skdiff.kernel.build_folder import filled, is_whole
 
 MODULE = "_skdiff"  # the name of each build's Python module
 
@@ -33,9 +37,6 @@ _STDOUT = threading.Lock()  # redirecting it concerns all threads
 
 # The kernel's own flags, as far as they change what code means.
 KERNEL_FLAGS = ("-std=gnu11", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks")
-
-
-_FLAGS = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w")
 
 
 # An implicit declaration would only be missed when the library is loaded. gcc forgets about this beside -w.
@@ -69,91 +70,35 @@ GUIDED_FLAGS = {
 
 
 def load(folder: Path) -> Any:
-    """Import the compiled module of a build's folder; those of other folders stay what they are, though they have the
-    same name. Raises CannotRun if it cannot load.
-    """
-    path = folder / f"{MODULE}.so"
-    spec = importlib.util.spec_from_file_location(MODULE, path)
-    try:
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except (ImportError, OSError) as error:
-        raise CannotRun(f"cannot load {path}: {error}") from error
-    return module
-
-
-def compiler() -> str:
-    """The C compiler to use: $CC (with arguments, or behind ccache), else gcc, else clang, else cc. Raises CannotRun if
-    there is none.
-    """
-    wanted = os.environ.get("CC")
-    for name in (wanted,) if wanted else ("gcc", "clang", "cc"):
-        if name and shutil.which(_command(name)[0]):
-            return name
-    raise CannotRun(f"no C compiler ({wanted or 'gcc, clang, cc'}): install gcc or clang, or set CC")
-
-
-def _command(cc: str) -> list[str]:
-    try:
-        return shlex.split(cc) or [cc]
-    except ValueError as error:
-        raise CannotRun(f"CC={cc}: {error}") from error
-
-
-def _version(cc: str) -> str:
-    try:
-        return subprocess.run([*_command(cc), "--version"], capture_output=True, text=True, check=False).stdout
-    except OSError as error:
-        raise CannotRun(f"cannot run {cc}: {error.strerror}") from error
-
-
-def is_clang(cc: str) -> bool:
-    """Whether a compiler is clang under whatever name."""
-    return "clang" in _version(cc)
+    """Import the compiled module of a build's folder. Raises CannotRun if it cannot load."""
+    return load_module(MODULE, folder / f"{MODULE}.so")
 
 
 def digest_of_build(paths: Iterable[Path], cc: str, *more: object) -> str:
-    """The SHA-256 of our C, of the files in `paths`, of how Python and the compiler are made, and of what there is more
-    to say.
+    """The SHA-256 of our C (but for that of drawn cases), of the files in `paths`, of how Python and the compiler are
+    made, and of what there is more to say.
     """
-    digest = hashlib.sha256()
-    for path in (*sorted(CSRC.rglob("*.[ch]")), *paths):
-        digest.update(f"{path.name}\0".encode())
-        try:
-            digest.update(path.read_bytes())
-        except OSError:  # the extractor says which file is missing, and whether that matters
-            digest.update(b"missing")
-    soabi = sysconfig.get_config_var("SOABI") or ""
-    digest.update(repr((more, _FLAGS, cc, _version(cc), soabi, sys.version)).encode())
-    return digest.hexdigest()
+    own = (path for path in sorted(CSRC.rglob("*.[ch]")) if CASES not in path.parents)
+    return digest((*own, *paths), cc, *more)
 
 
 def closure_command(cc: str, extra: tuple[str, ...] = ()) -> list[str]:
     """The compiler and its flags for a closure. Raises CannotRun without Python's headers."""
-    include = sysconfig.get_path("include")
-    if not (Path(include) / "Python.h").exists():
-        raise CannotRun(f"no Python.h in {include}: install your Python's headers (Debian: apt install python3-dev)")
-    return [*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", include, *KERNEL_FLAGS, *extra]
+    return [*command(cc), *FLAGS, "-I", str(CSRC), "-I", python_headers(), *KERNEL_FLAGS, *extra]
 
 
 def compile_unit(work: Path, cc: str, extra: tuple[str, ...], link: tuple[str, ...], declared: bool = False) -> None:
     """Compile the `closure.c` of a folder into the Python module there; with `declared` a function that nobody has
     declared is an error. Raises DoesNotCompile, or CannotRun without a compiler.
     """
-    command = closure_command(cc, extra)
+    words = closure_command(cc, extra)
     if declared:
-        command = [*(flag for flag in command if flag != "-w"), _DECLARED]
-    _run([*command, "-c", "closure.c", "-o", "closure.o"], work)
+        words = [*(flag for flag in words if flag != "-w"), _DECLARED]
+    _run([*words, "-c", "closure.c", "-o", "closure.o"], work)
     glue = _glue(cc)
     own = ["wrapper.o", "guard.o", *(["trace.o"] if GUIDED_FLAGS["gcc"][-1] in extra else [])]
     objects = ["closure.o", *(str(glue / name) for name in own)]
-    _run([*_command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
-
-
-def shared_library(source: Path, target: Path, cc: str, flags: tuple[str, ...]) -> None:
-    """Compile one C file into a library. Raises CannotRun if that fails."""
-    _run([*_command(cc), *_FLAGS, *flags, "-shared", str(source), "-o", str(target)], target.parent)
+    _run([*command(cc), "-shared", *link, *objects, "-o", f"{MODULE}.so"], work)
 
 
 def _glue(cc: str) -> Path:
@@ -169,32 +114,29 @@ def _glue(cc: str) -> Path:
     with filled(folder) as work:
         with _STDOUT, contextlib.redirect_stdout(io.StringIO()):  # cffi says which file it writes
             ffi.emit_c_code(str(work / "wrapper.c"))
-        common = (*_command(cc), *_FLAGS, "-I", str(CSRC), "-I", sysconfig.get_path("include"))
+        common = (*command(cc), *FLAGS, "-I", str(CSRC), "-I", python_headers())
         for source in ("wrapper.c", str(CSRC / "guard.c"), str(CSRC / "trace.c")):
             _run([*common, "-c", source, "-o", f"{Path(source).stem}.o"], work)
     return folder
 
 
-def _run(command: list[str], work: Path) -> None:
+def _run(words: list[str], work: Path) -> None:
     try:
-        environment = {**os.environ, "LC_ALL": "C"}  # the messages are read
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, env=environment)
-    except OSError as error:
-        raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-        raise DoesNotCompile(command[0], errors)
+        run(words, work)
+    except CompilerFailed as error:
+        raise DoesNotCompile(error.cc, error.errors) from error
 
 
-class DoesNotCompile(CannotRun):
-    """A compiler refuses a closure: `errors` are its lines."""
+class DoesNotCompile(CompilerFailed):
+    """A compiler refuses a closure."""
 
     def __init__(self, cc: str, errors: list[str]) -> None:
         super().__init__(
+            cc,
+            errors,
             f"{cc} cannot compile the lookup: {errors[0] if errors else 'no message'} ({len(errors)} errors;"
-            " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)"
+            " a patch that does not build, or a kernel too far from those that csrc/closure.toml knows)",
         )
-        self.errors = errors
 
     def missed(self, tree: Path) -> frozenset[str]:
         """The names that the compiler does not know, or knows too little of, in a tree's text."""
@@ -241,7 +183,7 @@ def _asan_runtime(cc: str) -> Path:
     machine = platform.machine()
     names = (f"libclang_rt.asan-{machine}.so", "libclang_rt.asan.so") if is_clang(cc) else ("libasan.so",)
     for name in names:
-        found = subprocess.run([*_command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        found = subprocess.run([*command(cc), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
         path = Path(found.stdout.strip())
         if path.is_absolute() and path.exists():
             return path

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 
 from skdiff.base.errors import CannotRun
+from skdiff.cases.native import encode
 from skdiff.cases.outcome import CRASHED, Outcome
-from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, aligned, encode, outcome, steps
+from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, aligned, outcome, steps
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.build import Build

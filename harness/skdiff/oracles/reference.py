@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.native import encode, encode_frame
 from skdiff.cases.outcome import Outcome
-from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, encode, encode_frame, outcome, steps
+from skdiff.cases.record import OUTCOME_SIZE, SCENARIO_SIZE, TRACE_SIZE, constants, outcome, steps
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.build import Build

@@ -21,8 +21,9 @@ from skdiff.campaign.run import Run
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job, Subject
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.native import encode
 from skdiff.cases.outcome import Outcome
-from skdiff.cases.record import encode, outcome
+from skdiff.cases.record import outcome
 from skdiff.cases.scenario import EHASH, LHASH2, TCP_ESTABLISHED, TCP_LISTEN, Scenario, Sock
 from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
 from skdiff.comparison.compare import compare
@@ -30,6 +31,7 @@ from skdiff.engines import GUIDED, atheris_engine, random_engine
 from skdiff.engines.interface import PACKETS
 from skdiff.kernel.build import Build
 from skdiff.kernel.summary import BuiltKernelSummary
+from skdiff.oracles import compiled_model
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.hash_tables import Tables
@@ -38,10 +40,12 @@ from skdiff.oracles.model.state import State
 from skdiff.oracles.reference import Reference
 
 ROUNDS = 5
+MODEL = "model"
 SCALING_ROUNDS, SCALING_SECONDS = 3, 5.0
 CASES = 8000
 MEMORY_CASES = 1_000_000
 CASES_OF_C, CALLS = 500, 200
+CALLS_OF_LIMIT = 10
 
 
 class BigTable(msgspec.Struct):
@@ -73,12 +77,16 @@ class Scaling(msgspec.Struct):
 class BenchSummary(BuiltKernelSummary, kw_only=True):
     """Where the time of a case goes: microseconds of each step, medians of ROUNDS; what more workers bring; and
     the cases a second of each lookup, as the random engine has them, but drawn before, and those of the C alone.
+    `limit_per_second` are the cases of that model (`compiled` or not) and the C alone, records ready, of cases as the
+    random engine draws them: what a run would do that cost nothing else.
     """
 
     microseconds: dict[str, float]
     cases_per_second: float
     reference_alone_per_second: float
     whole_to_model_and_reference: float
+    limit_per_second: float = 0.0
+    compiled: bool = False
     big_tables: list[BigTable]
     memory_kib: Memory
     scaling: Sequence[Scaling] = ()
@@ -150,8 +158,9 @@ def rate(oracles: Sequence[Oracle], lookup: int, seed: int) -> float:
     return run.done / taken
 
 
-def measure_all(build: Callable[[bool], Build]) -> BenchSummary:
+def measure_all(build: Callable[[bool], Build], say: Callable[[str], None]) -> BenchSummary:
     """Where the time of a case goes, and what more workers bring; `build` makes the plain or the guided reference."""
+    compiled_model.prepare(say)
     result = measure(build(False))
     engines = ("random", "atheris") if atheris_engine.available() else ("random",)
     jobs = max(2, os.cpu_count() or 1)
@@ -161,7 +170,8 @@ def measure_all(build: Callable[[bool], Build]) -> BenchSummary:
 
 def measure(build: Build) -> BenchSummary:
     """Medians over ROUNDS, in microseconds a case, scenarios of 0 to 8 sockets, one core."""
-    reference, model = Reference(build), Model(build.rules, build.config)
+    kind = compiled_model.fastest()
+    reference, model = Reference(build), kind(build.rules, build.config)
     steps: dict[str, list[float]] = {}
     for round_ in range(ROUNDS):
         data = small_cases(CASES, round_)
@@ -192,18 +202,20 @@ def measure(build: Build) -> BenchSummary:
         add("C alone, ready record", calls)
         add("read outcome", read)
         add("reference (encode, C, read)", lambda: theirs.extend([reference.run(s) for s in scenarios]))
-        add("model", lambda: ours.extend([model.run(s) for s in scenarios]))
+        add(MODEL, lambda: ours.extend([model.run(s) for s in scenarios]))
         names = (reference.name, model.name)
         add("compare", lambda: [compare(names, pair) for pair in zip(theirs, ours, strict=True)])
         add("whole, random engine", lambda: _run([reference, model], CASES, round_))
     medians = {name: statistics.median(values) for name, values in steps.items()}
-    both = medians["reference (encode, C, read)"] + medians["model"]
+    both = medians["reference (encode, C, read)"] + medians[MODEL]
     return BenchSummary(
         kernel=build.told(),
         microseconds=medians,
         cases_per_second=1e6 / medians["whole, random engine"],
         reference_alone_per_second=1e6 / medians["C alone, ready record"],
         whole_to_model_and_reference=medians["whole, random engine"] / both,
+        limit_per_second=1e6 / statistics.median(limit(reference, model, seed) for seed in range(ROUNDS)),
+        compiled=kind is not Model,
         lookups={
             LOOKUPS[lookup]: statistics.median(rate([reference, model], lookup, seed) for seed in range(ROUNDS))
             for lookup in reference.lookups
@@ -212,9 +224,29 @@ def measure(build: Build) -> BenchSummary:
             LOOKUPS[lookup]: statistics.median(rate_of_c(reference, lookup, seed) for seed in range(ROUNDS))
             for lookup in reference.lookups
         },
-        big_tables=big_tables(reference, model),
+        big_tables=big_tables(reference, Model(build.rules, build.config)),
         memory_kib=_memory(reference, model),
     )
+
+
+def limit(reference: Reference, model: Model, seed: int) -> float:
+    """Microseconds of model and C alone for a case as the random engine has them."""
+    draw = Random(seed).randbytes
+    tables = [decode(draw(SIZE)) for _ in range(CASES // PACKETS)]
+    mix = [[case, *(other_packet(case, draw(FRAME_SIZE)) for _ in range(PACKETS - 1))] for case in tables]
+    buffer, _ = reference.buffers()
+    in_c = 0.0
+
+    def calls() -> None:
+        for _ in range(CALLS_OF_LIMIT):
+            reference.call()
+
+    for cases in mix:
+        for case in cases:
+            encode(case, buffer)
+            in_c += _seconds(calls) / CALLS_OF_LIMIT
+    in_model = _seconds(lambda: [model.run(case) for cases in mix for case in cases])
+    return (in_c + in_model) / CASES * 1e6
 
 
 def big_tables(reference: Reference, model: Model) -> list[BigTable]:
@@ -283,6 +315,13 @@ def _memory(reference: Reference, model: Model) -> Memory:
     return Memory(early, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, MEMORY_CASES)
 
 
+def _of_the_limit(result: BenchSummary) -> str:
+    run_at = {"random": result.cases_per_second} | {of.engine: of.one_per_second for of in result.scaling}
+    reached = ", ".join(f"{name} reaches {rate / result.limit_per_second:.0%} of that" for name, rate in run_at.items())
+    model = "compiled" if result.compiled else "interpreted"
+    return f"{model} model and C alone could do {result.limit_per_second:,.0f} cases a second: {reached}"
+
+
 def show(console: Console, result: BenchSummary) -> None:
     """Print the result as a table."""
     table = Table(box=None, pad_edge=False)
@@ -297,6 +336,8 @@ def show(console: Console, result: BenchSummary) -> None:
         f" {result.whole_to_model_and_reference:.2f} times model and reference alone;"
         f" the C alone {result.reference_alone_per_second:,.0f} a second"
     )
+    if result.limit_per_second:
+        console.print(_of_the_limit(result), soft_wrap=True)
     for what, found in (("through both sides", result.lookups), ("the C alone", result.lookups_of_c)):
         rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in found.items())
         console.print(f"cases a second of each lookup, {what}: {rates}")

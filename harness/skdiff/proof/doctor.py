@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
+from skdiff.base.compiler import compiler, is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.cases.other_lookup import fitting
@@ -24,7 +25,7 @@ from skdiff.engines.atheris_engine import available, make_libfuzzer_global
 from skdiff.engines.mutation import Mutator
 from skdiff.kernel import images
 from skdiff.kernel.build import Build
-from skdiff.kernel.compilation import compiler, is_clang, preload
+from skdiff.kernel.compilation import preload
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.guests import qemu
 from skdiff.oracles.model import Model

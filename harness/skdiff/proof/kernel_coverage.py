@@ -23,12 +23,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.base.compiler import is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, read_toml, to_json
 from skdiff.base.paths import CORPUS
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.build import Build
-from skdiff.kernel.compilation import is_clang
 from skdiff.kernel.summary import KernelSummary
 from skdiff.proof.mutants.common import LISTED, Kind, check_listed, check_needs, holds_for
 from skdiff.variants.config import Config

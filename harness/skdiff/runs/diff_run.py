@@ -181,7 +181,7 @@ def _run(
 ) -> Iterator[tuple[Total, Sweep | None]]:
     """The run of the workers: a search, or a sweep."""
     if request.extent is None:
-        with supervised(job, closure_of(builds), errors) as (_, total):
+        with supervised(job, closure_of(builds), errors, say) as (_, total):
             yield total, None
         return
     alone = structs.replace(job, engine=TABLES, cases=0, seconds=0)

@@ -107,7 +107,7 @@ def diff(request: RunningRequest, builds: tuple[Build, Build], errors: Console, 
         first=request.first,
         lookups=lookups,
     )
-    with supervised(job, closure_of(builds), errors) as (_, total):
+    with supervised(job, closure_of(builds), errors, say) as (_, total):
         groups: list[Group] = []
         found = total.mismatches
         if found:

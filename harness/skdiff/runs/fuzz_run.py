@@ -141,7 +141,7 @@ def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     workers = min(request.jobs, job.cases or request.jobs)
     words = [f"engine {engine}", f"seed {seed}", *only(lookups)] + ([f"{workers} workers"] if workers > 1 else [])
     say(", ".join(words))
-    with supervised(job, made.closure, errors, request.jobs) as (progress, total):
+    with supervised(job, made.closure, errors, say, request.jobs) as (progress, total):
         mismatches = total.mismatches
         if mismatches:
             say("reducing what was found (Ctrl-C to leave it as it is)")

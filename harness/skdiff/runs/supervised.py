@@ -15,15 +15,17 @@ from skdiff.campaign.progress import RunView
 from skdiff.campaign.supervisor import supervise
 from skdiff.campaign.worker import Job
 from skdiff.cases.fields import LOOKUPS
+from skdiff.oracles import compiled_model
 
 Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def supervised(job: Job, closure: str, errors: Console, jobs: int = 1) -> Iterator[tuple[RunView, Total]]:
+def supervised(job: Job, closure: str, errors: Console, say: Say, jobs: int = 1) -> Iterator[tuple[RunView, Total]]:
     """A job from its start to its end: how it was shown, and its counters. A signal that asks the program to end ends
     the job, but not what is made of it in the `with` block.
     """
+    compiled_model.prepare(say, job.seconds, job.cases)
     with ExitStack() as interrupts:
         with RunView(errors, job.seconds, job.cases) as view:
             total = supervise(job, closure, view.report, jobs)

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases import record
+from skdiff.cases import native, record
 from skdiff.cases.outcome import COMPARED, Outcome
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Sock
+from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.proof.mutants import harness as harness_mutants
 from skdiff.proof.mutants.common import Mutant, judge, judgements
 from skdiff.proof.mutants.harness import Job, jobs, run
@@ -55,7 +55,7 @@ def test_tests_that_fail_by_themselves_tell_nothing():
 
 
 def test_all_fields_of_all_records_have_their_slips():
-    told = {(slip.name, slip.mutant.change) for slip in slips() if slip.module != "skdiff.cases.wire"}
+    told = {(slip.of, slip.mutant.change) for slip in slips() if slip.module != "skdiff.cases.wire"}
     kinds = {"_PACKET": Packet, "_SOCK": Sock, "_NETNS": Netns, "_PROGRAM": Program, "_GROUP": Group}
     for name, kind in kinds.items():
         for field in kind._fields:
@@ -65,7 +65,7 @@ def test_all_fields_of_all_records_have_their_slips():
     for field in Outcome._fields[:COMPARED]:
         assert ("compare", f"{field} -> not compared") in told
     assert {("_OUTCOME", f"refcnt[{i}] -> not read") for i in range(16)} <= told
-    assert {("_SOCKS_AT", f"_SOCKS_AT[{i}] -> _SOCKS_AT[{i}] + 1") for i in range(16)} <= told
+    assert {("drawn sock", f"place {i} of sock -> a byte too far") for i in range(len(Sock._fields))} <= told
     assert {("_GROUP", "n_slots -> not read"), ("_SHOWN", "sport of kind 1 -> not read")} <= told
     assert ("PLACES", "sock.num -> its neighbour") in {(slip.name, slip.mutant.change) for slip in slips()}
     assert len({slip.mutant for slip in slips()}) == len(slips())
@@ -80,9 +80,8 @@ def test_a_few_of_the_mutants_are_seen():
 
 
 def test_a_slip_makes_a_field_disappear():
-    slip = next(s for s in slips() if s.mutant.change == "dport -> not written" and s.name == "_PACKET")
-    form = slip.change(getattr(record, slip.name))
-    buffer = bytearray(b"\xff") * form.size
-    form.pack_into(buffer, 0, *record.packed(Packet()))
-    left = Packet._make(record.unpacked(getattr(record, slip.name).unpack_from(buffer)))
-    assert left == Packet()._replace(dport=0)
+    slip = next(s for s in slips() if s.mutant.change == "dport -> not written" and s.of == "_PACKET")
+    changed = slip.change(getattr(native, slip.name))()
+    buffer = bytearray(b"\xff") * record.SCENARIO_SIZE
+    changed.encode(Scenario(packet=Packet()), buffer)
+    assert native.decode(buffer).packet == Packet()._replace(dport=0)

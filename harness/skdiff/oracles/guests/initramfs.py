@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
-from skdiff.base.paths import CSRC
+from skdiff.base.paths import CASES, CSRC
+from skdiff.cases import native
 
 _INIT = "skdiff.oracles.guests.init"
 # What the agent loads is what it loads here.
@@ -94,6 +95,7 @@ def initramfs(modules: Mapping[str, bytes]) -> bytes:
     archive.file(str(python), python.read_bytes(), 0o755)
     for module in files:
         _add_module(archive, Path(module))
+    archive.file(str(CASES / f"{native.MODULE}.so"), native.library().read_bytes(), 0o755)
     for file in CSRC.iterdir():  # those that are read, and some more
         if file.is_file():
             archive.file(str(file), file.read_bytes())

@@ -12,20 +12,17 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from skdiff.cases import record
+from skdiff.cases.native import decode, encode, encode_frame
 from skdiff.cases.outcome import ABSENT, Outcome
-from skdiff.cases.record import SCENARIO_SIZE, encode, encode_frame, ffi, layout, unpacked
-from skdiff.cases.scenario import Packet, Scenario
+from skdiff.cases.record import SCENARIO_SIZE, ffi
+from skdiff.cases.scenario import Scenario
 
 RULES, HELLO, CANNOT, KEYS, CASES, ANSWERS, FAILED = b"R", b"H", b"C", b"K", b"Q", b"A", b"F"
 
 _HEADER = struct.Struct("<cI")
 _MOST = 1 << 26  # bytes of a message; more is noise on the line
-_HEAD, _PACKET = layout("scenario_record")[0], layout("packet_record")[0]
-_PACKET_AT = int(ffi.offsetof("struct scenario_record", "packet"))
-_FRAME_SIZE = _PACKET_AT + _PACKET.size
+_FRAME_SIZE = int(ffi.offsetof("struct scenario_record", "packet") + ffi.sizeof("struct packet_record"))
 _TABLES_AT = Scenario._fields.index("packet") + 1
-_COUNTS = len(Scenario._fields) - _TABLES_AT  # of tables, at the end of the head
 _WHOLE, _FRAME = b"\1", b"\0"
 
 
@@ -81,18 +78,15 @@ def cases(scenarios: Sequence[Scenario]) -> bytes:
 
 def read_cases(body: bytes) -> Iterator[Scenario]:
     """The scenarios of CASES. Those with the same tables share them."""
-    at, tables = 0, Scenario()[_TABLES_AT:]
+    at, tables, record = 0, Scenario()[_TABLES_AT:], bytearray(SCENARIO_SIZE)
     while at < len(body):
         whole, at = body[at : at + 1] == _WHOLE, at + 1
-        if whole:
-            scenario = record.decode(memoryview(body)[at:])
-            tables, at = scenario[_TABLES_AT:], at + SCENARIO_SIZE
-            yield scenario
-            continue
-        head = _HEAD.unpack_from(body, at)[:-_COUNTS]
-        packet = Packet._make(unpacked(_PACKET.unpack_from(body, at + _PACKET_AT)))
-        at += _FRAME_SIZE
-        yield Scenario._make((*head, packet, *tables))
+        size = SCENARIO_SIZE if whole else _FRAME_SIZE
+        record[:size] = body[at : at + size]
+        at += size
+        scenario = decode(record)
+        tables = scenario[_TABLES_AT:] if whole else tables
+        yield Scenario._make((*scenario[:_TABLES_AT], *tables))
 
 
 def answers(outcomes: Sequence[tuple[Outcome, str]]) -> bytes:

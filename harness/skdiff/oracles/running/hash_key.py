@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from skdiff.base.build_folder import filled, is_whole
+from skdiff.base.compiler import compiler, digest, shared_library
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC, builds
-from skdiff.kernel.build_folder import filled, is_whole
-from skdiff.kernel.compilation import compiler, digest_of_build, shared_library
 
 _MOST = 4
 _KEYS = 1 << 32
@@ -62,10 +62,11 @@ def find_key(observations: Sequence[Observation]) -> int:
 def _library() -> Callable[..., int]:
     """csrc/hash_key.c, compiled for this machine alone."""
     cc = compiler()
-    folder = builds() / f"hash-key-{digest_of_build((), cc)[:16]}"
+    source = CSRC / "hash_key.c"
+    folder = builds() / f"hash-key-{digest([source], cc)[:16]}"
     if not is_whole(folder):
         with filled(folder) as work:
-            shared_library(CSRC / "hash_key.c", work / "hash_key.so", cc, ("-O3", "-march=native"))
+            shared_library([source], work / "hash_key.so", cc, ("-O3", "-march=native"))
     search = ctypes.CDLL(str(folder / "hash_key.so")).skdiff_hash_keys
     search.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_int]
     return search

@@ -12,7 +12,7 @@ from skdiff.cases.derived import (
     is_routed,
     sk_lookup_enabled,
 )
-from skdiff.cases.normalise_packet import come_in
+from skdiff.cases.normalise import come_in
 from skdiff.cases.pools import HERE, PEER
 from skdiff.cases.reachable import PLAIN, assignable
 from skdiff.cases.record import constants

@@ -10,9 +10,10 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.expectations import MODEL
+from skdiff.cases.native import encode
 from skdiff.cases.other_lookup import fitting
 from skdiff.cases.outcome import COMPARED, RETURNED, Outcome
-from skdiff.cases.record import OUTCOME_SIZE, constants, encode, outcome
+from skdiff.cases.record import OUTCOME_SIZE, constants, outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import names_of

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from skdiff.base.build_folder import filled, is_whole
+from skdiff.base.compiler import compiler
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import BadFile, read_json, write_json
 from skdiff.base.paths import CSRC
 from skdiff.base.paths import builds as own_builds
 from skdiff.kernel import build as builds
 from skdiff.kernel import compilation
-from skdiff.kernel.build_folder import filled, is_whole
 from skdiff.kernel.closure import Closure, extract
 from skdiff.kernel.file_scope import place_of
 from skdiff.kernel.index import Definition, definitions
@@ -87,7 +88,7 @@ def schemata(
     """Build the mutants of a tree's lookup ("c") or of what is around it ("driver"), with stubs of a user's own, or
     find those that are there. Raises CannotRun as `build` does.
     """
-    cc = compilation.compiler()
+    cc = compiler()
     manifest = Manifest.load(stubs)
     ours = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
     plain = builds.build(tree, say=say, config=config, stubs=stubs)  # it knows for which names to look further

@@ -3,8 +3,24 @@
 from skdiff.cases.addresses import as_ipv4, is_ipv6
 from skdiff.cases.derived import GROUP_KEY, NOT_LISTENING, UDP_GROUP_KEY, WILDCARDS, group_facts
 from skdiff.cases.fields import positions
-from skdiff.cases.normalise_udp import settle
-from skdiff.cases.places import (
+from skdiff.cases.pools import DRAWN_SLOTS, DRAWN_SOCKS
+from skdiff.cases.record import constants
+from skdiff.cases.scenario import (
+    AF_INET6,
+    BOUND,
+    EHASH,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    LHASH2,
+    NONE,
+    NOWHERE,
+    PROG_NONE,
+    UDP_HASHED,
+    Group,
+    Sock,
+)
+from tests.by_python.normalise_udp import settle
+from tests.by_python.places import (
     CPU,
     DADDR,
     FAMILY,
@@ -22,22 +38,6 @@ from skdiff.cases.places import (
     IPV6ONLY,
     PROTOCOL,
     RCV_SADDR,
-)
-from skdiff.cases.pools import DRAWN_SLOTS, DRAWN_SOCKS
-from skdiff.cases.record import constants
-from skdiff.cases.scenario import (
-    AF_INET6,
-    BOUND,
-    EHASH,
-    IPPROTO_TCP,
-    IPPROTO_UDP,
-    LHASH2,
-    NONE,
-    NOWHERE,
-    PROG_NONE,
-    UDP_HASHED,
-    Group,
-    Sock,
 )
 
 _GROUP_KEY, _UDP_GROUP_KEY = positions(Sock, *GROUP_KEY), positions(Sock, *UDP_GROUP_KEY)

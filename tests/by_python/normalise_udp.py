@@ -2,7 +2,24 @@
 
 from skdiff.cases.addresses import ANY, as_ipv4, is_ipv6, is_mapped, other_family
 from skdiff.cases.derived import WILDCARDS, is_for_many
-from skdiff.cases.places import (
+from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT
+from skdiff.cases.scenario import (
+    AF_INET6,
+    BOUND,
+    EHASH,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    KIND_FULL,
+    KIND_TIMEWAIT,
+    NONE,
+    NOWHERE,
+    REHASHED,
+    STALE,
+    TCP_CLOSE,
+    TCP_ESTABLISHED,
+    UDP_HASHED,
+)
+from tests.by_python.places import (
     CHANGED,
     DADDR,
     DPORT,
@@ -24,23 +41,6 @@ from skdiff.cases.places import (
     REUSEPORT,
     STATE,
     SYNCOOKIE,
-)
-from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT
-from skdiff.cases.scenario import (
-    AF_INET6,
-    BOUND,
-    EHASH,
-    IPPROTO_TCP,
-    IPPROTO_UDP,
-    KIND_FULL,
-    KIND_TIMEWAIT,
-    NONE,
-    NOWHERE,
-    REHASHED,
-    STALE,
-    TCP_CLOSE,
-    TCP_ESTABLISHED,
-    UDP_HASHED,
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json, write_json
 
-HASHES = "hashes.json"  # SHA-256 (hex) of each file of the folder, by name
+HASHES = "hashes.json"  # SHA-256 (hex) of each file of the folder, by its path there
 
 
 def is_whole(folder: Path) -> bool:
@@ -33,7 +33,8 @@ def filled(folder: Path) -> Iterator[Path]:
         work = Path(name) / "build"
         work.mkdir()
         yield work
-        hashes = {path.name: _sha256(path) for path in sorted(work.iterdir()) if path.is_file()}
+        files = (path for path in sorted(work.rglob("*")) if path.is_file())
+        hashes = {str(path.relative_to(work)): _sha256(path) for path in files}
         write_json(work / HASHES, hashes)
         try:
             work.rename(folder)

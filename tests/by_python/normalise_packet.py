@@ -2,7 +2,10 @@
 
 from skdiff.cases.addresses import other_family
 from skdiff.cases.derived import LOOPBACK_IFINDEX, is_routed, pkt_type_of
-from skdiff.cases.places import (
+from skdiff.cases.pools import HERE, MANY, MANY6, PEER
+from skdiff.cases.reachable import MOST_BYTES, PLAIN
+from skdiff.cases.scenario import DEMUX, HELPER, IPV6_LOOKUPS, NONE, PACKET_HOST, PACKET_MULTICAST, UDP_LOOKUPS
+from tests.by_python.places import (
     P_CLONE_FAILS,
     P_DADDR,
     P_DATA_LEN,
@@ -17,9 +20,6 @@ from skdiff.cases.places import (
     P_SKB_IIF,
     P_USERS,
 )
-from skdiff.cases.pools import HERE, MANY, MANY6, PEER
-from skdiff.cases.reachable import MOST_BYTES, PLAIN
-from skdiff.cases.scenario import DEMUX, HELPER, IPV6_LOOKUPS, NONE, PACKET_HOST, PACKET_MULTICAST, UDP_LOOKUPS
 
 _A_DEVICE = 2  # the first that is not lo
 

@@ -14,6 +14,7 @@
 #define FUEL ((in->n_socks + WALKS) * (in->n_socks + 1))
 /* What comes into the tables goes there by the kernel's functions, which end as well unless a patch has spoiled them. */
 #define FUEL_OF_INSERTION 10000
+#define FUEL_OF_TRACE 10000	/* a trace that is full shows which part of it comes again: findings/endless.py */
 #define HEADROOM 512
 #define REDZONE 64
 

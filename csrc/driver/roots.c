@@ -218,7 +218,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 	fill_case();
 	keep_all();
 	plant(PLANTED_BEFORE);
-	reference_fuel = FUEL;
+	reference_fuel = trace ? FUEL_OF_TRACE : FUEL;
 	sk = call_root(&refcounted.value);
 	plant(PLANTED_BEHIND);
 	out->refcounted = refcounted.byte;

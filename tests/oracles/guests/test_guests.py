@@ -284,8 +284,9 @@ class Host:
         if port == 99:
             print("Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000b00", flush=True)
             os._exit(0)
-        sk = self.model.run(case).sk
-        return Outcome(sk=-1 if (here / "errs").exists() and port == 40001 else sk)
+        found = self.model.run(case)
+        sk = -1 if (here / "errs").exists() and port == 40001 else found.sk
+        return Outcome(sk=sk, shown=found.shown)
 
 
 fd = int(re.search(r"socket,id=line,fd=(\\d+)", " ".join(sys.argv))[1])
@@ -446,6 +447,11 @@ time.sleep(60)
 # --- runs ---
 
 
+def seen(outcome: Outcome) -> Outcome:
+    """What a running kernel shows of an outcome."""
+    return Outcome(sk=outcome.sk, shown=outcome.shown)
+
+
 def run_of(tmp_path: Path, guest, model: Model, told: list, cases: int) -> BatchRun:
     judge = JudgeWithHost("guest", lambda _, both: compare(("model",), both), ("model",), model, lambda: ["oops"])
     return BatchRun(
@@ -474,7 +480,7 @@ class Guest:
         self.most = max(self.most, len(self.sent))
 
     def answered(self) -> list[Outcome]:
-        return [self.wrong(case, Outcome(sk=self.model.run(case).sk)) for case in self.sent.pop(0)]
+        return [self.wrong(case, seen(self.model.run(case))) for case in self.sent.pop(0)]
 
     def run(self, case) -> Outcome:
         raise AssertionError("it is asked in batches")
@@ -506,7 +512,7 @@ def test_each_case_is_compared_with_its_own_answer(tmp_path):
         if case.packet.sport % 50 or outcome.sk < 0:
             return outcome
         wrong.append(case)
-        return Outcome(sk=NONE)
+        return outcome._replace(sk=NONE)
 
     run, _ = batches(tmp_path, of, 600)
     assert wrong

@@ -1,12 +1,12 @@
 """The agent in a guest: it is told the rules of its kernel, and asks that kernel for cases until nobody wants more."""
 
-import json
 import os
 import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.oracles.guests.line import (
@@ -47,16 +47,15 @@ def serve(line: Line, host_of: Callable[[Rules], Asked]) -> None:
         if kind != RULES:
             raise Broken(f"{kind!r} instead of rules")
         try:
-            host = host_of(Rules(**json.loads(body)))
+            host = host_of(from_json(body, Rules))
         except CannotRun as error:
             line.send(CANNOT, str(error).encode())
             return
-        line.send(HELLO, json.dumps(_hello(host)).encode())
+        line.send(HELLO, to_json(_hello(host)).encode())
         while True:
             kind, body = line.receive()
             if kind == KEYS:
-                keys = json.loads(body)
-                host.keys.secrets, host.keys.mixes = ({int(of): key for of, key in part.items()} for part in keys)
+                host.keys.secrets, host.keys.mixes = from_json(body, tuple[dict[int, int], dict[int, int]])
                 continue
             line.send(ANSWERS, answers([(host.run(scenario), host.refusal) for scenario in read_cases(body)]))
     except Broken:

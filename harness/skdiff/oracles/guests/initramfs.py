@@ -3,7 +3,6 @@ modules, in an archive that the kernel unpacks (cpio, Documentation/driver-api/e
 """
 
 import importlib.util
-import json
 import marshal
 import os
 import re
@@ -15,17 +14,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json
 from skdiff.base.paths import CASES, CSRC
 from skdiff.cases import native
 
 _INIT = "skdiff.oracles.guests.init"
 # What the agent loads is what it loads here.
 _REHEARSAL = f"""
-import json, sys
+import sys
+from skdiff.base.files import to_json
 import {_INIT}
 files = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
 mapped = {{line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}}
-print(json.dumps([sys.path, files, sorted(mapped)]))
+print(to_json([sys.path, files, sorted(mapped)]))
 """
 _UNCHECKED = 1  # importlib: a hash-based .pyc whose source is not looked at
 _CONSOLE = os.makedev(5, 1)
@@ -82,7 +83,7 @@ def initramfs(modules: Mapping[str, bytes]) -> bytes:
     )
     if done.returncode:
         raise CannotRun(f"the agent of guests cannot be loaded: {done.stderr.strip().splitlines()[-1:]}")
-    path, files, mapped = json.loads(done.stdout.splitlines()[-1])
+    path, files, mapped = from_json(done.stdout.splitlines()[-1], tuple[list[str], list[str], list[str]])
     python = Path(sys.executable).resolve()
     archive = Archive()
     archive.character_device("dev/console", _CONSOLE)

@@ -6,12 +6,12 @@ what its kernel hashes with, once that is known. FAILED is an error of the agent
 csrc/record.h: one with its tables whole, and of those that follow with the same tables only what is in front of them.
 """
 
-import json
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from skdiff.base.files import from_json, to_json
 from skdiff.cases.native import decode, encode, encode_frame
 from skdiff.cases.outcome import ABSENT, Outcome
 from skdiff.cases.record import SCENARIO_SIZE, ffi
@@ -99,13 +99,13 @@ def answers(outcomes: Sequence[tuple[Outcome, str]]) -> bytes:
             told.append(why)
         else:
             told.append(outcome.sk if outcome == Outcome(sk=outcome.sk) else [*outcome])
-    return json.dumps(told, separators=(",", ":")).encode()
+    return to_json(told).encode()
 
 
 def read_answers(body: bytes) -> list[tuple[Outcome, str]]:
     """The outcomes of ANSWERS. Raises Broken."""
     try:
-        return [_answer(told) for told in json.loads(body)]
+        return [_answer(told) for told in from_json(body, list[Any])]
     except (ValueError, TypeError) as error:
         raise Broken(f"an answer that cannot be read: {error}") from None
 

@@ -1,13 +1,12 @@
 """The oracle `vm`: a kernel that is booted under QEMU, asked with real sockets by an agent in it."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.files import from_json, to_json
 from skdiff.cases.outcome import ABSENT, CRASHED, STUCK, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.images import Image
@@ -115,7 +114,7 @@ class Vm(Host):
         self.nearest.forget()
         assert self._machine is not None
         with suppress(OSError):  # it is dead; who asks next finds out
-            self._machine.line.send(KEYS, json.dumps([self.keys.secrets, self.keys.mixes]).encode())
+            self._machine.line.send(KEYS, to_json([self.keys.secrets, self.keys.mixes]).encode())
 
     def close(self) -> None:
         """End the guest."""
@@ -144,7 +143,7 @@ class Vm(Host):
         for accelerator in self._accelerators:
             self._machine = Machine(self.image.kernel, self._archive, accelerator)
             try:
-                self._machine.line.send(RULES, json.dumps(asdict(self.rules)).encode())
+                self._machine.line.send(RULES, to_json(self.rules).encode())
                 if not self._machine.speaks_within(TO_BOOT[accelerator]):
                     raise Broken("nothing was said")
                 kind, body = self._machine.line.receive()
@@ -161,8 +160,7 @@ class Vm(Host):
             self._accelerators = [accelerator]
             self._machine.wait_at_most(TO_ANSWER)
             assert kind == HELLO
-            found: dict[str, Any] = json.loads(body)
-            return found
+            return from_json(body, dict[str, Any])
         raise CannotRun(why)
 
     def _end(self, error: OSError) -> int:

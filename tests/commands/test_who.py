@@ -261,7 +261,7 @@ tcp(port=80); tcp(port=81)
 chosen = bpf.sockmap(2)
 bpf.put(chosen, 0, sockets[1].fileno())
 netns = os.open("/proc/self/ns/net", os.O_RDONLY)
-link = bpf.attach_sk_lookup(programs.sk_lookup(chosen, PROGRAM), netns)
+link = bpf.attach_sk_lookup(programs.sk_lookup(bpf.shared_memory(4096)[0], chosen, PROGRAM, 0, 0), netns)
 """
 
 
@@ -279,14 +279,14 @@ def test_an_sk_lookup_program_is_asked(program: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "attach",
     [
-        "sockets[0].setsockopt(socket.SOL_SOCKET, 52, programs.of_group(0, 1, -1))",
-        "import ctypes; code = ctypes.create_string_buffer(programs.filter_that_returns(1), 8)\n"
+        "sockets[0].setsockopt(socket.SOL_SOCKET, 52, programs.of_group(bpf.shared_memory(4096)[0], 0, 0, 1, -1))",
+        "import ctypes; code = ctypes.create_string_buffer(struct.pack('@HBBI', 0x06, 0, 0, 1), 8)  # BPF_RET | BPF_K\n"
         'sockets[0].setsockopt(socket.SOL_SOCKET, 51, struct.pack("@HP", 1, ctypes.addressof(code)))',
     ],
     ids=["extended", "classic"],
 )
 def test_the_program_of_a_group_is_seen_and_not_asked(attach: str, tmp_path: Path) -> None:
-    setup = "from skdiff.oracles.running import programs\ntcp(reuseport=1); tcp(reuseport=1); tcp(reuseport=1)\n"
+    setup = "from skdiff.oracles.running import bpf, programs\ntcp(reuseport=1); tcp(reuseport=1); tcp(reuseport=1)\n"
     with room(setup + attach) as here:
         told = agreed(here, *OF_CLIENT, folder=tmp_path)
         assert told.summary["sk"] is None

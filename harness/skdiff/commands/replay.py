@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.oracle and (arguments.first or arguments.format != "text"):
         raise CannotRun("--oracle tells of its cases in its own way: leave out --format and --first")
     if arguments.mark and not arguments.oracle:
-        raise CannotRun("--mark is for what a running kernel confirms: it takes --oracle")
+        raise CannotRun("--mark is for what a running kernel confirms: it takes --oracle host or --oracle vm:VERSION")
     if arguments.oracle:
         told = replay_on_host.replay_on_host(paths, arguments.oracle, reference, words, console, say)
         replay_on_host.show(told, console)

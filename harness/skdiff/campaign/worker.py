@@ -6,6 +6,7 @@ there, and the number of those that it had done. When the parent is killed, the 
 
 import contextlib
 import ctypes
+import gc
 import mmap
 import os
 import shutil
@@ -26,6 +27,7 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.messages import Cannot, Message, to_line
 from skdiff.campaign.model_lines import Watch
 from skdiff.campaign.run import Run
+from skdiff.cases import native
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.record import SCENARIO_SIZE, aligned
 from skdiff.comparison.causes import causes_of
@@ -175,13 +177,16 @@ def work(job: Job, channel: int) -> None:
     running = running_sides(job, builds)
 
     def oracles() -> list[Oracle]:
+        native.module()  # it is loaded before the clock of the run starts, like the rest
         buffer, sides = Buffer(memory), iter(running)
         texts = [
             next(sides) if subject.oracle else Reference(made, buffer)
             for subject, made in zip(job.subjects, builds, strict=True)
             if subject.oracle or subject.text
         ]
-        return [*([] if host is None else [host]), *texts, *models_of(builds, model)]
+        of_text: list[Oracle] = [*texts, *models_of(builds, model)]
+        gc.freeze()  # what is loaded stays: the first full collection would take as long as 500 cases to look at it
+        return of_text if host is None else [host, *of_text]
 
     origin = Origin(label_of(builds), closure_of(builds), job.engine, job.seed, job.again)
     lookups = lookups_of(builds, job.lookups)

@@ -7,7 +7,7 @@
  */
 
 /* Links that a lookup may follow before it is stuck. A chain has 16 sockets and an end: 17 links. TCP walks one of
- * ehash, anew for each socket that a race moves (17 * 17), and two of lhash2; UDP one of hash for early demux, and one each
+ * ehash, anew for each socket that an event moves (17 * 17), and two of lhash2; UDP one of hash for early demux, and one each
  * of hash2 for it, of hash4, twice of hash2 and of hash: fewer than 400 in all, with the programs of a namespace. Of 64 sockets fewer than 5000.
  */
 #define FUEL (in->n_socks > 16 ? 10000 : 1000)
@@ -86,7 +86,8 @@ static struct inet_listen_hashbucket lhash2[2][MAX_TABLE + BEHIND];
 
 static const struct scenario_record *in;
 static struct outcome_record *out;
-static u64 raced;
+
+static bool comes_later(int i);
 
 /* Whether the packet is of IPv6. */
 static bool is_ipv6(void)

@@ -395,7 +395,7 @@ def test_the_findings_of_a_run_are_reduced(tree, tmp_path, capsys):
     [kinds] = re.findall(r"^found (\d+) kinds of differences, before they are sorted by cause$", told.err, re.MULTILINE)
     assert int(kinds) >= 4
     assert "MISMATCH" not in told.err
-    assert told.out.count("MISMATCH") == min(3, len(paths))
+    assert told.out.count("MISMATCH") == min(3, len({path.parent for path in paths}))  # one for each cause
     assert not list(tmp_path.rglob("*.new"))
     assert cli.main(["replay", "--kernel", tree, str(tmp_path)]) == 1
     assert f"{len(paths)} mismatch" in capsys.readouterr().out

@@ -50,6 +50,14 @@ def index(none: int, first: int, rest: int, most: int) -> Pool:
     return ((NONE, none), (0, first), (1, first), *((i, rest) for i in range(2, most)))
 
 
+def table(pool: Pool) -> tuple[int, ...]:
+    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
+    total = sum(weight for _, weight in pool)
+    shares = [max(1, weight * 256 // total) for _, weight in pool]
+    shares[shares.index(max(shares))] += 256 - sum(shares)
+    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
+
+
 SECRETS: Pool = tuple((i * 0x9E3779B1 & 0xFFFFFFFF, 1) for i in range(64))
 
 COUNTS: dict[str, Pool] = {

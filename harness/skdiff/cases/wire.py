@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.fields import FIELDS, pools
 from skdiff.cases.normalise import normalise
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.normalise_packet import come_in
 from skdiff.cases.pools import (
     COUNTS,
@@ -26,17 +27,18 @@ from skdiff.cases.pools import (
     Pool,
     Raw,
     of_lookup,
+    table,
 )
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
-
-
-def table(pool: Pool) -> tuple[int, ...]:
-    """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
-    total = sum(weight for _, weight in pool)
-    shares = [max(1, weight * 256 // total) for _, weight in pool]
-    shares[shares.index(max(shares))] += 256 - sum(shares)
-    return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
+from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Event, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.wire_events import (
+    DRAWN_EVENTS,
+    EVENT_SIZE,
+    EVENTS_SIZE,
+    EVENTS_TABLES,
+    drawn_events,
+    written_events,
+)
 
 
 def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
@@ -59,10 +61,11 @@ _PACKET_AT = _HEAD_AT + len(_HEAD)
 _NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
 _GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
 _ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
+MOST = SIZE + EVENTS_SIZE  # bytes of a case with events
 
 
 def draw(data: bytes) -> Raw:
-    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
+    """The fields that the bytes mean, of any length; what is beyond SIZE means events (see `wire_events.py`)."""
     data = data.ljust(SIZE, b"\0")
     n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
     end = FIXED_SIZE + n_socks * SOCK_SIZE
@@ -90,10 +93,12 @@ def draw(data: bytes) -> Raw:
 
 def decode(data: bytes) -> Scenario:
     """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
-    return normalise(draw(data))
+    scenario = normalise(draw(data))
+    return with_events(scenario, drawn_events(data[SIZE:])) if len(data) > SIZE else scenario
 
 
-_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _ALL]
+_EVERY = (*_ALL, *EVENTS_TABLES)
+_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _EVERY]
 
 
 # What may change with the tables as they are: nothing that a valid case holds against a socket.
@@ -134,6 +139,8 @@ _FIELDS = {
     ),
     "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(DRAWN_SLOTS))]),
     "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
+    "events": (SIZE, 1, ["count"]),
+    "event": (SIZE + 1, EVENT_SIZE, list(pools(Event))),
 }
 PLACES = {
     (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
@@ -147,10 +154,10 @@ Layout: TypeAlias = list[tuple[str, int, list[tuple[str, list[tuple[int, int]]]]
 
 def layout() -> Layout:
     """What each byte means."""
-    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS}
+    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS, "event": DRAWN_EVENTS}
     kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True)))]
     for kind, (start, size, names) in _FIELDS.items():
-        kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _ALL[start : start + size]), strict=True))))
+        kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _EVERY[start : start + size]), strict=True))))
     return kinds
 
 
@@ -159,13 +166,15 @@ def _runs(table: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def cut(data: bytearray) -> bytes:
-    """Bytes of SIZE without those behind the last socket that counts."""
+    """Bytes of a case without those that mean nothing: behind the last socket that counts, if there are no events."""
+    if len(data) > SIZE and drawn_events(bytes(data[SIZE:])):
+        return bytes(data[: SIZE + EVENTS_SIZE])
     return bytes(data[: FIXED_SIZE + _COUNTS[2][data[2]] * SOCK_SIZE])
 
 
 def value(at: int, byte_: int) -> int:
     """The value that a byte means at a place."""
-    return _ALL[at][byte_]
+    return _EVERY[at][byte_]
 
 
 def byte(at: int, value_: int) -> int:
@@ -174,14 +183,14 @@ def byte(at: int, value_: int) -> int:
 
 
 def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
-    """The value of a field in bytes of SIZE."""
+    """The value of a field in bytes of SIZE, or of MOST."""
     start, size = PLACES[kind, name]
     at = start + index * size
-    return _ALL[at][data[at]]
+    return _EVERY[at][data[at]]
 
 
 def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
-    """Set a field in bytes of SIZE; a value that its pool lacks becomes the plainest."""
+    """Set a field in bytes of SIZE, or of MOST; a value that its pool lacks becomes the plainest."""
     start, size = PLACES[kind, name]
     at = start + index * size
     data[at] = _INVERSE[at].get(value_, 0)
@@ -236,4 +245,6 @@ def near(scenario: Scenario) -> bytes:
         write(at, [*group[:-1], len(slots), *slots])
     for i, sock in enumerate(socks):
         write(FIXED_SIZE + i * SOCK_SIZE, sock)
+    if scenario.events:
+        data = data.ljust(SIZE, b"\0") + written_events(scenario.events)
     return bytes(data)

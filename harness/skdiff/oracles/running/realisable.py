@@ -38,7 +38,6 @@ from skdiff.cases.scenario import (
     PACKET_HOST,
     PFREE,
     PROG_NONE,
-    STAYS,
     TCP_ESTABLISHED,
     UDP_HASHED,
     UDP_LOOKUPS,
@@ -213,7 +212,7 @@ def _asked(scenario: Scenario, tables: Scenario) -> Packet:
 
 def _sock(sock: Sock) -> Sock:
     """Each claim of what has to change is in the docstring of Nearest."""
-    sock = sock._replace(bound_dev_if=_device(sock.bound_dev_if), race=STAYS, mc_refuses=0)
+    sock = sock._replace(bound_dev_if=_device(sock.bound_dev_if), mc_refuses=0)
     if sock.hashed == EHASH:
         return sock._replace(
             kind=KIND_FULL,

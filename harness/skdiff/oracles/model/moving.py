@@ -23,8 +23,8 @@ _MOST_LINKS = 20_000  # more than the driver has fuel for
 
 
 def walk(state: State, schedule: Schedule, slot: Slot) -> Iterator[int]:
-    """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement. The link
-    of a socket is read when it was looked at.
+    """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement, behind
+    which nobody may ask for more. The link of a socket is read when it was looked at.
     """
     chains = schedule.chains
     at = NONE
@@ -36,8 +36,6 @@ def walk(state: State, schedule: Schedule, slot: Slot) -> Iterator[int]:
         at = chains.head(slot) if at == NONE else chains.next[at]
         schedule.visit(AT_NODE, at if at >= 0 else NONE)
         yield at
-        if at < 0:
-            return
 
 
 def inet_lookup_established(state: State, schedule: Schedule) -> int:
@@ -56,7 +54,9 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
-    for index in walk(state, schedule, slot):
+    met = walk(state, schedule, slot)
+    while True:
+        index = next(met)
         if index < 0:
             return NONE if ~index == slot[2] else None
         if not inet_match(state, schedule, index):
@@ -69,7 +69,6 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
             return None
         state.via.append("established")
         return index
-    raise AssertionError
 
 
 def inet_match(state: State, schedule: Schedule, index: int) -> bool:
@@ -116,7 +115,9 @@ def listeners(state: State, schedule: Schedule, daddr: int) -> Iterator[int]:
     table = state.netns.own_hashinfo ^ int(state.foreign)
     address = daddr if state.ipv6 else mapped(daddr)
     slot = schedule.chains.listening(table, address, packet.dport, packet.netns)
-    for index in walk(state, schedule, slot):
+    met = walk(state, schedule, slot)
+    while True:
+        index = next(met)
         if index < 0:
             return
         sock = state.socks[index]

@@ -145,6 +145,8 @@ def what_changed(drawn: Scenario, asked: Scenario) -> str:
     """What of the tables that a lookup reads is not as it was drawn, the first thing; "" for nothing. The kernel's own
     secrets and sizes of tables are no change.
     """
+    if asked.events != drawn.events:
+        return "events on other CPUs"
     if asked.caller != drawn.caller:
         return "the packet: none comes in"
     if asked.packet.sk != drawn.packet.sk:

@@ -27,7 +27,7 @@ NAMES = [
 
 def records(case: Scenario) -> list[Any]:
     programs = [program for net in case.netns for program in net.progs]
-    return [case, case.packet, *case.netns, *programs, *case.groups, *case.socks]
+    return [case, case.packet, *case.netns, *programs, *case.groups, *case.socks, *case.events]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from skdiff.cases.events import (
     wrong_events,
 )
 from skdiff.cases.fields import positions
+from skdiff.cases.pools import PEER_PORT
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AT_LINK,
@@ -174,7 +175,8 @@ def _is_replaced(s: Scenario, event: Event) -> _Fitted:
 
 
 def _is_rebound(s: Scenario, event: Event) -> _Fitted:
-    return s, event._replace(value=event.value if s.hostile else event.value & 3)
+    is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
+    return s, event if is_device else event._replace(value=event.value & 3)
 
 
 def _sysctl(s: Scenario, event: Event) -> _Fitted:

@@ -133,7 +133,11 @@ def _listens(s: Scenario, event: Event) -> _Fitted:
 def _comes(s: Scenario, event: Event) -> _Fitted:
     sock = s.socks[event.sk]
     if sock.group == NONE:
-        return s, event._replace(value=event.value if s.hostile and 0 <= event.value <= len(s.groups) else 0)
+        there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
+        if sock.hashed == LHASH2 and not s.hostile:  # who has SO_REUSEPORT in listen() joins, and nobody else
+            changed = sock.reuseport ^ there
+            s = _put(s, event.sk, sock._replace(reuseport_changed=changed)) if changed != sock.reuseport_changed else s
+        return s, event if there else event._replace(value=0)
     number, index = sock.group, event.sk
     group = s.groups[number]
     if sock.hashed != LHASH2 or group.slots.count(index) != 1 or index not in group.slots[: group.num_socks]:
@@ -185,7 +189,9 @@ def _sysctl(s: Scenario, event: Event) -> _Fitted:
 
 def _is_detached(s: Scenario, event: Event) -> _Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
-    return (s, event._replace(value=numbers[event.value % len(numbers)])) if numbers else None
+    if not numbers:
+        return None
+    return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
 
 
 def _goes_on(s: Scenario, event: Event) -> _Fitted:

@@ -17,7 +17,12 @@ from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Event, Group, Netns
 from skdiff.engines.small_tables import Block, Tables
 
 NAMES = {
-    Scenario: "", Packet: "packet.", Netns: "netns.", Program: "netns.progs.", Group: "group.", Sock: "sock.",
+    Scenario: "",
+    Packet: "packet.",
+    Netns: "netns.",
+    Program: "netns.progs.",
+    Group: "group.",
+    Sock: "sock.",
     Event: "event.",
 }
 # Indices are names of things, and of names one is as good as another; lists are told by what they hold.

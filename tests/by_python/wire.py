@@ -9,17 +9,17 @@ from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import OTHER, OTHER_PROTOCOL, OTHER_TABLE, Raw, table
 from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Packet, Scenario, Sock
 from skdiff.cases.wire import (
-    _ALL,
-    _COUNTS,
-    _GROUPS_AT,
-    _HEAD_AT,
-    _NETNS_AT,
-    _PACKET_AT,
+    COUNTS_MEANT,
     FIXED_SIZE,
     GROUP,
+    GROUPS_AT,
     HEAD,
+    HEAD_AT,
+    MEANT,
     NETNS,
+    NETNS_AT,
     PACKET,
+    PACKET_AT,
     PROGRAM,
     SIZE,
     SOCK_SIZE,
@@ -34,23 +34,23 @@ _N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 def draw(data: bytes) -> Raw:
     """The fields that the bytes mean, of any length; what is beyond SIZE means events."""
     data = data.ljust(SIZE, b"\0")
-    n_netns, n_groups, n_socks = map(getitem, _COUNTS, data)
+    n_netns, n_groups, n_socks = map(getitem, COUNTS_MEANT, data)
     end = FIXED_SIZE + n_socks * SOCK_SIZE
-    values = list(map(getitem, _ALL, data[:end]))
+    values = list(map(getitem, MEANT, data[:end]))
     netns = []
-    for at in _NETNS_AT[:n_netns]:
+    for at in NETNS_AT[:n_netns]:
         progs_at = at + _N_NETNS
         *fields, n_progs = values[at:progs_at]
         starts = range(progs_at, progs_at + n_progs * _N_PROGRAM, _N_PROGRAM)
         netns.append((fields, [values[i : i + _N_PROGRAM] for i in starts]))
     groups = []
-    for at in _GROUPS_AT[:n_groups]:
+    for at in GROUPS_AT[:n_groups]:
         slots_at = at + _N_GROUP
         *fields, n_slots = values[at:slots_at]
         groups.append((fields, values[slots_at : slots_at + n_slots]))
     raw = Raw(
-        values[_HEAD_AT:_PACKET_AT],
-        values[_PACKET_AT : _NETNS_AT[0]],
+        values[HEAD_AT:PACKET_AT],
+        values[PACKET_AT : NETNS_AT[0]],
         netns,
         groups,
         [values[at : at + SOCK_SIZE] for at in range(FIXED_SIZE, end, SOCK_SIZE)],

@@ -45,7 +45,7 @@ def test_it_is_compiled_once(compiled, monkeypatch) -> None:
 
 
 def test_a_short_run_does_not_wait_for_it(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(compiled_model, "_place", lambda: tmp_path / "model")
+    monkeypatch.setattr(compiled_model, "place", lambda: tmp_path / "model")
     monkeypatch.setattr(compiled_model, "_compile", lambda folder: pytest.fail("it is not worth it"))
     compiled_model.prepare(pytest.fail, seconds=3)
     compiled_model.prepare(pytest.fail, cases=1000)
@@ -53,7 +53,7 @@ def test_a_short_run_does_not_wait_for_it(tmp_path, monkeypatch) -> None:
 
 
 def test_who_cannot_compile_it_is_told_and_the_model_runs(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(compiled_model, "_place", lambda: tmp_path / "model")
+    monkeypatch.setattr(compiled_model, "place", lambda: tmp_path / "model")
     said: list[str] = []
     monkeypatch.setattr(compiled_model, "_mypy", lambda: "")
     compiled_model.prepare(said.append)
@@ -68,7 +68,7 @@ def test_who_cannot_compile_it_is_told_and_the_model_runs(tmp_path, monkeypatch)
 
 
 def test_its_name_changes_with_the_text_of_what_it_uses(tmp_path, monkeypatch) -> None:
-    name = compiled_model._place.__wrapped__()
+    name = compiled_model.place.__wrapped__()
     read = Path.read_bytes
 
     def changed(of: str):
@@ -81,13 +81,13 @@ def test_its_name_changes_with_the_text_of_what_it_uses(tmp_path, monkeypatch) -
         ("words_keys.py", False),
     ):
         monkeypatch.setattr(Path, "read_bytes", changed(of))
-        assert (compiled_model._place.__wrapped__() != name) is differs, of
+        assert (compiled_model.place.__wrapped__() != name) is differs, of
 
 
 @pytest.mark.long
 def test_a_cut_file_is_noticed(compiled, tmp_path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(compiled_model._place(), folder)
+    shutil.copytree(compiled_model.place(), folder)
     assert is_whole(folder)
     library = next((folder / compiled_model.NAME).glob("lookup.*.so"))
     library.write_bytes(library.read_bytes()[:1000])

@@ -45,19 +45,19 @@ def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
 
 HEAD, PACKET, NETNS, PROGRAM, GROUP, SOCK = map(pools, (Scenario, Packet, Netns, Program, Group, Sock))
 _PROGS: int = constants.MAX_PROGS
-_COUNTS, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
+COUNTS_MEANT, _HEAD, _PACKET = _tables(COUNTS), _tables(HEAD), _tables(PACKET)
 _NETNS = (*_tables(NETNS), *_tables(PROGRAM) * _PROGS)
 _GROUP = (*_tables(GROUP), *(table(SLOT),) * DRAWN_SLOTS)
 _SOCK = _tables(SOCK)
-_FIXED = (*_COUNTS, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
+_FIXED = (*COUNTS_MEANT, *_HEAD, *_PACKET, *_NETNS * constants.MAX_NETNS, *_GROUP * constants.MAX_GROUPS)
 FIXED_SIZE = len(_FIXED)
 SOCK_SIZE = len(_SOCK)
 SIZE = FIXED_SIZE + SOCK_SIZE * DRAWN_SOCKS
-_HEAD_AT = len(_COUNTS)
-_PACKET_AT = _HEAD_AT + len(_HEAD)
-_NETNS_AT = [_PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
-_GROUPS_AT = [_NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
-_ALL: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
+HEAD_AT = len(COUNTS_MEANT)
+PACKET_AT = HEAD_AT + len(_HEAD)
+NETNS_AT = [PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
+GROUPS_AT = [NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
+MEANT: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
 MOST = SIZE + EVENTS_SIZE  # bytes of a case with events
 
 
@@ -80,7 +80,7 @@ def lookup_of(data: bytes, lookups: bytes = b"") -> int:
     return lookups[data[PLACES["head", "lookup"][0]] % len(lookups)] if lookups and lookup not in lookups else lookup
 
 
-_EVERY = (*_ALL, *EVENTS_TABLES)
+_EVERY = (*MEANT, *EVENTS_TABLES)
 _INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _EVERY]
 
 
@@ -96,14 +96,14 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.
 _FIELDS = {
-    "head": (_HEAD_AT, len(HEAD), list(HEAD)),
-    "packet": (_PACKET_AT, len(PACKET), list(PACKET)),
+    "head": (HEAD_AT, len(HEAD), list(HEAD)),
+    "packet": (PACKET_AT, len(PACKET), list(PACKET)),
     "netns": (
-        _NETNS_AT[0],
+        NETNS_AT[0],
         len(_NETNS),
         [*NETNS, *(f"{name}{i}" for i in range(_PROGS) for name in PROGRAM)],
     ),
-    "group": (_GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(DRAWN_SLOTS))]),
+    "group": (GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(DRAWN_SLOTS))]),
     "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
     "events": (SIZE, 1, ["count"]),
     "event": (SIZE + 1, EVENT_SIZE, list(pools(Event))),
@@ -121,7 +121,7 @@ Layout: TypeAlias = list[tuple[str, int, list[tuple[str, list[tuple[int, int]]]]
 def layout() -> Layout:
     """What each byte means."""
     many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS, "event": DRAWN_EVENTS}
-    kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, _COUNTS), strict=True)))]
+    kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, COUNTS_MEANT), strict=True)))]
     for kind, (start, size, names) in _FIELDS.items():
         kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _EVERY[start : start + size]), strict=True))))
     return kinds
@@ -135,7 +135,7 @@ def cut(data: bytearray) -> bytes:
     """Bytes of a case without those that mean nothing: behind the last socket that counts, if there are no events."""
     if len(data) > SIZE and drawn_events(bytes(data[SIZE:])):
         return bytes(data[: SIZE + EVENTS_SIZE])
-    return bytes(data[: FIXED_SIZE + _COUNTS[2][data[2]] * SOCK_SIZE])
+    return bytes(data[: FIXED_SIZE + COUNTS_MEANT[2][data[2]] * SOCK_SIZE])
 
 
 def value(at: int, byte_: int) -> int:
@@ -202,11 +202,11 @@ def near(scenario: Scenario) -> bytes:
             data[i] = _INVERSE[i].get(value, 0)
 
     write(0, (len(scenario.netns), len(scenario.groups), len(scenario.socks)))
-    write(_HEAD_AT, (getattr(scenario, name) for name in HEAD))
-    write(_PACKET_AT, packet)
-    for at, net in zip(_NETNS_AT, scenario.netns, strict=False):
+    write(HEAD_AT, (getattr(scenario, name) for name in HEAD))
+    write(PACKET_AT, packet)
+    for at, net in zip(NETNS_AT, scenario.netns, strict=False):
         write(at, [*net[:-1], len(net.progs), *(value for program in net.progs for value in program)])
-    for at, group in zip(_GROUPS_AT, scenario.groups, strict=False):
+    for at, group in zip(GROUPS_AT, scenario.groups, strict=False):
         slots = group.slots[:DRAWN_SLOTS]
         write(at, [*group[:-1], len(slots), *slots])
     for i, sock in enumerate(socks):

@@ -205,7 +205,7 @@ def plan(
         for what, of in more_mutants.items():
             command = ("mutants", *of, "--kernel", kernel, "--seeds", "0")
             late.append(fixed(f"mutants-{name}-{what}", MUTANTS_OF_ONE, *command, of=[kernel], why=listed or by_hand))
-    late.append(fixed("mutants-model", MUTANTS_OF_ONE, "mutants", "model"))
+    late.append(fixed("mutants-model", MUTANTS_OF_ONE, "mutants", "model", "--seeds", "0"))
     why = listed or by_hand
     for name, kernel in named.items():
         if name == kernel != source.MAINLINE:  # a version, which has an image to boot

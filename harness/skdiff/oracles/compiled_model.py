@@ -40,7 +40,7 @@ def prepare(say: Callable[[str], None], seconds: float = 0, cases: int = 0) -> N
         return
     say("compiling the model, once")
     try:
-        _compile(_place())
+        _compile(place())
     except CannotRun as error:
         say(f"the model is not compiled, which halves its time: {error}")
 
@@ -64,7 +64,7 @@ def _folder() -> Path | None:
     """Its folder, if it is there and whole."""
     if not _mypy():  # whoever made it had it, and the name of the folder has its version
         return None
-    folder = _place()
+    folder = place()
     return folder if is_whole(folder) else None
 
 
@@ -77,7 +77,7 @@ def _mypy() -> str:
 
 
 @cache
-def _place() -> Path:
+def place() -> Path:
     """The folder is named by all that goes into it: the text of the model, and of what it imports, directly or not."""
     found = hashlib.sha256(repr((_mypy(), sys.version)).encode())
     found.update(Path(__file__).read_bytes())

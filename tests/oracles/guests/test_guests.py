@@ -426,7 +426,7 @@ import sys, time
 sys.path[:0] = [{str(ROOT / "harness")!r}]
 from pathlib import Path
 from skdiff.oracles.guests.qemu import Machine
-Machine(Path("/nowhere"), b"", "tcg")
+machine = Machine(Path("/nowhere"), b"", "tcg")
 print("up", flush=True)
 time.sleep(60)
 """

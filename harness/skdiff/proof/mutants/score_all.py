@@ -67,7 +67,7 @@ def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -
                 task = bar.add_task(f"mutants of the {name}", total=None)
                 found = hunt(partial(_advance, bar, task))
                 small = report.NO_TABLES
-                if name == "model":
+                if name == "model" and request.seeds:
                     task = bar.add_task("the small tables against mutants of the model", total=None)
                     small = table_kills.of_model(corpus, found, partial(_advance, bar, task))
             mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
@@ -94,7 +94,7 @@ def _of_kernel(of: str, request: CMutants, entries: Sequence[Judgement], errors:
         )
         fates = found.corpus(made.mutants, lambda: bar.advance(task))
     small = report.NO_TABLES
-    if of == "c":
+    if of == "c" and request.seeds:
         say("the small tables against mutants of the C")
         small = table_kills.of_c(made, config, scenarios, fates)
     examples: dict[int, Scenario] = {}

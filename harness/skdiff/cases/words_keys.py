@@ -96,7 +96,7 @@ TOP: dict[str, Key] = {
     "packet": Key(What.ENDS, "where the packet is from, and where it goes; with brackets it is IPv6", needed=True),
     "proto": Key(What.WORD, "its protocol", TCP, words=_words(TCP, UDP)),
     "in": Key(What.DEVICE, "the device that it comes in by; of a slave of a VRF the rest follows", "lo"),
-    "sender_device": Key(What.DEVICE, "of a packet of this host: the device that its sender is bound to", "none"),
+    "sender_device": Key(What.DEVICE, "of a packet of this host: the device that has its address", "none"),
     "cpu": Key(What.NUMBER, "the CPU that it is looked up on", "0", range=(0, INT_MAX)),
     "in_namespace": Key(What.NAMESPACE, "the network namespace that it comes in to", HOST),
     "caller": Key(

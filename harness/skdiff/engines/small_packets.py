@@ -46,7 +46,7 @@ class Frame(NamedTuple):
 
 _VRF = (0, DIF, SDIF)
 PLAIN, WIDE, IN_VRF = Frame("plain"), Frame("wide tables", wide=True, secret=1), Frame("in a VRF", devices=_VRF)
-# Of this host, by lo or by its VRF, with the device that the sender is bound to.
+# Of this host, by lo or by its VRF, with the device that has the address.
 OWN = Frame("of this host", devices=(DIF, LO, 0))
 OWN_IN_VRF = Frame("of this host, in a VRF", devices=(SDIF, DIF, DIF))
 HELPERS = (Frame("a helper's", caller=HELPER), Frame("a helper's in a VRF", caller=HELPER, devices=_VRF))

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
+from skdiff.cases.addresses import is_mapped
+from skdiff.cases.addresses import text as as_text
 from skdiff.cases.case_values import BadError
+from skdiff.cases.derived import WILDCARDS
 from skdiff.cases.scenario import TCP4, TCP6, UDP4, UDP6
 from skdiff.cases.words_values import End, read_end
 from skdiff.commands import arguments as common
@@ -105,6 +108,10 @@ def _end(text: str, option: str) -> End:
         raise CannotRun(str(error)) from None
     if end.star:
         raise CannotRun(f"{option}: {text!r}: a packet has an address, a wildcard is none")
+    if end.address in WILDCARDS:
+        raise CannotRun(f"{option}: {text!r}: a packet has an address; connect() to a wildcard goes to this host's own")
+    if end.ipv6 and is_mapped(end.address):
+        raise CannotRun(f"{option}: {text!r}: such packets are of IPv4: write {as_text(end.address)}:{end.port}")
     if not end.port:
         raise CannotRun(f"{option}: {text!r}: a packet has a port, from 1 on")
     return end

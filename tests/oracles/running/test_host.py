@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from skdiff.oracles.model import Model
 from skdiff.oracles.model.hashing import inet_ehashfn
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.hash_key import Observation, find_key
+from skdiff.oracles.running.namespaces import Namespaces
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import EPOCHS, Rules, changed_by_hand
 from tests.helpers import connection, listener, scenario, timewait, udp
@@ -340,3 +342,26 @@ def test_the_surprises_that_it_can_be_asked_are_as_it_says(tmp_path):
     assert {*asked["why"]} == {path for path, word in asked["verdicts"].items() if word == "not realisable"}
     assert done.returncode == bool(words["differs"])
     assert not words["differs"] or not os.uname().release.startswith("6.18.")
+
+
+def test_two_of_one_thread_are_each_in_their_own_namespace():
+    """diff host host asks both in turns."""
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+
+    def entered():
+        sides = [Namespaces(1, 1), Namespaces(1, 1)]
+        try:
+            found = []
+            for side in (*sides, *sides):
+                side.enter(0)
+                found.append(Path("/proc/thread-self/ns/net").readlink())
+            return found
+        finally:
+            for side in sides:
+                side.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        a, b, *again = threads.submit(entered).result()
+    assert a != b
+    assert again == [a, b]

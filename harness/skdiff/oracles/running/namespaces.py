@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import threading
 from pathlib import Path
 
 from pyroute2 import IPRoute, NetlinkError
@@ -36,6 +37,9 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError(error, os.strerror(error))
 
 
+_here = threading.local()  # .fd: the namespace that this thread is in, of whichever object
+
+
 class Namespaces:
     """Some network namespaces, by their numbers from 0 on, each with lo, `DEVICES`, and `parking` more devices from
     PARKING on. The thread that made them is in one of them from then on. Raises CannotRun if that is not allowed.
@@ -58,7 +62,7 @@ class Namespaces:
                 _make_devices(parking, bool(self.wires))
             except NetlinkError as error:
                 raise CannotRun(f"devices cannot be made in a network namespace: {error}; {RIGHTS}") from None
-        self.current = number - 1
+        _here.fd = self.fds[-1]
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}
         self._sysctls: dict[tuple[int, str], int] = {}
@@ -73,9 +77,10 @@ class Namespaces:
 
     def enter(self, number: int) -> None:
         """Be in a namespace."""
-        if number != self.current:
-            _call("setns", self.fds[number], _CLONE_NEWNET)
-            self.current = number
+        fd = self.fds[number]
+        if fd != getattr(_here, "fd", None):
+            _call("setns", fd, _CLONE_NEWNET)
+            _here.fd = fd
 
     def set_l3mdev_accept(self, number: int, protocol: str, value: int) -> None:
         """net.ipv4.tcp_l3mdev_accept and udp_l3mdev_accept of a namespace, which are 0 at first."""
@@ -118,6 +123,7 @@ class Namespaces:
 
     def close(self) -> None:
         """Let go of them."""
+        _here.fd = None
         for wire in (wire for wires in self.wires for wire in wires.values()):
             wire.close()
         for own in (own for owns in self.owns for own in owns.values()):

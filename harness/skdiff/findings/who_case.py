@@ -8,7 +8,7 @@ from typing import NamedTuple
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import ANY, ipv4_view, is_ipv6
 from skdiff.cases.case import Case
-from skdiff.cases.derived import with_derived
+from skdiff.cases.derived import is_own_packet, with_derived
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
@@ -37,7 +37,6 @@ from skdiff.cases.scenario import (
 )
 from skdiff.findings.who_names import names_of_sockets
 from skdiff.oracles.running import asking
-from skdiff.oracles.running.host_net import LO
 from skdiff.oracles.running.read_host import Situation
 from skdiff.oracles.running.socket_dump import Seen
 
@@ -150,8 +149,7 @@ def _caller(situation: Situation) -> int:
     """
     sysctls, packet = situation.net.sysctls, situation.packet
     demux = sysctls.get("ip_early_demux") and sysctls.get("udp_early_demux")
-    own = packet.skb_iif == (packet.sdif or LO)
-    return DEMUX if situation.question.protocol != IPPROTO_TCP and demux and not own else RECEIVE
+    return DEMUX if situation.question.protocol != IPPROTO_TCP and demux and not is_own_packet(packet) else RECEIVE
 
 
 # --- sockets

@@ -10,30 +10,55 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.addresses import low_word, mapped
+from skdiff.cases.addresses import mapped
 from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, UDP_LOOKUPS, Packet
 from skdiff.oracles.running import bpf
+from skdiff.oracles.running.bpf import (
+    ADD_VALUE,
+    CALL,
+    EXIT,
+    LOAD_ADDRESS,
+    LOAD_HALF,
+    LOAD_LONG,
+    LOAD_WORD,
+    MOVE,
+    MOVE_VALUE,
+    NOT_EQUAL_VALUE,
+    PSEUDO_MAP_VALUE,
+    R0,
+    R1,
+    R2,
+    R3,
+    R6,
+    R7,
+    R8,
+    STORE_LONG,
+    STORE_WORD,
+)
 from skdiff.oracles.running.bpf import instruction as op
 from skdiff.oracles.running.btf import Btf
+from skdiff.oracles.running.helper_call import (
+    MOST_TUPLE,
+    SK_LOOKUP_TCP,
+    SK_LOOKUP_UDP,
+    SK_RELEASE,
+    SKC_LOOKUP_TCP,
+    TUPLE_SIZE,
+    lookup_call,
+    slave,
+    sock_tuple,
+)
 
-# Codes of instructions and numbers of helpers, as in programs.py.
-_LOAD_WORD, _LOAD_HALF, _STORE_WORD, _STORE, _LOAD = 0x61, 0x69, 0x63, 0x7B, 0x79
-_MOVE, _MOVE_VALUE, _ADD_VALUE, _LOAD_ADDRESS, _CALL, _EXIT, _NOT_EQUAL_VALUE = 0xBF, 0xB7, 0x07, 0x18, 0x85, 0x95, 0x55
-_PSEUDO_MAP_VALUE, _CURRENT_NETNS = 2, -1
-_SK_LOOKUP_TCP, _SK_LOOKUP_UDP, _SK_RELEASE, _SKC_LOOKUP_TCP, _PROBE_READ_KERNEL = 84, 85, 86, 99, 113
-R0, R1, R2, R3, R4, R5, R6, R7, R8 = range(9)
+_PROBE_READ_KERNEL = 113  # a helper
 # Struct bpf_sock (include/uapi/linux/bpf.h): where its members stand, all of 32 bits but for dst_port. src_port is in
 # host byte order, dst_port and the addresses in network byte order.
 _FAMILY, _STATE, _SRC_PORT, _DST_PORT = 4, 72, 44, 48
 _WORDS = (0, _FAMILY, 24, 28, 32, 36, 40, _SRC_PORT, 52, 56, 60, 64, 68, _STATE)
 # In the memory that programs and Python share.
-_TUPLE, _FOUND_AT, _ADDRESS_AT, _DST_PORT_AT, _FIELDS_AT = 36, 64, 72, 80, 84
+_FOUND_AT, _ADDRESS_AT, _DST_PORT_AT, _FIELDS_AT = 64, 72, 80, 84
 _READ_AT, _FROM_AT = 200, 208
 _PAGE = 4096
 _MOST_BYTES = 2048  # of an sk_buff of a test run, and so the greatest sdif
-# As in host.py: the flag of a slave of a VRF in IPCB(skb)->flags and IP6CB(skb)->flags, for which the length of the
-# packet is read as sdif.
-_SLAVE = {False: (0, 0, 0, 1 << 7, 0), True: (0, 0, 1 << 6, 0, 0)}
 
 
 class Found(NamedTuple):
@@ -78,18 +103,18 @@ class Asking:
         except OSError as error:
             raise CannotRun(f"bpf(2): {error.strerror}: it takes CAP_BPF and CAP_NET_ADMIN") from None
         self._fds.append(map_)
-        helper = _SK_LOOKUP_UDP if lookup in UDP_LOOKUPS else _SKC_LOOKUP_TCP
+        helper = SK_LOOKUP_UDP if lookup in UDP_LOOKUPS else SKC_LOOKUP_TCP
         self._peek: bpf.TestRun | None = None
         try:
             self._layout = _Layout()
             self._peek = self._run(_peeking(map_))
         except CannotRun as error:
             self.blind = str(error)
-        size, seeing = _TUPLE if self._ipv6 else 12, not self.blind
+        size, seeing = TUPLE_SIZE[self._ipv6], not self.blind
         try:
             self._ask = self._ask_full = self._run(_asking(map_, helper, size, seeing))
             if lookup not in UDP_LOOKUPS:
-                self._ask_full = self._run(_asking(map_, _SK_LOOKUP_TCP, size, seeing))
+                self._ask_full = self._run(_asking(map_, SK_LOOKUP_TCP, size, seeing))
         except CannotRun:
             self.close()
             raise
@@ -110,8 +135,8 @@ class Asking:
         """
         if packet.sdif > _MOST_BYTES:
             raise CannotRun(f"device {packet.sdif} has too great a number to be asked for")
-        self._memory[:_TUPLE] = _tuple(packet, self._ipv6)
-        length, cb = (packet.sdif, _SLAVE[self._ipv6]) if packet.sdif else (0, (0, 0, 0, 0, 0))
+        self._memory[:MOST_TUPLE] = sock_tuple(packet, self._ipv6)
+        length, cb = slave(packet, self._ipv6)
         run = self._ask_full if full else self._ask
         try:
             if not run(length, packet.rt_iif or packet.skb_iif, cb):
@@ -189,35 +214,26 @@ class _Layout:
         self.prog_type = btf.byte("bpf_prog", "type")
 
 
-def _tuple(packet: Packet, ipv6: bool) -> bytes:
-    """Struct bpf_sock_tuple, in network order, and zeros behind it."""
-    ports = struct.pack(">HH", packet.sport, packet.dport)
-    if ipv6:
-        return packet.saddr.to_bytes(16, "big") + packet.daddr.to_bytes(16, "big") + ports
-    return struct.pack(">II", low_word(packet.saddr), low_word(packet.daddr)) + ports + bytes(24)
-
-
 def _asking(memory: int, helper: int, tuple_size: int, seeing: bool) -> int:
     """A program that looks for the socket of a tuple in the map `memory` and writes there what struct bpf_sock shows,
     and if it may be `seeing` the address of the socket. It returns 1, or 0 for nobody.
     """
-    code = op(_MOVE, R6, R1) + op(_LOAD_ADDRESS, R7, _PSEUDO_MAP_VALUE, 0, memory) + op(0)
-    code += op(_MOVE, R1, R6) + op(_MOVE, R2, R7) + op(_MOVE_VALUE, R3, value=tuple_size)
-    code += op(_MOVE_VALUE, R4, value=_CURRENT_NETNS) + op(_MOVE_VALUE, R5) + op(_CALL, value=helper)
-    code += op(_NOT_EQUAL_VALUE, R0, offset=2) + op(_MOVE_VALUE, R0) + op(_EXIT)
-    code += op(_MOVE, R8, R0)
+    code = op(MOVE, R6, R1) + op(LOAD_ADDRESS, R7, PSEUDO_MAP_VALUE, 0, memory) + op(0)
+    code += lookup_call(helper, tuple_size)
+    code += op(NOT_EQUAL_VALUE, R0, offset=2) + op(MOVE_VALUE, R0) + op(EXIT)
+    code += op(MOVE, R8, R0)
     if seeing:
-        code += op(_STORE, R7, R8, _ADDRESS_AT)
+        code += op(STORE_LONG, R7, R8, _ADDRESS_AT)
     for number, at in enumerate(_WORDS):
-        code += op(_LOAD_WORD, R1, R8, at) + op(_STORE_WORD, R7, R1, _FIELDS_AT + 4 * number)
-    code += op(_LOAD_HALF, R1, R8, _DST_PORT) + op(_STORE_WORD, R7, R1, _DST_PORT_AT)
-    code += op(_MOVE, R1, R8) + op(_CALL, value=_SK_RELEASE) + op(_MOVE_VALUE, R0, value=1) + op(_EXIT)
+        code += op(LOAD_WORD, R1, R8, at) + op(STORE_WORD, R7, R1, _FIELDS_AT + 4 * number)
+    code += op(LOAD_HALF, R1, R8, _DST_PORT) + op(STORE_WORD, R7, R1, _DST_PORT_AT)
+    code += op(MOVE, R1, R8) + op(CALL, value=SK_RELEASE) + op(MOVE_VALUE, R0, value=1) + op(EXIT)
     return bpf.load(bpf.CGROUP_SKB, code)
 
 
 def _peeking(memory: int) -> int:
     """A program that reads eight bytes of the kernel's memory, from an address that the map `memory` has."""
-    code = op(_LOAD_ADDRESS, R1, _PSEUDO_MAP_VALUE, 0, memory) + op(0)
-    code += op(_LOAD, R3, R1, _FROM_AT) + op(_ADD_VALUE, R1, value=_READ_AT) + op(_MOVE_VALUE, R2, value=8)
-    code += op(_CALL, value=_PROBE_READ_KERNEL) + op(_MOVE_VALUE, R0, value=1) + op(_EXIT)
+    code = op(LOAD_ADDRESS, R1, PSEUDO_MAP_VALUE, 0, memory) + op(0)
+    code += op(LOAD_LONG, R3, R1, _FROM_AT) + op(ADD_VALUE, R1, value=_READ_AT) + op(MOVE_VALUE, R2, value=8)
+    code += op(CALL, value=_PROBE_READ_KERNEL) + op(MOVE_VALUE, R0, value=1) + op(EXIT)
     return bpf.load(bpf.CGROUP_SKB, code)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.addresses import low_word
+from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
 from skdiff.cases.outcome import ABSENT, Outcome
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -35,7 +35,8 @@ from skdiff.oracles.running import bpf, programs, shown
 from skdiff.oracles.running.calibration import calibration, hashed_words, packets
 from skdiff.oracles.running.connections import of_sequence
 from skdiff.oracles.running.hash_key import Observation, find_key
-from skdiff.oracles.running.namespaces import LO, RIGHTS, Namespaces, attach_by_tc, has_l3mdev
+from skdiff.oracles.running.helper_call import MOST_TUPLE, TUPLE_SIZE, slave, sock_tuple
+from skdiff.oracles.running.namespaces import RIGHTS, Namespaces, attach_by_tc, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made, Maps
 from skdiff.oracles.running.wires import QUESTION, RESET, Loopback, Own, Segment, Wire, datagram, segment
@@ -43,11 +44,6 @@ from skdiff.variants.version_rules import Rules
 
 T = TypeVar("T")
 _PAGE = 4096
-# include/net/ip.h IPSKB_L3SLAVE in IPCB(skb)->flags, include/linux/ipv6.h IP6SKB_L3SLAVE in IP6CB(skb)->flags: where
-# they stand in the five words of qdisc_skb_cb that a test run may set. The device above is in front of them, where
-# qdisc_skb_cb has the length of the packet.
-_SLAVE = {False: (0, 0, 0, 1 << 7, 0), True: (0, 0, 1 << 6, 0, 0)}
-_NO_SLAVE = (0, 0, 0, 0, 0)
 _MOST_SDIF = 1 << 12
 _TIMES = 3  # that a question is asked, at most, if nothing answers
 _PATIENCE, _MOMENT = 1.0, 0.0001  # seconds
@@ -87,7 +83,7 @@ class Host:
         self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
         self._ask = {
             lookup: bpf.TestRun(
-                programs.asking(memory, lookup in UDP_LOOKUPS, 36 if lookup in IPV6_LOOKUPS else 12), _MOST_SDIF
+                programs.asking(memory, lookup in UDP_LOOKUPS, TUPLE_SIZE[lookup in IPV6_LOOKUPS]), _MOST_SDIF
             )
             for lookup in (TCP4, TCP6, UDP4, UDP6)
         }
@@ -152,9 +148,8 @@ class Host:
         """The mark of the socket that a BPF helper finds, or NONE."""
         self._namespaces.enter(packet.netns)
         ipv6 = lookup in IPV6_LOOKUPS
-        self._memory[:36] = _tuple(packet, ipv6)
-        # The length of the packet is read as sdif, where a slave of a VRF has that.
-        length, cb = (packet.sdif, _SLAVE[ipv6]) if packet.sdif else (0, _NO_SLAVE)
+        self._memory[:MOST_TUPLE] = sock_tuple(packet, ipv6)
+        length, cb = slave(packet, ipv6)
         if not self._ask[lookup](length, packet.rt_iif or packet.skb_iif, cb):
             return NONE
         mark: int = struct.unpack_from("<I", self._memory, programs.ANSWER_AT)[0]
@@ -362,11 +357,3 @@ def _ends_of_packet(packet: Packet) -> object:
 def _bytes(packet: Packet, lookup: int, said: Segment) -> bytes:
     ipv6 = lookup in IPV6_LOOKUPS
     return datagram(packet, ipv6) if lookup in UDP_LOOKUPS else segment(packet, ipv6, said)
-
-
-def _tuple(packet: Packet, ipv6: bool) -> bytes:
-    """Struct bpf_sock_tuple, in network order, and zeros behind it."""
-    ports = struct.pack(">HH", packet.sport, packet.dport)
-    if ipv6:
-        return packet.saddr.to_bytes(16, "big") + packet.daddr.to_bytes(16, "big") + ports
-    return struct.pack(">II", low_word(packet.saddr), low_word(packet.daddr)) + ports + bytes(24)

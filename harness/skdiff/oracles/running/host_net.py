@@ -20,7 +20,6 @@ _CLONE_NEWNET = 0x40000000
 _NAMED = Path("/run/netns")  # of ip-netns(8)
 _RTN_LOCAL, _RTN_BROADCAST, _RTN_MULTICAST = 2, 3, 5  # include/uapi/linux/rtnetlink.h
 _RTM_F_FIB_MATCH = 0x2000  # the route as it was set, whose device is not lo for an address of this host
-LO = 1
 SYSCTLS = (
     "tcp_l3mdev_accept",
     "udp_l3mdev_accept",

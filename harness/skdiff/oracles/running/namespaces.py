@@ -13,12 +13,12 @@ from pyroute2 import IPRoute, NetlinkError
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import is_ipv6, low_word
+from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
 from skdiff.oracles.running.programs import OURS
 from skdiff.oracles.running.wires import Loopback, Own, Wire
 
 RIGHTS = "it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF"
 _CLONE_NEWNET = 0x40000000
-LO = 1
 # Devices that a packet may come in by, besides lo; and those that sockets are bound to while they are made.
 DEVICES = (2, 3)
 PARKING = 100

@@ -8,20 +8,47 @@ from functools import cache
 from skdiff.cases.outcome import MAX_SHOWN, SHOWN_FILTER, SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT
 from skdiff.cases.scenario import IPPROTO_TCP, LEAVE, NONE, SK_DROP, Program
 from skdiff.oracles.running import bpf
+from skdiff.oracles.running.bpf import (
+    ADD,
+    ADD_VALUE,
+    AND_VALUE,
+    CALL,
+    EQUAL_VALUE,
+    EXIT,
+    GREATER_VALUE,
+    LOAD_ADDRESS,
+    LOAD_BYTE,
+    LOAD_HALF,
+    LOAD_LONG,
+    LOAD_WORD,
+    MOVE,
+    MOVE_VALUE,
+    NOT_EQUAL_VALUE,
+    PSEUDO_MAP,
+    PSEUDO_MAP_VALUE,
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R5,
+    R6,
+    R7,
+    R8,
+    R9,
+    R10,
+    STORE_VALUE,
+    STORE_WORD,
+    TIMES_VALUE,
+)
 from skdiff.oracles.running.bpf import instruction as op
+from skdiff.oracles.running.helper_call import SK_LOOKUP_UDP, SK_RELEASE, SKC_LOOKUP_TCP, lookup_call
 
-# Codes: eBPF's instruction set, Documentation/bpf/standardization/instruction-set.rst.
-_LOAD_BYTE, _LOAD_HALF, _LOAD_WORD, _LOAD_LONG = 0x71, 0x69, 0x61, 0x79
-_STORE_WORD, _STORE_VALUE, _MOVE, _MOVE_VALUE, _ADD, _ADD_VALUE, _TIMES_VALUE = 0x63, 0x62, 0xBF, 0xB7, 0x0F, 0x07, 0x27
-_AND_VALUE = 0x57
-_LOAD_ADDRESS, _CALL, _EXIT, _EQUAL_VALUE, _NOT_EQUAL_VALUE, _GREATER_VALUE = 0x18, 0x85, 0x95, 0x15, 0x55, 0x25
-_PSEUDO_MAP, _PSEUDO_MAP_VALUE = 1, 2
-R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 = range(11)
 # Helpers.
 _MAP_LOOKUP, _LOAD_BYTES, _LOAD_BYTES_RELATIVE, _SK_SELECT_REUSEPORT = 1, 26, 68, 82
-_SK_LOOKUP_UDP, _SK_RELEASE, _SK_FULLSOCK, _SKC_LOOKUP_TCP, _SK_ASSIGN = 85, 86, 95, 99, 124
+_SK_FULLSOCK, _SK_ASSIGN = 95, 124
 _TC_ACT_OK, _TC_ACT_SHOT = 0, 2
-_CURRENT_NETNS, _FROM_NETWORK_HEADER = -1, 1
+_FROM_NETWORK_HEADER = 1
 _DEVICE_AT, _MARK_AT, _STATE_AT = 0, 16, 72  # of struct bpf_sock
 _SKB_MARK_AT, _PROTOCOL_AT = 8, 16  # of struct __sk_buff
 _ETH_P_IP = 0x0008  # in network order, as a little-endian CPU reads it
@@ -37,21 +64,21 @@ MINI = 0  # in the place of a mark: no full socket. Marks begin with 1
 RST, ACK = 4, 16  # flags of TCP
 PLAIN, ATTACHED = 1, 2  # of ARMED: the packet comes in as it is, or with a socket of the map, whose index is added
 OURS, _WITHOUT_DEVICE = 0x5D1FF000, -0x100  # the mark of a packet that we send by lo, but for its last byte
-_EXITS = op(_EXIT)
+_EXITS = op(EXIT)
 
 
 def _returns(value: int) -> bytes:
-    return op(_MOVE_VALUE, R0, value=value) + _EXITS
+    return op(MOVE_VALUE, R0, value=value) + _EXITS
 
 
 def _memory(register: int, memory: int) -> bytes:
-    return op(_LOAD_ADDRESS, register, _PSEUDO_MAP_VALUE, 0, memory) + op(0)
+    return op(LOAD_ADDRESS, register, PSEUDO_MAP_VALUE, 0, memory) + op(0)
 
 
 def _socket_of(sockets: int) -> bytes:
     """R0: the socket of a map whose key is on the stack, or NULL."""
-    code = op(_LOAD_ADDRESS, R1, _PSEUDO_MAP, 0, sockets) + op(0)
-    return code + op(_MOVE, R2, R10) + op(_ADD_VALUE, R2, value=-4) + op(_CALL, value=_MAP_LOOKUP)
+    code = op(LOAD_ADDRESS, R1, PSEUDO_MAP, 0, sockets) + op(0)
+    return code + op(MOVE, R2, R10) + op(ADD_VALUE, R2, value=-4) + op(CALL, value=_MAP_LOOKUP)
 
 
 def asking(memory: int, udp: bool, tuple_size: int) -> int:
@@ -59,41 +86,40 @@ def asking(memory: int, udp: bool, tuple_size: int) -> int:
     state and device there: bpf_skc_lookup_tcp(), which may give a mini socket, or bpf_sk_lookup_udp(). It returns 1, or
     0 for nobody.
     """
-    helper = _SK_LOOKUP_UDP if udp else _SKC_LOOKUP_TCP
-    code = op(_MOVE, R6, R1) + _memory(R7, memory)
-    code += op(_MOVE, R1, R6) + op(_MOVE, R2, R7) + op(_MOVE_VALUE, R3, value=tuple_size)
-    code += op(_MOVE_VALUE, R4, value=_CURRENT_NETNS) + op(_MOVE_VALUE, R5) + op(_CALL, value=helper)
-    code += op(_NOT_EQUAL_VALUE, R0, offset=2) + _returns(0)
-    code += op(_MOVE, R8, R0)
-    code += op(_LOAD_WORD, R2, R8, _STATE_AT) + op(_STORE_WORD, R7, R2, STATE_AT)
-    code += op(_LOAD_WORD, R2, R8, _DEVICE_AT) + op(_STORE_WORD, R7, R2, DEVICE_AT)
-    code += op(_MOVE, R1, R8) + op(_CALL, value=_SK_FULLSOCK)
-    code += op(_MOVE_VALUE, R2, value=MINI) + op(_EQUAL_VALUE, R0, offset=1) + op(_LOAD_WORD, R2, R0, _MARK_AT)
-    code += op(_STORE_WORD, R7, R2, ANSWER_AT)
-    code += op(_MOVE, R1, R8) + op(_CALL, value=_SK_RELEASE) + _returns(1)
+    helper = SK_LOOKUP_UDP if udp else SKC_LOOKUP_TCP
+    code = op(MOVE, R6, R1) + _memory(R7, memory)
+    code += lookup_call(helper, tuple_size)
+    code += op(NOT_EQUAL_VALUE, R0, offset=2) + _returns(0)
+    code += op(MOVE, R8, R0)
+    code += op(LOAD_WORD, R2, R8, _STATE_AT) + op(STORE_WORD, R7, R2, STATE_AT)
+    code += op(LOAD_WORD, R2, R8, _DEVICE_AT) + op(STORE_WORD, R7, R2, DEVICE_AT)
+    code += op(MOVE, R1, R8) + op(CALL, value=_SK_FULLSOCK)
+    code += op(MOVE_VALUE, R2, value=MINI) + op(EQUAL_VALUE, R0, offset=1) + op(LOAD_WORD, R2, R0, _MARK_AT)
+    code += op(STORE_WORD, R7, R2, ANSWER_AT)
+    code += op(MOVE, R1, R8) + op(CALL, value=SK_RELEASE) + _returns(1)
     return bpf.load(bpf.CGROUP_SKB, code)
 
 
 def _noted(memory: int, tag: int, fields: bytes) -> bytes:
     """Begin a new run in the shared memory, if there is room: R9 points to it while `fields` run, R6 to the context."""
-    there = op(_MOVE, R9, R7) + op(_MOVE, R1, R2) + op(_TIMES_VALUE, R1, value=RUN_SIZE) + op(_ADD, R9, R1)
-    there += op(_ADD_VALUE, R9, value=RUNS_AT)
-    there += op(_ADD_VALUE, R2, value=1) + op(_STORE_WORD, R7, R2, SHOWN_AT) + op(_STORE_VALUE, R9, offset=0, value=tag)
+    there = op(MOVE, R9, R7) + op(MOVE, R1, R2) + op(TIMES_VALUE, R1, value=RUN_SIZE) + op(ADD, R9, R1)
+    there += op(ADD_VALUE, R9, value=RUNS_AT)
+    there += op(ADD_VALUE, R2, value=1) + op(STORE_WORD, R7, R2, SHOWN_AT) + op(STORE_VALUE, R9, offset=0, value=tag)
     there += fields
-    code = op(_MOVE, R6, R1) + _memory(R7, memory) + op(_LOAD_WORD, R2, R7, SHOWN_AT)
-    return code + op(_GREATER_VALUE, R2, offset=len(there) // 8, value=MAX_SHOWN - 1) + there
+    code = op(MOVE, R6, R1) + _memory(R7, memory) + op(LOAD_WORD, R2, R7, SHOWN_AT)
+    return code + op(GREATER_VALUE, R2, offset=len(there) // 8, value=MAX_SHOWN - 1) + there
 
 
 def _mark_to(offset: int, known: bool = False) -> bytes:
     """The mark of the socket in R1 into the run, or 0 for NULL, which is not asked for if it is `known` to be there."""
-    code = op(_MOVE_VALUE, R2) if not known else b""
-    code += op(_EQUAL_VALUE, R1, offset=1) if not known else b""
-    return code + op(_LOAD_WORD, R2, R1, _MARK_AT) + op(_STORE_WORD, R9, R2, offset)
+    code = op(MOVE_VALUE, R2) if not known else b""
+    code += op(EQUAL_VALUE, R1, offset=1) if not known else b""
+    return code + op(LOAD_WORD, R2, R1, _MARK_AT) + op(STORE_WORD, R9, R2, offset)
 
 
 def _words(pairs: "list[tuple[int, int, int]]") -> bytes:
     """Words of the context into the run: by which instruction, from where, and where to."""
-    return b"".join(op(code, R2, R6, at) + op(_STORE_WORD, R9, R2, to) for code, at, to in pairs)
+    return b"".join(op(code, R2, R6, at) + op(STORE_WORD, R9, R2, to) for code, at, to in pairs)
 
 
 def tag_of(kind: int, number: int, index: int = 0) -> int:
@@ -102,31 +128,31 @@ def tag_of(kind: int, number: int, index: int = 0) -> int:
 
 
 # struct bpf_sk_lookup of include/uapi/linux/bpf.h: family, protocol, both addresses, ports, the device.
-_LOOKUP_WORDS = [(_LOAD_WORD, at, at) for at in (*range(8, 36, 4), *range(40, 68, 4))] + [(_LOAD_HALF, 36, 36)]
+_LOOKUP_WORDS = [(LOAD_WORD, at, at) for at in (*range(8, 36, 4), *range(40, 68, 4))] + [(LOAD_HALF, 36, 36)]
 
 
 def sk_lookup(memory: int, sockets: int, program: Program, netns: int, index: int) -> int:
     """An sk_lookup program that does what a Program says, and notes what it is shown; it assigns the socket under its
     index in a map. It is the one of this index in a namespace.
     """
-    fields = op(_LOAD_LONG, R1, R6, 0) + _mark_to(4) + _words([*_LOOKUP_WORDS, (_LOAD_WORD, 64, 68)])
+    fields = op(LOAD_LONG, R1, R6, 0) + _mark_to(4) + _words([*_LOOKUP_WORDS, (LOAD_WORD, 64, 68)])
     code = _noted(memory, tag_of(SHOWN_SK_LOOKUP, netns, index), fields)
     if program.assign == LEAVE:
         return bpf.load(bpf.SK_LOOKUP, code + _returns(program.verdict))
     flags = _REPLACE | (_NO_REUSEPORT if program.no_reuseport else 0)
     if program.assign == NONE:
-        code += op(_MOVE, R1, R6) + op(_MOVE_VALUE, R2) + op(_MOVE_VALUE, R3, value=flags)
-        return bpf.load(bpf.SK_LOOKUP, code + op(_CALL, value=_SK_ASSIGN) + _returns(program.verdict))
-    code += op(_STORE_VALUE, R10, offset=-4, value=program.assign) + _socket_of(sockets)
-    code += op(_NOT_EQUAL_VALUE, R0, offset=2) + _returns(SK_DROP)
-    code += op(_MOVE, R7, R0) + op(_MOVE, R1, R6) + op(_MOVE, R2, R7) + op(_MOVE_VALUE, R3, value=flags)
-    code += op(_CALL, value=_SK_ASSIGN)
-    code += op(_MOVE, R1, R7) + op(_CALL, value=_SK_RELEASE) + _returns(program.verdict)
+        code += op(MOVE, R1, R6) + op(MOVE_VALUE, R2) + op(MOVE_VALUE, R3, value=flags)
+        return bpf.load(bpf.SK_LOOKUP, code + op(CALL, value=_SK_ASSIGN) + _returns(program.verdict))
+    code += op(STORE_VALUE, R10, offset=-4, value=program.assign) + _socket_of(sockets)
+    code += op(NOT_EQUAL_VALUE, R0, offset=2) + _returns(SK_DROP)
+    code += op(MOVE, R7, R0) + op(MOVE, R1, R6) + op(MOVE, R2, R7) + op(MOVE_VALUE, R3, value=flags)
+    code += op(CALL, value=_SK_ASSIGN)
+    code += op(MOVE, R1, R7) + op(CALL, value=SK_RELEASE) + _returns(program.verdict)
     return bpf.load(bpf.SK_LOOKUP, code)
 
 
 # struct sk_reuseport_md: len, eth_protocol, ip_protocol, bind_inany and hash; then two sockets.
-_REUSEPORT_WORDS = [(_LOAD_WORD, at, at - 8) for at in range(16, 36, 4)]
+_REUSEPORT_WORDS = [(LOAD_WORD, at, at - 8) for at in range(16, 36, 4)]
 _SK_AT, _MIGRATING_SK_AT = 40, 48
 
 
@@ -135,25 +161,25 @@ def of_group(memory: int, members: int, number: int, verdict: int, select: int) 
     """The program of a group, which selects the socket under its index in the map `members`, if that is none, and notes
     what it is shown.
     """
-    fields = op(_LOAD_LONG, R1, R6, _SK_AT) + _mark_to(4, known=True) + _words(_REUSEPORT_WORDS)
-    fields += op(_LOAD_LONG, R1, R6, _MIGRATING_SK_AT) + op(_MOVE_VALUE, R2, value=1)
-    fields += op(_NOT_EQUAL_VALUE, R1, offset=1) + op(_MOVE_VALUE, R2) + op(_STORE_WORD, R9, R2, 28)
+    fields = op(LOAD_LONG, R1, R6, _SK_AT) + _mark_to(4, known=True) + _words(_REUSEPORT_WORDS)
+    fields += op(LOAD_LONG, R1, R6, _MIGRATING_SK_AT) + op(MOVE_VALUE, R2, value=1)
+    fields += op(NOT_EQUAL_VALUE, R1, offset=1) + op(MOVE_VALUE, R2) + op(STORE_WORD, R9, R2, 28)
     code = _noted(memory, tag_of(SHOWN_SK_REUSEPORT, number), fields)
     if select == NONE:
         return bpf.load(bpf.SK_REUSEPORT, code + _returns(verdict))
-    code += op(_MOVE, R1, R6) + op(_STORE_VALUE, R10, offset=-4, value=select)
-    code += op(_LOAD_ADDRESS, R2, _PSEUDO_MAP, 0, members) + op(0)
-    code += op(_MOVE, R3, R10) + op(_ADD_VALUE, R3, value=-4) + op(_MOVE_VALUE, R4)
-    return bpf.load(bpf.SK_REUSEPORT, code + op(_CALL, value=_SK_SELECT_REUSEPORT) + _returns(verdict))
+    code += op(MOVE, R1, R6) + op(STORE_VALUE, R10, offset=-4, value=select)
+    code += op(LOAD_ADDRESS, R2, PSEUDO_MAP, 0, members) + op(0)
+    code += op(MOVE, R3, R10) + op(ADD_VALUE, R3, value=-4) + op(MOVE_VALUE, R4)
+    return bpf.load(bpf.SK_REUSEPORT, code + op(CALL, value=_SK_SELECT_REUSEPORT) + _returns(verdict))
 
 
 @cache
 def filter_of_group(memory: int, number: int, returns: int) -> int:
     """The filter of a group, which returns one value (u32), and notes how many bytes it is shown, and the first one."""
-    fields = op(_LOAD_WORD, R2, R6, 0) + op(_STORE_WORD, R9, R2, 4) + op(_STORE_VALUE, R10, offset=-4)
-    fields += op(_MOVE, R1, R6) + op(_MOVE_VALUE, R2) + op(_MOVE, R3, R10) + op(_ADD_VALUE, R3, value=-4)
-    fields += op(_MOVE_VALUE, R4, value=1) + op(_CALL, value=_LOAD_BYTES)
-    fields += op(_LOAD_BYTE, R2, R10, -4) + op(_STORE_WORD, R9, R2, 8)
+    fields = op(LOAD_WORD, R2, R6, 0) + op(STORE_WORD, R9, R2, 4) + op(STORE_VALUE, R10, offset=-4)
+    fields += op(MOVE, R1, R6) + op(MOVE_VALUE, R2) + op(MOVE, R3, R10) + op(ADD_VALUE, R3, value=-4)
+    fields += op(MOVE_VALUE, R4, value=1) + op(CALL, value=_LOAD_BYTES)
+    fields += op(LOAD_BYTE, R2, R10, -4) + op(STORE_WORD, R9, R2, 8)
     code = _noted(memory, tag_of(SHOWN_FILTER, number), fields)
     signed = returns - (1 << 32) if returns >> 31 else returns
     return bpf.load(bpf.SOCKET_FILTER, code + _returns(signed))
@@ -161,32 +187,32 @@ def filter_of_group(memory: int, number: int, returns: int) -> int:
 
 def _drop_unless_ours() -> bytes:
     """End a program of lo, for a packet that this oracle has not sent by lo."""
-    code = op(_LOAD_WORD, R2, R6, _SKB_MARK_AT) + op(_AND_VALUE, R2, value=_WITHOUT_DEVICE)
-    return code + op(_EQUAL_VALUE, R2, offset=2, value=OURS) + _returns(_TC_ACT_SHOT)
+    code = op(LOAD_WORD, R2, R6, _SKB_MARK_AT) + op(AND_VALUE, R2, value=_WITHOUT_DEVICE)
+    return code + op(EQUAL_VALUE, R2, offset=2, value=OURS) + _returns(_TC_ACT_SHOT)
 
 
 def coming_in(memory: int, sockets: int, lo: bool) -> int:
     """A program of a device, for what comes in: it attaches a socket of the map `sockets`, or none, as ARMED says, and
     clears that. By lo it drops what is not ours.
     """
-    code = op(_MOVE, R6, R1) + _memory(R7, memory)
+    code = op(MOVE, R6, R1) + _memory(R7, memory)
     if lo:
-        code += _drop_unless_ours() + op(_MOVE_VALUE, R2) + op(_STORE_WORD, R6, R2, _SKB_MARK_AT)
-    code += op(_LOAD_WORD, R2, R7, ARMED_AT) + op(_STORE_VALUE, R7, offset=ARMED_AT)
-    code += op(_NOT_EQUAL_VALUE, R2, offset=2, value=PLAIN) + _returns(_TC_ACT_OK)
-    code += op(_ADD_VALUE, R2, value=-ATTACHED) + op(_STORE_WORD, R10, R2, -4) + _socket_of(sockets)
-    code += op(_NOT_EQUAL_VALUE, R0, offset=2) + _returns(_TC_ACT_SHOT)
-    code += op(_MOVE, R7, R0) + op(_MOVE, R1, R6) + op(_MOVE, R2, R7) + op(_MOVE_VALUE, R3)
-    code += op(_CALL, value=_SK_ASSIGN)
-    code += op(_MOVE, R1, R7) + op(_CALL, value=_SK_RELEASE) + _returns(_TC_ACT_OK)
+        code += _drop_unless_ours() + op(MOVE_VALUE, R2) + op(STORE_WORD, R6, R2, _SKB_MARK_AT)
+    code += op(LOAD_WORD, R2, R7, ARMED_AT) + op(STORE_VALUE, R7, offset=ARMED_AT)
+    code += op(NOT_EQUAL_VALUE, R2, offset=2, value=PLAIN) + _returns(_TC_ACT_OK)
+    code += op(ADD_VALUE, R2, value=-ATTACHED) + op(STORE_WORD, R10, R2, -4) + _socket_of(sockets)
+    code += op(NOT_EQUAL_VALUE, R0, offset=2) + _returns(_TC_ACT_SHOT)
+    code += op(MOVE, R7, R0) + op(MOVE, R1, R6) + op(MOVE, R2, R7) + op(MOVE_VALUE, R3)
+    code += op(CALL, value=_SK_ASSIGN)
+    code += op(MOVE, R1, R7) + op(CALL, value=SK_RELEASE) + _returns(_TC_ACT_OK)
     return bpf.load(bpf.SCHED_CLS, code)
 
 
 def _load(at: int, size: int, to: int) -> bytes:
     """Bytes of the packet, from its network header on, to the stack."""
-    code = op(_MOVE, R1, R6) + op(_MOVE_VALUE, R2, value=at) + op(_MOVE, R3, R10) + op(_ADD_VALUE, R3, value=to)
-    code += op(_MOVE_VALUE, R4, value=size) + op(_MOVE_VALUE, R5, value=_FROM_NETWORK_HEADER)
-    return code + op(_CALL, value=_LOAD_BYTES_RELATIVE)
+    code = op(MOVE, R1, R6) + op(MOVE_VALUE, R2, value=at) + op(MOVE, R3, R10) + op(ADD_VALUE, R3, value=to)
+    code += op(MOVE_VALUE, R4, value=size) + op(MOVE_VALUE, R5, value=_FROM_NETWORK_HEADER)
+    return code + op(CALL, value=_LOAD_BYTES_RELATIVE)
 
 
 def leaving(memory: int) -> int:
@@ -195,24 +221,24 @@ def leaving(memory: int) -> int:
     """
 
     def noted(protocol_at: int, header: int) -> bytes:
-        code = _load(protocol_at, 1, -20) + op(_LOAD_BYTE, R2, R10, -20)
-        code += op(_EQUAL_VALUE, R2, offset=2, value=IPPROTO_TCP) + _returns(_TC_ACT_SHOT)
-        code += _load(header, 14, -16) + op(_EQUAL_VALUE, R0, offset=2) + _returns(_TC_ACT_SHOT)
-        code += op(_LOAD_BYTE, R2, R10, -3)
+        code = _load(protocol_at, 1, -20) + op(LOAD_BYTE, R2, R10, -20)
+        code += op(EQUAL_VALUE, R2, offset=2, value=IPPROTO_TCP) + _returns(_TC_ACT_SHOT)
+        code += _load(header, 14, -16) + op(EQUAL_VALUE, R0, offset=2) + _returns(_TC_ACT_SHOT)
+        code += op(LOAD_BYTE, R2, R10, -3)
         for left, flags in ((4, ACK), (3, RST), (2, RST | ACK)):  # what a connection sends again is no answer
-            code += op(_EQUAL_VALUE, R2, offset=left, value=flags)
-        code += _returns(_TC_ACT_SHOT) + op(_STORE_WORD, R7, R2, FLAGS_AT)
-        code += op(_LOAD_WORD, R2, R10, -12) + op(_STORE_WORD, R7, R2, SEQUENCE_AT)
+            code += op(EQUAL_VALUE, R2, offset=left, value=flags)
+        code += _returns(_TC_ACT_SHOT) + op(STORE_WORD, R7, R2, FLAGS_AT)
+        code += op(LOAD_WORD, R2, R10, -12) + op(STORE_WORD, R7, R2, SEQUENCE_AT)
         return code + _returns(_TC_ACT_SHOT)
 
-    code = op(_MOVE, R6, R1) + _memory(R7, memory)
-    code += op(_LOAD_WORD, R2, R6, _SKB_MARK_AT) + op(_AND_VALUE, R2, value=_WITHOUT_DEVICE)
-    code += op(_NOT_EQUAL_VALUE, R2, offset=2, value=OURS)
-    code += _returns(_TC_ACT_OK) + op(_STORE_VALUE, R10, offset=-20) + op(_STORE_VALUE, R10, offset=-16)
-    code += op(_STORE_VALUE, R10, offset=-12) + op(_STORE_VALUE, R10, offset=-8) + op(_STORE_VALUE, R10, offset=-4)
+    code = op(MOVE, R6, R1) + _memory(R7, memory)
+    code += op(LOAD_WORD, R2, R6, _SKB_MARK_AT) + op(AND_VALUE, R2, value=_WITHOUT_DEVICE)
+    code += op(NOT_EQUAL_VALUE, R2, offset=2, value=OURS)
+    code += _returns(_TC_ACT_OK) + op(STORE_VALUE, R10, offset=-20) + op(STORE_VALUE, R10, offset=-16)
+    code += op(STORE_VALUE, R10, offset=-12) + op(STORE_VALUE, R10, offset=-8) + op(STORE_VALUE, R10, offset=-4)
     ipv4, ipv6 = noted(*_IPV4), noted(*_IPV6)
-    code += op(_LOAD_WORD, R3, R6, _PROTOCOL_AT)
-    code += op(_NOT_EQUAL_VALUE, R3, offset=len(ipv4) // 8, value=_ETH_P_IP) + ipv4 + ipv6
+    code += op(LOAD_WORD, R3, R6, _PROTOCOL_AT)
+    code += op(NOT_EQUAL_VALUE, R3, offset=len(ipv4) // 8, value=_ETH_P_IP) + ipv4 + ipv6
     return bpf.load(bpf.SCHED_CLS, code)
 
 
@@ -220,5 +246,5 @@ def leaving(memory: int) -> int:
 def dropping(memory: int, mark: int) -> int:
     """A filter of a socket, which drops each packet and notes its mark in the map `memory`: it got the packet."""
     code = _memory(R1, memory)
-    code += op(_MOVE_VALUE, R2, value=mark) + op(_STORE_WORD, R1, R2, GOT_AT)
+    code += op(MOVE_VALUE, R2, value=mark) + op(STORE_WORD, R1, R2, GOT_AT)
     return bpf.load(bpf.SOCKET_FILTER, code + _returns(0))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import mapped, text
+from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
 from skdiff.cases.derived import plain_packet
 from skdiff.cases.scenario import (
     IPPROTO_TCP,
@@ -22,7 +23,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.oracles.running import bpf, host_net, socket_dump
 from skdiff.oracles.running.asking import Asking, Found, Group
-from skdiff.oracles.running.host_net import LO, Device, Net, Route
+from skdiff.oracles.running.host_net import Device, Net, Route
 from skdiff.oracles.running.owners import Options, Owner, options, owners
 from skdiff.oracles.running.socket_dump import Seen
 

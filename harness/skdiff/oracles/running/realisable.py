@@ -6,6 +6,9 @@ from operator import attrgetter
 
 from skdiff.cases.addresses import is_ipv6, other_family
 from skdiff.cases.derived import (
+    LOOPBACK_IFINDEX as LO,
+)
+from skdiff.cases.derived import (
     UDP_GROUP_KEY,
     UDP_HEADER,
     is_for_many,
@@ -54,7 +57,6 @@ from skdiff.oracles.running.drawing import (
     plain_tables,
     what_changed,
 )
-from skdiff.oracles.running.namespaces import LO
 from skdiff.variants.version_rules import Rules
 
 _udp_key = attrgetter(*UDP_GROUP_KEY)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import is_ipv6, other_family
+from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
 from skdiff.cases.pools import PEER
 from skdiff.cases.reachable_udp import remembers
 from skdiff.cases.scenario import (
@@ -33,7 +34,7 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.running import bpf, connections
 from skdiff.oracles.running.connections import SO_BINDTOIFINDEX, WIRE, Receiver, address
 from skdiff.oracles.running.drawing import ends
-from skdiff.oracles.running.namespaces import DEVICES, LO, PARKING, Namespaces
+from skdiff.oracles.running.namespaces import DEVICES, PARKING, Namespaces
 from skdiff.oracles.running.programs import dropping, filter_of_group, of_group
 from skdiff.oracles.running.realisable import made_last
 

@@ -235,8 +235,13 @@ def test_the_file_system_has_all_that_the_agent_needs(tmp_path):
             path.write_bytes(body)
             path.chmod(stat.S_IMODE(kind))
     start = init.decode().partition("\n")[2].replace("main()", "print(main.__module__)")
-    command = ["chroot", str(tmp_path), python, "-SE", "-c", start]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def enter() -> None:
+        os.chroot(tmp_path)
+        os.chdir("/")
+
+    command = [python, "-SE", "-c", start]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=enter)
     assert (done.stdout, done.returncode) == ("skdiff.oracles.guests.init\n", 0), done.stderr
 
 

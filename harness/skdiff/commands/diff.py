@@ -16,12 +16,12 @@ from skdiff.commands.output import (
     DIFFERENCE,
     NO_VERDICT,
     console,
+    ended,
     errors,
     say,
     say_all,
     show,
     write_json,
-    write_last,
 )
 from skdiff.comparison.referee import SIDES
 from skdiff.findings import diff_summary, kernel_difference
@@ -93,19 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun("--sweep asks every small table: no files, --seconds, --cases or --seed go with it")
     if not cases:
         check_writable(arguments.findings)
-    if other is not None and (is_oracle(arguments.a) or is_oracle(other)):
-        request_of_running = diff_running.RunningRequest(
-            arguments.a,
-            other,
-            options,
-            seed=arguments.seed,
-            cases=arguments.cases,
-            seconds=common.seconds_of(arguments, SECONDS),
-            findings=arguments.findings,
-            lookups=lookups,
-            first=arguments.first,
-        )
-        return _compare_running(arguments, request_of_running, cases)
     with ExitStack() as stack:
         patch = stack.enter_context(patched_side(_patch_files(arguments))) if arguments.patch else None
         request = DiffRequest(
@@ -121,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
             first=arguments.first,
             extent=Extent(jobs=common.processors()) if arguments.sweep else None,
         )
+        if other is not None and (is_oracle(arguments.a) or is_oracle(other)):
+            return _compare_running(arguments, request, cases)
         return _compare(arguments, request, cases)
 
 
@@ -151,6 +140,12 @@ def _patch_files(arguments: argparse.Namespace) -> list[Path]:
     return [kept if path == Path("-") else path for path in paths]
 
 
+def _ended(arguments: argparse.Namespace, result: diff_summary.DiffSummary) -> int:
+    show_reports([group.findings[0] for group in result.groups if not group.alike])
+    diff_summary.show(console, result)
+    return ended(arguments, result, result.differs, result.complete)
+
+
 def _compare(arguments: argparse.Namespace, request: DiffRequest, cases: list[Case]) -> int:
     builds = request.sides(say=say)
     for name, build in zip(SIDES, builds, strict=True):
@@ -166,17 +161,12 @@ def _compare(arguments: argparse.Namespace, request: DiffRequest, cases: list[Ca
     changed = text_changes.changes(builds[0].kernel, builds[1].kernel)
     text_changes.show_changes(console, changed)
     result = diff(request, builds, changed, errors, say)
-    show_reports([group.findings[0] for group in result.groups if not group.alike])
-    diff_summary.show(console, result)
-    write_last(arguments, result, result.differs)
-    if result.differs:
-        return DIFFERENCE
-    return AGREED if result.complete else NO_VERDICT
+    return _ended(arguments, result)
 
 
-def _compare_running(arguments: argparse.Namespace, request: diff_running.RunningRequest, cases: list[Case]) -> int:
-    builds = request.sides(say)
-    for name, oracle, build in zip(SIDES, request.oracles, builds, strict=True):
+def _compare_running(arguments: argparse.Namespace, request: DiffRequest, cases: list[Case]) -> int:
+    builds = diff_running.sides_of(request, say)
+    for name, oracle, build in zip(SIDES, diff_running.oracles_of(request), builds, strict=True):
         show(f"{name}: {diff_running.describe(oracle, build, say)}")
     if cases:
         compared = diff_running.compare_cases(request, builds, cases, say)
@@ -188,12 +178,7 @@ def _compare_running(arguments: argparse.Namespace, request: diff_running.Runnin
             return DIFFERENCE
         return AGREED if any(not case.not_asked for case in told.cases) else NO_VERDICT
     result = diff_running.diff(request, builds, errors, say)
-    show_reports([group.findings[0] for group in result.groups if not group.alike])
-    diff_summary.show(console, result)
-    write_last(arguments, result, result.differs)
-    if result.differs:
-        return DIFFERENCE
-    return AGREED if result.complete else NO_VERDICT
+    return _ended(arguments, result)
 
 
 def _nothing_to_run(arguments: argparse.Namespace, patch: PatchedSide) -> int:

@@ -4,7 +4,7 @@ import argparse
 
 from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
-from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, write_last
+from skdiff.commands.output import console, ended, errors, say
 from skdiff.engines import ENGINES
 from skdiff.runs import fuzz_text
 from skdiff.runs.fuzz_run import FuzzRequest, fuzz
@@ -73,7 +73,4 @@ def run(arguments: argparse.Namespace) -> int:
     summary = fuzz(request, errors, say)
     show_reports(summary.mismatches)
     fuzz_text.show(console, summary)
-    write_last(arguments, summary, summary.differs)
-    if summary.differs:
-        return DIFFERENCE
-    return AGREED if summary.complete else NO_VERDICT
+    return ended(arguments, summary, summary.differs, summary.complete)

@@ -75,9 +75,9 @@ def write_summary(path: Path, arguments: argparse.Namespace, summary: Summary) -
     write(path, to_json(whole, indent=1) + "\n")
 
 
-def write_last(arguments: argparse.Namespace, summary: Summary, differs: bool) -> None:
-    """The same at the end of a run: a difference counts for more than a summary that cannot be written. Raises
-    CannotRun.
+def ended(arguments: argparse.Namespace, summary: Summary, differs: bool, complete: bool) -> int:
+    """The exit code of a run, whose summary is written: a difference counts for more than one that cannot be, and than
+    what was not looked at. Raises CannotRun.
     """
     try:
         write_json(arguments, summary)
@@ -85,6 +85,9 @@ def write_last(arguments: argparse.Namespace, summary: Summary, differs: bool) -
         if not differs:
             raise
         say(f"skdiff: {error}")
+    if differs:
+        return DIFFERENCE
+    return AGREED if complete else NO_VERDICT
 
 
 def write(path: Path, text: str, folder: bool = False) -> None:

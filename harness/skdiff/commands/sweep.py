@@ -6,7 +6,7 @@ from pathlib import Path
 from skdiff.base.errors import CannotRun
 from skdiff.commands import arguments as common
 from skdiff.commands.finding_reports import show_reports
-from skdiff.commands.output import AGREED, DIFFERENCE, NO_VERDICT, console, errors, say, write_last
+from skdiff.commands.output import console, ended, errors, say
 from skdiff.runs import table_text
 from skdiff.runs.table_run import Extent, SweepRequest, sweep
 
@@ -96,7 +96,4 @@ def run(arguments: argparse.Namespace) -> int:
     summary = sweep(request, errors, say)
     show_reports(summary.mismatches)
     table_text.show(console, summary)
-    write_last(arguments, summary, summary.differs)
-    if summary.differs:
-        return DIFFERENCE
-    return AGREED if summary.complete else NO_VERDICT
+    return ended(arguments, summary, summary.differs, summary.complete)

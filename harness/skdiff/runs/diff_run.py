@@ -98,6 +98,22 @@ class DiffRequest:
         return f"diff {' '.join([*words, *self.options.words(), *lookups])}"
 
 
+def job_of(request: DiffRequest, builds: Sequence[Build], subjects: Sequence[Subject], lookups: tuple[str, ...]) -> Job:
+    """The search for differences between two kernels, which `subjects` has as its worker is told of them."""
+    return Job(
+        subjects=tuple(subjects),
+        again=request.again,
+        variant=builds[0].variant,
+        engine="corpus",
+        seed=random_seed() if request.seed is None else request.seed,
+        cases=request.cases,
+        seconds=request.seconds,
+        findings=str(request.findings),
+        first=request.first,
+        lookups=lookups,
+    )
+
+
 @contextmanager
 def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
     """A patch series, and a folder for the patched copy that is gone afterwards."""
@@ -122,19 +138,7 @@ def diff(
     lookups = lookups_of(builds, request.lookups)
     for words in only(lookups):
         say(words)
-    seed = random_seed() if request.seed is None else request.seed
-    job = Job(
-        subjects=tuple(Subject.of(build, epoch="text") for build in builds),
-        again=request.again,
-        variant=builds[0].variant,
-        engine="corpus",
-        seed=seed,
-        cases=request.cases,
-        seconds=request.seconds,
-        findings=str(request.findings),
-        first=request.first,
-        lookups=lookups,
-    )
+    job = job_of(request, builds, [Subject.of(build, epoch="text") for build in builds], lookups)
     with _run(request, builds, job, errors, say) as (total, done):
         groups: list[Group] = []
         found = total.mismatches
@@ -154,7 +158,7 @@ def diff(
         summary = DiffSummary(
             kernels={side: build.told() for side, build in zip(SIDES, builds, strict=True)},
             text=list(changed),
-            seed=seed,
+            seed=job.seed,
             cases=total.cases,
             seconds=round(total.seconds, 3),
             groups=groups,
@@ -169,7 +173,7 @@ def diff(
             done.end([finding for group in groups for finding in group.findings])
         agreed = not (summary.differs or summary.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
-        summary.unseen = new_text.unseen_between(builds, changed, counted, seed, say, lookups)
+        summary.unseen = new_text.unseen_between(builds, changed, counted, job.seed, say, lookups)
     if agreed:
         summary.mutants = _worth(builds, changed, say)
     return summary

@@ -1,9 +1,8 @@
 """A run of two kernels of which one or both run, and are asked (`diff host 7.3`, `diff vm:6.18 vm:7.3`)."""
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import write_whole
 from skdiff.campaign.finding_files import report_of
 from skdiff.campaign.messages import Finding
-from skdiff.campaign.worker import Job, Subject
+from skdiff.campaign.worker import Subject
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import ABSENT
 from skdiff.cases.scenario import Scenario
@@ -27,53 +26,33 @@ from skdiff.findings.reduce import LIMIT, LIMIT_OF_ALL, never_stopped
 from skdiff.findings.reduce_findings import reduced, report
 from skdiff.findings.replay_on_host import question, why_not
 from skdiff.kernel.build import Build
-from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import Kernel
 from skdiff.oracles.asked import Mended, built_beside, image_beside, with_oracle
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, is_oracle, kernel_beside
 from skdiff.oracles.running.host import Host
-from skdiff.runs.supervised import Say, only, random_seed, supervised
+from skdiff.runs.diff_run import DiffRequest, job_of
+from skdiff.runs.supervised import Say, only, supervised
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RunningRequest:
-    """What to compare: A and B, of which one at least is an oracle; the rest as DiffRequest has it."""
+def oracles_of(request: DiffRequest) -> tuple[str, str]:
+    """The oracle of each side, "" for a text."""
+    a, b = (words if is_oracle(words) else "" for words in (request.a, request.b or ""))
+    return a, b
 
-    a: str
-    b: str
-    options: BuildOptions
-    seed: int | None = None
-    cases: int = 0
-    seconds: float = 0
-    findings: Path = Path("findings")
-    lookups: tuple[str, ...] = ()
-    first: bool = False
 
-    @property
-    def oracles(self) -> tuple[str, str]:
-        """The oracle of each side, "" for a text."""
-        a, b = (words if is_oracle(words) else "" for words in (self.a, self.b))
-        return a, b
+def sides_of(request: DiffRequest, say: Say, variant: str = "") -> tuple[Build, Build]:
+    """What each side is held to: a kernel that runs, to the rules of its version. Raises CannotRun."""
 
-    def sides(self, say: Say, variant: str = "") -> tuple[Build, Build]:
-        """What each side is held to: a kernel that runs, to the rules of its version. Raises CannotRun."""
+    def side(words: str) -> Build:
+        if is_oracle(words):
+            return built_beside(words, kernel_beside(words), replace(request.options, config=""), say)
+        return request.options.build_side(words, variant, say=say)
 
-        def side(words: str) -> Build:
-            if is_oracle(words):
-                return built_beside(words, kernel_beside(words), replace(self.options, config=""), say)
-            return self.options.build_side(words, variant, say=say)
-
-        return side(self.a), side(self.b)
-
-    @property
-    def again(self) -> str:
-        """The command that compares the same, without its name."""
-        lookups = [f"--lookup {','.join(self.lookups)}"] if self.lookups else []
-        return f"diff {' '.join([shlex.quote(self.a), shlex.quote(self.b), *self.options.words(), *lookups])}"
+    return side(request.a), side(request.b or "")
 
 
 def describe(oracle: str, build: Build, say: Say) -> str:
@@ -84,29 +63,18 @@ def describe(oracle: str, build: Build, say: Say) -> str:
     return f"{what}, held to the rules of {build.title}"
 
 
-def diff(request: RunningRequest, builds: tuple[Build, Build], errors: Console, say: Say) -> DiffSummary:
+def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say: Say) -> DiffSummary:
     """Compare on the corpus, then on random cases and mutations of the corpus; what cannot be brought about on both
     sides is said, and not counted as a case. Raises CannotRun.
     """
     lookups = lookups_of(builds, request.lookups)
     for words in only(lookups):
         say(words)
-    seed = random_seed() if request.seed is None else request.seed
-    job = Job(
-        subjects=tuple(
-            Subject.of(made, "" if oracle else "text", oracle)
-            for made, oracle in zip(builds, request.oracles, strict=True)
-        ),
-        again=request.again,
-        variant=builds[0].variant,
-        engine="corpus",
-        seed=seed,
-        cases=request.cases,
-        seconds=request.seconds,
-        findings=str(request.findings),
-        first=request.first,
-        lookups=lookups,
-    )
+    subjects = [
+        Subject.of(made, "" if oracle else "text", oracle)
+        for made, oracle in zip(builds, oracles_of(request), strict=True)
+    ]
+    job = job_of(request, builds, subjects, lookups)
     with supervised(job, closure_of(builds), errors, say) as (_, total):
         groups: list[Group] = []
         found = total.mismatches
@@ -116,9 +84,9 @@ def diff(request: RunningRequest, builds: tuple[Build, Build], errors: Console, 
         for why, times in sorted(total.unrealised.items(), key=lambda item: -item[1]):
             say(f"{times:6} x not asked: {why}")
         return DiffSummary(
-            kernels={side: _summary(o, b) for side, o, b in zip(SIDES, request.oracles, builds, strict=True)},
+            kernels={side: _summary(o, b) for side, o, b in zip(SIDES, oracles_of(request), builds, strict=True)},
             text=[],
-            seed=seed,
+            seed=job.seed,
             cases=total.cases - sum(total.unrealised.values()),
             seconds=round(total.seconds, 3),
             groups=groups,
@@ -134,11 +102,9 @@ def _summary(oracle: str, build: Build) -> Kernel:
     return structs.replace(told, origin=f"{oracle}, beside it {told.origin}") if oracle else told
 
 
-def _with_kernels(
-    request: RunningRequest, builds: tuple[Build, Build], say: Say, work: Callable[[list[Tracing]], T]
-) -> T:
+def _with_kernels(request: DiffRequest, builds: tuple[Build, Build], say: Say, work: Callable[[list[Tracing]], T]) -> T:
     """What `work` makes of both sides, asked from here. Raises CannotRun."""
-    sides = [*zip(request.oracles, builds, request.sides(say, "traced"), strict=True)]
+    sides = [*zip(oracles_of(request), builds, sides_of(request, say, "traced"), strict=True)]
 
     def opened(kernels: list[Tracing]) -> T:
         if len(kernels) == len(sides):
@@ -163,7 +129,7 @@ def _running(kernels: Sequence[Tracing]) -> list[RunningSide]:
     return [kernel for kernel in kernels if isinstance(kernel, RunningSide)]
 
 
-def _told(request: RunningRequest, builds: tuple[Build, Build], found: Sequence[Finding], say: Say) -> list[Group]:
+def _told(request: DiffRequest, builds: tuple[Build, Build], found: Sequence[Finding], say: Say) -> list[Group]:
     """The findings, made small and sorted by cause. Never raises CannotRun."""
 
     def work(kernels: list[Tracing]) -> list[Group]:
@@ -180,7 +146,7 @@ def _told(request: RunningRequest, builds: tuple[Build, Build], found: Sequence[
 
 
 def _reduce(
-    request: RunningRequest, builds: Sequence[Build], found: Sequence[Finding], kernels: Sequence[Tracing], say: Say
+    request: DiffRequest, builds: Sequence[Build], found: Sequence[Finding], kernels: Sequence[Tracing], say: Say
 ) -> None:
     mend = common(_running(kernels))
     sides: list[Oracle] = [*kernels, *models_of(builds)]
@@ -202,7 +168,7 @@ def _reduce(
 
 
 def compare_cases(
-    request: RunningRequest, builds: tuple[Build, Build], cases: Sequence[Case], say: Say
+    request: DiffRequest, builds: tuple[Build, Build], cases: Sequence[Case], say: Say
 ) -> list[tuple[ComparedCase, str]]:
     """Tell about cases from files, instead of looking for some: each with its report. Raises CannotRun."""
 
@@ -214,7 +180,7 @@ def compare_cases(
 
 
 def _compared(
-    request: RunningRequest,
+    request: DiffRequest,
     case: Case,
     kernels: Sequence[Tracing],
     mend: Callable[[Scenario], Scenario],

@@ -33,7 +33,7 @@ def prepare(say: Callable[[str], None], seconds: float = 0, cases: int = 0) -> N
     """Compile it, unless it is there, or not worth it for a run of so many seconds and cases (0: no bound). Says so if
     that cannot be done.
     """
-    if _folder() is not None or 0 < seconds < WORTH_SECONDS or 0 < cases < WORTH_CASES:
+    if folder() is not None or 0 < seconds < WORTH_SECONDS or 0 < cases < WORTH_CASES:
         return
     if not _mypy():
         say("the model is not compiled, which halves its time: pip install 'mypy[mypyc]'")
@@ -47,25 +47,24 @@ def prepare(say: Callable[[str], None], seconds: float = 0, cases: int = 0) -> N
 
 def fastest() -> type[Model]:
     """The class of the compiled model if it is there, else that of the model."""
-    folder = _folder()
-    if folder is None:
-        return Model
-    return _loaded(folder)
+    found = folder()
+    return Model if found is None else load(found)
 
 
 @cache
-def _loaded(folder: Path) -> type[Model]:
-    sys.path.append(str(folder))
+def load(place: Path) -> type[Model]:
+    """The class of the compiled model in a folder, which may have come from another machine."""
+    sys.path.append(str(place))
     found: type[Model] = import_module(NAME).Model
     return found
 
 
-def _folder() -> Path | None:
+def folder() -> Path | None:
     """Its folder, if it is there and whole."""
     if not _mypy():  # whoever made it had it, and the name of the folder has its version
         return None
-    folder = place()
-    return folder if is_whole(folder) else None
+    found = place()
+    return found if is_whole(found) else None
 
 
 def _mypy() -> str:

@@ -1,11 +1,12 @@
 """Mutants of Python: the operators, the runner, and the bar: the corpus leaves no mutant of the model unjudged."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
 from skdiff.base.paths import PACKAGE
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import UDP4, Scenario
 from skdiff.oracles.model import Model
 from skdiff.proof import model_coverage
 from skdiff.proof.mutants import model
@@ -185,15 +186,19 @@ def test_a_mutant_is_installed_in_a_child_and_not_here():
 # --- the model's ---
 
 
-def planted(text, cases, tmp_path):
-    """The fates of the mutants of state.py, with some lines of ours behind it."""
+def planted_jobs(text, tmp_path):
+    """The mutants of some lines of ours behind state.py."""
     path = PACKAGE.parent / "skdiff/oracles/model/state.py"
     copy = tmp_path / "skdiff/oracles/model/state.py"
     copy.parent.mkdir(parents=True)
     copy.write_text(path.read_text() + text)
     made = Source(copy, "model", tmp_path)
-    jobs = [(made, change) for change in made.changes if change.mutant.function == "planted"]
-    return {mutant.change: fate for mutant, fate in model.run(jobs, cases)}
+    return [(made, change) for change in made.changes if change.mutant.function == "planted"]
+
+
+def planted(text, cases, tmp_path):
+    """The fates of the mutants of such lines."""
+    return {mutant.change: fate for mutant, fate in model.run(planted_jobs(text, tmp_path), cases)}
 
 
 def test_a_planted_survivor_is_told_and_a_planted_victim_too(tmp_path, cases):
@@ -232,6 +237,37 @@ def test_the_case_that_kills_is_told(cases):
         if fate.how == "steps":
             steps = {step.function for step in cases[fate.cases[0]].steps}
             assert steps & {"__inet_lookup_established", "__inet6_lookup_established"}
+
+
+def test_mutants_are_told_by_one_list_of_cases_after_the_other(cases):
+    """By what a kernel can be told from, so not by steps; and nobody is asked who does not run the statement."""
+    sources = model.sources()
+    lookup = next(s for s in sources if s.file.endswith("/lookup.py"))
+    changes = {c.mutant.change: c for c in lookup.changes}
+    lines = Lines([source.path for source in sources])
+    ours = [case for case in cases if not case.kernel and not case.scenario.hostile][:400]
+    lists = model.with_lines(ours, lines), model.with_lines([c for c in ours if not c.outcome.refcounted], lines)
+    wanted = {
+        "refcounted=state.refcounted -> nothing": 1,
+        "state.note(state.functions.established, chosen) -> pass": 0,
+        "scenario -> nothing": 2,
+        "'model' -> ''": 0,
+    }
+    done = []
+    jobs = [(lookup, changes[text]) for text in wanted]
+    told = model.told_by(jobs, lists, lines, lambda *so_far: done.append(so_far))
+    assert dict(zip(wanted, told, strict=True)) == wanted
+    assert done == [(n, len(jobs)) for n in range(1, len(jobs) + 1)]
+    of_udp = [case for case in lists[1] if case.scenario.lookup == UDP4]
+    assert model.told_by(jobs, (lists[0], [replace(case, lines=0) for case in lists[1]]), lines)[2] == 1
+    assert model.told_by(jobs, (of_udp, lists[0]), lines)[2] == 2
+
+
+def test_a_mutant_that_hangs_is_told_by_all_lists(tmp_path, cases, monkeypatch):
+    monkeypatch.setattr(model, "CPU_SECONDS", 0.5)
+    jobs = planted_jobs("\ndef planted():\n    while 0:\n        pass\n\nplanted()\n", tmp_path)
+    told = model.told_by(jobs, (cases[:1], cases[:1]), Lines([]))
+    assert dict(zip([change.mutant.change for _, change in jobs], told, strict=True))["0 -> 1"] == 2
 
 
 @pytest.mark.long

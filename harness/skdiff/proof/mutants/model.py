@@ -4,7 +4,9 @@ A mutant is killed by the first case whose Outcome, `via` included, or whose ste
 and the names of findings are made of steps.
 """
 
+import mmap
 import os
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +23,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
-from skdiff.cases.outcome import Outcome
+from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import DEMUX, IPV6_LOOKUPS, NOWHERE, RECEIVE, TCP4, TCP6, UDP4, UDP6, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.root_call import has_lookup
@@ -167,11 +169,11 @@ def run(
         _run(models[case.kernel], case)
     limit = CPU_SECONDS + TIMES * (process_time() - start)
 
+    asked = _asked(jobs, cases, lines) if lines else {}
+
     def attacked(i: int) -> tuple[str, int]:
         source, change = jobs[i]
-        around = lines.around(source.path, change.mutant.line) if lines else ALL
-        asked = [at for at, case in enumerate(cases) if case.lines & around] or range(len(cases))
-        return _attack(source, change, cases, asked)
+        return _attack(source, change, cases, asked.get(_place(jobs[i])) or range(len(cases)))
 
     for i, answer in each(attacked, range(len(jobs)), cpu_seconds=limit):
         if isinstance(answer, Died):
@@ -181,6 +183,77 @@ def run(
             fates[i] = Fate(FIRST, (case,), True, how) if how else Fate(reached=True)
         progress(len(fates), len(jobs))
     return [(change.mutant, fates[i]) for i, (_, change) in enumerate(jobs)]
+
+
+def told_by(
+    jobs: Sequence[tuple[Source, Change]],
+    lists: Sequence[Sequence[Expected]],
+    lines: Lines,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[int]:
+    """For each mutant, how many of some lists of cases tell it from the model, one after the other, until one does not:
+    as a kernel would be told from it, by what is compared of an Outcome. The cases are of the default kernel; who runs
+    no statement of a mutant is not asked about it.
+    """
+    start = process_time()
+    for cases in lists:
+        _told(Model, cases, range(len(cases)))
+    limit = CPU_SECONDS + TIMES * (process_time() - start)
+    told = mmap.mmap(-1, max(len(jobs), 1))  # of each mutant, what is left of a process that died
+    asked = [_asked(jobs, cases, lines) for cases in lists]
+
+    def attacked(i: int) -> None:
+        source, change = jobs[i]
+        try:
+            install(source, change, "skdiff.oracles.model")
+            loaded = import_module("skdiff.oracles.model").Model
+        except Exception:  # noqa: BLE001 - a mutant may raise anything
+            told[i] = len(lists)
+            return
+        while told[i] < len(lists):
+            if not _told(loaded, lists[told[i]], asked[told[i]][_place(jobs[i])]):
+                return
+            told[i] += 1
+
+    done, left = 0, list(range(len(jobs)))
+    while left:
+        again = []
+        for i, answer in each(attacked, left, cpu_seconds=limit):
+            told[i] += isinstance(answer, Died)  # by the list in hand; the next one is asked in another process
+            if isinstance(answer, Died) and told[i] < len(lists):
+                again.append(i)
+            else:
+                done += 1
+                progress(done, len(jobs))
+        left = again
+    return [told[i] for i in range(len(jobs))]
+
+
+def _place(job: tuple[Source, Change]) -> tuple[Path, int]:
+    source, change = job
+    return source.path, change.mutant.line
+
+
+def _asked(
+    jobs: Sequence[tuple[Source, Change]], cases: Sequence[Expected], lines: Lines
+) -> dict[tuple[Path, int], Sequence[int]]:
+    """The cases that run the statement of a mutant, by the place of that: sought here once, not in each child."""
+    of_lines: dict[int, Sequence[int]] = {}
+    found = {}
+    for place in dict.fromkeys(map(_place, jobs)):
+        around = lines.around(*place)
+        if around not in of_lines:
+            of_lines[around] = array("I", [at for at, case in enumerate(cases) if case.lines & around])
+        found[place] = of_lines[around]
+    return found
+
+
+def _told(kind: type[Model], cases: Sequence[Expected], asked: Iterable[int]) -> bool:
+    try:
+        model = kind(*KERNELS[0])
+        return any(model.run(cases[at].scenario)[:COMPARED] != cases[at].outcome[:COMPARED] for at in asked)
+    except Exception:  # noqa: BLE001 - a mutant may raise anything
+        return True
 
 
 def _models() -> list[Model]:

@@ -255,19 +255,44 @@ def test_mutants_are_told_by_one_list_of_cases_after_the_other(cases):
     }
     done = []
     jobs = [(lookup, changes[text]) for text in wanted]
-    told = model.told_by(jobs, lists, lines, lambda *so_far: done.append(so_far))
-    assert dict(zip(wanted, told, strict=True)) == wanted
+    telling = model.Telling(jobs, lists, lines)
+    telling.ask_all(range(len(jobs)), lambda *so_far: done.append(so_far))
+    assert {text: telling.told(i) for i, text in enumerate(wanted)} == wanted
     assert done == [(n, len(jobs)) for n in range(1, len(jobs) + 1)]
     of_udp = [case for case in lists[1] if case.scenario.lookup == UDP4]
-    assert model.told_by(jobs, (lists[0], [replace(case, lines=0) for case in lists[1]]), lines)[2] == 1
-    assert model.told_by(jobs, (of_udp, lists[0]), lines)[2] == 2
+    of_none = [replace(case, lines=0) for case in lists[1]]
+    for other, count in (((lists[0], of_none), 1), ((of_udp, lists[0]), 2)):
+        telling = model.Telling(jobs, other, lines)
+        telling.ask_all([2])
+        assert [telling.told(i) for i in range(len(jobs))] == [0, 0, count, 0]
+
+
+def test_who_is_hunted_is_told_too(cases):
+    """In the process that hunts it, or in another one if that has died."""
+    sources = model.sources()
+    jobs = [(source, change) for source in sources for change in source.changes][::150]
+    lines = Lines([source.path for source in sources])
+    some = model.with_lines(cases[:1500], lines)
+    lists = [case for case in some if not case.kernel][::2], [case for case in some if not case.kernel][1::4]
+    hunted, alone = (model.Telling(jobs, lists, lines) for _ in range(2))
+    fates = model.run(jobs, some, lines=lines, telling=hunted)
+    alone.ask_all(range(len(jobs)))
+    told = [alone.told(i) for i in range(len(jobs))]
+    assert [hunted.told(i) for i in range(len(jobs))] == told
+    assert {0, 2} <= {*told}
+    assert all(fate.killed for (_, fate), count in zip(fates, told, strict=True) if count)
+    assert any(fate.how == "steps" and not count for (_, fate), count in zip(fates, told, strict=True))
 
 
 def test_a_mutant_that_hangs_is_told_by_all_lists(tmp_path, cases, monkeypatch):
     monkeypatch.setattr(model, "CPU_SECONDS", 0.5)
     jobs = planted_jobs("\ndef planted():\n    while 0:\n        pass\n\nplanted()\n", tmp_path)
-    told = model.told_by(jobs, (cases[:1], cases[:1]), Lines([]))
-    assert dict(zip([change.mutant.change for _, change in jobs], told, strict=True))["0 -> 1"] == 2
+    telling = model.Telling(jobs, (cases[:1], cases[:1]), Lines([]))
+    telling.ask_all(range(len(jobs)))
+    assert {change.mutant.change: telling.told(i) for i, (_, change) in enumerate(jobs)}["0 -> 1"] == 2
+    again = model.Telling(jobs, (cases[:1], cases[:1]), Lines([]))
+    model.run(jobs, cases[:1], telling=again)
+    assert [again.told(i) for i in range(len(jobs))] == [telling.told(i) for i in range(len(jobs))]
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ Only mutants that some case tells apart that a system can reach are asked about:
 
 import mmap
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 
 from skdiff.base.errors import CannotRun
@@ -17,11 +17,9 @@ from skdiff.engines.small_tables import Tables
 from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles import compiled_model
 from skdiff.oracles.model import Model
-from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import Fate, Hunt
 from skdiff.proof.mutants.isolated import Died, each
-from skdiff.proof.mutants.lines_run import Lines
-from skdiff.proof.mutants.model import KERNELS, Expected, sources, told_by, with_lines
+from skdiff.proof.mutants.model import KERNELS, Expected
 from skdiff.proof.mutants.report import TableKills
 from skdiff.proof.mutants.schemata import Schemata
 from skdiff.proof.mutants.table_cases import any_cases, kinds
@@ -96,19 +94,17 @@ def of_c(made: Schemata, config: Config, corpus: Sequence[Scenario], fates: Mapp
     return TableKills(frozenset(wanted), frozenset(Sieve(made, small, model).killed(wanted)))
 
 
-def of_model(
-    corpus: Sequence[Expected], found: Sequence[tuple[Mutant, Fate]], tell: Callable[[int, int], None]
-) -> TableKills:
-    """Of the mutants of the model, which has the rules of the default kernel here; `found` is what the `corpus` makes
-    of them. What counts is what a comparison with a kernel sees: a mutant that changes nothing but steps is of none.
-    """
-    of_model = sources()
-    lines = Lines([source.path for source in of_model])
-    jobs = [(source, change) for source in of_model for change in source.changes]
-    killed = [n for n, (_, fate) in enumerate(found) if fate.killed]
+def small_of_model() -> list[Expected]:
+    """A case of each kind, for the mutants of the model, with what the model makes of it."""
     model = Model(*KERNELS[0])
-    small = [Expected("", case, 0, model.run(case), []) for case in kinds_of(Kernel(*KERNELS[0]))]
-    reachable = [case for case in corpus if not case.kernel and not case.scenario.hostile]
-    told = told_by([jobs[n] for n in killed], (reachable, with_lines(small, lines)), lines, tell)
-    by = dict(zip(killed, told, strict=True))
-    return TableKills(frozenset(n for n in killed if by[n] > 0), frozenset(n for n in killed if by[n] > 1))
+    return [Expected("", case, 0, model.run(case), []) for case in kinds_of(Kernel(*KERNELS[0]))]
+
+
+def of_model(told: Sequence[int]) -> TableKills:
+    """Of the mutants of the model; `told` is how many lists tell each: what a system can reach of the corpus, and the
+    cases of `small_of_model`. A mutant that changes nothing but steps, which no kernel has, is none of them.
+    """
+    return TableKills(
+        frozenset(n for n, lists in enumerate(told) if lists > 0),
+        frozenset(n for n, lists in enumerate(told) if lists > 1),
+    )

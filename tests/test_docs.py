@@ -279,6 +279,10 @@ def test_the_figures_of_proof_are_those_of_the_commands() -> None:
         f"changes the encoder, the decoder, the wire format and the comparison in {harness['mutants']:,} ways" in text
     )
     assert f"around the lookup, in {driver['mutants']:,} ways" in text
+    share = model["swept"] / model["sweepable"]
+    assert f"and for {model['sweepable']:,} of the model." in text
+    assert f"and {model['swept']:,} ({100 * share:.1f} %) of the model: the column" in text
+    assert share >= 0.9
     assert [counts["survivors"] for counts in (c, driver, model, harness)] == [0, 0, 0, 0]
     for name, reached in cover["lookups"].items():
         pairs = [f"{some} of {whole}" for some, whole in (reached["lines"], reached["branches"])]

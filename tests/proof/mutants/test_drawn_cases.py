@@ -5,6 +5,7 @@ import pytest
 from skdiff.proof.mutants import drawn_cases
 from skdiff.proof.mutants.common import judge, judgements
 
+
 def unjudged(one_in: int) -> tuple[int, list[str], list[str]]:
     """How many of the mutants, one in so many, were tried, who of them is alive without a reason, and who is judged
     but killed.

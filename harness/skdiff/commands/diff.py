@@ -10,6 +10,7 @@ from skdiff.cases import find_cases
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.find_cases import NAMING
 from skdiff.commands import arguments as common
+from skdiff.commands.extent import add_extent, extent_of
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import (
     AGREED,
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare on every small table instead of searching, as `skdiff sweep` does; it goes on where it was"
         " stopped, and no limit or seed is for it",
     )
-    common.add_extent(parser, "with --sweep: ")
+    add_extent(parser, "with --sweep: ")
     common.add_budget(parser, SECONDS)
     common.add_first(parser)
 
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     other, cases = _other_and_cases(arguments)
     if arguments.sweep and (cases or arguments.seconds is not None or arguments.cases or arguments.seed is not None):
         raise CannotRun("--sweep asks every small table: no files, --seconds, --cases or --seed go with it")
-    extent = common.extent_of(arguments)
+    extent = extent_of(arguments)
     if arguments.sweep:
         extent.check()
     elif extent != Extent():

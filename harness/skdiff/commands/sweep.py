@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from skdiff.commands import arguments as common
+from skdiff.commands.extent import add_extent, extent_of
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import console, ended, errors, say
 from skdiff.runs import table_text
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_build(parser)
     common.add_json(parser)
     common.add_lookup(parser)
-    common.add_extent(parser)
+    add_extent(parser)
     parser.add_argument(
         "--findings",
         type=common.path,
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = SweepRequest(
         kernel=arguments.kernel,
         options=common.build_options(arguments),
-        extent=common.extent_of(arguments),
+        extent=extent_of(arguments),
         findings=arguments.findings,
         lookups=common.lookups_of(arguments),
         first=arguments.first,

@@ -40,6 +40,7 @@ def _start(work: Callable[[], Any], seconds: int, cpu_seconds: float) -> tuple[i
     gc.freeze()  # a child that collects garbage would copy all that its parent has, to look at it
     child = os.fork()
     if child:
+        gc.unfreeze()
         os.close(writing)
         return child, reading
     status = 1

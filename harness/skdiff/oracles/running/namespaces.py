@@ -72,7 +72,7 @@ class Namespaces:
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}
         self._sysctls: dict[tuple[int, str], int] = {}
-        self._sources: dict[tuple[int, int], int] = {}
+        self._sources: dict[tuple[int, int, bool], int] = {}
 
     def _make_wires(self) -> None:
         try:
@@ -92,6 +92,8 @@ class Namespaces:
             self.wires[-1][VRF] = self.wires[-1][SLAVE] = Wire(SLAVE)
             _set_up(routes, SLAVE, master=VRF)
             routes.link("set", index=VRF, state="up")
+            # A socket on the wildcard of IPv6 takes an address of its VRF in connect(), if there is one.
+            routes.addr("add", index=VRF, address="::1", prefixlen=128, flags=_NODAD)
             for family, everything in _EVERYTHING:
                 # net/ipv4/ip_input.c ip_rcv_finish() looks for the route by the device, net/ipv6/ip6_input.c
                 # ip6_rcv_finish() by the VRF.
@@ -125,11 +127,12 @@ class Namespaces:
                 self._set(number, "ip_early_demux", value)
             self._early_demux = value
 
-    def source(self, number: int, address: int) -> int:
-        """A mark (SO_MARK) with which connect() from the wildcard takes this address of an own end. Raises OSError if
-        the kernel cannot have it.
+    def source(self, number: int, address: int, device: int) -> int:
+        """A mark (SO_MARK) with which connect() from the wildcard, of a socket that is bound to a device, takes this
+        address of an own end. Raises OSError if the kernel cannot have it.
         """
-        key = (number, address)
+        in_vrf = device in (VRF, SLAVE)
+        key = (number, address, in_vrf)
         if key not in self._sources:
             self._sources[key] = 0
             table = _TABLE + len(self._sources)
@@ -137,7 +140,7 @@ class Namespaces:
                 raise OSError(0, "too many addresses of own ends")
             self.enter(number)
             try:
-                _add_source(address, table, VRF in self.wires[number] if self.wires else False)
+                _add_source(address, table, in_vrf)
             except NetlinkError as error:
                 raise OSError(0, f"no own end at an address: {os.strerror(error.code)}") from None
             self._sources[key] = table << _MARK_BITS
@@ -186,8 +189,10 @@ def has_l3mdev() -> bool:
     return (_SYSCTLS / "tcp_l3mdev_accept").exists()
 
 
-def _add_source(address: int, table: int, vrf: bool) -> None:
-    """Routes of a table, by each device, from an address."""
+def _add_source(address: int, table: int, in_vrf: bool) -> None:
+    """Routes of a table, by each device, from an address. A socket of a VRF has routes of its devices alone, and their
+    addresses: net/ipv4/fib_semantics.c fib_select_path(), net/ipv6/addrconf.c __ipv6_chk_addr_and_flags().
+    """
     if is_ipv6(address):
         family, everything, numbers = socket.AF_INET6, "::/0", address.to_bytes(16, "big")
     else:
@@ -195,11 +200,11 @@ def _add_source(address: int, table: int, vrf: bool) -> None:
     text = socket.inet_ntop(family, numbers)
     with IPRoute() as routes:
         if family == socket.AF_INET6:
-            for index in (LO, VRF) if vrf else (LO,):  # each device's address is one of its VRF, or of none
-                routes.addr("replace", index=index, address=text, prefixlen=128, flags=_NODAD | _NOPREFIXROUTE)
+            flags = _NODAD | _NOPREFIXROUTE
+            routes.addr("replace", index=VRF if in_vrf else LO, address=text, prefixlen=128, flags=flags)
         else:  # in a table where everything is this host's, anything may be a source
             routes.route("add", dst=everything, oif=LO, table=table, type="local", scope="host")
-        for index in (LO, *DEVICES, SLAVE) if vrf else (LO, *DEVICES):
+        for index in (SLAVE,) if in_vrf else (LO, *DEVICES):
             routes.route("add", family=family, dst=everything, oif=index, table=table, prefsrc=text, priority=index)
         if family == socket.AF_INET:
             routes.route("del", dst=everything, oif=LO, table=table, type="local", scope="host")

@@ -97,7 +97,7 @@ class Nearest:
         self._seen = 0
         self._of: Scenario | None = None
         self._tables = Scenario()
-        self._device_of = device
+        self._device_of: Callable[[int], int] = device
         self._why = ""
         self._packets: dict[object, tuple[Packet, str]] = {}
 

@@ -22,8 +22,8 @@ from skdiff.kernel.apt_state import State
 from skdiff.kernel.debian import Gone
 from skdiff.kernel.kernel_cache import Say, Tree
 
-# What the agent needs of a kernel; a module that is not there is taken as built in.
-MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf")
+# What the agent needs of a kernel, and what reads its sockets; a module that is not there is taken as built in.
+MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf", "tcp_diag", "udp_diag")
 MANIFEST = "skdiff-image.json"
 _FLAVOUR = "cloud-amd64"
 _NAME = re.compile(rf"linux-(image|binary|modules)-(\d\S*?)-{_FLAVOUR}(?:-unsigned)?")

@@ -28,8 +28,15 @@ from skdiff.oracles.running.read_host import Question, read
 from skdiff.oracles.running.wires import SYN, Segment, Wire, datagram, segment
 from skdiff.variants.config import Config
 
-RED = 9
-HERE, PEER, CLIENT_PORT = {4: "10.9.9.1", 6: "2001:db8:9::1"}, {4: "10.9.9.2", 6: "2001:db8:9::2"}, 5000
+RED, CLIENT_PORT = 9, 5000
+
+
+def address(device: str, version: int, host: int) -> str:
+    """Of this host (1) or another one (2) in the network of a device; the VRF has that of the device below it."""
+    network = 8 if device == "tun2" else 9
+    return f"10.9.{network}.{host}" if version == 4 else f"2001:db8:{network}::{host}"
+
+
 # Of each port the sockets, in their order: their devices ("" for none).
 TABLES = [
     ["red", "", "tun5"],
@@ -41,7 +48,7 @@ TABLES = [
     [""],
 ]
 LOOKUPS = {(4, True): TCP4, (6, True): TCP6, (4, False): UDP4, (6, False): UDP6}
-COOKIE, SYSCTLS = 57, Path("/proc/sys/net/ipv4")
+COOKIE, NODAD, SYSCTLS = 57, 2, Path("/proc/sys/net/ipv4")
 
 
 def set_up() -> dict[str, Wire]:
@@ -53,8 +60,8 @@ def set_up() -> dict[str, Wire]:
         routes.link("set", index=5, master=RED)
         for index in (2, 5):
             routes.link("set", index=index, state="up")
-            routes.addr("add", index=index, address=HERE[4], prefixlen=24)
-            routes.addr("add", index=index, address=HERE[6], prefixlen=64, flags=2)
+            routes.addr("add", index=index, address=address(f"tun{index}", 4, 1), prefixlen=24)
+            routes.addr("add", index=index, address=address(f"tun{index}", 6, 1), prefixlen=64, flags=NODAD)
     return wires
 
 
@@ -87,19 +94,18 @@ def ready(made: list[socket.socket]) -> int:
     return cookie(found[0]) if found else 0
 
 
-def packet(version: int, tcp: bool, port: int) -> Packet:
-    plain = plain_packet(LOOKUPS[version, tcp], from_text(HERE[version]))
-    return plain._replace(saddr=from_text(PEER[version]), sport=CLIENT_PORT, dport=port)
+def packet(device: str, version: int, tcp: bool, port: int) -> Packet:
+    plain = plain_packet(LOOKUPS[version, tcp], from_text(address(device, version, 1)))
+    return plain._replace(saddr=from_text(address(device, version, 2)), sport=CLIENT_PORT, dport=port)
 
 
-def by_wire(wire: Wire, fd: int, version: int, tcp: bool, port: int, made: list[socket.socket]) -> int:
+def by_wire(wire: Wire, asked: Packet, version: int, tcp: bool, made: list[socket.socket]) -> int:
     """Who gets a connection, or a datagram, that comes in by a TUN device."""
-    asked = packet(version, tcp, port)
     if not tcp:
         wire.receive(datagram(asked._replace(len=asked.doff), version == 6))
         return ready(made)
     wire.receive(segment(asked, version == 6, Segment(SYN, 1)))
-    answer = answered(fd, port)
+    answer = answered(wire.fileno(), asked.dport)
     if answer is None:
         return 0
     wire.receive(segment(asked, version == 6, Segment(ACK, 2, answer + 1)))
@@ -128,10 +134,10 @@ def by_vrf(version: int, tcp: bool, port: int, made: list[socket.socket]) -> int
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"red")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.bind((HERE[version], CLIENT_PORT))
+        client.bind((address("red", version, 1), CLIENT_PORT))
         client.settimeout(0.5)
         try:
-            client.connect((HERE[version], port))
+            client.connect((address("red", version, 1), port))
             if not tcp:
                 client.send(b"?")
         except OSError:
@@ -141,7 +147,7 @@ def by_vrf(version: int, tcp: bool, port: int, made: list[socket.socket]) -> int
 
 def told(device: str, version: int, tcp: bool, port: int) -> tuple[str, int | None, str]:
     """What `skdiff who` says: its verdict, the cookie of who gets the packet, and its answer."""
-    asked, client = packet(version, tcp, port), from_text((HERE if device == "red" else PEER)[version])
+    asked, client = packet(device, version, tcp, port), from_text(address(device, version, 1 if device == "red" else 2))
     question = Question(LOOKUPS[version, tcp], asked.daddr, port, (client, CLIENT_PORT), device)
     release = os.uname().release
     found = who(read(question), rules_of(release, os.uname().version)[0], Config())
@@ -171,7 +177,7 @@ def tried() -> tuple[int, list[str]]:
                 if device == "red":
                     real = by_vrf(version, tcp, port, made)
                 else:
-                    real = by_wire(wires[device], wires[device].fileno(), version, tcp, port, made)
+                    real = by_wire(wires[device], packet(device, version, tcp, port), version, tcp, made)
                 asked += 1
                 if (verdict, named) != (AGREES, real):
                     names = {cookie(one): which or "*" for one, which in zip(made, devices, strict=True)} | {0: "none"}

@@ -4,6 +4,7 @@ ends, and nothing outside of them is touched.
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from skdiff.oracles.running.programs import OURS
 from skdiff.oracles.running.wires import Loopback, Own, Wire
 
 RIGHTS = "it takes root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF"
+_OPTIONS = "it takes bridges and policy routing (CONFIG_BRIDGE, CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES)"
 _CLONE_NEWNET = 0x40000000
 # Devices that a packet may come in by, besides lo; a VRF and the device below it, where the kernel makes VRFs; and
 # those that sockets are bound to while they are made.
@@ -67,7 +69,9 @@ class Namespaces:
                 if self.wires and not self.without_vrf:
                     self._make_vrf()
             except NetlinkError as error:
-                raise CannotRun(f"devices cannot be made in a network namespace: {error}; {RIGHTS}") from None
+                takes = _OPTIONS if error.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT) else RIGHTS
+                said = os.strerror(error.code)
+                raise CannotRun(f"devices cannot be made in a network namespace: {said}; {takes}") from None
         _here.fd = self.fds[-1]
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,16 @@ import pytest
 from skdiff.cases.case_file import load
 from skdiff.cli import main
 from skdiff.commands.output import console, errors
+from skdiff.kernel import images
+from skdiff.oracles.guests.initramfs import initramfs
+from skdiff.oracles.guests.line import ANSWERS
+from skdiff.oracles.guests.qemu import QEMU, Machine
+from tests import guest_who
 from tests.rooms import Room, room
 from tests.running import SKDIFF
+
+ROOT = Path(__file__).resolve().parents[2]
+TO_TRY = 300.0  # seconds, with a guest's start
 
 
 @dataclass(frozen=True)
@@ -311,6 +320,28 @@ def test_a_vrf(tmp_path: Path) -> None:
         here.run('tcp(device="red", reuseport=1); tcp(reuseport=1); tcp(device="v0", reuseport=1)')
         told = agreed(here, "--to", "10.9.9.1:80", "--from", "10.9.9.2:5000", "--dev", "v0", folder=tmp_path)
         assert told.kernels == {from_there(here, there, ("10.9.9.1", 80), ("10.9.9.2", 5000))}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["6.12", "7.3"])
+def test_vrfs_in_a_guest(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which(QEMU) is None:
+        pytest.skip(f"no {QEMU}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'harness'}:{ROOT}")
+    image = images.find(version, print)
+    machine = Machine(image.kernel, initramfs(image.modules, "tests.guest_who"), "tcg")
+    try:
+        machine.wait_at_most(TO_TRY)
+        try:
+            kind, body = machine.line.receive()
+        except OSError as error:
+            pytest.fail(f"{error}: {machine.last_words()}")
+        assert kind == ANSWERS, body.decode()
+        asked, wrong = json.loads(body)
+    finally:
+        machine.close()
+    assert not wrong, "\n".join(wrong)
+    assert asked == 2 * 4 * len(guest_who.TABLES) * 3
 
 
 STATE = """

@@ -22,8 +22,8 @@ from skdiff.kernel.apt_state import State
 from skdiff.kernel.debian import Gone
 from skdiff.kernel.kernel_cache import Say, Tree
 
-# What the agent needs of a kernel; a module that is not there is taken as built in.
-MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf")
+# What the agent needs of a kernel, and what reads its sockets; a module that is not there is taken as built in.
+MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf", "tcp_diag", "udp_diag")
 MANIFEST = "skdiff-image.json"
 _FLAVOUR = "cloud-amd64"
 _NAME = re.compile(rf"linux-(image|binary|modules)-(\d\S*?)-{_FLAVOUR}(?:-unsigned)?")
@@ -38,13 +38,15 @@ _HEADER, _HEADER_AT, _VERSION_AT, _SECTOR = b"HdrS", 0x202, 0x20E, 0x200
 @dataclass(frozen=True)
 class Image:
     """A kernel to boot: its file, its `version` as a source has it ("6.12.117"; as the kernel tells it, of a user's
-    own), its modules in the order of their loading, and where it is from, for people.
+    own), its modules in the order of their loading, and where it is from, for people; `without` says that a user's own
+    has no modules, and where they were looked for, "" if it has some.
     """
 
     kernel: Path
     version: str
     origin: str
     modules: Mapping[str, bytes]
+    without: str = ""
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -310,5 +312,6 @@ def _given(kernel: Path) -> Image:
         return None
 
     bodies = _needed(get)
-    origin = f"{kernel}, {version}, with {', '.join(bodies)} of {place}" if bodies else f"{kernel}, {version}"
-    return Image(kernel, version, origin, bodies)
+    if not bodies:
+        return Image(kernel, version, f"{kernel}, {version}", bodies, f"there are no modules of it in {place}")
+    return Image(kernel, version, f"{kernel}, {version}, with {', '.join(bodies)} of {place}", bodies)

@@ -6,7 +6,7 @@ the reason, and so is what the kernel refuses.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from skdiff.cases.derived import group_facts, has_conns, was_connected
@@ -50,22 +50,43 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.oracles.running.namespaces import DEVICES
+from skdiff.oracles.running.namespaces import DEVICES, SLAVE, VRF
 from skdiff.variants.version_rules import Rules
 
-DEVICES_OF_CASES = (1, *DEVICES)  # those of a namespace; 0 is none
+DEVICES_OF_CASES = (1, *DEVICES)  # those of a namespace that are in no VRF; 0 is none
+_IN_VRF = dict(zip(DEVICES, (SLAVE, VRF), strict=True))
 
 
 def device(ifindex: int) -> int:
-    """One that the namespaces have."""
+    """One that the namespaces have, and that is in no VRF."""
     return ifindex if ifindex in (0, *DEVICES_OF_CASES) else ifindex % (len(DEVICES_OF_CASES) + 1)
 
 
-def plain_tables(scenario: Scenario, rules: Rules, by_helper: bool) -> Scenario:
+def device_in_vrf(ifindex: int) -> int:
+    """One that the namespaces have, where what is drawn is a VRF with a device: no other ones but lo."""
+    return ifindex if ifindex in (VRF, SLAVE) else _IN_VRF.get(device(ifindex), device(ifindex))
+
+
+def device_by_name(ifindex: int) -> int:
+    """One that the namespaces have, where what is drawn has the very VRF of the namespaces."""
+    return ifindex if ifindex in (VRF, SLAVE) else device(ifindex)
+
+
+def names_vrf(scenario: Scenario) -> bool:
+    """Whether a scenario has the very VRF of the namespaces, or the device below it."""
+    packet = scenario.packet
+    used = {packet.skb_iif, packet.sdif, *(sock.bound_dev_if for sock in scenario.socks)}
+    return not used.isdisjoint((SLAVE, VRF))
+
+
+def plain_tables(
+    scenario: Scenario, rules: Rules, by_helper: bool, device_of: Callable[[int], int] = device
+) -> Scenario:
     """The scenario without what is not drawn here: hostile cases, races, the middle of connect(), multicast filters,
     closed members of groups, tables of a namespace's own, pages behind a packet's linear part, sockets attached by
     others than BPF, attached mini sockets, members that had no SO_REUSEPORT in listen() or bind(), mini sockets whose
     ends another one has later; and what this kernel's version cannot reach. Or, `by_helper`, as a BPF helper asks it.
+    `device_of` says which device of the namespaces stands for a drawn one.
     """
     raw = raw_of(scenario)
     raw.head[HOSTILE] = 0
@@ -77,7 +98,7 @@ def plain_tables(scenario: Scenario, rules: Rules, by_helper: bool) -> Scenario:
         raw.packet[P_SK] = NONE
     for sock in raw.socks:
         sock[RACE] = sock[MC_REFUSES] = 0
-        sock[DEVICE] = device(sock[DEVICE])
+        sock[DEVICE] = device_of(sock[DEVICE])
         if sock[HASH2] == STALE:
             sock[HASH2], sock[STATE] = BOUND, TCP_CLOSE
         if sock[HASHED] in (NOWHERE, EHASH):

@@ -99,6 +99,7 @@ class Host:
         self._cpu = NONE
         self.refusal = ""
         self.nearest.by_packets, self.nearest.vrfs = bool(self._namespaces.wires), has_l3mdev()
+        self.nearest.by_vrf = self.nearest.by_packets and not self._namespaces.without_vrf
         self._staying = [*self._attach_programs()]
 
     def run(self, scenario: Scenario) -> Outcome:
@@ -230,12 +231,15 @@ class Host:
         """What this kernel, or the rights of this process, leave out, a line each."""
         if not self.nearest.by_packets:
             return [f"no packet comes in, BPF helpers ask alone: {self._namespaces.without_wires}"]
+        lines = []
         if not self.nearest.by_attaching:
-            return [
+            lines.append(
                 "no socket is attached to packets, and connections are established: this kernel shows programs no"
                 " packets of devices, neither by links (Linux 6.6) nor by tc (CONFIG_NET_CLS_BPF)"
-            ]
-        return []
+            )
+        if not self.nearest.by_vrf:
+            lines.append(f"no packet comes in by a VRF: {self._namespaces.without_vrf}")
+        return lines
 
     def learn_keys(self) -> None:
         """Find out what the kernel hashes IPv4 packets with, in each namespace, if it hashes as its rules say. Takes

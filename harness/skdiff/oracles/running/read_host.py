@@ -149,24 +149,25 @@ def _packet(question: Question, device: Device, route: Route) -> Packet:
     if question.client is None:
         while _connected(question, saddr, sport) and sport < _FIRST_PORT + CLIENTS:  # whose answer is its own
             sport += 1
-    sdif = device.number if device.vrf or device.is_vrf else 0
     return plain_packet(question.lookup, question.daddr)._replace(
         saddr=saddr,
         sport=sport,
         daddr=question.daddr,
         dport=question.dport,
-        rt_iif=own_rt_iif(device, route),
-        skb_iif=device.vrf or device.number,
-        sdif=sdif,
+        **devices_of(device, route, question.ipv6),
     )
 
 
-def own_rt_iif(device: Device, route: Route) -> int:
-    """The device that the route of a packet of this host's own names, which comes in by `device`; 0 if it names none,
-    or no other.
+def devices_of(device: Device, route: Route, ipv6: bool) -> dict[str, int]:
+    """Those of a packet that comes in by `device`: rt_iif, skb_iif and sdif. That which the route of a packet of this
+    host's own names is rt_iif; but of IPv6 it is sdif, within a VRF (net/ipv6/ip6_input.c ip6_rcv_core(),
+    include/linux/ipv6.h inet6_iif(), inet6_sdif()).
     """
-    own = device.number == LO or device.is_vrf
-    return route.device if own and route.local and route.device != device.number else 0
+    own = route.device if (device.number == LO or device.is_vrf) and route.local else 0
+    rt_iif, sdif = own if own != device.number else 0, device.number if device.vrf or device.is_vrf else 0
+    if ipv6 and device.is_vrf and rt_iif:
+        rt_iif, sdif = 0, rt_iif
+    return {"rt_iif": rt_iif, "skb_iif": device.vrf or device.number, "sdif": sdif}
 
 
 def _client(question: Question, device: Device) -> int:

@@ -211,7 +211,8 @@ class Made:
         self._drop(index)
 
     def _connect_from_wildcard(self, made: socket.socket, index: int, sock: Sock) -> None:
-        made.setsockopt(_SOL, socket.SO_MARK, self._namespaces.source(sock.netns, sock.rcv_saddr))
+        mark = self._namespaces.source(sock.netns, sock.rcv_saddr, sock.bound_dev_if)
+        made.setsockopt(_SOL, socket.SO_MARK, mark)
         self._namespaces.enter(sock.netns)
         made.connect(address(sock.family, sock.daddr, sock.dport))
         made.setsockopt(_SOL, socket.SO_MARK, index + 1)

@@ -44,6 +44,10 @@ class Wire:
         """A packet as this device takes it."""
         return packet
 
+    def fileno(self) -> int:
+        """Its file descriptor, from which what leaves by it can be read."""
+        return self._fd
+
     def receive(self, frame: bytes) -> None:
         """Let the kernel receive a packet by this device. Raises OSError if it does not take it."""
         os.write(self._fd, frame)

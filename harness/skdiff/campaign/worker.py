@@ -243,9 +243,9 @@ def small_tables(builds: Sequence[Build], lookups: Sequence[int], sockets: int) 
 def asked_host(oracle: str, made: Build) -> "Host":
     """A running kernel, which hashes as the rules of a build say. Raises CannotRun where it cannot be asked."""
     from skdiff.oracles.asked import vm_of  # their parts need not be installed
-    from skdiff.oracles.running.host import Host
+    from skdiff.oracles.running.classic_host import opened
 
-    host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else Host(made.rules)
+    host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else opened(made.rules)
     host.learn_keys()
     return host
 

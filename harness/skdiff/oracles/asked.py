@@ -15,7 +15,9 @@ from skdiff.oracles.guests import qemu
 from skdiff.oracles.guests.vm import Vm
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, image_of, is_vm, kernel_beside
-from skdiff.oracles.running.host import Host, in_own_thread
+from skdiff.oracles.running.classic_host import in_own_thread
+from skdiff.oracles.running.host import Host
+from skdiff.oracles.running.namespace_calls import enter_user_namespace
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -36,6 +38,14 @@ def built_beside(
             image = images.find(image_of(oracle), say)
             return textless(image.version, f"no text of it: {error}", options.epoch)
     return options.build(kernel, variant, guided, say)
+
+
+def prepare(*oracles: str) -> None:
+    """Let this process, and its workers, ask these oracles: before it has a second thread. Raises CannotRun where the
+    running kernel cannot be asked.
+    """
+    if HOST in oracles:
+        enter_user_namespace()
 
 
 def with_oracle(oracle: str, made: Build, work: Callable[[Host], T], say: Say) -> T:

@@ -30,7 +30,8 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.guests import qemu
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-from skdiff.oracles.running.host import in_own_thread
+from skdiff.oracles.running.classic_host import in_own_thread
+from skdiff.oracles.running.namespace_calls import enter_user_namespace
 from skdiff.variants import version_rules
 
 RUNS = 3000
@@ -99,6 +100,7 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
 def _running_kernel(build: Build) -> Check:
     release = f"Linux {os.uname().release}"
     try:
+        enter_user_namespace()
         left_out = in_own_thread(lambda host: (host.run(host.nearest(LISTENER)), host.told())[1], build.rules)
     except CannotRun as error:
         return Check("running kernel", None, f"{release} cannot be asked (fuzz --oracle host): {error}")

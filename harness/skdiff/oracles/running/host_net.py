@@ -1,6 +1,5 @@
 """A network namespace of this host, as it is: how to be in it, its devices, its sysctls, and which addresses it has."""
 
-import ctypes
 import os
 import socket
 from collections.abc import Callable
@@ -14,9 +13,9 @@ from pyroute2 import IPRoute, NetlinkError
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import text
 from skdiff.cases.scenario import AF_INET, AF_INET6
+from skdiff.oracles.running.namespace_calls import CLONE_NEWNET, setns
 
 T = TypeVar("T")
-_CLONE_NEWNET = 0x40000000
 _NAMED = Path("/run/netns")  # of ip-netns(8)
 _RTN_LOCAL, _RTN_BROADCAST, _RTN_MULTICAST = 2, 3, 5  # include/uapi/linux/rtnetlink.h
 _RTM_F_FIB_MATCH = 0x2000  # the route as it was set, whose device is not lo for an address of this host
@@ -28,8 +27,6 @@ SYSCTLS = (
     "tcp_early_demux",
     "udp_early_demux",
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Device(NamedTuple):
@@ -91,8 +88,9 @@ def _enter(path: Path) -> None:
     except OSError as error:
         raise CannotRun(f"{path}: {error.strerror}: it takes root, or be the same user") from None
     try:
-        if _libc.setns(fd, _CLONE_NEWNET):
-            raise CannotRun(f"{path} cannot be entered: {os.strerror(ctypes.get_errno())}: it takes CAP_SYS_ADMIN")
+        setns(fd, CLONE_NEWNET)
+    except OSError as error:
+        raise CannotRun(f"{path} cannot be entered: {error.strerror}: it takes CAP_SYS_ADMIN") from None
     finally:
         os.close(fd)
 

@@ -56,6 +56,7 @@ from skdiff.oracles.running.drawing import (
     packet_changed,
     plain_tables,
     what_changed,
+    without_bpf,
 )
 from skdiff.variants.version_rules import Rules
 
@@ -76,7 +77,8 @@ class Nearest:
     that hangs on it was attached by BPF, and is a listener, a connection or a socket of UDP, as the packet is.
 
     `by_packets`, `by_attaching` and `by_segments` tell whether packets can come in, with sockets, and in the middle of
-    the making of sockets; `vrfs`, whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV). `asked` counts.
+    the making of sockets; `vrfs`, whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV); `by_bpf`, whether this
+    process may load BPF programs. `asked` counts.
 
     Moving to another CPU takes longer than a hundred lookups: with `tables_a_cpu` the CPU is not the drawn one, but
     another one after so many tables; and then one set of tables in four is asked by a helper.
@@ -85,7 +87,7 @@ class Nearest:
     def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int]) -> None:
         self._rules, self._keys, self._cpus = rules, keys, cpus
         self.tables_a_cpu = 0
-        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = True
+        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = self.by_bpf = True
         self.asked = Asked()
         self._seen = 0
         self._of: Scenario | None = None
@@ -129,9 +131,9 @@ class Nearest:
     def _with_tables(self, scenario: Scenario) -> tuple[Scenario, str]:
         """The nearest one of the scenario's tables, with whatever packet, and what had to change."""
         by_helper = not self.by_packets or bool(self.tables_a_cpu and not self._seen % _HELPERS_SHARE)
-        drawn = plain_tables(scenario, self._rules, by_helper)
-        made = self._made(drawn)
-        return made, what_changed(drawn, made)
+        drawn = plain_tables(scenario, self._rules, by_helper and self.by_bpf)
+        made = self._made(drawn if self.by_bpf else plain_tables(without_bpf(drawn), self._rules, by_helper=False))
+        return made, what_changed(drawn, made, self.by_bpf)
 
     def _made(self, s: Scenario) -> Scenario:
         socks = _in_groups([self._sock(sock, s) for sock in s.socks])

@@ -31,6 +31,7 @@ def built_beside(
     """
     if is_vm(oracle):
         qemu.need()
+        images.check(image_of(oracle), say)  # before a text is looked for, which takes longer
     if is_vm(oracle) and kernel == kernel_beside(oracle):
         try:
             options.tree(kernel, say)
@@ -66,6 +67,13 @@ def vm_of(oracle: str, made: Build, say: Say) -> Vm:
 def image_beside(oracle: str, made: Build, say: Say) -> images.Image:
     """The image of an oracle, if there is one that was made of the text of the build. Raises CannotRun."""
     return images.find(image_of(oracle), say, made.tree if made.has_text else None)
+
+
+def running_label(oracle: str, made: Build, say: Say) -> str:
+    """What the kernel of an oracle is called in reports, in the place of the version of its text. Raises CannotRun."""
+    if oracle == HOST:
+        return f"{os.uname().release} (running)"
+    return f"{image_beside(oracle, made, say).version} (running in a guest)"
 
 
 class Mended:

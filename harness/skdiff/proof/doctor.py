@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.markup import escape
 from skdiff.base.compiler import compiler, is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
+from skdiff.base.scratch import scratch
 from skdiff.cases.other_lookup import fitting
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
@@ -129,7 +129,7 @@ def _guided(build: Build) -> Iterator[Check]:
         )
         return
     yield Check("coverage of the C", True, f"{kind}, {build.compiler}")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         done = subprocess.run(
             [sys.executable, "-m", "skdiff.proof.doctor", str(build.folder)],
             capture_output=True,

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from errno import EINVAL
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -51,18 +52,20 @@ class Net(NamedTuple):
 
 
 def path_of(netns: str | None) -> Path | None:
-    """The file of a namespace of a name of ip-netns(8) or of a process's number, None for the caller's own. Raises
-    CannotRun.
+    """The file of a namespace of a name of ip-netns(8), of a process's number, or of a path; None for the caller's own.
+    Raises CannotRun.
     """
     if netns is None:
         return None
+    if "/" in netns and Path(netns).exists():
+        return Path(netns)
     named = _NAMED / netns
     if netns and "/" not in netns and netns not in (".", "..") and named.exists():
         return named
     if netns.isdecimal() and Path(f"/proc/{int(netns)}/ns").exists():
         return Path(f"/proc/{int(netns)}/ns/net")
     raise CannotRun(
-        f"--netns {netns!r}: no namespace of that name (`ip netns` lists them), and no process of that number"
+        f"--netns {netns!r}: no namespace of that name (`ip netns` lists them), no process of that number, no such file"
     )
 
 
@@ -90,6 +93,8 @@ def _enter(path: Path) -> None:
     try:
         setns(fd, CLONE_NEWNET)
     except OSError as error:
+        if error.errno == EINVAL:
+            raise CannotRun(f"{path} is no network namespace") from None
         raise CannotRun(f"{path} cannot be entered: {error.strerror}: it takes CAP_SYS_ADMIN") from None
     finally:
         os.close(fd)

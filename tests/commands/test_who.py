@@ -354,7 +354,8 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can become somebody else")
     code = (
-        "import os, sys; from skdiff.cli import main; os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+        "import os, sys; import skdiff.commands.who; from skdiff.cli import main\n"  # who is nobody may not read it
+        "os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     )
     with room("tcp(); tcp(port=81, reuseport=1); tcp(port=81, reuseport=1)") as here:
         for port in (80, 81):

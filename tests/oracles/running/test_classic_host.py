@@ -8,8 +8,11 @@ from functools import cache
 
 import pytest
 
+from skdiff.cases.case import Case
 from skdiff.cases.outcome import UNSEEN_SHOWN, Outcome
 from skdiff.cases.scenario import FILTER, HELPER, NONE, RECEIVE, Group, Netns, Packet, Program
+from skdiff.comparison.compare import Mismatch
+from skdiff.comparison.mismatch_text import render
 from skdiff.comparison.running_kernel import agrees
 from skdiff.findings.replay_on_host import question, why_not
 from skdiff.oracles.model import Model
@@ -204,3 +207,7 @@ def test_what_programs_are_shown_need_not_be_seen_but_who_gets_it():
     assert agrees(Outcome(sk=outcome.sk, shown=UNSEEN_SHOWN), outcome)
     assert not agrees(Outcome(sk=NONE, shown=UNSEEN_SHOWN), outcome)
     assert not agrees(Outcome(sk=outcome.sk), outcome)
+    names = ("running kernel", "model")
+    found = Mismatch(names, (Outcome(shown=UNSEEN_SHOWN), outcome), ("sk",), half_seen=names[:1])
+    told = render(found, Case(case), "", "", "")
+    assert [line.split()[3:5] for line in told.splitlines() if "program run 0" in line] == [["not", "seen"]]

@@ -74,7 +74,7 @@ help: ## List targets and variables
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
-live: $(VENV)/ready ## Ask a running kernel, this machine's (needs root) or ORACLE=vm:7.3, beside its text and the model
+live: $(VENV)/ready ## Ask a running kernel, this machine's (all of it as root) or ORACLE=vm:7.3, beside its text and the model
 	$(BIN)/skdiff fuzz --oracle '$(ORACLE)' $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched

@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
+from skdiff.cases.addresses import from_text
 from skdiff.cases.case_file import load
+from skdiff.cases.scenario import TCP4, TCP6, UDP4
 from skdiff.cli import main
 from skdiff.commands.output import console, errors
 from skdiff.kernel import images
 from skdiff.oracles.guests.initramfs import initramfs
 from skdiff.oracles.guests.line import ANSWERS
 from skdiff.oracles.guests.qemu import QEMU, Machine
+from skdiff.oracles.running.arriving import why_dropped
+from skdiff.oracles.running.host_net import Device
 from tests import guest_who
 from tests.rooms import Room, room
 from tests.running import SKDIFF
@@ -381,7 +385,8 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can become somebody else")
     code = (
-        "import os, sys; from skdiff.cli import main; os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+        "import os, sys; import skdiff.commands.who; from skdiff.cli import main\n"  # who is nobody may not read it
+        "os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     )
     with room("tcp(); tcp(port=81, reuseport=1); tcp(port=81, reuseport=1)") as here:
         for port in (80, 81):
@@ -414,6 +419,62 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
         assert "it takes" in done.stderr
 
 
+ETH0 = Device(2, "eth0")
+
+
+@pytest.mark.parametrize(
+    ("lookup", "saddr", "daddr", "device", "own", "sysctl", "said"),
+    [
+        (TCP4, "10.0.0.1", "10.0.0.2", ETH0, False, "", ""),
+        (TCP4, "127.0.0.1", "10.0.0.2", ETH0, True, "", "127.0.0.1 is of this host alone: eth0 brings no packet"),
+        (TCP4, "10.0.0.1", "127.0.0.1", ETH0, False, "", "127.0.0.1 is of this host alone"),
+        (TCP4, "127.0.0.1", "10.0.0.2", ETH0, True, "route_localnet", ""),
+        (TCP4, "127.0.0.1", "10.0.0.2", Device(1, "lo"), True, "", ""),
+        (TCP4, "10.0.0.2", "10.0.0.2", ETH0, True, "", "10.0.0.2 is an address of this host"),
+        (TCP4, "10.0.0.2", "10.0.0.2", ETH0, True, "accept_local", ""),
+        (TCP4, "10.0.0.2", "10.0.0.2", Device(1, "lo"), True, "", ""),
+        (TCP4, "0.0.0.5", "10.0.0.2", ETH0, False, "", "no packet from 0.0.0.5 to 10.0.0.2 is routed"),
+        (UDP4, "224.0.0.1", "10.0.0.2", ETH0, False, "", "224.0.0.1 is an address of many"),
+        (TCP4, "240.0.0.1", "10.0.0.2", ETH0, False, "", ""),  # which hosts may have, to Linux
+        (TCP6, "::1", "2001:db8::2", ETH0, True, "", "::1 is of this host alone"),
+        (TCP6, "2001:db8::2", "2001:db8::2", ETH0, True, "", ""),
+    ],
+)
+def test_which_packets_never_arrive(lookup, saddr, daddr, device, own, sysctl, said) -> None:
+    ends = (from_text(saddr), from_text(daddr))
+    why = why_dropped(lookup, ends, device, own, sysctl.__eq__)
+    assert why.startswith(said)
+    assert bool(why) == bool(said)
+
+
+def test_a_case_for_standard_output_is_there_alone_and_says_that_its_client_is_made_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with console.capture() as out, errors.capture() as answer:
+        assert main(["who", "--to", "127.0.0.1:9", "--case", "-"]) == 0
+    (tmp_path / "case.toml").write_text(out.get())
+    case = load(tmp_path / "case.toml")
+    assert case.why.endswith("No client was named: 127.0.0.1:1024 is made up, and stands for any.")
+    assert "Answer: " in answer.get()
+    assert not (tmp_path / "-").exists()
+    with console.capture() as out:
+        main(["who", "--to", "127.0.0.1:9", "--case", "open.toml"])
+        main(["who", "--to", "127.0.0.1:9", "--from", "127.0.0.1:1024", "--case", "one.toml"])
+    told = [
+        line.split(" by the kernel's text: ")[0] for line in out.get().splitlines() if "the kernel's text: " in line
+    ]
+    assert told == ["The same for one client, which is made up,", "The same"]
+    assert "made up" not in load(tmp_path / "one.toml").why
+
+
+def test_a_namespace_may_be_named_by_its_file() -> None:
+    if os.geteuid():
+        pytest.skip("no rights to enter a namespace")
+    own = f"/proc/{os.getpid()}/ns/net"
+    with console.capture() as out:
+        assert main(["who", "--to", "127.0.0.1:9", "--netns", own]) == 0
+    assert f"The network namespace of {own} " in out.get()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -430,6 +491,12 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
         (["--to", "10.0.0.2:80", "--netns", "../x"], "no namespace of that name"),
         (["--to", "10.0.0.2:80", "--dev", "no-such"], "no such device there, only lo"),
         (["--to", "10.0.0.2:80", "--case", "/no/such/folder/x"], "there is no folder"),
+        (["--to", "10.0.0.2:80", "--netns", "/etc/passwd"], "/etc/passwd"),
+        (["--to", "10.0.0.2:80", "--cpu", "70000"], "--cpu 70000: this machine has no such CPU"),
+        (["--to", "[fe80::1%lo]:80"], "no device here: it is --dev lo"),
+        (["--to", "127.0.0.1:80", "--from", "224.0.0.1:5000"], "224.0.0.1 is an address of many"),
+        (["--to", "127.0.0.1:80", "--from", "255.255.255.255:5000"], "255.255.255.255 is an address of many"),
+        (["--to", "[::1]:80", "--from", "[ff02::1]:5000"], "ff02::1 is an address of many"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], said: str) -> None:

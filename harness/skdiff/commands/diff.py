@@ -116,6 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
             extent=extent if arguments.sweep else None,
         )
         if other is not None and (is_oracle(arguments.a) or is_oracle(other)):
+            if arguments.sweep:
+                raise CannotRun(
+                    "--sweep is for texts: kernels that run (host, vm:) do not bring every small table about"
+                )
             return _compare_running(arguments, request, cases)
         return _compare(arguments, request, cases)
 

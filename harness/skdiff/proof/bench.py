@@ -3,7 +3,6 @@
 import os
 import resource
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from skdiff.base.files import read_json
 from skdiff.base.paths import ROOT
+from skdiff.base.scratch import scratch
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import Run
 from skdiff.campaign.supervisor import supervise
@@ -312,7 +312,7 @@ def scaling(build: Build, engine: str, jobs: int) -> Scaling:
     rates: dict[int, list[float]] = {1: [], jobs: []}
     for round_ in range(SCALING_ROUNDS):
         for workers, found in rates.items():
-            with tempfile.TemporaryDirectory() as folder:
+            with scratch() as folder:
                 job = Job(
                     subjects=(Subject.of(build),),
                     again="",
@@ -321,7 +321,7 @@ def scaling(build: Build, engine: str, jobs: int) -> Scaling:
                     seed=round_,
                     cases=0,
                     seconds=SCALING_SECONDS,
-                    findings=folder,
+                    findings=str(folder),
                 )
                 total = supervise(job, build.closure, lambda message: None, workers)
             found.append(total.cases / total.seconds)

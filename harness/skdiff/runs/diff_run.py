@@ -1,7 +1,6 @@
 """A run of one kernel against another, or against itself with a patch; the model of each is the referee."""
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from msgspec import structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.scratch import scratch
 from skdiff.campaign.messages import Total
 from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
@@ -124,8 +124,8 @@ def job_of(request: DiffRequest, builds: Sequence[Build], subjects: Sequence[Sub
 @contextmanager
 def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
     """A patch series, and a folder for the patched copy that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="skdiff-patched-") as folder:
-        yield PatchedSide(paths, Path(folder))
+    with scratch() as folder:
+        yield PatchedSide(paths, folder)
 
 
 def diff(

@@ -43,7 +43,7 @@ from skdiff.cases import wire
 from skdiff.cases.other_lookup import as_lookup
 from skdiff.comparison.running_kernel import agrees
 from skdiff.oracles.model import Model
-from skdiff.oracles.running import bpf
+from skdiff.oracles.running import bpf, wires
 from skdiff.oracles.running.host import Host
 from skdiff.variants.version_rules import EPOCHS, Rules, changed_by_hand
 
@@ -55,6 +55,10 @@ if os.environ.get("WITHOUT_LINKS"):
     def refused(*_):
         raise OSError
     bpf.attach_to_device = refused
+if os.environ.get("WITHOUT_TUN"):
+    def missing(*_):
+        raise CannotRun("no TUN")
+    wires.Wire.__init__ = missing
 try:
     host = Host(rules)
 except CannotRun as error:
@@ -123,6 +127,16 @@ def test_the_older_way_to_show_packets_to_programs_does_the_same():
         pytest.skip(told["left_out"][0])
     assert (told["wrong"], told["refused"]) == ([], 0)
     assert told["found"] > told["asked"] / 4
+
+
+def test_without_tun_packets_come_in_by_pairs_of_devices():
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    told = json.loads(ask(WITHOUT_TUN="1").stdout)
+    if told["left_out"]:
+        pytest.skip(told["left_out"][0])
+    assert (told["wrong"], told["refused"]) == ([], 0)
+    assert told["shown"] > told["asked"] / 4
 
 
 def test_a_model_of_another_kernel_is_found_out():

@@ -32,7 +32,9 @@ from skdiff.cases.places import (
 from skdiff.cases.scenario import (
     AF_INET,
     BOUND,
+    DESTRUCTOR_NONE,
     EHASH,
+    FILTER,
     HELPER,
     KIND_FULL,
     KIND_REQUEST,
@@ -41,6 +43,7 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
+    RECEIVE,
     STALE,
     TCP_CLOSE,
     TCP_ESTABLISHED,
@@ -163,10 +166,44 @@ def group_of(number: int, group: Group, socks: Sequence[Sock], conns: bool) -> G
     return fresh if slots else fresh._replace(prog=PROG_NONE, incoming_cpu=0, has_conns=0)
 
 
-def what_changed(drawn: Scenario, asked: Scenario) -> str:
+def needs_bpf(s: Scenario) -> str:
+    """What of a scenario takes a BPF program to be brought about, or to be asked; "" if classic filters will do."""
+    if s.caller == HELPER:
+        return "a BPF helper"
+    if any(net.progs for net in s.netns):
+        return "an sk_lookup program"
+    if any(group.prog not in (PROG_NONE, FILTER) for group in s.groups):
+        return "a program of a group that is no filter"
+    if s.packet.sk != NONE:
+        return "a socket on the packet"
+    of_tcp = [sock for sock in s.socks if sock.hashed == EHASH]
+    if any(sock.kind != KIND_FULL for sock in of_tcp):
+        return "a timewait socket or a request: it has no counter, a program must see the answer"
+    if any(sock.state != TCP_ESTABLISHED for sock in of_tcp):
+        return "a connection that is not established: a program must drop what it sends"
+    return ""
+
+
+def without_bpf(s: Scenario) -> Scenario:
+    """The scenario without that."""
+    return s._replace(
+        caller=RECEIVE if s.caller == HELPER else s.caller,
+        packet=s.packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE),
+        netns=tuple(net._replace(progs=()) for net in s.netns),
+        groups=tuple(
+            group if group.prog in (PROG_NONE, FILTER) else group._replace(prog=PROG_NONE, select=NONE, verdict=0)
+            for group in s.groups
+        ),
+        socks=tuple(full(sock) if sock.hashed == EHASH else sock for sock in s.socks),
+    )
+
+
+def what_changed(drawn: Scenario, asked: Scenario, by_bpf: bool = True) -> str:
     """What of the tables that a lookup reads is not as it was drawn, the first thing; "" for nothing. The kernel's own
     secrets and sizes of tables are no change.
     """
+    if not by_bpf and (what := needs_bpf(drawn)):
+        return f"needs CAP_BPF: {what}"
     if asked.caller != drawn.caller:
         return "the packet: none comes in"
     if asked.packet.sk != drawn.packet.sk:

@@ -22,6 +22,7 @@ from skdiff.cases.scenario import (
     Packet,
 )
 from skdiff.oracles.running import bpf, host_net, socket_dump
+from skdiff.oracles.running.arriving import allowed_for, why_dropped
 from skdiff.oracles.running.asking import Asking, Found, Group
 from skdiff.oracles.running.host_net import Device, Net, Route
 from skdiff.oracles.running.owners import Options, Owner, options, owners
@@ -102,6 +103,8 @@ class Situation:
 def read(question: Question) -> Situation:
     """What there is for a question. Raises CannotRun."""
     cpu = question.cpu if question.cpu is not None else min(os.sched_getaffinity(0))
+    if not Path(f"/sys/devices/system/cpu/cpu{cpu}").exists():
+        raise CannotRun(f"--cpu {cpu}: this machine has no such CPU")
     return host_net.within(question.netns, cpu, lambda: _read(question, cpu))
 
 
@@ -112,6 +115,9 @@ def _read(question: Question, cpu: int) -> Situation:
     if route.many:
         raise CannotRun(f"{text(question.daddr)} is an address of many: no lookup decides who gets a packet to it")
     packet = _packet(question, device, route)
+    own = question.client is not None and host_net.route(packet.saddr, question.ipv6, 0).local
+    if why := why_dropped(question.lookup, (packet.saddr, packet.daddr), device, own, allowed_for(device)):
+        raise CannotRun(f"no such packet arrives: {why}")
     situation = Situation(question, net, route, device, packet, cpu, ())
     for tried in range(_TRIES):
         sockets = _sockets(question, packet)

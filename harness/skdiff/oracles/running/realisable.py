@@ -59,6 +59,7 @@ from skdiff.oracles.running.drawing import (
     packet_changed,
     plain_tables,
     what_changed,
+    without_bpf,
 )
 from skdiff.oracles.running.namespaces import SLAVE, VRF
 from skdiff.variants.version_rules import Rules
@@ -83,7 +84,7 @@ class Nearest:
 
     `by_packets`, `by_attaching` and `by_segments` tell whether packets can come in, with sockets, and in the middle of
     the making of sockets; `vrfs`, whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV), and `by_vrf`, whether
-    packets can come in by one. `asked` counts.
+    packets can come in by one; `by_bpf`, whether this process may load BPF programs. `asked` counts.
 
     Moving to another CPU takes longer than a hundred lookups: with `tables_a_cpu` the CPU is not the drawn one, but
     another one after so many tables; and then one set of tables in four is asked by a helper.
@@ -92,7 +93,7 @@ class Nearest:
     def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int]) -> None:
         self._rules, self._keys, self._cpus = rules, keys, cpus
         self.tables_a_cpu = 0
-        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = self.by_vrf = True
+        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = self.by_vrf = self.by_bpf = True
         self.asked = Asked()
         self._seen = 0
         self._of: Scenario | None = None
@@ -137,10 +138,12 @@ class Nearest:
     def _with_tables(self, scenario: Scenario) -> tuple[Scenario, str]:
         """The nearest one of the scenario's tables, with whatever packet, and what had to change."""
         by_helper = not self.by_packets or bool(self.tables_a_cpu and not self._seen % _HELPERS_SHARE)
-        self._device_of = self._devices(scenario, by_helper or scenario.caller == HELPER)
-        drawn = plain_tables(scenario, self._rules, by_helper, self._device_of)
-        made = self._made(drawn)
-        return made, what_changed(drawn, made)
+        helper = by_helper and self.by_bpf
+        self._device_of = self._devices(scenario, helper or (self.by_bpf and scenario.caller == HELPER))
+        drawn = plain_tables(scenario, self._rules, helper, self._device_of)
+        plain = drawn if self.by_bpf else plain_tables(without_bpf(drawn), self._rules, False, self._device_of)
+        made = self._made(plain)
+        return made, what_changed(drawn, made, self.by_bpf)
 
     def _devices(self, scenario: Scenario, by_helper: bool) -> Callable[[int], int]:
         """What stands for the devices of a scenario."""

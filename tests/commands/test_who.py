@@ -22,7 +22,7 @@ from tests.rooms import Room, room
 from tests.running import SKDIFF
 
 ROOT = Path(__file__).resolve().parents[2]
-TO_TRY = 300.0  # seconds, with a guest's start
+TO_TRY = 600.0  # seconds, with a guest's start
 
 
 @dataclass(frozen=True)

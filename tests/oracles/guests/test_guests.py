@@ -625,7 +625,9 @@ def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, wro
     # Packets of a VRF that no helper can stand for.
     of_vrf = Packet(skb_iif=4, sdif=5, sk=0, destructor=PFREE)
     (tmp_path / "vrf.toml").write_text(dump(Case(scenario(listener(bound_dev_if=4), packet=of_vrf))))
-    by_demux = udp6(*(bound(**ON_V6, bound_dev_if=device) for device in (4, 5, 2)), packet=OF_VRF6, caller=DEMUX)
+    by_demux = udp6(
+        *(bound(**ON_V6, ipv6only=1, bound_dev_if=device) for device in (4, 5, 2)), packet=OF_VRF6, caller=DEMUX
+    )
     (tmp_path / "demux.toml").write_text(dump(Case(by_demux)))
     command = [*SKDIFF, "replay", "--oracle", f"vm:{version}", *map(str, tmp_path.glob("*.toml"))]
     for words, code in (([], 0), (["--epoch", wrong], 1)):

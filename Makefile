@@ -60,7 +60,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help kernels fuzz live distill endurance diff sweep drift records figures history test test-long replay extract doctor bench speed time-to-kill coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help kernels fuzz live distill endurance diff sweep drift records figures history test test-long test-guests replay extract doctor bench speed time-to-kill coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## List targets and variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
 	@echo
@@ -106,11 +106,17 @@ figures: $(VENV)/ready ## Measure what README and docs/ quote, and write it to d
 history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= to docs/history.md
 	$(BIN)/python -m skdiff.proof.version_history docs/history.md $(KERNELS)
 
+# Tests start Python some hundred times, which would compile all modules each time without bytecode.
+CLEAN := EPOCH= CONFIG= PYTHONDONTWRITEBYTECODE=
+
 test: $(VENV)/ready ## Run the tests, some minutes
-	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto $(ARGS)
 
 test-long: $(VENV)/ready ## Run the long tests: the others of each kind that `make test` has some of
-	EPOCH= CONFIG= $(BIN)/pytest -n auto -m long $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto -m long $(ARGS)
+
+test-guests: $(VENV)/ready ## Run the tests that boot kernels under QEMU, which must be there
+	$(CLEAN) $(BIN)/pytest -m guest $(ARGS)
 
 replay: $(VENV)/ready ## Run the cases of corpus/ again
 	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)

@@ -326,7 +326,7 @@ def test_a_vrf(tmp_path: Path) -> None:
         assert told.kernels == {from_there(here, there, ("10.9.9.1", 80), ("10.9.9.2", 5000))}
 
 
-@pytest.mark.long
+@pytest.mark.guest
 @pytest.mark.parametrize("version", ["6.12", "7.3"])
 def test_vrfs_in_a_guest(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which(QEMU) is None:

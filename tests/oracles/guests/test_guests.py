@@ -605,7 +605,7 @@ def test_what_is_no_oracle_is_one_line(words, said, fake):
 # --- with QEMU ---
 
 
-@pytest.mark.long
+@pytest.mark.guest
 @pytest.mark.parametrize(("version", "wrong"), [("6.12", "hash4"), ("7.3", "no-hash4")])
 def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, wrong, tmp_path):
     if shutil.which(QEMU) is None:

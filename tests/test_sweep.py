@@ -18,7 +18,7 @@ from skdiff.campaign.worker_process import WorkerProcess
 from skdiff.cases.case_file import load
 from skdiff.cases.validity import problems
 from skdiff.engines import TABLES
-from skdiff.engines.small_part import CHUNK, Done, Noted, Part, add_note, read_notes, write_notes
+from skdiff.engines.small_part import Done, Noted, Part, add_note, bounds, read_notes, write_notes
 from skdiff.engines.table_engine import claims
 from skdiff.runs.table_run import Swept
 from tests.campaign.test_workers import LATER_WINS
@@ -161,7 +161,7 @@ def test_a_worker_that_is_killed_loses_no_table(reference, tmp_path, monkeypatch
         seconds=0,
         findings=str(tmp_path),
         lookups=("tcp4",),
-        part=Part(1, 1, 1, str(state)),
+        part=(part := Part(2, 1, 16, str(state))),
     )
     killed, start = [], WorkerProcess.hear
 
@@ -178,10 +178,11 @@ def test_a_worker_that_is_killed_loses_no_table(reference, tmp_path, monkeypatch
     chunks = [one.chunk for one in done]
     assert len(set(chunks)) == len(chunks)
     assert total.workers[0].deaths == len(killed) == 1
-    tables = small_tables([reference.build], [0], 1)
-    assert len(chunks) == -(-tables.tables // CHUNK)
-    assert sum(one.cases for one in done) == tables.cases
-    assert tables.cases <= total.cases <= tables.cases + 1  # the case in hand may have been asked twice
+    tables = small_tables([reference.build], [0], part.sockets)
+    assert sorted(chunks) == [*part.chunks(tables.tables)]
+    cases = sum(tables.count(*bounds(chunk, tables.tables)) for chunk in chunks)
+    assert sum(one.cases for one in done) == cases
+    assert cases <= total.cases <= cases + 1  # the case in hand may have been asked twice
 
 
 def test_what_a_dead_worker_had_taken_is_taken_over(tmp_path):

@@ -92,6 +92,7 @@ def _changed(text: str, mutant: Any) -> str:
 
 def serve() -> None:
     """Run what is asked for, a JSON line each, by the skdiff that this process finds."""
+    from skdiff.base.errors import CannotRun
     from skdiff.campaign.supervisor import supervise
     from skdiff.campaign.worker import Job, Subject
     from skdiff.kernel.build import build
@@ -107,7 +108,11 @@ def serve() -> None:
         compiled_model.prepare(lambda text: None)
     for line in sys.stdin:
         tree, seed = json.loads(line)
-        made = build(Tree(Path(tree), "6.12", tree), guided=True)
+        try:
+            made = build(Tree(Path(tree), "6.12", tree), guided=True)
+        except CannotRun:
+            print("null", file=answers)
+            continue
         with tempfile.TemporaryDirectory() as findings:
             job = Job(
                 subjects=(Subject.of(made),),
@@ -137,13 +142,18 @@ def main(before: str, target: str = "") -> None:
     with tempfile.TemporaryDirectory() as folder:
         servers = {side: _server(checkout) for side, checkout in sides.items()}
         all_of_them = list(chosen(Path(folder)))
+        broken: set[Path] = set()  # what does not compile
         for seed in SEEDS:
             for number, (kind, name, tree) in enumerate(all_of_them):
                 of = done.setdefault(f"{kind}: {name}", {"before": {}, "after": {}})
                 for side in sorted(sides, reverse=bool((number + seed) % 2)):
-                    if str(seed) not in of[side]:
+                    if str(seed) not in of[side] and tree not in broken:
                         print(json.dumps([str(tree), seed]), file=servers[side].stdin, flush=True)
                         of[side][str(seed)] = json.loads(servers[side].stdout.readline())
+                        if of[side][str(seed)] is None:
+                            broken.add(tree)
+                if tree in broken:
+                    del done[f"{kind}: {name}"]
                 results.write_text(json.dumps(done, indent=1) + "\n")
     show(done)
 

@@ -21,6 +21,8 @@ static void make_alike(struct scenario_record *s, const struct numbers *members)
 	for (unsigned int i = 0; i < members->count; i++)
 		if (s->socks[members->numbers[i]].hashed == HASHED_UDP)
 			key = plain.udp_group_key;
+	if (key == plain.udp_group_key)
+		fit_members_address(first);	/* it may be in no table itself */
 	for (unsigned int i = 1; i < members->count; i++) {
 		struct sock_record *sock = &s->socks[members->numbers[i]];
 

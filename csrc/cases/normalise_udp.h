@@ -121,14 +121,21 @@ static bool remembers(const struct sock_record *sock)
 	       (is_ipv6(sock->rcv_saddr) || is_any(sock->rcv_saddr));
 }
 
+/* A member may be connected, which no address for many is of an AF_INET6 socket, and all have one address. */
+static void fit_members_address(struct sock_record *sock)
+{
+	if (sock->family == AF_INET6 && is_mapped(sock->rcv_saddr) && is_for_many(sock->rcv_saddr))
+		set_address(sock->rcv_saddr, plain.here);
+}
+
 /* Let a socket in UDP's tables be as bind(), connect() and disconnect() leave it, or as connect() has it for others to meet
  * if it is stale. It is connected if it is drawn as TCP_ESTABLISHED.
  */
 static void settle(struct sock_record *sock)
 {
 	sock->rcu_free = 1;
-	if (sock->group != NONE && sock->family == AF_INET6 && is_mapped(sock->rcv_saddr) && is_for_many(sock->rcv_saddr))
-		set_address(sock->rcv_saddr, plain.here);	/* a member may be connected, and all have one address */
+	if (sock->group != NONE)
+		fit_members_address(sock);
 	if (sock->hash2 == HASH2_STALE) {
 		settle_stale(sock);
 	} else if (sock->state == TCP_ESTABLISHED) {

@@ -19,7 +19,7 @@ from skdiff.cases.scenario import (
     Group,
     Sock,
 )
-from tests.by_python.normalise_udp import settle
+from tests.by_python.normalise_udp import fit_members_address, settle
 from tests.by_python.places import (
     CPU,
     DADDR,
@@ -77,6 +77,8 @@ def _make_alike(members: list[list[int]]) -> None:
     if is_ipv6(first[RCV_SADDR]):  # a connected one need not be, but the others are bound
         first[IPV6ONLY] = 1
     keys = _UDP_GROUP_KEY if any(sock[HASHED] == UDP_HASHED for sock in members) else _GROUP_KEY
+    if keys is _UDP_GROUP_KEY:
+        fit_members_address(first)  # it may be in no table itself
     for sock in others:
         for key in keys:
             sock[key] = first[key]

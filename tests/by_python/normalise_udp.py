@@ -85,13 +85,19 @@ def go_with(packet: list[int], socks: list[list[int]], was: int) -> None:
             sock[RCV_SADDR] = now
 
 
+def fit_members_address(sock: list[int]) -> None:
+    """A member may be connected, which no address for many is of an AF_INET6 socket, and all have one address."""
+    if sock[FAMILY] == AF_INET6 and is_mapped(sock[RCV_SADDR]) and is_for_many(sock[RCV_SADDR]):
+        sock[RCV_SADDR] = HERE
+
+
 def settle(sock: list[int]) -> None:
     """Let a socket in UDP's tables be as bind(), connect() and disconnect() leave it, or as connect() has it for others
     to meet if it is STALE. It is connected if it is drawn as TCP_ESTABLISHED.
     """
     sock[RCU_FREE] = 1
-    if sock[GROUP] != NONE and sock[FAMILY] == AF_INET6 and is_mapped(sock[RCV_SADDR]) and is_for_many(sock[RCV_SADDR]):
-        sock[RCV_SADDR] = HERE  # a member may be connected, and all have one address
+    if sock[GROUP] != NONE:
+        fit_members_address(sock)
     if sock[HASH2] == STALE:
         _settle_stale(sock)
     elif sock[STATE] == TCP_ESTABLISHED:

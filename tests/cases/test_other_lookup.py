@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
@@ -40,7 +40,19 @@ lookups = st.sampled_from(sorted(LOOKUPS))
 V6_HERE, V6_PEER = from_text("2001:db8::2"), from_text("2001:db8::1")
 
 
+# Of a group that is on an address for many, one member is in no table, and one is connected.
+ON_AN_ADDRESS_FOR_MANY = bytes.fromhex(
+    "bd81bf27b318776d80a7f1ac6cb6635f064b6cfa8851f55c61db8760d60e56f7fa157d1bdd90f31233b8aa83b164e24f0962"
+    "291c26f0b9489967dae15b4ebd42f7cc6b4709bc8d35514d4d5830c424d1ce929d1b1640ff56f19887b9630480c53ecb923f"
+    "c985a8f7d98ef525a8f2638cdf04b763f0093cd0e5a587a18c7c44436041cfc002aee597c204fd27812fb0315f9e2e6fb447"
+    "9fd90c86ae183196f92964838a08c701d6ae5fe61a3be540ba7c7b74016d59268e8072b3c270877931ed90f49b1eebd3e457"
+    "8b3965887b2c67bb48b87ed639cbfe7d2a730223c5b28b032c13ec58f273bd4e3c45c7d4d17a36ac90d1dc7029fffbce5157"
+    "38237fcdb27df3cc879005cf5f2e22f5"
+)
+
+
 @given(any_bytes, lookups)
+@example(ON_AN_ADDRESS_FOR_MANY, TCP4)
 def test_any_drawn_fields_become_a_valid_case_of_their_lookup(data: bytes, lookup: int) -> None:
     raw = wire.draw(data)
     raw.head[LOOKUP] = lookup

@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skdiff.base.errors import CannotRun
@@ -82,8 +82,19 @@ def test_so_much_of_what_is_drawn_can_be_said() -> None:
     assert count * 100 >= DRAWN_FEWEST * len(drawn), (count, len(drawn))
 
 
+FIVE_GROUPS = """
+version = 1
+packet = "[2001:db8::1]:40000 -> [2001:db8::2]:80"
+proto = "tcp"
+in = "eth0"
+[devices]
+eth0 = 2
+""" + "".join(f'[[listener]]\nname = "s{i}"\nlisten = "[2001:db8::2]:{80 + i}"\nreuseport = true\n' for i in range(5))
+
+
 @settings(max_examples=150)
 @given(words_texts())
+@example(FIVE_GROUPS)
 def test_what_words_derive_is_reachable_and_said_again(text: str) -> None:
     if lines := refusal(text):
         reasons = ("EADDRINUSE", "there is room for", "skdiff does not have such groups")

@@ -49,7 +49,7 @@ def problems(scenario: Scenario, rules: Rules | None = None) -> list[str]:
     """What is wrong with a scenario, a line each; empty for a valid one. A scenario that is not marked as hostile must
     be reachable by system calls and BPF helpers as well: on a kernel of these `rules`, or on any if there are none.
     """
-    found = list(_out_of_range(scenario)) or list(_structure(scenario))
+    found = list(_too_many(scenario)) or list(_out_of_range(scenario)) or list(_structure(scenario))
     if not found and not scenario.hostile:
         found = list(unreachable(scenario))
         if not found and rules is not None:
@@ -103,6 +103,16 @@ def _things(s: Scenario) -> Iterator[tuple[str, Any]]:
     yield from ((f"socket {i}", sock) for i, sock in enumerate(s.socks))
 
 
+def _too_many(s: Scenario) -> Iterator[str]:
+    """More of what sockets name by its number than a record has room for: each of them would be told else."""
+    for what, things, most in (
+        ("namespaces", s.netns, constants.MAX_NETNS),
+        ("groups", s.groups, constants.MAX_GROUPS),
+    ):
+        if len(things) > most:
+            yield f"{len(things)} {what}, there is room for {most}"
+
+
 def _out_of_range(s: Scenario) -> Iterator[str]:
     """Values that their fields cannot have: nothing else may be asked of a scenario that has one."""
     for what, thing in _things(s):
@@ -115,10 +125,8 @@ def _out_of_range(s: Scenario) -> Iterator[str]:
 
 def _structure(s: Scenario) -> Iterator[str]:
     socks = range(len(s.socks))
-    limits = (("namespaces", s.netns, constants.MAX_NETNS), ("groups", s.groups, constants.MAX_GROUPS))
-    for what, things, most in (*limits, ("sockets", s.socks, constants.MAX_SOCKS)):
-        if len(things) > most:
-            yield f"{len(things)} {what}, there is room for {most}"
+    if len(s.socks) > constants.MAX_SOCKS:
+        yield f"{len(s.socks)} sockets, there is room for {constants.MAX_SOCKS}"
     counts = Counts.of(s)
     for what, thing in _things(s):
         for name in _INDICES[type(thing)]:

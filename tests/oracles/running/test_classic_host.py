@@ -17,7 +17,7 @@ from skdiff.comparison.running_kernel import agrees
 from skdiff.findings.replay_on_host import question, why_not
 from skdiff.oracles.model import Model
 from skdiff.oracles.running.drawing import needs_bpf
-from skdiff.oracles.running.namespace_calls import _why_no_user_namespace
+from skdiff.oracles.running.namespace_calls import why_no_user_namespace
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import Rules
 from tests.helpers import connection, listener, scenario, timewait
@@ -165,7 +165,7 @@ def test_the_sysctl_that_forbids_user_namespaces_is_named(name, value, said, tmp
     (tmp_path / "kernel").mkdir()
     (tmp_path / name).write_text(value)
     error = OSError(1, "Operation not permitted")
-    assert _why_no_user_namespace(error, tmp_path).endswith(said)
+    assert why_no_user_namespace(error, tmp_path).endswith(said)
 
 
 PROGRAM = (Netns(progs=(Program(assign=0),)),)

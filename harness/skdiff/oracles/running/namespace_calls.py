@@ -48,7 +48,7 @@ def enter_user_namespace() -> None:
         Path("/proc/self/uid_map").write_text(f"0 {user} 1")
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
     except OSError as error:
-        raise CannotRun(f"the running kernel cannot be asked: {RIGHTS}; {_why_no_user_namespace(error)}") from None
+        raise CannotRun(f"the running kernel cannot be asked: {RIGHTS}; {why_no_user_namespace(error)}") from None
 
 
 def _capabilities() -> int:
@@ -56,8 +56,8 @@ def _capabilities() -> int:
     return next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
 
 
-def _why_no_user_namespace(error: OSError, sysctls: Path = Path("/proc/sys")) -> str:
-    """In a line, with the sysctl that forbids it, if one does."""
+def why_no_user_namespace(error: OSError, sysctls: Path = Path("/proc/sys")) -> str:
+    """Why an ordinary user cannot have one, in a line: with the sysctl that forbids it, if one does."""
     for name, value in _SYSCTLS.items():
         try:
             forbids = (sysctls / name).read_text().strip() == value

@@ -19,6 +19,7 @@ from skdiff.cases.outcome import RETURNED, STUCK
 from skdiff.cases.scenario import AF_INET6, HELPER, PFREE, TCP4, TCP6, UDP4, Group, Netns, Packet, Program, Scenario
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
+from skdiff.engines.aimed_events import fresh
 from skdiff.findings import keep_cases
 from skdiff.findings.replay_cases import verdict
 from skdiff.kernel import drift
@@ -50,6 +51,7 @@ from tests.running import made
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 HASHTABLES6_C, HASHTABLES6_H = "net/ipv6/inet6_hashtables.c", "include/net/inet6_hashtables.h"
+DELETE_AND_ADD = "sk_nulls_del_node_init_rcu(osk); if (ret) __sk_nulls_add_node_rcu(sk, list);"
 UDP_C, UDP6_C = "net/ipv4/udp.c", "net/ipv6/udp.c"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
 SEARCHES6 = ("__inet6_lookup_established", "inet6_lookup_listener")
@@ -172,7 +174,7 @@ CHANGES = {
         Edit(UDP_C, "__udp4_lib_lookup", r"&&\s*udptable == net->ipv4.udp_table", ""),
         Edit(UDP6_C, "__udp6_lib_lookup", r"&&\s*udptable == net->ipv4.udp_table", ""),
     ],
-    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*\(osk, sk\)", "sk_unhashed(osk)")],
+    "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*\(osk, sk\);", DELETE_AND_ADD)],
 }
 TREES = {
     **{word: (word,) for word in CHANGES},
@@ -182,16 +184,16 @@ TREES = {
 }
 # No small change of 6.12 makes or unmakes these; 6.1 is without both, and 6.17 and later have hash4.
 NOT_MADE = {"udp_pernet", "hash4"}
-# Outcomes do not tell whether a kernel has these: steps do, or changes during a lookup.
-SILENT = {"shared_sk_lookup", "ehash_replace"}
+# Outcomes do not tell whether a kernel has these: steps do.
+SILENT = {"shared_sk_lookup"}
 ASSIGNED = Packet(sk=0, destructor=PFREE)
 
 
 def differ(reference, model, cases, seed=1):
     """The first of random cases about which two oracles differ, None if none of them does."""
-    draw = Random(seed).randbytes
+    random, others = Random(seed), Random(~seed)
     for _ in range(cases):
-        case = wire.decode(draw(wire.SIZE))
+        case = wire.decode(fresh(random, others))
         if LOOKUPS[case.lookup] not in reference.build.lookups:
             case = as_lookup(case, TCP4)
         if compare(("kernel", "model"), (reference.run(case), model.run(case))):

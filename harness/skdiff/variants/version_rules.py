@@ -49,7 +49,7 @@ class Rules:
     - `unhashed_check`: a match in ehash that is no longer hashed when its reference is taken sends the walk back to its
       start (__inet_lookup_established()). Off: it is returned. It came with stable kernels of 2026.
     - `ehash_replace`: a socket takes the place of its request in ehash in one step (inet_ehash_insert()). Off: there is
-      a moment with neither. No lookup in tables that stand still can tell.
+      a moment with neither, which a lookup with events can meet.
     - `udp_pernet`: a namespace may have tables of UDP of its own. Off: there is one set of tables for all.
     - `demux_pfree`: what UDP's early demux found comes without a reference and counts as assigned (sock_pfree), so that
       its group chooses anew. Off: with a reference, and as found (sock_efree).
@@ -84,7 +84,6 @@ class Rules:
         "1532ed0d0753",
         "inet: Avoid ehash lookup race in inet_ehash_insert()",
         levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
-        silent=True,
     )
     udp_pernet: bool = _rule(True, "6.2", "9804985bf27f", "udp: Introduce optional per-netns hash table.")
     demux_pfree: bool = _rule(True, "6.9", "08842c43d016", "udp: no longer touch sk->sk_refcnt in early demux")

@@ -15,7 +15,21 @@ import pytest
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import from_text, low_word
 from skdiff.cases.outcome import ABSENT, SHOWN_SK_LOOKUP, UNSEEN, Outcome
-from skdiff.cases.scenario import AF_INET6, DEMUX, FILTER, HELPER, LEAVES, NONE, PFREE, TCP6, Group, Netns, Packet
+from skdiff.cases.scenario import (
+    AF_INET6,
+    AT_TAKEN,
+    DEMUX,
+    FILTER,
+    HELPER,
+    LEAVES,
+    NONE,
+    PFREE,
+    TCP6,
+    Event,
+    Group,
+    Netns,
+    Packet,
+)
 from skdiff.comparison.compare import compare
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.findings.replay_on_host import question, why_not
@@ -285,7 +299,10 @@ ATTACHED = Packet(sk=0, destructor=PFREE)
         ),
         (scenario(listener(), hostile=1), "it is hostile"),
         (scenario(timewait()), ""),
-        (scenario(connection(race=LEAVES)), "system calls do not bring it about here: a socket's race"),
+        (
+            scenario(connection(), events=(Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0),)),
+            "system calls do not bring it about here: events on other CPUs",
+        ),
         (grouped(*2 * (bound(reuseport=1, group=0),), slots=(1, 0)), ""),
     ],
 )

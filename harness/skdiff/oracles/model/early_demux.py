@@ -3,8 +3,8 @@
 from skdiff.cases.addresses import ipv4_view
 from skdiff.cases.scenario import EFREE, NONE, PACKET_HOST, PACKET_MULTICAST, PFREE, TCP_ESTABLISHED
 from skdiff.oracles.model.device import udp_sk_bound_dev_eq
-from skdiff.oracles.model.established import refcount_inc_not_zero
 from skdiff.oracles.model.hash4 import inet_match
+from skdiff.oracles.model.references import refcount_inc_not_zero
 from skdiff.oracles.model.score import peer_of
 from skdiff.oracles.model.state import State
 from skdiff.oracles.model.udp_tables import Slots

@@ -107,7 +107,7 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
         chosen, trace = (index if member == NONE else member), state.via[:]
         if member == NONE:
             continue
-        if not state.scenario.groups[sock.group].has_conns:
+        if not state.groups[sock.group].has_conns:
             break
         trace = [*trace, "has_conns"]
         if member != DROP:

@@ -22,9 +22,10 @@ from skdiff.base.files import read_json, write_json
 from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases import native, wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, mapped
+from skdiff.cases.events import MOST_REFERENCES
 from skdiff.cases.normalise import scenario_of
 from skdiff.cases.pools import Raw
-from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, MOST_REFERENCES
+from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS
 from skdiff.cases.scenario import AF_INET, AF_INET6, Packet, Scenario, Sock
 from skdiff.engines.wide_engine import widen
 from skdiff.kernel.index import definitions

@@ -1,0 +1,198 @@
+"""Which events a case can have: what the C takes without undefined behaviour, and what other CPUs can do to a lookup.
+
+A lookup runs under RCU, in softirq, and takes no lock. So another CPU can do anything meanwhile that does not wait for
+a grace period, and stand still in the middle of it, even in a locked section. What it cannot do: give memory to another
+use as long as somebody has a reference to it, or before a grace period is over. Only TCP's connections have memory that
+may be reused within one (SLAB_TYPESAFE_BY_RCU).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from skdiff.cases.addresses import is_ipv6
+from skdiff.cases.derived import GROUP_KEY
+from skdiff.cases.scenario import (
+    AF_INET6,
+    AT_LINK,
+    AT_NODE,
+    AT_TAKEN,
+    AT_TAKING,
+    COMES,
+    DETACHED,
+    EHASH,
+    HASH_OWN,
+    KIND_FULL,
+    KIND_REQUEST,
+    LEAVES,
+    LHASH2,
+    LISTENS,
+    NONE,
+    PROG_NONE,
+    REBOUND,
+    REPLACED,
+    REUSED,
+    SYSCTL,
+    TCP_LISTEN,
+    UDP_LOOKUPS,
+    Event,
+    Scenario,
+    Sock,
+)
+
+OF_SOCKET = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN)  # points that have to do with a socket, which `at` may name
+HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND)
+HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED)
+# The fields in which a socket and the one that takes its place are the same.
+# Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
+MOST_REFERENCES = 1 << 30
+_CONNECTION = ("netns", "family", "daddr", "rcv_saddr", "dport", "num")
+
+
+def most_steps(event: Event, socks: Sequence[Sock]) -> int:
+    """How many steps an action has that it can stand still behind: one less than it has."""
+    if event.action == LEAVES:
+        return 1 + (socks[event.sk].hashed == LHASH2 and socks[event.sk].group != NONE)
+    if event.action == COMES:
+        return int(event.value > 0)
+    return {REUSED: 3, LISTENS: 1, REPLACED: 1}.get(event.action, 0)
+
+
+def named(s: Scenario) -> set[int]:
+    """The sockets that something of a scenario points to, beside its events."""
+    found = {s.packet.sk, *(sock.listener for sock in s.socks)}
+    found.update(index for group in s.groups for index in (group.select, *group.slots))
+    found.update(program.assign for net in s.netns for program in net.progs)
+    return found
+
+
+def lost(events: Sequence[Event], index: int) -> int:
+    """How many references of a socket other CPUs give back."""
+    return sum(event.action in (LEAVES, REPLACED) and event.sk == index for event in events)
+
+
+def brought(events: Sequence[Event]) -> list[int]:
+    """The sockets that are in no table until an event brings them, as often as one does."""
+    return [e.sk if e.action == COMES else e.other for e in events if e.action in (COMES, REPLACED)]
+
+
+def wrong_events(s: Scenario) -> Iterator[str]:
+    """What is wrong with the events of a scenario whose other values are valid, a line each."""
+    if s.events and s.lookup in UDP_LOOKUPS:
+        yield "UDP's tables stand still: events are for TCP alone"
+        return
+    if any(max(event.at, event.sk, event.other) >= len(s.socks) for event in s.events):
+        return  # who is not there is told of elsewhere
+    names = named(s)
+    later = brought(s.events)
+    for number, event in enumerate(s.events):
+        for problem in wrong_event(s, event, names, later):
+            yield f"event {number + 1}: {problem}"
+    for i in {event.sk for event in s.events} & names:
+        if s.socks[i].hashed == EHASH and s.socks[i].refcnt <= lost(s.events, i):  # a lookup puts nobody else
+            yield f"socket {i}: it is freed meanwhile, and something else still names it"
+
+
+def wrong_event(s: Scenario, event: Event, names: set[int], later: Sequence[int]) -> Iterator[str]:
+    """What is wrong with an event; `names` are the sockets that something names, `later` those that are brought."""
+    if event.at != NONE and event.point not in OF_SOCKET:
+        yield "at: no visit of this point has to do with a socket"
+    if (event.sk != NONE) != (event.action in HAVE_SK) or (event.other != NONE) != (event.action == REPLACED):
+        yield "sk and other: each action has those that it needs, and no others"
+        return
+    if event.value and event.action not in HAVE_VALUE:
+        yield "value: this action has none"
+    yield from _of_action(s, event, names, later)
+    if event.steps > most_steps(event, s.socks):
+        yield f"steps: it can stand still behind {most_steps(event, s.socks)}"
+
+
+def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int]) -> Iterator[str]:
+    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    tables = (EHASH, LHASH2) if event.action in (LEAVES, COMES) else (EHASH,)
+    if event.action in HAVE_SK and event.action != REBOUND and (sock.hashed not in tables or sock.no_pprev):
+        yield "sk: it is in no table that this can happen in"
+    if event.action == REUSED and not 0 <= event.value <= 0xFFFF:
+        yield "value: a port is needed"
+    if event.action == LISTENS and not can_listen(sock):
+        yield "sk: it cannot listen"
+    if event.action == COMES:
+        if event.sk in names or sock.group != NONE or later.count(event.sk) > 1:
+            yield "sk: who comes is not there before, for anybody"
+        if event.value and not (0 < event.value <= len(s.groups) and sock.hashed == LHASH2):
+            yield "value: a listener comes into a group, which has a number from 1 on; 0 is none"
+    if event.action == REPLACED:
+        other = s.socks[event.other]
+        if event.other in names or later.count(event.other) > 1:
+            yield "other: who comes is not there before, for anybody"
+        if not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
+            yield "sk: it loses ehash's reference, which is not its last one"
+        if not is_replaceable(sock, other):
+            yield "other: it has not the same connection, or is not in ehash"
+    if event.action == REBOUND and sock.kind != KIND_FULL:
+        yield "sk: only a full socket is bound to a device"
+    if event.action == SYSCTL and event.value not in (0, 1):
+        yield "value: 0 or 1 is needed"
+    if event.action == DETACHED and not (0 <= event.value < len(s.groups) and s.groups[event.value].prog != PROG_NONE):
+        yield "value: a group with a program is needed, from 0 on"
+
+
+def can_listen(sock: Sock) -> bool:
+    """Whether a connection may listen once it is disconnected, in no group."""
+    strange = sock.family == AF_INET6 and is_ipv6(sock.rcv_saddr) and not sock.ipv6only
+    return sock.kind == KIND_FULL and not strange and sock.group == NONE
+
+
+def is_replaceable(sock: Sock, other: Sock) -> bool:
+    """Whether a socket can take the place of another one in ehash: inet_ehash_insert() warns if hashes differ."""
+    same = all(getattr(sock, name) == getattr(other, name) for name in _CONNECTION)
+    return (
+        same and other.hashed == EHASH and (sock.hash_kind, other.hash_kind, other.no_pprev) == (HASH_OWN, HASH_OWN, 0)
+    )
+
+
+def unreachable_events(s: Scenario) -> Iterator[str]:
+    """Why other CPUs cannot do this to a lookup, a line each."""
+    names = named(s)
+    for number, event in enumerate(s.events):
+        for why in _unreachable(s, event, names):
+            yield f"event {number + 1}: {why}"
+
+
+def _unreachable(s: Scenario, event: Event, names: set[int]) -> Iterator[str]:
+    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    if event.action == REUSED:
+        if event.point not in (AT_LINK, AT_NODE, AT_TAKING) or sock.refcnt != 1 or event.sk in names:
+            yield "memory that somebody has a reference to is not reused (net/core/sock.c sk_free())"
+        if not event.value:
+            yield "a connection has a peer's port (net/ipv4/tcp_ipv4.c tcp_v4_connect())"
+    if event.action == LISTENS and sock.reuseport:
+        yield "who has SO_REUSEPORT in listen() comes into a group (net/ipv4/inet_hashtables.c inet_hash())"
+    if event.action == COMES and sock.hashed == LHASH2:
+        if (sock.reuseport != sock.reuseport_changed) != bool(event.value):
+            yield (
+                "who has SO_REUSEPORT in listen(), and nobody else, comes into a group"
+                " (net/ipv4/inet_hashtables.c inet_hash())"
+            )
+        if event.value and not joins(s, event, sock):
+            yield (
+                "a group is for listeners of one address and port"
+                " (net/ipv4/inet_hashtables.c inet_reuseport_add_sock())"
+            )
+    if event.action == REPLACED and (sock.kind != KIND_REQUEST or s.socks[event.other].kind != KIND_FULL):
+        yield "a full socket takes the place of its request (net/ipv4/inet_hashtables.c inet_ehash_insert())"
+    if event.action == REBOUND and event.value < 0:
+        yield "a socket's device is none, or from 1 on (net/core/sock.c sock_bindtoindex_locked())"
+
+
+def joins(s: Scenario, event: Event, sock: Sock) -> bool:
+    """Whether a listener fits into the group that it comes into, which has members."""
+    members = [other for other in s.socks if other.group == event.value - 1 and other.hashed == LHASH2]
+    return (
+        bool(members)
+        and sock.state == TCP_LISTEN
+        and all(getattr(member, name) == getattr(sock, name) for member in members for name in GROUP_KEY)
+    )
+
+
+def is_joining(s: Scenario, index: int) -> bool:
+    """Whether a socket comes into a group when it comes."""
+    return any(e.action == COMES and e.sk == index and e.value for e in s.events)

@@ -1,0 +1,150 @@
+"""The exhaustive engine: all that can happen while small tables are searched, at every point where it can.
+
+Tables of TCP of up to three sockets, and one or two events. Which points a lookup comes to is asked of the model: an
+event whose point is not reached is no case.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from skdiff.cases.addresses import other_family
+from skdiff.cases.derived import with_derived
+from skdiff.cases.event_fields import MOST_VISITS
+from skdiff.cases.events import HAVE_SK, most_steps
+from skdiff.cases.normalise_events import with_events
+from skdiff.cases.pools import HERE, OTHER_PEER_PORT, PEER, PEER_PORT, PORT
+from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    AT_LINK,
+    AT_MEMBERS,
+    AT_NODE,
+    AT_TAKEN,
+    AT_TAKING,
+    EHASH,
+    GOES_ON,
+    KIND_REQUEST,
+    KIND_TIMEWAIT,
+    LHASH2,
+    NONE,
+    REBOUND,
+    REPLACED,
+    REUSED,
+    TCP4,
+    TCP6,
+    TCP_ESTABLISHED,
+    TCP_LISTEN,
+    TCP_NEW_SYN_RECV,
+    TCP_TIME_WAIT,
+    Event,
+    Group,
+    Packet,
+    Scenario,
+    Sock,
+)
+from skdiff.cases.validity import problems
+from skdiff.engines.interface import Run
+from skdiff.oracles.model import Model
+
+MOST_SOCKS, MOST_EVENTS = 3, 2
+_POINTS = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN, AT_MEMBERS)
+_ENDS = {"daddr": PEER, "rcv_saddr": HERE, "num": PORT, "hashed": EHASH}
+# What a socket of a table may be: the packet's own connection, one of another peer's port, what came before or is left
+# of the connection, a listener on the packet's address, on the wildcard, and a member of a group.
+ROLES: tuple[Sock, ...] = (
+    Sock(**_ENDS, dport=PEER_PORT, state=TCP_ESTABLISHED),
+    Sock(**_ENDS, dport=OTHER_PEER_PORT, state=TCP_ESTABLISHED),
+    Sock(**_ENDS, dport=PEER_PORT, kind=KIND_REQUEST, state=TCP_NEW_SYN_RECV, refcnt=3),
+    Sock(**_ENDS, dport=PEER_PORT, kind=KIND_TIMEWAIT, state=TCP_TIME_WAIT),
+    Sock(rcv_saddr=HERE, num=PORT, hashed=LHASH2, state=TCP_LISTEN, rcu_free=1),
+    Sock(num=PORT, hashed=LHASH2, state=TCP_LISTEN, rcu_free=1),
+    Sock(rcv_saddr=HERE, num=PORT, hashed=LHASH2, state=TCP_LISTEN, rcu_free=1, reuseport=1, group=0),
+)
+
+
+class Place(NamedTuple):
+    """Where an event comes: the `nth` visit of a `point`."""
+
+    point: int
+    nth: int
+
+
+def drive(run: Run) -> None:
+    """Feed all cases to a run, from the one that its seed says on, until it is over or all were there."""
+    run.start()
+    for scenario in scenarios(run.seed):
+        if run.over():
+            return
+        run.case(scenario)
+
+
+def scenarios(seed: int = 0) -> Iterator[Scenario]:
+    """All cases, those with one event first; the seed says with which table it begins."""
+    every = list(tables())
+    at = seed % len(every)
+    for count in range(1, MOST_EVENTS + 1):
+        for table in (*every[at:], *every[:at]):
+            yield from placed(table, count)
+
+
+def tables() -> Iterator[Scenario]:
+    """All tables of up to three sockets, in each order, that a system can reach."""
+    for lookup in (TCP4, TCP6):
+        for count in range(1, MOST_SOCKS + 1):
+            for roles in product(ROLES, repeat=count):
+                table = _table(lookup, roles)
+                if not problems(table):
+                    yield table
+
+
+def _table(lookup: int, roles: Sequence[Sock]) -> Scenario:
+    listener = next((i for i, sock in enumerate(roles) if sock.hashed == LHASH2), NONE)
+    members = tuple(i for i, sock in enumerate(roles) if sock.group == 0)
+    socks = [sock._replace(listener=listener if sock.kind == KIND_REQUEST else NONE) for sock in roles]
+    packet = Packet(saddr=PEER, daddr=HERE, sport=PEER_PORT, dport=PORT)
+    if lookup == TCP6:
+        packet = packet._replace(saddr=other_family(PEER), daddr=other_family(HERE))
+        socks = [_of_ipv6(sock) for sock in socks]
+    groups = (Group(num_socks=len(members), slots=members),) if members else ()
+    return with_derived(Scenario(lookup=lookup, packet=packet, groups=groups, socks=tuple(socks)))
+
+
+def _of_ipv6(sock: Sock) -> Sock:
+    assert sock.family == AF_INET
+    ends = {name: other_family(getattr(sock, name)) for name in ("daddr", "rcv_saddr") if getattr(sock, name)}
+    return sock._replace(family=AF_INET6, ipv6only=int(sock.hashed == LHASH2 and bool(sock.rcv_saddr)), **ends)
+
+
+def placed(table: Scenario, count: int) -> Iterator[Scenario]:
+    """A table with so many events, wherever they come about."""
+    model = Model()
+    for chosen in product(list(actions(table)), repeat=count):
+        yield from _placed(table, chosen, model)
+
+
+def _placed(case: Scenario, left: Sequence[Event], model: Model) -> Iterator[Scenario]:
+    if not left:
+        yield case
+        return
+    for point in _POINTS:
+        for nth in range(1, MOST_VISITS + 1):
+            more = with_events(case, [left[0]._replace(point=point, nth=nth)])
+            number = len(case.events)
+            there = len(more.events) > number and (more.events[number].point, more.events[number].nth) == (point, nth)
+            if not there or not model.run(more).fired >> number & 1:
+                break
+            yield from _placed(more, left[1:], model)
+
+
+def actions(table: Scenario) -> Iterator[Event]:
+    """All that can happen to the sockets of a table, and how far it may have come when the lookup goes on."""
+    socks = range(len(table.socks))
+    plain = [Event(action=action, sk=sk) for action in HAVE_SK if action != REPLACED for sk in socks]
+    for event in (*plain, *(Event(action=REPLACED, sk=sk, other=other) for sk in socks for other in socks)):
+        event = event._replace(value={REUSED: OTHER_PEER_PORT + 1, REBOUND: 2}.get(event.action, 0))
+        if event.action == REUSED and table.socks[event.sk].dport == OTHER_PEER_PORT:
+            event = event._replace(value=PEER_PORT)
+        for steps in range(most_steps(event, table.socks) + 1):
+            yield event._replace(steps=steps)
+    yield Event(action=GOES_ON)

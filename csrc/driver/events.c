@@ -6,11 +6,6 @@
 static u8 visits_left[MAX_EVENTS];
 static bool is_racing;
 
-static bool is_hashed(int i)
-{
-	return !hlist_nulls_unhashed(&arena.socks[i].sk.sk_nulls_node);
-}
-
 static bool is_full(const struct sock_reuseport *reuse)
 {
 	return reuse->num_socks + reuse->num_closed_socks >= MAX_SLOTS;
@@ -21,6 +16,8 @@ static bool is_possible(const struct event_record *event)
 {
 	if ((event->sk >= 0 && out->freed >> event->sk & 1) || (event->other >= 0 && out->freed >> event->other & 1))
 		return false;
+	if (is_udp() && event->action != ACTION_COMES)
+		return is_possible_of_udp(event);
 	switch (event->action) {
 	case ACTION_LEAVES:
 		return is_hashed(event->sk);
@@ -40,7 +37,10 @@ static const struct event_record *begun;
 
 static void write_begun(void)
 {
-	actions[begun->action](begun);
+	if (is_udp() && udp_actions[begun->action])
+		udp_actions[begun->action](begun);
+	else
+		actions[begun->action](begun);
 }
 
 /* The other CPU has the word: who stands still goes on, and then comes an event, if it can. What they write is not the lookup's
@@ -49,10 +49,12 @@ static void write_begun(void)
 static void let_others(const struct event_record *event)
 {
 	uint32_t on = reference_mutant;
+	struct sk_buff packet = kept.skb;	/* what becomes of it is looked at when the lookup is over: early demux has it half made */
 
 	reference_mutant = 0;
 	is_racing = false;
 	is_writing = true;
+	kept.skb = arena.skb;
 	note_written();
 	reference_goes_on();
 	if (event && is_possible(event)) {
@@ -68,6 +70,7 @@ static void let_others(const struct event_record *event)
 		reference_step(0, event - in->events, out->fired >> (event - in->events) & 1, 0);
 	spoil_nodes();
 	keep_all();
+	kept.skb = packet;
 	is_writing = false;
 	is_racing = true;
 	reference_mutant = on;

@@ -11,7 +11,7 @@
  * lhash2. UDP walks one of hash and one of hash2 for early demux, and then one of hash4, two of hash2 and one of hash.
  */
 #define WALKS 8	/* besides those that events add */
-#define FUEL ((in->n_socks + WALKS) * (in->n_socks + 1))
+#define FUEL ((in->n_socks + in->n_events + WALKS) * (in->n_socks + 1))
 /* What comes into the tables goes there by the kernel's functions, which end as well unless a patch has spoiled them. */
 #define FUEL_OF_INSERTION 10000
 #define FUEL_OF_TRACE 10000	/* a trace that is full shows which part of it comes again: findings/endless.py */

@@ -86,6 +86,8 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	if (!in->n_events || !comes_later(index_of(sk))) {
 		hash_sock(sk, from);
 		hash_udp_sock(any, from);
+	} else if (is_udp()) {
+		keep_out(any);
 	}
 	forbid_strange_memory(any, from);
 }

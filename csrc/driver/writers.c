@@ -6,6 +6,7 @@
 
 static struct sock_record now[MAX_SOCKS];	/* what the sockets are by then */
 static bool is_writing;
+static bool is_udp_link(int i, const void *to);
 static int steps_left;	/* until the writer stands still, -1 for never */
 
 void reference_start_writer(void (*writer)(void));
@@ -51,9 +52,15 @@ static void reference_store(const void *to)
 
 	if (!is_writing)
 		return;
-	if (node ? to == &arena.socks[i].sk.sk_refcnt || (to == &node->next && (node->pprev || in->socks[i].no_pprev)) :
+	if (node ? to == &arena.socks[i].sk.sk_refcnt || (to == &node->next && (node->pprev || in->socks[i].no_pprev)) ||
+		   (is_udp() && is_udp_link(i, to)) :
 	    is_in_chain(to))
 		next_step();
+}
+
+static bool is_hashed(int i)
+{
+	return !hlist_nulls_unhashed(&arena.socks[i].sk.sk_nulls_node);
 }
 
 static struct sock_reuseport *group_of(struct sock *sk)
@@ -61,16 +68,21 @@ static struct sock_reuseport *group_of(struct sock *sk)
 	return rcu_dereference_protected(sk->sk_reuseport_cb, 1);
 }
 
+/* net/core/sock_reuseport.c reuseport_detach_sock() of a member. */
+static void reference_detach(struct sock *sk)
+{
+	next_step();
+	if (__reuseport_detach_sock(sk, group_of(sk)))
+		rcu_assign_pointer(sk->sk_reuseport_cb, NULL);
+}
+
 /* net/ipv4/inet_hashtables.c inet_unhash(): out of its group, and then out of its chain. */
 static void take_out(int i)
 {
 	struct sock *sk = sock_at(i);
 
-	if (now[i].hashed == HASHED_LHASH2 && group_of(sk)) {
-		next_step();
-		if (__reuseport_detach_sock(sk, group_of(sk)))
-			rcu_assign_pointer(sk->sk_reuseport_cb, NULL);
-	}
+	if (now[i].hashed == HASHED_LHASH2 && group_of(sk))
+		reference_detach(sk);
 	__sk_nulls_del_node_init_rcu(sk);
 }
 
@@ -129,7 +141,7 @@ static void listens(const struct event_record *event)
 	hash_sock(sk, of);
 }
 
-static void comes(const struct event_record *event)
+static void join(const struct event_record *event)
 {
 	struct sock *sk = sock_at(event->sk);
 
@@ -140,7 +152,12 @@ static void comes(const struct event_record *event)
 		__reuseport_add_sock(sk, reuse);
 		rcu_assign_pointer(sk->sk_reuseport_cb, reuse);
 	}
-	hash_sock(sk, &now[event->sk]);
+}
+
+static void comes(const struct event_record *event)
+{
+	join(event);
+	hash_sock(sock_at(event->sk), &now[event->sk]);
 }
 
 static void is_replaced(const struct event_record *event)

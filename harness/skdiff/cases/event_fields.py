@@ -1,7 +1,7 @@
 """What each field of an event is: the part of `fields.py` about what other CPUs do meanwhile."""
 
 from skdiff.cases.field_kinds import Field, Kind, numbered
-from skdiff.cases.pools import OTHER_PEER_PORT, PEER_PORT, index
+from skdiff.cases.pools import OTHER_PEER_PORT, OTHER_PORT, PEER_PORT, PORT, index
 from skdiff.cases.scenario import (
     AT_LINK,
     AT_MEMBERS,
@@ -11,10 +11,13 @@ from skdiff.cases.scenario import (
     AT_TAKEN,
     AT_TAKING,
     COMES,
+    CONNECTS,
     DETACHED,
+    DISCONNECTS,
     GOES_ON,
     LEAVES,
     LISTENS,
+    MOVES,
     REBOUND,
     REPLACED,
     REUSED,
@@ -23,13 +26,21 @@ from skdiff.cases.scenario import (
 
 POINTS = numbered("link", "node", "taking", "taken", "members", "program", "verdict")
 ACTIONS = numbered(
-    *("leaves", "reused", "listens", "comes", "replaced", "rebound", "sysctl", "detached", "goes on"),
+    *("leaves", "reused", "listens", "comes", "replaced", "rebound", "sysctl", "detached", "goes on", "connects"),
+    *("disconnects", "moves"),
 )
-MOST_VISITS, MOST_STEPS = 32, 3
+MOST_VISITS, MOST_STEPS = 32, 11
 EVENT_FIELDS: dict[str, Field] = {
     "value": Field(
         Kind.NUMBER,
-        (*((n, 2) for n in range(4)), (OTHER_PEER_PORT, 2), (PEER_PORT, 2), *((n, 1) for n in range(40001, 40005))),
+        (
+            *((n, 2) for n in range(4)),
+            (OTHER_PEER_PORT, 2),
+            (PEER_PORT, 2),
+            (PORT, 2),
+            (OTHER_PORT, 1),
+            *((n, 1) for n in range(40001, 40005)),
+        ),
     ),
     "point": Field(
         Kind.WORD,
@@ -41,11 +52,11 @@ EVENT_FIELDS: dict[str, Field] = {
         Kind.WORD,
         (
             *((LEAVES, 6), (REUSED, 3), (LISTENS, 2), (COMES, 5), (REPLACED, 3), (REBOUND, 2), (SYSCTL, 1)),
-            *((DETACHED, 1), (GOES_ON, 2)),
+            *((DETACHED, 1), (GOES_ON, 2), (CONNECTS, 5), (DISCONNECTS, 3), (MOVES, 3)),
         ),
         ACTIONS,
     ),
-    "steps": Field(Kind.NUMBER, ((0, 5), (1, 2), (2, 1), (3, 1)), range=(0, MOST_STEPS)),
+    "steps": Field(Kind.NUMBER, ((0, 5), (1, 2), *((n, 1) for n in range(2, MOST_STEPS + 1))), range=(0, MOST_STEPS)),
     "at": Field(Kind.SOCKET, index(none=20, first=3, rest=1, most=16)),
     "sk": Field(Kind.SOCKET, index(none=1, first=8, rest=3, most=16)),
     "other": Field(Kind.SOCKET, index(none=1, first=6, rest=3, most=16)),

@@ -11,10 +11,13 @@ from skdiff.cases.scenario import (
     AT_TAKEN,
     AT_TAKING,
     COMES,
+    CONNECTS,
     DETACHED,
+    DISCONNECTS,
     GOES_ON,
     LEAVES,
     LISTENS,
+    MOVES,
     NONE,
     REBOUND,
     REPLACED,
@@ -43,6 +46,9 @@ _ACTIONS = {
     SYSCTL: "l3mdev_accept becomes {value}",
     DETACHED: "{group} loses its program",
     GOES_ON: "what was begun goes on",
+    CONNECTS: "{sk} connects to the sender's port {value}",
+    DISCONNECTS: "{sk} is disconnected",
+    MOVES: "{sk} is disconnected, and bound to port {value}",
 }
 
 

@@ -17,6 +17,7 @@ from skdiff.cases.scenario import (
     AT_TAKEN,
     AT_TAKING,
     COMES,
+    CONNECTS,
     DETACHED,
     EHASH,
     HASH_OWN,
@@ -25,6 +26,7 @@ from skdiff.cases.scenario import (
     LEAVES,
     LHASH2,
     LISTENS,
+    MOVES,
     NONE,
     PROG_NONE,
     REBOUND,
@@ -32,15 +34,17 @@ from skdiff.cases.scenario import (
     REUSED,
     SYSCTL,
     TCP_LISTEN,
+    UDP_HASHED,
     UDP_LOOKUPS,
     Event,
     Scenario,
     Sock,
 )
+from skdiff.cases.udp_event_rules import UDP_ALONE, most_udp_steps, unreachable_udp_action, wrong_udp_action
 
 OF_SOCKET = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN)  # points that have to do with a socket, which `at` may name
-HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND)
-HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED)
+HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, *UDP_ALONE)
+HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED, CONNECTS, MOVES)
 # The fields in which a socket and the one that takes its place are the same.
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
@@ -49,6 +53,8 @@ _CONNECTION = ("netns", "family", "daddr", "rcv_saddr", "dport", "num")
 
 def most_steps(event: Event, socks: Sequence[Sock]) -> int:
     """How many steps an action has that it can stand still behind: one less than it has."""
+    if event.sk != NONE and socks[event.sk].hashed == UDP_HASHED:
+        return most_udp_steps(event, socks[event.sk])
     if event.action == LEAVES:
         return 1 + (socks[event.sk].hashed == LHASH2 and socks[event.sk].group != NONE)
     if event.action == COMES:
@@ -76,9 +82,6 @@ def brought(events: Sequence[Event]) -> list[int]:
 
 def wrong_events(s: Scenario) -> Iterator[str]:
     """What is wrong with the events of a scenario whose other values are valid, a line each."""
-    if s.events and s.lookup in UDP_LOOKUPS:
-        yield "UDP's tables stand still: events are for TCP alone"
-        return
     if any(max(event.at, event.sk, event.other) >= len(s.socks) for event in s.events):
         return  # who is not there is told of elsewhere
     names = named(s)
@@ -100,7 +103,13 @@ def wrong_event(s: Scenario, event: Event, names: set[int], later: Sequence[int]
         return
     if event.value and event.action not in HAVE_VALUE:
         yield "value: this action has none"
-    yield from _of_action(s, event, names, later)
+    if s.lookup in UDP_LOOKUPS:
+        yield from wrong_udp_action(s, event, names, later, MOST_REFERENCES)
+    elif event.action in UDP_ALONE:
+        yield "action: it is of UDP alone"
+    else:
+        yield from _of_action(s, event, names, later)
+    yield from _of_any(s, event)
     if event.steps > most_steps(event, s.socks):
         yield f"steps: it can stand still behind {most_steps(event, s.socks)}"
 
@@ -127,7 +136,10 @@ def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int])
             yield "sk: it loses ehash's reference, which is not its last one"
         if not is_replaceable(sock, other):
             yield "other: it has not the same connection, or is not in ehash"
-    if event.action == REBOUND and sock.kind != KIND_FULL:
+
+
+def _of_any(s: Scenario, event: Event) -> Iterator[str]:
+    if event.action == REBOUND and s.socks[event.sk].kind != KIND_FULL:
         yield "sk: only a full socket is bound to a device"
     if event.action == SYSCTL and event.value not in (0, 1):
         yield "value: 0 or 1 is needed"
@@ -159,7 +171,9 @@ def unreachable_events(s: Scenario) -> Iterator[str]:
 
 def _unreachable(s: Scenario, event: Event, names: set[int]) -> Iterator[str]:
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
-    if event.action == REUSED:
+    if s.lookup in UDP_LOOKUPS:
+        yield from unreachable_udp_action(s, event)
+    elif event.action == REUSED:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING) or sock.refcnt != 1 or event.sk in names:
             yield "memory that somebody has a reference to is not reused (net/core/sock.c sk_free())"
         if not event.value:

@@ -22,6 +22,7 @@ from skdiff.cases.events import (
     wrong_events,
 )
 from skdiff.cases.fields import positions
+from skdiff.cases.normalise_udp_events import Fitted, fitted_udp, put, without
 from skdiff.cases.pools import PEER_PORT
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -47,17 +48,17 @@ from skdiff.cases.scenario import (
     TCP_SYN_RECV,
     UDP_LOOKUPS,
     Event,
-    Group,
     Scenario,
     Sock,
 )
+from skdiff.cases.udp_event_rules import OF_UDP, UDP_ALONE
 
 _NO_SOCK = Sock()
 
 
 def with_events(s: Scenario, drawn: Iterable[Sequence[int]]) -> Scenario:
     """The valid scenario with those of the drawn events that can be made to fit. It is its own nearest one."""
-    if s.lookup in UDP_LOOKUPS or not s.socks:
+    if not s.socks:
         return s
     for fields in drawn:
         if len(s.events) < constants.MAX_EVENTS:
@@ -78,7 +79,12 @@ def _with_event(s: Scenario, event: Event) -> Scenario:
         nth=min(max(event.nth, 1), MOST_VISITS),
         value=event.value if event.action in HAVE_VALUE else 0,
     )
-    fitted = _FITTERS[event.action](s, event)
+    if event.action in HAVE_SK and s.lookup in UDP_LOOKUPS and event.action in OF_UDP:
+        fitted = fitted_udp(s, event, MOST_REFERENCES)
+    elif event.action in UDP_ALONE or (event.action in HAVE_SK and s.lookup in UDP_LOOKUPS):
+        fitted = None
+    else:
+        fitted = _FITTERS[event.action](s, event)
     if fitted is None:
         return s
     made, event = fitted
@@ -89,14 +95,7 @@ def _with_event(s: Scenario, event: Event) -> Scenario:
     return made
 
 
-_Fitted = tuple[Scenario, Event] | None
-
-
-def _put(s: Scenario, index: int, sock: Sock) -> Scenario:
-    return s._replace(socks=(*s.socks[:index], sock, *s.socks[index + 1 :]))
-
-
-def _leaves(s: Scenario, event: Event) -> _Fitted:
+def _leaves(s: Scenario, event: Event) -> Fitted:
     if event.sk in named(s) and s.socks[event.sk].hashed == EHASH:
         s = _with_references(s, event.sk)
     return s, event
@@ -106,63 +105,54 @@ def _with_references(s: Scenario, index: int) -> Scenario:
     """A socket with one reference more than it loses when there is one more event that takes one."""
     least = lost(s.events, index) + 2
     sock = s.socks[index]
-    return s if least <= sock.refcnt <= MOST_REFERENCES else _put(s, index, sock._replace(refcnt=least))
+    return s if least <= sock.refcnt <= MOST_REFERENCES else put(s, index, sock._replace(refcnt=least))
 
 
-def _is_reused(s: Scenario, event: Event) -> _Fitted:
+def _is_reused(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if not s.hostile:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING):
             event = event._replace(point=AT_TAKING)
         if sock.refcnt != 1:
-            s = _put(s, event.sk, sock._replace(refcnt=1))
+            s = put(s, event.sk, sock._replace(refcnt=1))
         if not event.value:
             event = event._replace(value=sock.dport ^ 1)
     return s, event._replace(value=event.value & 0xFFFF)
 
 
-def _listens(s: Scenario, event: Event) -> _Fitted:
+def _listens(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if not can_listen(sock._replace(group=NONE)):
         return None
     if sock.reuseport and not s.hostile:
-        s = _put(s, event.sk, sock._replace(reuseport=0))
+        s = put(s, event.sk, sock._replace(reuseport=0))
     return s, event
 
 
-def _comes(s: Scenario, event: Event) -> _Fitted:
+def _comes(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if sock.group == NONE:
         there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
         if sock.hashed == LHASH2 and not s.hostile:  # who has SO_REUSEPORT in listen() joins, and nobody else
             changed = sock.reuseport ^ there
-            s = _put(s, event.sk, sock._replace(reuseport_changed=changed)) if changed != sock.reuseport_changed else s
+            s = put(s, event.sk, sock._replace(reuseport_changed=changed)) if changed != sock.reuseport_changed else s
         return s, event if there else event._replace(value=0)
     number, index = sock.group, event.sk
     group = s.groups[number]
     if sock.hashed != LHASH2 or group.slots.count(index) != 1 or index not in group.slots[: group.num_socks]:
         return None
-    s = _put(s, index, sock._replace(group=NONE))
+    s = put(s, index, sock._replace(group=NONE))
     groups = list(s.groups)
-    groups[number] = _without(group, index, sock)
+    groups[number] = without(group, index, sock)
     event = event._replace(value=number + 1)
     s = s._replace(groups=tuple(groups))
     return (s, event) if s.hostile or joins(s, event, s.socks[index]) else None
 
 
-def _without(group: Group, index: int, sock: Sock) -> Group:
-    return group._replace(
-        slots=tuple(slot for slot in group.slots if slot != index),
-        num_socks=group.num_socks - 1,
-        incoming_cpu=max(group.incoming_cpu - (sock.incoming_cpu >= 0), 0),
-        select=NONE if group.select == index else group.select,
-    )
-
-
 _COPIED = positions(Sock, *CONNECTION, "family", "ipv6only")
 
 
-def _is_replaced(s: Scenario, event: Event) -> _Fitted:
+def _is_replaced(s: Scenario, event: Event) -> Fitted:
     """The other one becomes a socket of the same connection; of a request, an established one."""
     sock, other = s.socks[event.sk], s.socks[event.other]
     if event.sk == event.other or sock.hashed != EHASH or event.other in named(s):
@@ -174,27 +164,27 @@ def _is_replaced(s: Scenario, event: Event) -> _Fitted:
         fields = list(made)
         for place in _COPIED:
             fields[place] = sock[place]
-        s = _put(s, event.other, Sock._make(fields))
+        s = put(s, event.other, Sock._make(fields))
     return _with_references(s, event.sk), event
 
 
-def _is_rebound(s: Scenario, event: Event) -> _Fitted:
+def _is_rebound(s: Scenario, event: Event) -> Fitted:
     is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _sysctl(s: Scenario, event: Event) -> _Fitted:
+def _sysctl(s: Scenario, event: Event) -> Fitted:
     return s, event._replace(value=event.value & 1)
 
 
-def _is_detached(s: Scenario, event: Event) -> _Fitted:
+def _is_detached(s: Scenario, event: Event) -> Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
 
 
-def _goes_on(s: Scenario, event: Event) -> _Fitted:
+def _goes_on(s: Scenario, event: Event) -> Fitted:
     return s, event
 
 

@@ -52,7 +52,8 @@ class Schedule:
         self.left = [event.nth for event in self.events]
         self.fired = 0
         self.chains = Chains(state.scenario, state.rules, state.config)
-        self.chains.fill(absent(state.scenario))
+        if not state.udp:
+            self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 
     def visit(self, point: int, at: int = NONE) -> None:
@@ -69,11 +70,15 @@ class Schedule:
                 self.state.note(EVENT, number, self.fired >> number & 1)
 
     def _begin(self, event: Event) -> None:
-        writer = _ACTIONS[event.action](self, event)
+        writer = self._writer(event)
         for done, _ in enumerate(writer):
             if event.steps and done == event.steps:
                 self._begun = writer
                 return
+
+    def _writer(self, event: Event) -> Iterator[None]:
+        """What comes about, step by step."""
+        return _ACTIONS[event.action](self, event)
 
     def go_on(self) -> None:
         """Who stands still in the middle goes on, to its end."""
@@ -174,10 +179,13 @@ class Schedule:
 
     def _comes(self, event: Event) -> Iterator[None]:
         """inet_hash(): into its group, and then into its chain."""
+        yield from self._joined(event)
+        yield from self._insert(event.sk)
+
+    def _joined(self, event: Event) -> Iterator[None]:
         if event.value:
             yield
             self._join(event.sk, event.value - 1)
-        yield from self._insert(event.sk)
 
     def _join(self, index: int, number: int) -> None:
         """__reuseport_add_sock()."""

@@ -10,6 +10,7 @@ from skdiff.oracles.model.listeners import inet_lookup_listener
 from skdiff.oracles.model.state import DROP, State, Stuck
 from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp import udp_lib_lookup, udp_rcv
+from skdiff.oracles.model.udp_events import UdpSchedule
 from skdiff.oracles.model.udp_tables import UdpTables
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
@@ -91,15 +92,15 @@ class Model:
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
         ipv6, kind = scenario.lookup in IPV6_LOOKUPS, UdpTables if scenario.lookup in UDP_LOOKUPS else Tables
-        # Else: another packet for them, or tables that change, which `events.py` has; UDP's never do.
-        meanwhile = bool(scenario.events) and kind is Tables
+        # Else: another packet for them, or tables that change, which `events.py` has.
+        meanwhile = bool(scenario.events)
         same = tables.socks is scenario.socks and tables.ipv6 is ipv6 and type(tables) is kind
         if not (same or meanwhile):
             tables = self._tables = kind(scenario.socks, self.config, ipv6)
         foreign = scenario.foreign_hashinfo and not self.rules.own_tables and kind is Tables
         state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
         if meanwhile:
-            state.schedule = Schedule(state)
+            state.schedule = UdpSchedule(state) if state.udp else Schedule(state)
         search = _HELPERS if scenario.caller == HELPER else _RECEIVERS
         try:
             chosen = search[state.udp](state)

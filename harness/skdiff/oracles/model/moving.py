@@ -1,6 +1,7 @@
 """The walks of TCP's lookup over chains that change meanwhile (net/ipv4/inet_hashtables.c, and IPv6's)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from skdiff.cases.addresses import ipv4_view, is_ipv6, mapped
 from skdiff.cases.scenario import (
@@ -22,11 +23,24 @@ from skdiff.oracles.model.state import State, Stuck
 _MOST_LINKS = 20_000  # more than the driver has fuel for
 
 
-def walk(state: State, schedule: Schedule, slot: Slot) -> Iterator[int]:
+SlotOf = TypeVar("SlotOf", contravariant=True)
+
+
+class Linked(Protocol[SlotOf]):
+    """Chains of a table: the first one of a slot, and the one behind each."""
+
+    @property
+    def next(self) -> Sequence[int]:
+        """An index, or an end mark as its complement."""
+
+    def head(self, slot: SlotOf) -> int:
+        """The same."""
+
+
+def walk(state: State, schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[int]:
     """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement, behind
     which nobody may ask for more. The link of a socket is read when it was looked at.
     """
-    chains = schedule.chains
     at = NONE
     while True:
         state.links += 1
@@ -54,7 +68,7 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
-    met = walk(state, schedule, slot)
+    met = walk(state, schedule, schedule.chains, slot)
     while True:
         index = next(met)
         if index < 0:
@@ -115,7 +129,7 @@ def listeners(state: State, schedule: Schedule, daddr: int) -> Iterator[int]:
     table = state.netns.own_hashinfo ^ int(state.foreign)
     address = daddr if state.ipv6 else mapped(daddr)
     slot = schedule.chains.listening(table, address, packet.dport, packet.netns)
-    met = walk(state, schedule, slot)
+    met = walk(state, schedule, schedule.chains, slot)
     while True:
         index = next(met)
         if index < 0:

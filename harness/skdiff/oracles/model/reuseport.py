@@ -34,6 +34,14 @@ def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
     return chosen
 
 
+def reuseport_has_conns(state: State, index: int) -> bool:
+    """reuseport_has_conns(): whether a member of the socket's group has been connected. Who has left its group
+    meanwhile has none to ask.
+    """
+    number = state.socks[index].group
+    return number != NONE and bool(state.groups[number].has_conns)
+
+
 def _hash_of_packet(state: State, daddr: int) -> int:
     """The hash of a connection between the packet's source and `daddr`."""
     packet, case, rules = state.packet, state.scenario, state.rules

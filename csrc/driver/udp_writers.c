@@ -202,9 +202,8 @@ static bool is_possible_of_udp(const struct event_record *event)
 	switch (event->action) {
 	case ACTION_LEAVES:
 	case ACTION_MOVES:
-		return is_hashed(event->sk);
 	case ACTION_CONNECTS:
-		return is_hashed(event->sk) && (now[event->sk].hash2 == HASH2_STALE || now[event->sk].state == TCP_CLOSE);
+		return is_hashed(event->sk);
 	case ACTION_DISCONNECTS:
 		return is_hashed(event->sk) && now[event->sk].state == TCP_ESTABLISHED;
 	default:

@@ -11,9 +11,7 @@ from skdiff.cases.scenario import (
     MOVES,
     NONE,
     REBOUND,
-    STALE,
     TCP_CLOSE,
-    TCP_ESTABLISHED,
     UDP_HASHED,
     Event,
     Group,
@@ -72,14 +70,15 @@ def _comes(s: Scenario, event: Event, sock: Sock) -> Fitted:
         event, sock, s = event._replace(value=number + 1), sock._replace(group=NONE), s._replace(groups=tuple(groups))
     s = put(s, index, sock)
     there = 0 < event.value <= len(s.groups) and (s.hostile or joins_udp(s, event, sock))
+    if number != NONE and not there:
+        return None
     if not s.hostile and sock.reuseport != there:
         s = put(s, index, sock._replace(reuseport=int(there), reuseport_changed=0))
     return s, event if there else event._replace(value=0)
 
 
 def _connects(s: Scenario, event: Event, sock: Sock) -> Fitted:
-    fits = can_connect(s, sock) and (s.hostile or sock.state != TCP_ESTABLISHED or sock.hash2 == STALE)
-    return (s, event._replace(value=event.value & 0xFFFF)) if fits else None
+    return (s, event._replace(value=event.value & 0xFFFF)) if can_connect(s, sock) else None
 
 
 def _disconnects(s: Scenario, event: Event, sock: Sock) -> Fitted:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from random import Random
 
 from skdiff.cases import wire
-from skdiff.cases.fields import FIELDS
 from skdiff.cases.scenario import (
     AT_LINK,
     AT_MEMBERS,
@@ -28,16 +27,14 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
-    TCP4,
-    TCP6,
     TCP_LISTEN,
-    Sock,
+    UDP_LOOKUPS,
 )
 from skdiff.cases.wire import SIZE, put, take
 from skdiff.cases.wire_events import EVENTS_SIZE
+from skdiff.engines.aimed_udp_events import MEETS, aim_udp, place_event
 
-EVENTS_SHARE = 0.3  # of drawn cases of TCP
-_MEETS = (*((name, field.meets) for name, field in FIELDS[Sock].items() if field.meets), ("netns", "netns"))
+EVENTS_SHARE = 0.3  # of drawn cases
 _N_SOCKS, _N_GROUPS = 2, 1  # among the counts
 
 
@@ -49,8 +46,6 @@ def fresh(random: Random, others: Random, lookups: bytes = b"") -> bytes:
     if others.random() >= EVENTS_SHARE:
         return data
     lookup = wire.lookup_of(data, lookups)
-    if lookup not in (TCP4, TCP6):
-        return data
     case = bytearray(data + others.randbytes(EVENTS_SIZE))
     put(case, "head", 0, "lookup", lookup)
     if others.random() < 0.6:
@@ -59,17 +54,16 @@ def fresh(random: Random, others: Random, lookups: bytes = b"") -> bytes:
 
 
 def aim(case: bytearray, draw: Random) -> None:
-    """Sockets meet the packet of a case of MOST bytes, and something happens to them where the walk meets them; not so
-    in UDP's tables, which stand still.
-    """
-    if take(case, "head", 0, "lookup") not in (TCP4, TCP6):
+    """Sockets meet the packet of a case of MOST bytes, and something happens to them where the walk meets them."""
+    if take(case, "head", 0, "lookup") in UDP_LOOKUPS:
+        aim_udp(case, draw)
         return
     case[_N_SOCKS] = max(case[_N_SOCKS], wire.byte(_N_SOCKS, 3))
     draw.choice(_WAYS)(case, draw)
 
 
 def _meet(case: bytearray, sock: int, table: int) -> None:
-    for ours, theirs in _MEETS:
+    for ours, theirs in MEETS:
         put(case, "sock", sock, ours, take(case, "packet", 0, theirs))
     full = table == LHASH2
     put(case, "sock", sock, "hashed", table)
@@ -78,21 +72,15 @@ def _meet(case: bytearray, sock: int, table: int) -> None:
             put(case, "sock", sock, name, value)
 
 
-def _event(case: bytearray, number: int, **values: int) -> None:
-    for name, value in {"nth": 1, "at": NONE, "steps": 0, **values}.items():
-        put(case, "event", number, name, value)
-    put(case, "events", 0, "count", number + 1)
-
-
 def _moves(case: bytearray, draw: Random) -> None:
     """The packet's connection goes, or becomes another one, where the walk meets it."""
     sock = draw.randrange(3)
     _meet(case, sock, EHASH)
     point = draw.choice((AT_LINK, AT_NODE, AT_NODE, AT_TAKING, AT_TAKEN))
     action = draw.choice((LEAVES, LEAVES, REUSED, LISTENS, REBOUND))
-    _event(case, 0, point=point, action=action, sk=sock, at=draw.choice((sock, NONE)), steps=draw.randrange(3))
+    place_event(case, 0, point=point, action=action, sk=sock, at=draw.choice((sock, NONE)), steps=draw.randrange(3))
     if draw.random() < 0.4:
-        _event(
+        place_event(
             case, 1, point=draw.choice((AT_LINK, AT_NODE, AT_TAKING)), action=draw.choice((GOES_ON, LEAVES)), sk=sock
         )
 
@@ -107,7 +95,7 @@ def _strays(case: bytearray, draw: Random) -> None:
     put(case, "head", 0, "ehash_size", draw.choice((1, 2)))
     port = 40000 + draw.randrange(2, 5)
     action = draw.choice((LISTENS, REUSED))
-    _event(case, 0, point=AT_NODE, action=action, sk=sock, at=draw.choice((sock, NONE)), value=port)
+    place_event(case, 0, point=AT_NODE, action=action, sk=sock, at=draw.choice((sock, NONE)), value=port)
 
 
 def _arrives(case: bytearray, draw: Random) -> None:
@@ -119,7 +107,7 @@ def _arrives(case: bytearray, draw: Random) -> None:
         put(case, "sock", sock, "dport", take(case, "packet", 0, "dport"))
         action = REUSED
     point = draw.choice((AT_LINK, AT_NODE))
-    _event(case, 0, point=point, action=action, sk=sock, value=port, nth=draw.randrange(1, 4), steps=draw.randrange(3))
+    place_event(case, 0, point=point, action=action, sk=sock, value=port, nth=draw.randrange(1, 4), steps=draw.randrange(3))
 
 
 def _is_replaced(case: bytearray, draw: Random) -> None:
@@ -130,9 +118,9 @@ def _is_replaced(case: bytearray, draw: Random) -> None:
     put(case, "sock", request, "kind", KIND_REQUEST)
     put(case, "sock", request, "listener", listener)
     point = draw.choice((AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN))
-    _event(case, 0, point=point, action=REPLACED, sk=request, other=other, steps=draw.randrange(2))
+    place_event(case, 0, point=point, action=REPLACED, sk=request, other=other, steps=draw.randrange(2))
     if draw.random() < 0.4:
-        _event(case, 1, point=draw.choice((AT_LINK, AT_NODE)), action=GOES_ON, nth=draw.randrange(1, 4))
+        place_event(case, 1, point=draw.choice((AT_LINK, AT_NODE)), action=GOES_ON, nth=draw.randrange(1, 4))
 
 
 def _regroups(case: bytearray, draw: Random) -> None:
@@ -146,9 +134,9 @@ def _regroups(case: bytearray, draw: Random) -> None:
     case[_N_GROUPS] = max(case[_N_GROUPS], wire.byte(_N_GROUPS, 1))
     point = draw.choice((AT_MEMBERS, AT_MEMBERS, AT_PROGRAM, AT_RAN, AT_LINK, AT_NODE))
     action = draw.choice((COMES, COMES, LEAVES))
-    _event(case, 0, point=point, action=action, sk=draw.randrange(count), steps=draw.randrange(3))
+    place_event(case, 0, point=point, action=action, sk=draw.randrange(count), steps=draw.randrange(3))
     if draw.random() < 0.3:
-        _event(case, 1, point=AT_MEMBERS, action=draw.choice((COMES, LEAVES)), sk=draw.randrange(count))
+        place_event(case, 1, point=AT_MEMBERS, action=draw.choice((COMES, LEAVES)), sk=draw.randrange(count))
 
 
 _WAYS: tuple[Callable[[bytearray, Random], None], ...] = (_moves, _moves, _strays, _arrives, _is_replaced, _regroups)

@@ -13,9 +13,10 @@ _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener",
 _STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
 _EHASHFN6, _ESTABLISHED6 = "inet6_ehashfn", "__inet6_lookup_established"
 _UDP, _UDP_ROOT, _UDP_BPF = "__udp4_lib_lookup", "__udp4_lib_lookup_skb", "udp4_lookup_run_bpf"
-_DEMUX, _MCAST_DEMUX, _DISCONNECT = "udp_v4_early_demux", "__udp4_lib_mcast_demux_lookup", "udp_disconnect"
+_DEMUX, _MCAST_DEMUX = "udp_v4_early_demux", "__udp4_lib_mcast_demux_lookup"
+_HASH4, _DISCONNECT = "udp_lib_hash4", "udp_disconnect"
 # These have no other names: nobody else is known by what they mention. UDP's twins of IPv6 have the same rules.
-_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX, _DISCONNECT)
+_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX, _HASH4, _DISCONNECT)
 # The functions whose text tells of a rule: without any of them it cannot be told.
 _SHOWN_BY = {
     "reselect": (_ROOT,),
@@ -30,6 +31,7 @@ _SHOWN_BY = {
     "udp_pernet": (_MCAST_DEMUX,),
     "demux_pfree": (_DEMUX,),
     "hash4": (_UDP,),
+    "hash4_again": (_UDP,),
     "unhash4_first": (_DISCONNECT,),
     "lookup1": (_UDP,),
     "udp_own_tables": (_UDP_ROOT,),
@@ -87,6 +89,7 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         udp_pernet=any(r.kind == "field" and r.name == "udp_table" for d in texts(_MCAST_DEMUX) for r in d.references),
         demux_pfree=mentions(_DEMUX, "sock_pfree"),
         hash4=mentions(_UDP, "hash4"),
+        hash4_again=any(r.name == "udp_rehash4" for d in texts(_HASH4) for r in d.references),
         unhash4_first=mentions(_DISCONNECT, "unhash4"),
         lookup1=mentions(_UDP, "lookup1"),
         udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),

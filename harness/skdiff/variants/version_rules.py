@@ -57,6 +57,8 @@ class Rules:
     - `lookup1`: who is bound to the packet's address is found by the port alone if nothing else found somebody
       (udp4_lib_lookup1()): while connect() has set an address and not yet rehashed.
     - `udp_own_tables`: UDP's lookups have no udptable argument. Off: the caller passes tables, so they may be foreign.
+    - `hash4_again`: a connected socket of UDP that connects once more is moved in hash4 (udp_lib_hash4()). Off: it stays
+      where its first peer had it, where a packet of the other one is not looked for; the score finds it.
     - `unhash4_first`: a disconnect() takes a socket of UDP out of hash4, before all else (udp_disconnect()). Off: it
       stays there if bind() has given it its address.
     - `udp_sk_lookup_always`: sk_lookup programs are asked whatever tables of UDP are searched.
@@ -90,14 +92,9 @@ class Rules:
     udp_pernet: bool = _rule(True, "6.2", "9804985bf27f", "udp: Introduce optional per-netns hash table.")
     demux_pfree: bool = _rule(True, "6.9", "08842c43d016", "udp: no longer touch sk->sk_refcnt in early demux")
     hash4: bool = _rule(False, "6.13", "78c91ae2c6de", "ipv4/udp: Add 4-tuple hash for connected socket")
-    unhash4_first: bool = _rule(
-        False,
-        # That 7.2.13 and 7.3.4 have it and 7.1.13 has not tells neither its version nor its commit.
-        "7.4",
-        "",
-        "udp_unhash4_on_disconnect()",
-        levels={"7.2": 13, "7.3": 4},
-    )
+    # That 7.2.13 and 7.3.4 have these two and 7.1.13 has not tells neither their versions nor their commits.
+    hash4_again: bool = _rule(False, "7.4", "", "udp_rehash4() in udp_lib_hash4()", levels={"7.2": 13, "7.3": 4})
+    unhash4_first: bool = _rule(False, "7.4", "", "udp_unhash4_on_disconnect()", levels={"7.2": 13, "7.3": 4})
     lookup1: bool = _rule(
         True,
         "6.14",

@@ -45,11 +45,8 @@ class UdpSchedule(Schedule):
 
     def _is_possible(self, event: Event) -> bool:
         """Whether an event can come about as things are by now."""
-        if event.action in (LEAVES, MOVES):
+        if event.action in (LEAVES, MOVES, CONNECTS):
             return self.is_hashed(event.sk)
-        if event.action == CONNECTS:
-            sock = self.state.socks[event.sk]
-            return self.is_hashed(event.sk) and (sock.hash2 == STALE or sock.state == TCP_CLOSE)
         if event.action == DISCONNECTS:
             return self.is_hashed(event.sk) and self.state.socks[event.sk].state == TCP_ESTABLISHED
         return super()._is_possible(event)
@@ -137,9 +134,15 @@ class UdpSchedule(Schedule):
             hash4.publish(index)
 
     def _hash4(self, index: int) -> Iterator[None]:
-        """udp_lib_hash4(): who is in hash4 is in no group."""
+        """udp_lib_hash4(): who is in hash4 is in no group. Who was there already, and has another peer by now, is moved
+        with the rule `hash4_again`, and else stays.
+        """
         tables, sock = self.tables, self.state.socks[index]
-        if not tables.may_be_in_hash4(sock) or tables.hash4.where[index] is not None:
+        if not tables.may_be_in_hash4(sock):
+            return
+        if tables.hash4.where[index] is not None:
+            if self.state.rules.hash4_again:
+                yield from self._rehash4(index)
             return
         yield from self._leave_group(index)
         tables.hash4.prepare(index, tables.connection_slot(sock))

@@ -51,7 +51,8 @@ def wrong_udp_action(s: Scenario, event: Event, names: set[int], later: Sequence
     if event.action not in OF_UDP:
         yield "action: no other CPU does this to a socket of UDP"
         return
-    if event.action in (*UDP_ALONE, LEAVES, COMES) and (sock.hashed != UDP_HASHED or sock.no_pprev):
+    in_tables = sock.hashed == UDP_HASHED or event.action == REBOUND
+    if event.action in (*UDP_ALONE, LEAVES, COMES, REBOUND) and (not in_tables or sock.no_pprev):
         yield "sk: it is in no table that this can happen in"
     least = LEAST_REFERENCES.get(event.action)
     if least and not least <= sock.refcnt <= most:

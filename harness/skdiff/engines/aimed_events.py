@@ -107,7 +107,9 @@ def _arrives(case: bytearray, draw: Random) -> None:
         put(case, "sock", sock, "dport", take(case, "packet", 0, "dport"))
         action = REUSED
     point = draw.choice((AT_LINK, AT_NODE))
-    place_event(case, 0, point=point, action=action, sk=sock, value=port, nth=draw.randrange(1, 4), steps=draw.randrange(3))
+    place_event(
+        case, 0, point=point, action=action, sk=sock, value=port, nth=draw.randrange(1, 4), steps=draw.randrange(3)
+    )
 
 
 def _is_replaced(case: bytearray, draw: Random) -> None:

@@ -57,8 +57,8 @@ class Rules:
     - `lookup1`: who is bound to the packet's address is found by the port alone if nothing else found somebody
       (udp4_lib_lookup1()): while connect() has set an address and not yet rehashed.
     - `udp_own_tables`: UDP's lookups have no udptable argument. Off: the caller passes tables, so they may be foreign.
-    - `hash4_again`: a connected socket of UDP that connects once more is moved in hash4 (udp_lib_hash4()). Off: it stays
-      where its first peer had it, where a packet of the other one is not looked for; the score finds it.
+    - `hash4_again`: a connected socket of UDP that connects once more is moved in hash4 (udp_lib_hash4()). Off: it
+      stays where its first peer had it, and the score finds it for the other one.
     - `unhash4_first`: a disconnect() takes a socket of UDP out of hash4, before all else (udp_disconnect()). Off: it
       stays there if bind() has given it its address.
     - `udp_sk_lookup_always`: sk_lookup programs are asked whatever tables of UDP are searched.

@@ -9,6 +9,7 @@ struct hlist_node;
 struct hlist_nulls_node;
 struct sk_buff;
 struct sock;
+struct sock_reuseport;
 
 /* libc's, for which <string.h> would bring too much along. */
 void *memcpy(void *to, const void *from, size_t bytes);

@@ -10,6 +10,7 @@ from skdiff.cases.scenario import (
     AT_RAN,
     AT_TAKEN,
     AT_TAKING,
+    ATTACHED,
     COMES,
     DETACHED,
     GOES_ON,
@@ -18,12 +19,14 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
 )
 
 POINTS = numbered("link", "node", "taking", "taken", "members", "program", "verdict")
 ACTIONS = numbered(
     *("leaves", "reused", "listens", "comes", "replaced", "rebound", "sysctl", "detached", "goes on"),
+    *("attached", "sk_lookup"),
 )
 MOST_VISITS, MOST_STEPS = 32, 3
 EVENT_FIELDS: dict[str, Field] = {
@@ -41,7 +44,7 @@ EVENT_FIELDS: dict[str, Field] = {
         Kind.WORD,
         (
             *((LEAVES, 6), (REUSED, 3), (LISTENS, 2), (COMES, 5), (REPLACED, 3), (REBOUND, 2), (SYSCTL, 1)),
-            *((DETACHED, 1), (GOES_ON, 2)),
+            *((DETACHED, 1), (GOES_ON, 2), (ATTACHED, 1), (SK_LOOKUP, 1)),
         ),
         ACTIONS,
     ),

@@ -15,6 +15,7 @@ from skdiff.cases.events import (
     can_listen,
     is_replaceable,
     joins,
+    live_members,
     lost,
     most_steps,
     named,
@@ -28,6 +29,7 @@ from skdiff.cases.scenario import (
     AT_LINK,
     AT_NODE,
     AT_TAKING,
+    ATTACHED,
     COMES,
     DETACHED,
     EHASH,
@@ -35,6 +37,7 @@ from skdiff.cases.scenario import (
     HASH_OWN,
     KIND_FULL,
     KIND_REQUEST,
+    KIND_TIMEWAIT,
     LEAVES,
     LHASH2,
     LISTENS,
@@ -43,8 +46,10 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
     TCP_SYN_RECV,
+    TCP_TIME_WAIT,
     UDP_LOOKUPS,
     Event,
     Group,
@@ -160,22 +165,33 @@ def _without(group: Group, index: int, sock: Sock) -> Group:
 
 
 _COPIED = positions(Sock, *CONNECTION, "family", "ipv6only")
+_CONNECTED = Sock(hashed=EHASH, hash_kind=HASH_OWN)
+# What takes the place of a socket in ehash.
+_SUCCESSORS = {
+    KIND_REQUEST: _CONNECTED._replace(kind=KIND_FULL, state=TCP_SYN_RECV),
+    KIND_FULL: _CONNECTED._replace(kind=KIND_TIMEWAIT, state=TCP_TIME_WAIT, refcnt=0),
+}
 
 
 def _is_replaced(s: Scenario, event: Event) -> _Fitted:
-    """The other one becomes a socket of the same connection; of a request, an established one."""
+    """The other one becomes a socket of the same connection: the full one of a request, or the timewait socket of a
+    full one.
+    """
     sock, other = s.socks[event.sk], s.socks[event.other]
     if event.sk == event.other or sock.hashed != EHASH or event.other in named(s):
         return None
-    if not is_replaceable(sock, other) or (not s.hostile and other.kind != KIND_FULL):
-        if sock.kind != KIND_REQUEST and not s.hostile:
-            return None
-        made = Sock(kind=KIND_FULL, hashed=EHASH, hash_kind=HASH_OWN, state=TCP_SYN_RECV, refcnt=max(other.refcnt, 1))
+    if sock.kind not in _SUCCESSORS and not s.hostile:
+        return None
+    made = _SUCCESSORS.get(sock.kind, other)
+    if not is_replaceable(sock, other) or (not s.hostile and other.kind != made.kind):
         fields = list(made)
         for place in _COPIED:
             fields[place] = sock[place]
-        s = _put(s, event.other, Sock._make(fields))
-    return _with_references(s, event.sk), event
+        other = Sock._make(fields)
+    if other.kind == KIND_TIMEWAIT and other.refcnt and not s.hostile:
+        other = other._replace(refcnt=0)
+    s = _put(s, event.other, other) if other != s.socks[event.other] else s
+    return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
 def _is_rebound(s: Scenario, event: Event) -> _Fitted:
@@ -183,7 +199,7 @@ def _is_rebound(s: Scenario, event: Event) -> _Fitted:
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _sysctl(s: Scenario, event: Event) -> _Fitted:
+def _flag(s: Scenario, event: Event) -> _Fitted:
     return s, event._replace(value=event.value & 1)
 
 
@@ -192,6 +208,16 @@ def _is_detached(s: Scenario, event: Event) -> _Fitted:
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
+
+
+def _is_attached(s: Scenario, event: Event) -> _Fitted:
+    if not s.groups:
+        return None
+    event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
+    members = live_members(s, event.value)
+    if not s.hostile and members and event.sk not in members:
+        event = event._replace(sk=members[event.sk % len(members)])
+    return s, event
 
 
 def _goes_on(s: Scenario, event: Event) -> _Fitted:
@@ -205,7 +231,9 @@ _FITTERS = {
     COMES: _comes,
     REPLACED: _is_replaced,
     REBOUND: _is_rebound,
-    SYSCTL: _sysctl,
+    SYSCTL: _flag,
+    SK_LOOKUP: _flag,
+    ATTACHED: _is_attached,
     DETACHED: _is_detached,
     GOES_ON: _goes_on,
 }

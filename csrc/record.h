@@ -197,12 +197,13 @@ enum point { POINT_LINK, POINT_NODE, POINT_TAKING, POINT_TAKEN, POINT_MEMBERS, P
  * becomes the connection from the peer's port `value`; it leaves ehash, and listens; it comes, into its group and then its chain, where it
  * was not before; `other`, which was nowhere before, takes its place; it is bound to the device `value`; its namespace's
  * l3mdev_accept of the packet's protocol becomes `value`; the group of number `value` loses its program; nothing, but that what
- * was begun goes on. Of UDP: it is connected to the packet's sender, at the port `value`; it is disconnected; it is disconnected,
- * and bound to the port `value`.
+ * was begun goes on; the group of number `value` gets a program, which selects `sk`; the packet's namespace has its sk_lookup
+ * programs, or has them no more, by `value`. Of UDP: it is connected to the packet's sender, at the port `value`; it is
+ * disconnected; it is disconnected, and bound to the port `value`.
  */
 enum action {
 	ACTION_LEAVES, ACTION_REUSED, ACTION_LISTENS, ACTION_COMES, ACTION_REPLACED, ACTION_REBOUND, ACTION_SYSCTL, ACTION_DETACHED,
-	ACTION_GOES_ON, ACTION_CONNECTS, ACTION_DISCONNECTS, ACTION_MOVES
+	ACTION_GOES_ON, ACTION_ATTACHED, ACTION_SK_LOOKUP, ACTION_CONNECTS, ACTION_DISCONNECTS, ACTION_MOVES
 };
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER, DESTRUCTOR_EFREE };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };

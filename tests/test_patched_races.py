@@ -17,8 +17,11 @@ from tests.patched import Patch, patched_tree
 
 HASHTABLES, HASHTABLES6 = "net/ipv4/inet_hashtables.c", "net/ipv6/inet6_hashtables.c"
 REUSEPORT = "net/core/sock_reuseport.c"
+TIMEWAIT, HASHDANCE = "net/ipv4/inet_timewait_sock.c", "inet_twsk_hashdance_schedule"
 ESTABLISHED, ESTABLISHED6 = "__inet_lookup_established", "__inet6_lookup_established"
 DELETE, INSERT = "ret = sk_nulls_del_node_init_rcu(osk);", "if (ret) __sk_nulls_add_node_rcu(sk, list);"
+COUNTED = "refcount_set ( & tw -> tw_refcnt , 3 ) ;"
+PUBLISHED = "hlist_nulls_replace_init_rcu ( & sk -> sk_nulls_node , & tw -> tw_node ) ;"
 UNHASHED = "hlist_nulls_unhashed_lockless"
 
 PATCHES = {
@@ -46,6 +49,9 @@ PATCHES = {
         0,
         "ret = sk_nulls_replace_node_init_rcu ( osk , sk ) ;",
         f"{DELETE} {INSERT}",
+    ),
+    "timewait without a reference": Patch(
+        TIMEWAIT, HASHDANCE, 0, f"{COUNTED} smp_wmb ( ) ; {PUBLISHED}", f"{PUBLISHED} {COUNTED}"
     ),
 }
 MOST_CASES = 60_000

@@ -123,9 +123,9 @@ static void udp_connects(const struct event_record *event)
 		if (!peer_first)
 			set_peer(i, event->value);
 	}
-	if (group_of(sock_at(i))) {
+	if (sock_at(i)->sk_reuseport_cb) {
 		next_step();
-		group_of(sock_at(i))->has_conns = 1;	/* reuseport_has_conns_set() */
+		sock_at(i)->sk_reuseport_cb->has_conns = 1;	/* reuseport_has_conns_set() */
 	}
 	set_state(i, TCP_ESTABLISHED);
 	hash_connected(i);

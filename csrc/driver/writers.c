@@ -42,19 +42,20 @@ static int index_within(const void *what)
 	return what >= (const void *)arena.socks && at < in->n_socks * sizeof(arena.socks[0]) ? at / sizeof(arena.socks[0]) : NONE;
 }
 
-/* A kernel's function stores to a link or to a count: a step, if the link is one of a slot or of who is in a chain, or if it is
- * a socket's count.
+/* A kernel's function stores to a link, to a count or to where a socket's group is: a step, if the link is one of a slot or of
+ * who is in a chain, and if it is a socket's count, or group.
  */
 static void reference_store(const void *to)
 {
 	int i = is_writing ? index_within(to) : NONE;
-	const struct hlist_nulls_node *node = i < 0 ? NULL : &arena.socks[i].sk.sk_nulls_node;
+	const struct sock *sk = sock_at(i);
+	bool links;
 
 	if (!is_writing)
 		return;
-	if (node ? to == &arena.socks[i].sk.sk_refcnt || (to == &node->next && (node->pprev || in->socks[i].no_pprev)) ||
-		   (is_udp() && is_udp_link(i, to)) :
-	    is_in_chain(to))
+	links = sk && to == &sk->sk_nulls_node.next && (sk->sk_nulls_node.pprev || in->socks[i].no_pprev);
+	links |= sk && is_udp() && is_udp_link(i, to);
+	if (sk ? to == &sk->sk_refcnt || to == &sk->sk_reuseport_cb || links : is_in_chain(to))
 		next_step();
 }
 
@@ -63,27 +64,17 @@ static bool is_hashed(int i)
 	return !hlist_nulls_unhashed(&arena.socks[i].sk.sk_nulls_node);
 }
 
-static struct sock_reuseport *group_of(struct sock *sk)
-{
-	return rcu_dereference_protected(sk->sk_reuseport_cb, 1);
-}
-
-/* net/core/sock_reuseport.c reuseport_detach_sock() of a member. */
-static void reference_detach(struct sock *sk)
-{
-	next_step();
-	if (__reuseport_detach_sock(sk, group_of(sk)))
-		rcu_assign_pointer(sk->sk_reuseport_cb, NULL);
-}
-
-/* net/ipv4/inet_hashtables.c inet_unhash(): out of its group, and then out of its chain. */
+/* Out of its group and its chain. Requests and timewait sockets leave ehash by functions of their own, which end in this one
+ * (reqsk_queue_unlink()), or in the like of it (inet_twsk_kill()).
+ */
 static void take_out(int i)
 {
 	struct sock *sk = sock_at(i);
 
-	if (now[i].hashed == HASHED_LHASH2 && group_of(sk))
-		reference_detach(sk);
-	__sk_nulls_del_node_init_rcu(sk);
+	if (in->socks[i].kind == KIND_FULL)
+		inet_unhash(sk);
+	else
+		__sk_nulls_del_node_init_rcu(sk);
 }
 
 static void put(struct sock *sk)
@@ -160,9 +151,27 @@ static void comes(const struct event_record *event)
 	hash_sock(sock_at(event->sk), &now[event->sk]);
 }
 
+/* A timewait socket has no reference as yet, and the hash of its connection: net/ipv4/inet_timewait_sock.c inet_twsk_alloc(). */
+static void timewait_replaces(struct inet_timewait_sock *tw, struct sock *sk)
+{
+	struct inet_hashinfo *hashinfo = net_at(now[index_within(sk)].netns)->ipv4.tcp_death_row.hashinfo;
+
+	tw->tw_hash = sk->sk_hash;
+	reference_bound.icsk_bind_hash = (void *)&reference_bound_here;
+	reference_bound.icsk_bind2_hash = (void *)&reference_bound_here;
+#ifdef HAVE_TWSK_SCHEDULE
+	inet_twsk_hashdance_schedule(tw, sk, hashinfo, 0);
+#else
+	inet_twsk_hashdance(tw, sk, hashinfo);
+#endif
+}
+
 static void is_replaced(const struct event_record *event)
 {
-	inet_ehash_insert(sock_at(event->other), sock_at(event->sk), NULL);
+	if (in->socks[event->other].kind == KIND_TIMEWAIT)
+		timewait_replaces(&arena.socks[event->other].tw, sock_at(event->sk));
+	else
+		inet_ehash_insert(sock_at(event->other), sock_at(event->sk), NULL);
 }
 
 static void is_rebound(const struct event_record *event)
@@ -190,6 +199,31 @@ static void is_detached(const struct event_record *event)
 	rcu_assign_pointer(arena.groups[event->value].reuse.prog, NULL);
 }
 
+/* net/core/sock_reuseport.c reuseport_attach_prog(): whoever runs the old one still does. */
+static void is_attached(const struct event_record *event)
+{
+	struct any_prog *prog = &arena.event_progs[event - in->events];
+
+	*prog = (struct any_prog) {
+		.prog.type = BPF_PROG_TYPE_SK_REUSEPORT,
+		.prog.expected_attach_type = BPF_SK_REUSEPORT_SELECT,
+		.run = run_sk_reuseport,
+		.sk = sock_at(event->sk),
+		.verdict = SK_PASS,
+		.number = event->value,
+	};
+	next_step();
+	rcu_assign_pointer(arena.groups[event->value].reuse.prog, &prog->prog);
+}
+
+/* kernel/bpf/net_namespace.c netns_bpf_run_array_detach(), netns_bpf_link_attach(): all programs at once. */
+static void sk_lookup_is_set(const struct event_record *event)
+{
+	next_step();
+	rcu_assign_pointer(net_at(in->packet.netns)->bpf.run_array[NETNS_BPF_SK_LOOKUP],
+			   event->value ? &arena.arrays[in->packet.netns].array : NULL);
+}
+
 static void goes_on(const struct event_record *event)
 {
 }
@@ -197,5 +231,6 @@ static void goes_on(const struct event_record *event)
 static void (*const actions[])(const struct event_record *event) = {
 	[ACTION_LEAVES] = leaves, [ACTION_REUSED] = is_reused, [ACTION_LISTENS] = listens, [ACTION_COMES] = comes,
 	[ACTION_REPLACED] = is_replaced, [ACTION_REBOUND] = is_rebound, [ACTION_SYSCTL] = sysctl_is_set,
-	[ACTION_DETACHED] = is_detached, [ACTION_GOES_ON] = goes_on,
+	[ACTION_DETACHED] = is_detached, [ACTION_GOES_ON] = goes_on, [ACTION_ATTACHED] = is_attached,
+	[ACTION_SK_LOOKUP] = sk_lookup_is_set,
 };

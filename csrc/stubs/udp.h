@@ -20,10 +20,6 @@ static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 #define udp_lib_lport_inuse2(net, num, hslot2, sk) 0
 /* Kernel: finds the socket's group, or makes one. Here: groups are as the Scenario says. */
 #define udp_reuseport_add_sock(sk, hslot) 0
-/* Kernel: takes a socket out of its group. Here: the same, where another CPU writes; before the lookup it is in none. */
-#define reuseport_detach_sock(sk) reference_detach(sk)
-/* Kernel: forgets which CPU a flow of packets is steered to, since 6.18. Here: nothing. */
-#define sock_rps_delete_flow(sk) ((void)(sk))
 /* Kernel: the ports that a socket may get without asking for one. Here: never asked for: all have one. */
 #define inet_sk_get_local_port_range(sk, low, high) ((void)(*(low) = *(high) = 0))
 /* Kernel: the same, of a namespace. Here: the same. */

@@ -52,6 +52,11 @@ from tests.running import made
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 HASHTABLES6_C, HASHTABLES6_H = "net/ipv6/inet6_hashtables.c", "include/net/inet6_hashtables.h"
 DELETE_AND_ADD = "sk_nulls_del_node_init_rcu(osk); if (ret) __sk_nulls_add_node_rcu(sk, list);"
+TIMEWAIT_C = "net/ipv4/inet_timewait_sock.c"
+ADD_AND_DELETE = (
+    "hlist_nulls_add_head_rcu(&tw->tw_node, &inet_ehash_bucket(hashinfo, sk->sk_hash)->chain);"
+    " __sk_nulls_del_node_init_rcu(sk); refcount_set(&tw->tw_refcnt, 3);"
+)
 UDP_C, UDP6_C = "net/ipv4/udp.c", "net/ipv6/udp.c"
 SEARCHES = ("__inet_lookup_established", "__inet_lookup_listener")
 SEARCHES6 = ("__inet6_lookup_established", "inet6_lookup_listener")
@@ -175,6 +180,10 @@ CHANGES = {
         Edit(UDP6_C, "__udp6_lib_lookup", r"&&\s*udptable == net->ipv4.udp_table", ""),
     ],
     "no-ehash_replace": [Edit(HASHTABLES_C, "inet_ehash_insert", r"\w*replace\w*\(osk, sk\);", DELETE_AND_ADD)],
+    "no-twsk_replace": [
+        Edit(TIMEWAIT_C, "inet_twsk_hashdance_schedule", r"refcount_set\([^;]*;", ""),
+        Edit(TIMEWAIT_C, "inet_twsk_hashdance_schedule", r"\w*replace\w*\([^;]*;", ADD_AND_DELETE),
+    ],
 }
 TREES = {
     **{word: (word,) for word in CHANGES},

@@ -10,6 +10,7 @@ from skdiff.cases.scenario import (
     AT_RAN,
     AT_TAKEN,
     AT_TAKING,
+    ATTACHED,
     COMES,
     CONNECTS,
     DETACHED,
@@ -21,13 +22,14 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
 )
 
 POINTS = numbered("link", "node", "taking", "taken", "members", "program", "verdict")
 ACTIONS = numbered(
-    *("leaves", "reused", "listens", "comes", "replaced", "rebound", "sysctl", "detached", "goes on", "connects"),
-    *("disconnects", "moves"),
+    *("leaves", "reused", "listens", "comes", "replaced", "rebound", "sysctl", "detached", "goes on"),
+    *("attached", "sk_lookup", "connects", "disconnects", "moves"),
 )
 MOST_VISITS, MOST_STEPS = 32, 11
 EVENT_FIELDS: dict[str, Field] = {
@@ -52,7 +54,7 @@ EVENT_FIELDS: dict[str, Field] = {
         Kind.WORD,
         (
             *((LEAVES, 6), (REUSED, 3), (LISTENS, 2), (COMES, 5), (REPLACED, 3), (REBOUND, 2), (SYSCTL, 1)),
-            *((DETACHED, 1), (GOES_ON, 2), (CONNECTS, 5), (DISCONNECTS, 3), (MOVES, 3)),
+            *((DETACHED, 1), (GOES_ON, 2), (ATTACHED, 1), (SK_LOOKUP, 1), (CONNECTS, 5), (DISCONNECTS, 3), (MOVES, 3)),
         ),
         ACTIONS,
     ),

@@ -10,6 +10,7 @@ from skdiff.cases.scenario import (
     AT_RAN,
     AT_TAKEN,
     AT_TAKING,
+    ATTACHED,
     COMES,
     CONNECTS,
     DETACHED,
@@ -22,6 +23,7 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
     Event,
 )
@@ -44,7 +46,9 @@ _ACTIONS = {
     REPLACED: "{other} takes the place of {sk}",
     REBOUND: "{sk} is bound to device {value}",
     SYSCTL: "l3mdev_accept becomes {value}",
+    SK_LOOKUP: "the packet's namespace {has} its sk_lookup programs",
     DETACHED: "{group} loses its program",
+    ATTACHED: "{group} gets a program, which selects {sk}",
     GOES_ON: "what was begun goes on",
     CONNECTS: "{sk} connects to the sender's port {value}",
     DISCONNECTS: "{sk} is disconnected",
@@ -67,7 +71,9 @@ def point_text(event: Event, socks: Sequence[str]) -> str:
 def action_text(event: Event, socks: Sequence[str], groups: Sequence[str]) -> str:
     """What happens."""
     names = {"sk": _name(socks, event.sk), "other": _name(socks, event.other)}
-    text = _ACTIONS[event.action].format(value=event.value, group=_name(groups, event.value), **names)
+    text = _ACTIONS[event.action].format(
+        value=event.value, has="gets" if event.value else "loses", group=_name(groups, event.value), **names
+    )
     if event.action == COMES and event.value:
         text = f"{names['sk']} comes into {_name(groups, event.value - 1)}, and into its table"
     if event.steps:

@@ -16,6 +16,7 @@ from skdiff.cases.scenario import (
     AT_NODE,
     AT_TAKEN,
     AT_TAKING,
+    ATTACHED,
     COMES,
     CONNECTS,
     DETACHED,
@@ -23,6 +24,7 @@ from skdiff.cases.scenario import (
     HASH_OWN,
     KIND_FULL,
     KIND_REQUEST,
+    KIND_TIMEWAIT,
     LEAVES,
     LHASH2,
     LISTENS,
@@ -32,6 +34,7 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
     TCP_LISTEN,
     UDP_HASHED,
@@ -43,11 +46,12 @@ from skdiff.cases.scenario import (
 from skdiff.cases.udp_event_rules import UDP_ALONE, most_udp_steps, unreachable_udp_action, wrong_udp_action
 
 OF_SOCKET = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN)  # points that have to do with a socket, which `at` may name
-HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, *UDP_ALONE)
-HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED, CONNECTS, MOVES)
-# The fields in which a socket and the one that takes its place are the same.
+HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, ATTACHED, *UDP_ALONE)
+HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED, ATTACHED, SK_LOOKUP, CONNECTS, MOVES)
+TIMEWAIT_REFERENCES = 3  # net/ipv4/inet_timewait_sock.c inet_twsk_hashdance_schedule()
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
+# The fields in which a socket and the one that takes its place are the same.
 _CONNECTION = ("netns", "family", "daddr", "rcv_saddr", "dport", "num")
 
 
@@ -56,10 +60,17 @@ def most_steps(event: Event, socks: Sequence[Sock]) -> int:
     if event.sk != NONE and socks[event.sk].hashed == UDP_HASHED:
         return most_udp_steps(event, socks[event.sk])
     if event.action == LEAVES:
-        return 1 + (socks[event.sk].hashed == LHASH2 and socks[event.sk].group != NONE)
+        return 1 + leaves_group(socks[event.sk])
     if event.action == COMES:
-        return int(event.value > 0)
-    return {REUSED: 3, LISTENS: 1, REPLACED: 1}.get(event.action, 0)
+        return 2 * (event.value > 0)
+    if event.action == REPLACED:
+        return 1 + (socks[event.other].kind == KIND_TIMEWAIT)
+    return {REUSED: 3, LISTENS: 1}.get(event.action, 0)
+
+
+def leaves_group(sock: Sock) -> bool:
+    """Whether a socket that is unhashed leaves a group first: net/ipv4/inet_hashtables.c inet_unhash()."""
+    return sock.kind == KIND_FULL and sock.state == TCP_LISTEN and sock.group != NONE
 
 
 def named(s: Scenario) -> set[int]:
@@ -71,7 +82,7 @@ def named(s: Scenario) -> set[int]:
 
 
 def lost(events: Sequence[Event], index: int) -> int:
-    """How many references of a socket other CPUs give back."""
+    """How many references of a socket other CPUs give back, at most."""
     return sum(event.action in (LEAVES, REPLACED) and event.sk == index for event in events)
 
 
@@ -117,7 +128,11 @@ def wrong_event(s: Scenario, event: Event, names: set[int], later: Sequence[int]
 def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int]) -> Iterator[str]:
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
     tables = (EHASH, LHASH2) if event.action in (LEAVES, COMES) else (EHASH,)
-    if event.action in HAVE_SK and event.action != REBOUND and (sock.hashed not in tables or sock.no_pprev):
+    if (
+        event.action in HAVE_SK
+        and event.action not in (REBOUND, ATTACHED)
+        and (sock.hashed not in tables or sock.no_pprev)
+    ):
         yield "sk: it is in no table that this can happen in"
     if event.action == REUSED and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
@@ -132,8 +147,10 @@ def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int])
         other = s.socks[event.other]
         if event.other in names or later.count(event.other) > 1:
             yield "other: who comes is not there before, for anybody"
-        if not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
+        if other.kind != KIND_TIMEWAIT and not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
             yield "sk: it loses ehash's reference, which is not its last one"
+        if other.kind == KIND_TIMEWAIT and sock.kind != KIND_FULL:
+            yield "other: a timewait socket takes the place of a full one"
         if not is_replaceable(sock, other):
             yield "other: it has not the same connection, or is not in ehash"
 
@@ -141,10 +158,12 @@ def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int])
 def _of_any(s: Scenario, event: Event) -> Iterator[str]:
     if event.action == REBOUND and s.socks[event.sk].kind != KIND_FULL:
         yield "sk: only a full socket is bound to a device"
-    if event.action == SYSCTL and event.value not in (0, 1):
+    if event.action in (SYSCTL, SK_LOOKUP) and event.value not in (0, 1):
         yield "value: 0 or 1 is needed"
     if event.action == DETACHED and not (0 <= event.value < len(s.groups) and s.groups[event.value].prog != PROG_NONE):
         yield "value: a group with a program is needed, from 0 on"
+    if event.action == ATTACHED and not 0 <= event.value < len(s.groups):
+        yield "value: a group is needed, from 0 on"
 
 
 def can_listen(sock: Sock) -> bool:
@@ -154,7 +173,9 @@ def can_listen(sock: Sock) -> bool:
 
 
 def is_replaceable(sock: Sock, other: Sock) -> bool:
-    """Whether a socket can take the place of another one in ehash: inet_ehash_insert() warns if hashes differ."""
+    """Whether a socket can take the place of another one in ehash: inet_ehash_insert() warns if hashes differ, a
+    timewait socket keeps its connection's.
+    """
     same = all(getattr(sock, name) == getattr(other, name) for name in _CONNECTION)
     return (
         same and other.hashed == EHASH and (sock.hash_kind, other.hash_kind, other.no_pprev) == (HASH_OWN, HASH_OWN, 0)
@@ -191,10 +212,25 @@ def _unreachable(s: Scenario, event: Event, names: set[int]) -> Iterator[str]:
                 "a group is for listeners of one address and port"
                 " (net/ipv4/inet_hashtables.c inet_reuseport_add_sock())"
             )
-    if event.action == REPLACED and (sock.kind != KIND_REQUEST or s.socks[event.other].kind != KIND_FULL):
-        yield "a full socket takes the place of its request (net/ipv4/inet_hashtables.c inet_ehash_insert())"
+    if event.action == REPLACED:
+        other = s.socks[event.other]
+        if (sock.kind, other.kind) not in ((KIND_REQUEST, KIND_FULL), (KIND_FULL, KIND_TIMEWAIT)):
+            yield (
+                "a full socket takes the place of its request (net/ipv4/inet_hashtables.c inet_ehash_insert()), and a"
+                " timewait socket that of a full one (net/ipv4/inet_timewait_sock.c inet_twsk_hashdance_schedule())"
+            )
+        if other.kind == KIND_TIMEWAIT and other.refcnt:
+            yield "a timewait socket has no reference as yet (net/ipv4/inet_timewait_sock.c inet_twsk_alloc())"
+    if event.action == ATTACHED and event.sk not in live_members(s, event.value):
+        yield "a program selects members (net/core/filter.c sk_select_reuseport())"
     if event.action == REBOUND and event.value < 0:
         yield "a socket's device is none, or from 1 on (net/core/sock.c sock_bindtoindex_locked())"
+
+
+def live_members(s: Scenario, number: int) -> Sequence[int]:
+    """Who is in a group when the lookup begins."""
+    group = s.groups[number]
+    return group.slots[: group.num_socks]
 
 
 def joins(s: Scenario, event: Event, sock: Sock) -> bool:
@@ -205,6 +241,11 @@ def joins(s: Scenario, event: Event, sock: Sock) -> bool:
         and sock.state == TCP_LISTEN
         and all(getattr(member, name) == getattr(sock, name) for member in members for name in GROUP_KEY)
     )
+
+
+def comes_to_timewait(s: Scenario, index: int) -> bool:
+    """Whether a socket is a timewait socket that takes its connection's place when it comes."""
+    return s.socks[index].kind == KIND_TIMEWAIT and any(e.action == REPLACED and e.other == index for e in s.events)
 
 
 def is_joining(s: Scenario, index: int) -> bool:

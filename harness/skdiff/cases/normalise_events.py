@@ -15,6 +15,7 @@ from skdiff.cases.events import (
     can_listen,
     is_replaceable,
     joins,
+    live_members,
     lost,
     most_steps,
     named,
@@ -22,6 +23,7 @@ from skdiff.cases.events import (
     wrong_events,
 )
 from skdiff.cases.fields import positions
+from skdiff.cases.normalise_udp_events import FITTERS as UDP_FITTERS
 from skdiff.cases.normalise_udp_events import Fitted, fitted_udp, put, without
 from skdiff.cases.pools import PEER_PORT
 from skdiff.cases.record import constants
@@ -29,6 +31,7 @@ from skdiff.cases.scenario import (
     AT_LINK,
     AT_NODE,
     AT_TAKING,
+    ATTACHED,
     COMES,
     DETACHED,
     EHASH,
@@ -36,6 +39,7 @@ from skdiff.cases.scenario import (
     HASH_OWN,
     KIND_FULL,
     KIND_REQUEST,
+    KIND_TIMEWAIT,
     LEAVES,
     LHASH2,
     LISTENS,
@@ -44,14 +48,16 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     SYSCTL,
     TCP_SYN_RECV,
+    TCP_TIME_WAIT,
     UDP_LOOKUPS,
     Event,
     Scenario,
     Sock,
 )
-from skdiff.cases.udp_event_rules import OF_UDP, UDP_ALONE
+from skdiff.cases.udp_event_rules import NOT_OF_UDP, UDP_ALONE
 
 _NO_SOCK = Sock()
 
@@ -79,9 +85,9 @@ def _with_event(s: Scenario, event: Event) -> Scenario:
         nth=min(max(event.nth, 1), MOST_VISITS),
         value=event.value if event.action in HAVE_VALUE else 0,
     )
-    if event.action in HAVE_SK and s.lookup in UDP_LOOKUPS and event.action in OF_UDP:
+    if s.lookup in UDP_LOOKUPS and event.action in UDP_FITTERS:
         fitted = fitted_udp(s, event, MOST_REFERENCES)
-    elif event.action in UDP_ALONE or (event.action in HAVE_SK and s.lookup in UDP_LOOKUPS):
+    elif event.action in (UDP_ALONE if s.lookup not in UDP_LOOKUPS else NOT_OF_UDP):
         fitted = None
     else:
         fitted = _FITTERS[event.action](s, event)
@@ -150,22 +156,33 @@ def _comes(s: Scenario, event: Event) -> Fitted:
 
 
 _COPIED = positions(Sock, *CONNECTION, "family", "ipv6only")
+_CONNECTED = Sock(hashed=EHASH, hash_kind=HASH_OWN)
+# What takes the place of a socket in ehash.
+_SUCCESSORS = {
+    KIND_REQUEST: _CONNECTED._replace(kind=KIND_FULL, state=TCP_SYN_RECV),
+    KIND_FULL: _CONNECTED._replace(kind=KIND_TIMEWAIT, state=TCP_TIME_WAIT, refcnt=0),
+}
 
 
 def _is_replaced(s: Scenario, event: Event) -> Fitted:
-    """The other one becomes a socket of the same connection; of a request, an established one."""
+    """The other one becomes a socket of the same connection: the full one of a request, or the timewait socket of a
+    full one.
+    """
     sock, other = s.socks[event.sk], s.socks[event.other]
     if event.sk == event.other or sock.hashed != EHASH or event.other in named(s):
         return None
-    if not is_replaceable(sock, other) or (not s.hostile and other.kind != KIND_FULL):
-        if sock.kind != KIND_REQUEST and not s.hostile:
-            return None
-        made = Sock(kind=KIND_FULL, hashed=EHASH, hash_kind=HASH_OWN, state=TCP_SYN_RECV, refcnt=max(other.refcnt, 1))
+    if sock.kind not in _SUCCESSORS and not s.hostile:
+        return None
+    made = _SUCCESSORS.get(sock.kind, other)
+    if not is_replaceable(sock, other) or (not s.hostile and other.kind != made.kind):
         fields = list(made)
         for place in _COPIED:
             fields[place] = sock[place]
-        s = put(s, event.other, Sock._make(fields))
-    return _with_references(s, event.sk), event
+        other = Sock._make(fields)
+    if other.kind == KIND_TIMEWAIT and other.refcnt and not s.hostile:
+        other = other._replace(refcnt=0)
+    s = put(s, event.other, other) if other != s.socks[event.other] else s
+    return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
 def _is_rebound(s: Scenario, event: Event) -> Fitted:
@@ -173,7 +190,7 @@ def _is_rebound(s: Scenario, event: Event) -> Fitted:
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _sysctl(s: Scenario, event: Event) -> Fitted:
+def _flag(s: Scenario, event: Event) -> Fitted:
     return s, event._replace(value=event.value & 1)
 
 
@@ -182,6 +199,16 @@ def _is_detached(s: Scenario, event: Event) -> Fitted:
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
+
+
+def _is_attached(s: Scenario, event: Event) -> Fitted:
+    if not s.groups:
+        return None
+    event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
+    members = live_members(s, event.value)
+    if not s.hostile and members and event.sk not in members:
+        event = event._replace(sk=members[event.sk % len(members)])
+    return s, event
 
 
 def _goes_on(s: Scenario, event: Event) -> Fitted:
@@ -195,7 +222,9 @@ _FITTERS = {
     COMES: _comes,
     REPLACED: _is_replaced,
     REBOUND: _is_rebound,
-    SYSCTL: _sysctl,
+    SYSCTL: _flag,
+    SK_LOOKUP: _flag,
+    ATTACHED: _is_attached,
     DETACHED: _is_detached,
     GOES_ON: _goes_on,
 }

@@ -48,7 +48,7 @@ def fitted_udp(s: Scenario, event: Event, most: int) -> Fitted:
     if event.action in LEAST_REFERENCES and not 2 <= sock.refcnt <= most:
         sock = sock._replace(refcnt=2)
         s = put(s, event.sk, sock)
-    return _FITTERS[event.action](s, event, sock)
+    return FITTERS[event.action](s, event, sock)
 
 
 def _leaves(s: Scenario, event: Event, sock: Sock) -> Fitted:
@@ -97,7 +97,7 @@ def _is_rebound(s: Scenario, event: Event, sock: Sock) -> Fitted:
     return s, event if s.hostile or event.value >= 0 else event._replace(value=1)
 
 
-_FITTERS = {
+FITTERS = {
     LEAVES: _leaves,
     COMES: _comes,
     CONNECTS: _connects,

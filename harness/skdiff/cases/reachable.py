@@ -20,7 +20,7 @@ from skdiff.cases.derived import (
     is_routed,
     pkt_type_of,
 )
-from skdiff.cases.events import MOST_REFERENCES, is_joining, unreachable_events
+from skdiff.cases.events import MOST_REFERENCES, comes_to_timewait, is_joining, unreachable_events
 from skdiff.cases.reachable_udp import udp_group, udp_sock
 from skdiff.cases.scenario import (
     AF_INET,
@@ -261,7 +261,7 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
         if sock.state in (TCP_LISTEN, TCP_CLOSE):
             yield "listeners and closed sockets are not in ehash (net/ipv4/tcp.c tcp_set_state())"
     cookie = sock.kind == KIND_REQUEST and sock.syncookie
-    if not cookie and not 1 <= sock.refcnt <= MOST_REFERENCES:
+    if not cookie and not (comes_to_timewait(s, i) and not sock.refcnt) and not 1 <= sock.refcnt <= MOST_REFERENCES:
         yield f"what somebody can find has 1 to {MOST_REFERENCES} references (include/linux/refcount.h refcount_inc())"
     if sock.kind == KIND_REQUEST:
         yield from _request(s, i, sock)

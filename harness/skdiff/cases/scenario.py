@@ -23,8 +23,8 @@ DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER, EFREE = range(5)
 PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST = range(3)
 PROG_NONE, FILTER, SK_REUSEPORT = range(3)
 AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN, AT_MEMBERS, AT_PROGRAM, AT_RAN = range(7)
-LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, SYSCTL, DETACHED, GOES_ON = range(9)
-CONNECTS, DISCONNECTS, MOVES = range(9, 12)  # of UDP
+LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, SYSCTL, DETACHED, GOES_ON, ATTACHED, SK_LOOKUP = range(11)
+CONNECTS, DISCONNECTS, MOVES = range(11, 14)  # of UDP
 SK_DROP, SK_PASS = range(2)
 
 AF_INET, AF_INET6 = 2, 10
@@ -164,8 +164,9 @@ class Event(NamedTuple):
     `at` counts only the visits that have to do with a socket: whose link is read (AT_LINK), which is reached (AT_NODE),
     whose reference is taken (AT_TAKING, AT_TAKEN); NONE counts all. `sk` is who it happens to, `other` who takes its
     place. `value` is a device (REBOUND), a peer's port (REUSED, CONNECTS), a port (MOVES), the number of a group from 1
-    on (COMES; 0 for none) or from 0 on (DETACHED), or a flag (SYSCTL). Each action has steps, which are the stores that a lookup can see: so many
-    `steps` are done then, and the rest when the next event comes, or the lookup is over; 0 is for all at once.
+    on (COMES; 0 for none) or from 0 on (DETACHED, ATTACHED), or a flag (SYSCTL, SK_LOOKUP). Each action has steps,
+    which are the stores that a lookup can see: so many `steps` are done then, and the rest when the next event comes,
+    or the lookup is over; 0 is for all at once.
     """
 
     value: int = 0

@@ -14,16 +14,16 @@ from skdiff.cases.scenario import (
     BOUND,
     COMES,
     CONNECTS,
-    DETACHED,
     DISCONNECTS,
-    GOES_ON,
     IPV6_LOOKUPS,
     LEAVES,
+    LISTENS,
     MOVES,
     NONE,
     REBOUND,
+    REPLACED,
+    REUSED,
     STALE,
-    SYSCTL,
     TCP_CLOSE,
     UDP_HASHED,
     Event,
@@ -32,7 +32,7 @@ from skdiff.cases.scenario import (
 )
 
 UDP_ALONE = (CONNECTS, DISCONNECTS, MOVES)
-OF_UDP = (*UDP_ALONE, LEAVES, COMES, REBOUND, SYSCTL, DETACHED, GOES_ON)
+NOT_OF_UDP = (REUSED, LISTENS, REPLACED)
 LEAST_REFERENCES = {LEAVES: 2, MOVES: 2, COMES: 1}  # the tables' and the socket's own
 # With the most stores of any kernel: of its group one, of each table one to leave it and one to come into it.
 _MOST_STEPS = {LEAVES: 4, COMES: 2, REBOUND: 1, CONNECTS: 9, DISCONNECTS: 9, MOVES: 11}
@@ -40,15 +40,16 @@ _MOST_STEPS = {LEAVES: 4, COMES: 2, REBOUND: 1, CONNECTS: 9, DISCONNECTS: 9, MOV
 
 def most_udp_steps(event: Event, sock: Sock) -> int:
     """How many steps an action has at most that it can stand still behind: one less than it has."""
-    in_group = sock.group != NONE or (event.action == COMES and event.value > 0)
+    in_group = 2 * (event.value > 0) if event.action == COMES else int(sock.group != NONE)
     moved = 2 if event.action == REBOUND and sock.hash2 == STALE else 0
-    return max(_MOST_STEPS.get(event.action, 1) - 1 + in_group + moved, 0)
+    most = _MOST_STEPS.get(event.action)
+    return most - 1 + in_group + moved if most else 0
 
 
 def wrong_udp_action(s: Scenario, event: Event, names: set[int], later: Sequence[int], most: int) -> Iterator[str]:
     """What is wrong with an action on UDP's tables, a line each; `most` is the most references that a socket has."""
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
-    if event.action not in OF_UDP:
+    if event.action in NOT_OF_UDP:
         yield "action: no other CPU does this to a socket of UDP"
         return
     in_tables = sock.hashed == UDP_HASHED or event.action == REBOUND

@@ -350,6 +350,8 @@ def _what_it_has(order: Sequence[Definition], config: Config, roles: Mapping[str
             yield "#define HAVE_UNHASH4_ON_DISCONNECT 1"
     if "udp4_hash4" in names:  # connect() sets the peer first since then
         yield "#define HAVE_PEER_FIRST 1"
+    if "inet_twsk_hashdance_schedule" in names:
+        yield "#define HAVE_TWSK_SCHEDULE 1"
     if any("udp_table" in member.names for d in order if d.name == "netns_ipv4" for member in d.members or ()):
         yield "#define HAVE_NET_UDP_TABLE 1"
     secrets = (name for name in _SECRETS if name in names and (config.ipv6 or "6" not in name))

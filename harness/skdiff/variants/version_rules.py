@@ -50,6 +50,9 @@ class Rules:
       start (__inet_lookup_established()). Off: it is returned. It came with stable kernels of 2026.
     - `ehash_replace`: a socket takes the place of its request in ehash in one step (inet_ehash_insert()). Off: there is
       a moment with neither, which a lookup with events can meet.
+    - `twsk_replace`: a timewait socket takes the place of its connection in one step, with its references
+      (inet_twsk_hashdance_schedule()). Off: it comes before its connection goes, and has no reference until then, which
+      ends the search of a lookup that meets it.
     - `udp_pernet`: a namespace may have tables of UDP of its own. Off: there is one set of tables for all.
     - `demux_pfree`: what UDP's early demux found comes without a reference and counts as assigned (sock_pfree), so that
       its group chooses anew. Off: with a reference, and as found (sock_efree).
@@ -88,6 +91,13 @@ class Rules:
         "1532ed0d0753",
         "inet: Avoid ehash lookup race in inet_ehash_insert()",
         levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
+    )
+    twsk_replace: bool = _rule(
+        True,
+        "6.19",
+        "b8ec80b13021",
+        "inet: Avoid ehash lookup race in inet_twsk_hashdance_schedule()",
+        levels={"6.12": 63},  # 6.1.192, 6.17.8 and 6.18.15 are without it
     )
     udp_pernet: bool = _rule(True, "6.2", "9804985bf27f", "udp: Introduce optional per-netns hash table.")
     demux_pfree: bool = _rule(True, "6.9", "08842c43d016", "udp: no longer touch sk->sk_refcnt in early demux")

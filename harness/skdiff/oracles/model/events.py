@@ -6,14 +6,17 @@ which the kernel's writers make them.
 
 from collections.abc import Callable, Iterator, Mapping
 
+from skdiff.cases.events import TIMEWAIT_REFERENCES, leaves_group
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    ATTACHED,
     COMES,
     DETACHED,
     EHASH,
     GOES_ON,
     HASH_OWN,
     INT_MAX,
+    KIND_TIMEWAIT,
     LEAVES,
     LHASH2,
     LISTENS,
@@ -22,6 +25,9 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
+    SK_PASS,
+    SK_REUSEPORT,
     SYSCTL,
     TCP_LISTEN,
     Event,
@@ -115,28 +121,35 @@ class Schedule:
         self.state.socks[index] = self.state.socks[index]._replace(**values)
 
     def _take_out(self, index: int) -> Iterator[None]:
-        """inet_unhash(): a listener leaves its group first, in which the last member takes its slot
-        (reuseport_detach_sock()).
-        """
+        """inet_unhash(): a listener leaves its group first."""
         sock = self.state.socks[index]
-        if sock.hashed == LHASH2 and sock.group != NONE:
+        if leaves_group(sock):
             yield
+            self._change(index, group=NONE)
             self._detach(index, sock.group)
         yield
         self.chains.remove(index)
 
     def _detach(self, index: int, number: int) -> None:
+        """reuseport_detach_sock(): of the closed members the first takes its slot, or of the others the last."""
         group = self.state.groups[number]
-        live = group.slots[: group.num_socks]
-        if index not in live:
-            return
+        # A hostile group has its slots where the case says, its closed section is at the end of the array all the same.
+        hostile = self.state.scenario.hostile
+        closed_at = (constants.MAX_SLOTS if hostile else len(group.slots)) - group.num_closed_socks
+        live, closed = group.slots[: group.num_socks], group.slots[closed_at:]
         slots = list(group.slots)
-        slots[live.index(index)] = live[-1]
+        if index in closed:
+            slots[closed_at + closed.index(index)] = closed[0]
+            if not hostile:
+                del slots[closed_at]
+            group = group._replace(num_closed_socks=group.num_closed_socks - 1)
+        elif index in live:
+            slots[live.index(index)] = live[-1]
+            group = group._replace(num_socks=group.num_socks - 1)
+        else:
+            return
         asked = self.state.socks[index].incoming_cpu >= 0
-        self.state.groups[number] = group._replace(
-            slots=tuple(slots), num_socks=group.num_socks - 1, incoming_cpu=(group.incoming_cpu - asked) & _U16
-        )
-        self._change(index, group=NONE)
+        self.state.groups[number] = group._replace(slots=tuple(slots), incoming_cpu=(group.incoming_cpu - asked) & _U16)
 
     def _leaves(self, event: Event) -> Iterator[None]:
         yield from self._take_out(event.sk)
@@ -186,6 +199,8 @@ class Schedule:
         if event.value:
             yield
             self._join(event.sk, event.value - 1)
+            yield
+            self._change(event.sk, group=event.value - 1)
 
     def _join(self, index: int, number: int) -> None:
         """__reuseport_add_sock()."""
@@ -197,12 +212,14 @@ class Schedule:
             num_socks=live + 1,
             incoming_cpu=(group.incoming_cpu + asks) & _U16,
         )
-        self._change(index, group=number)
 
     def _is_replaced(self, event: Event) -> Iterator[None]:
-        """inet_ehash_insert(), which takes the old one's reference away: without the rule `ehash_replace` there is a
-        moment with neither.
+        """A timewait socket takes the place of its connection, or inet_ehash_insert(), which takes the old one's
+        reference away: without the rule `ehash_replace` there is a moment with neither.
         """
+        if self.state.socks[event.other].kind == KIND_TIMEWAIT:
+            yield from self._comes_to_timewait(event)
+            return
         yield
         if self.state.rules.ehash_replace:
             self.chains.replace(event.sk, event.other)
@@ -211,6 +228,22 @@ class Schedule:
         self.chains.remove(event.sk)
         self.state.refcnt[event.sk] -= 1
         yield from self._insert(event.other)
+
+    def _comes_to_timewait(self, event: Event) -> Iterator[None]:
+        """inet_twsk_hashdance_schedule(): without the rule `twsk_replace` the timewait socket comes first, and has no
+        reference until its connection is gone, so that it ends the search of who meets it.
+        """
+        if self.state.rules.twsk_replace:
+            yield
+            self.state.refcnt[event.other] = TIMEWAIT_REFERENCES
+            yield
+            self.chains.replace(event.sk, event.other)
+            return
+        yield from self._insert(event.other)
+        yield
+        self.chains.remove(event.sk)
+        yield
+        self.state.refcnt[event.other] = TIMEWAIT_REFERENCES
 
     def _is_rebound(self, event: Event) -> Iterator[None]:
         yield
@@ -223,6 +256,18 @@ class Schedule:
     def _is_detached(self, event: Event) -> Iterator[None]:
         yield
         self.state.groups[event.value] = self.state.groups[event.value]._replace(prog=PROG_NONE)
+
+    def _is_attached(self, event: Event) -> Iterator[None]:
+        """reuseport_attach_prog(): who runs the old program does not see it."""
+        yield
+        self.state.groups[event.value] = self.state.groups[event.value]._replace(
+            prog=SK_REUSEPORT, select=event.sk, verdict=SK_PASS
+        )
+
+    def _sk_lookup_is_set(self, event: Event) -> Iterator[None]:
+        """kernel/bpf/net_namespace.c: the array of a namespace's programs is there, or is not."""
+        yield
+        self.state.netns = self.state.netns._replace(run_array=event.value)
 
     def _goes_on(self, event: Event) -> Iterator[None]:
         yield from ()
@@ -238,4 +283,6 @@ _ACTIONS: Mapping[int, Callable[[Schedule, Event], Iterator[None]]] = {
     SYSCTL: Schedule._sysctl_is_set,
     DETACHED: Schedule._is_detached,
     GOES_ON: Schedule._goes_on,
+    ATTACHED: Schedule._is_attached,
+    SK_LOOKUP: Schedule._sk_lookup_is_set,
 }

@@ -62,6 +62,7 @@ class UdpSchedule(Schedule):
         group = self.state.socks[index].group
         if group != NONE:
             yield
+            self._change(index, group=NONE)
             self._detach(index, group)
 
     def _bind(self, index: int, port: int) -> Iterator[None]:

@@ -15,6 +15,7 @@ from skdiff.cases.scenario import (
     AT_RAN,
     AT_TAKEN,
     AT_TAKING,
+    ATTACHED,
     COMES,
     EHASH,
     GOES_ON,
@@ -27,6 +28,7 @@ from skdiff.cases.scenario import (
     REBOUND,
     REPLACED,
     REUSED,
+    SK_LOOKUP,
     TCP_LISTEN,
     UDP_LOOKUPS,
 )
@@ -113,20 +115,20 @@ def _arrives(case: bytearray, draw: Random) -> None:
 
 
 def _is_replaced(case: bytearray, draw: Random) -> None:
-    """A full socket takes the place of the request that the packet is of."""
-    request, listener, other = draw.sample(range(3), 3)
+    """A full socket takes the place of the request that the packet is of, or a timewait socket that of a full one."""
+    before, listener, other = draw.sample(range(3), 3)
     _meet(case, listener, LHASH2)
-    _meet(case, request, EHASH)
-    put(case, "sock", request, "kind", KIND_REQUEST)
-    put(case, "sock", request, "listener", listener)
+    _meet(case, before, EHASH)
+    put(case, "sock", before, "kind", draw.choice((KIND_REQUEST, KIND_FULL)))
+    put(case, "sock", before, "listener", listener)
     point = draw.choice((AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN))
-    place_event(case, 0, point=point, action=REPLACED, sk=request, other=other, steps=draw.randrange(2))
+    place_event(case, 0, point=point, action=REPLACED, sk=before, other=other, steps=draw.randrange(3))
     if draw.random() < 0.4:
         place_event(case, 1, point=draw.choice((AT_LINK, AT_NODE)), action=GOES_ON, nth=draw.randrange(1, 4))
 
 
 def _regroups(case: bytearray, draw: Random) -> None:
-    """Members of the packet's group come and go when they are counted, or while a program chooses."""
+    """Members of the packet's group, and programs, come and go when it is counted, or while a program chooses."""
     count = draw.choice((2, 3, 3))
     for sock in range(count):
         _meet(case, sock, LHASH2)
@@ -135,8 +137,9 @@ def _regroups(case: bytearray, draw: Random) -> None:
         put(case, "sock", sock, "group", 0)
     case[_N_GROUPS] = max(case[_N_GROUPS], wire.byte(_N_GROUPS, 1))
     point = draw.choice((AT_MEMBERS, AT_MEMBERS, AT_PROGRAM, AT_RAN, AT_LINK, AT_NODE))
-    action = draw.choice((COMES, COMES, LEAVES))
-    place_event(case, 0, point=point, action=action, sk=draw.randrange(count), steps=draw.randrange(3))
+    action = draw.choice((COMES, COMES, LEAVES, LEAVES, ATTACHED, SK_LOOKUP))
+    value = draw.randrange(2) if action == SK_LOOKUP else 0
+    place_event(case, 0, point=point, action=action, sk=draw.randrange(count), value=value, steps=draw.randrange(3))
     if draw.random() < 0.3:
         place_event(case, 1, point=AT_MEMBERS, action=draw.choice((COMES, LEAVES)), sk=draw.randrange(count))
 

@@ -20,6 +20,7 @@ from tests.patched import Patch, patched_tree
 
 UDP, UDP6, REUSEPORT = "net/ipv4/udp.c", "net/ipv6/udp.c", "net/core/sock_reuseport.c"
 MOVED = "if ( hslot2 != nhslot2 ) {"
+LEFT = "hlist_del_init_rcu ( & udp_sk ( sk ) -> udp_portaddr_node )"
 # In the kernel with hash4.
 PATCHES = {
     "no search by port": Patch(UDP, "__udp4_lib_lookup", 0, "udp4_lib_lookup1", "NULL; (void)udp4_lib_lookup1"),
@@ -32,7 +33,7 @@ PATCHES = {
     "rehashed in hash4 alone": Patch(UDP, "udp_lib_rehash", 0, MOVED, "if (0 && hslot2 != nhslot2) {"),
     "rehashed without hash4": Patch(UDP, "udp_rehash4", 0, "hslot4 != nhslot4", "0 && hslot4 != nhslot4"),
     "rehashed within the group": Patch(UDP, "udp_lib_rehash", 0, "reuseport_detach_sock ( sk )", "(void)0"),
-    "unhashed but for hash4": Patch(UDP, "udp_lib_unhash", 0, "udp_unhash4 ( udptable , sk )", "(void)0"),
+    "unhashed but for hash2": Patch(UDP, "udp_lib_unhash", 0, LEFT, "(void)0"),
     "disconnected within hash4": Patch(UDP, "udp_unhash4_on_disconnect", 0, "! udp_hashed4", "1 || !udp_hashed4"),
 }
 MOST_CASES = 120_000

@@ -123,6 +123,20 @@ def _strays(case: bytearray, draw: Random) -> None:
         put(case, "event", 0, "steps", draw.randrange(9))
 
 
+def _strays_in_hash4(case: bytearray, draw: Random) -> None:
+    """Who stands before two sockets of the packet's connection in hash4 connects to another port: it has been met first,
+    for it was connected last. Of the two, hash4 and the score may choose different ones.
+    """
+    for sock in range(3):
+        _bound(case, sock, draw, state=TCP_ESTABLISHED)
+    put(case, "sock", 0, "incoming_cpu", take(case, "head", 0, "cpu"))
+    put(case, "sock", 1, "incoming_cpu", NONE)
+    put(case, "sock", 2, "dport", 40000 + draw.randrange(1, 5))
+    put(case, "head", 0, "udp_size", draw.choice((2, 4)))
+    action = draw.choice((CONNECTS, CONNECTS, CONNECTS, LEAVES, DISCONNECTS))
+    place_event(case, 0, action=action, sk=2, value=40000 + draw.randrange(5), point=AT_NODE, at=draw.choice((2, NONE)))
+
+
 def _arrives(case: bytearray, draw: Random) -> None:
     """A socket comes onto the packet's port while it is looked for."""
     sock, other = draw.sample(range(3), 2)
@@ -161,5 +175,5 @@ def _regroups(case: bytearray, draw: Random) -> None:
 
 _WAYS: tuple[Callable[[bytearray, Random], None], ...] = (
     *(_connects, _connects, _disconnects, _disconnects),
-    *(_strays, _arrives, _regroups),
+    *(_strays, _strays_in_hash4, _arrives, _regroups),
 )

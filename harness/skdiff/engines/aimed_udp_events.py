@@ -124,8 +124,8 @@ def _strays(case: bytearray, draw: Random) -> None:
 
 
 def _strays_in_hash4(case: bytearray, draw: Random) -> None:
-    """Who stands before two sockets of the packet's connection in hash4 connects to another port: it has been met first,
-    for it was connected last. Of the two, hash4 and the score may choose different ones.
+    """Who stands before two sockets of the packet's connection in hash4 connects to another port: it is met first, as
+    it was connected last. Of the two, hash4 and the score may choose different ones.
     """
     for sock in range(3):
         _bound(case, sock, draw, state=TCP_ESTABLISHED)

@@ -26,14 +26,18 @@ from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    AT_LINK,
     AT_MEMBERS,
+    AT_NODE,
     AT_PROGRAM,
     AT_RAN,
     AT_TAKEN,
     AT_TAKING,
     BOUND,
     COMES,
+    CONNECTS,
     DESTRUCTOR_NONE,
+    DISCONNECTS,
     EHASH,
     FILTER,
     HASH_OWN,
@@ -51,11 +55,13 @@ from skdiff.cases.scenario import (
     LEAVE,
     LEAVES,
     LHASH2,
+    MOVES,
     NONE,
     NOWHERE,
     PACKET_HOST,
     PFREE,
     PROG_NONE,
+    REBOUND,
     RECEIVE,
     REFCOUNT_SATURATED,
     REUSED,
@@ -77,6 +83,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.cases.validity import problems
 from skdiff.engines.aimed_events import aim
 from tests import transform
 from tests.transform import (
@@ -929,27 +936,55 @@ def _meanwhile(draw: Draw) -> Scenario:
     for name, value in (("lookup", draw.lookup), ("caller", RECEIVE), ("hostile", 0)):
         wire.put(case, "head", 0, name, value)
     wire.put(case, "events", 0, "count", 1)
+    wire.put(case, "head", 0, "udp_size", draw(st.sampled_from((1, 2))))
     return wire.decode(bytes(case))
+
+
+_CHANGE_GROUPS = (LEAVES, COMES, REBOUND, CONNECTS, DISCONNECTS)
 
 
 def the_answer_is_that_of_some_moment(draw: Draw, run: Run) -> bool:
     """Linearisability: who gets the packet would have got it from tables that stand as they do at some moment of the
     lookup. Not so where a group is counted and then changes, or where a connection that dies ends the search though
-    another one would fit: corpus/races has these.
+    another one would fit; of UDP, where a socket takes the walk along into another slot of hash2, or connects between
+    its score and the look at its state: corpus/races has these.
     """
     case = _meanwhile(draw)
     if len(case.events) != 1 or case.packet.sk != NONE:
         return False
     [event] = case.events
     ends = {(sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num) for sock in case.socks}
-    counted = event.point in (AT_MEMBERS, AT_PROGRAM, AT_RAN) and event.action in (LEAVES, COMES)
-    if counted or len(ends) != len(case.socks):
+    counted = event.point in (AT_MEMBERS, AT_PROGRAM, AT_RAN) and event.action in _CHANGE_GROUPS
+    carried = event.action == CONNECTS or (event.action in (DISCONNECTS, MOVES) and case.udp_size > 1)
+    twins = len(ends) != len(case.socks) and case.lookup not in UDP_LOOKUPS
+    if counted or carried or twins:
         return False
     outcome = run(case)
     if not outcome.fired:
         return False
     assert outcome.sk in {run(moment).sk for moment in moments(case)}
     return True
+
+
+def who_connects_to_the_sender_is_found_all_the_while(draw: Draw, run: Run) -> bool:
+    """A socket that takes the packet now, and will when it is connected to its sender, takes it in the middle of
+    connect(), wherever the lookup is by then: what udp4_lib_lookup1() is for.
+    """
+    case = _without_attached(_case(draw, reachable=True))
+    sock = Sock(protocol=IPPROTO_UDP, hashed=UDP_HASHED, rcu_free=1, num=case.packet.dport, netns=case.packet.netns)
+    sock = sock._replace(family=AF_INET6 if _ipv6(case) else AF_INET, rcv_saddr=draw(st.sampled_from((0, 1))))
+    if sock.rcv_saddr:
+        sock = sock._replace(rcv_saddr=case.packet.daddr, ipv6only=int(is_ipv6(case.packet.daddr)))
+    nets = tuple(net._replace(run_array=0, progs=()) for net in case.netns)
+    case = case._replace(socks=(sock,), groups=(), netns=nets, sk_lookup_enabled=0)
+    event = Event(action=CONNECTS, sk=0, value=case.packet.sport, point=draw(st.sampled_from((AT_LINK, AT_NODE))))
+    event = event._replace(nth=draw(st.integers(1, 4)), steps=draw(st.integers(0, 8)))
+    case = case._replace(events=(event,))
+    if problems(case) or not fits(case, sock):
+        return False
+    outcome = run(case)
+    assert outcome.sk == 0
+    return bool(outcome.fired)
 
 
 # --- the other family ------------------------------------------------------------------------------------------------
@@ -1067,6 +1102,7 @@ ONLY: dict[Law, tuple[int, ...]] = {
     its_image_in_ipv6_has_the_same_winner: (TCP4,),
     a_datagram_s_image_in_ipv6_has_the_same_winner: (UDP4,),
     who_is_connected_to_the_sender_gets_the_datagram: UDP,
+    who_connects_to_the_sender_is_found_all_the_while: UDP,
     **dict.fromkeys(
         (
             l3mdev_accept_is_for_unbound_sockets_and_slaves,
@@ -1082,7 +1118,6 @@ ONLY: dict[Law, tuple[int, ...]] = {
             a_filter_s_run_pulls_the_header_and_nothing_else,
             a_count_that_would_overflow_is_pinned,
             a_connection_that_goes_while_it_is_taken_is_not_found,
-            the_answer_is_that_of_some_moment,
         ),
         TCP,
     ),
@@ -1125,6 +1160,7 @@ LAWS: dict[Law, float] = {
     a_count_that_would_overflow_is_pinned: 0.1,
     a_connection_that_goes_while_it_is_taken_is_not_found: 0.1,
     the_answer_is_that_of_some_moment: 0.1,
+    who_connects_to_the_sender_is_found_all_the_while: 0.1,
     its_image_in_ipv6_has_the_same_winner: 0.3,
     a_datagram_s_image_in_ipv6_has_the_same_winner: 0.2,
     who_is_connected_to_the_sender_gets_the_datagram: 0.3,

@@ -207,6 +207,9 @@ MISTAKES |= {
     laws.the_answer_is_that_of_some_moment: lambda case: _with_socks(
         case, lambda sock: sock._replace(num=1) if any(event.point != AT_LINK for event in case.events) else sock
     ),
+    laws.who_connects_to_the_sender_is_found_all_the_while: lambda case: _with_socks(
+        case, lambda sock: sock._replace(num=1) if any(event.steps for event in case.events) else sock
+    ),
     laws.its_image_in_ipv6_has_the_same_winner: lambda case: (
         _with_socks(case, lambda sock: sock._replace(bound_dev_if=0)) if case.lookup == TCP6 else case
     ),

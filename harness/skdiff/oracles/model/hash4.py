@@ -44,16 +44,17 @@ def _lookup_meanwhile(state: State, schedule: UdpSchedule) -> int:
     slot = tables.packet_connection_slot(bool(state.foreign))
     if not tables.counts.get(asked):
         return NONE
+    met = walk(state, schedule, tables.hash4, slot)
     while True:
-        for index in walk(state, schedule, tables.hash4, slot):
-            if index < 0:
-                if ~index == slot[1]:
-                    return NONE
-                break
-            if inet_match(state, index):
-                state.via.append("connected")
-                state.note(state.functions.connected, index)
-                return index
+        index = next(met)
+        if index < 0:
+            if ~index == slot[1]:
+                return NONE
+            met = walk(state, schedule, tables.hash4, slot)
+        elif inet_match(state, index):
+            state.via.append("connected")
+            state.note(state.functions.connected, index)
+            return index
 
 
 def inet_match(state: State, index: int) -> bool:

@@ -1,6 +1,7 @@
 """The walks of UDP's lookup over chains that change meanwhile (net/ipv4/udp.c, net/ipv6/udp.c)."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from skdiff.cases.addresses import ANY, ipv4_view
 from skdiff.cases.scenario import AF_INET6
@@ -12,9 +13,8 @@ from skdiff.oracles.model.udp_events import UdpSchedule
 
 def met(state: State, schedule: UdpSchedule, chain: Chain, slot: Slot) -> Iterator[int]:
     """Each socket that is met in a chain, up to its end, whose ever that is by then."""
-    for index in walk(state, schedule, chain, slot):
-        if index < 0:
-            return
+    links = walk(state, schedule, chain, slot)
+    while (index := next(links)) >= 0:
         yield index
 
 
@@ -53,12 +53,10 @@ def is_at_port(state: State, schedule: UdpSchedule, index: int) -> bool:
     )
 
 
-def first(state: State, schedule: UdpSchedule) -> Iterator[int]:
+def first(state: State, schedule: UdpSchedule) -> list[int]:
     """__udp4_lib_demux_lookup(), __udp6_lib_demux_lookup(): who is met first in hash2."""
     slot = schedule.tables.packet_address_slot(state.packet.daddr, foreign=False)
-    for index in met(state, schedule, schedule.tables.hash2, slot):
-        yield index
-        return
+    return [*islice(met(state, schedule, schedule.tables.hash2, slot), 1)]
 
 
 def crowd(schedule: UdpSchedule) -> int:

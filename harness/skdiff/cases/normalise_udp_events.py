@@ -45,8 +45,9 @@ def fitted_udp(s: Scenario, event: Event, most: int) -> Fitted:
     sock = s.socks[event.sk]
     if sock.hashed != UDP_HASHED and event.action != REBOUND:
         return None
-    if event.action in LEAST_REFERENCES and not 2 <= sock.refcnt <= most:
-        sock = sock._replace(refcnt=2)
+    least = LEAST_REFERENCES.get(event.action, 0)
+    if least and not least <= sock.refcnt <= most:
+        sock = sock._replace(refcnt=least)
         s = put(s, event.sk, sock)
     return FITTERS[event.action](s, event, sock)
 

@@ -126,14 +126,17 @@ class Schedule:
         self.chains.remove(index)
 
     def _detach(self, index: int, number: int) -> None:
-        """reuseport_detach_sock(): of the closed members the first takes its slot, or of the others the last."""
-        group = self.state.groups[number]
-        closed_at = len(group.slots) - group.num_closed_socks
+        """reuseport_detach_sock(): of the closed members, which have the last slots, the first takes its slot, or of
+        the others the last. A hostile group's members are in all the slots that there are as the case says, or not.
+        """
+        group, hostile = self.state.groups[number], self.state.scenario.hostile
+        closed_at = (constants.MAX_SLOTS if hostile else len(group.slots)) - group.num_closed_socks
         live, closed = group.slots[: group.num_socks], group.slots[closed_at:]
         slots = list(group.slots)
         if index in closed:
             slots[closed_at + closed.index(index)] = closed[0]
-            del slots[closed_at]
+            if not hostile:
+                del slots[closed_at]
             group = group._replace(num_closed_socks=group.num_closed_socks - 1)
         elif index in live:
             slots[live.index(index)] = live[-1]

@@ -32,6 +32,7 @@ static void reference_warn(const char *function, const char *text);
 static void reference_visit(int point, const void *of);
 static void reference_read_number(const void *from);
 static void reference_store(const void *to);
+static void reference_disconnect(struct sock *sk);
 static _Bool reference_mc_allows(const struct sock *sk, unsigned int group, unsigned int source, int dif, int sdif);
 static _Bool reference_mc_has(unsigned int group, unsigned int source);
 static _Bool reference_mc_refuses(unsigned long skb, unsigned long group, unsigned long source, unsigned long tos,

@@ -67,7 +67,6 @@ struct any_reuseport {
 struct arena {
 	struct any_reuseport groups[MAX_GROUPS];
 	struct any_prog group_progs[MAX_GROUPS];
-	struct any_prog event_progs[MAX_EVENTS];
 	struct net nets[MAX_NETNS];
 	struct any_prog_array arrays[MAX_NETNS];
 	struct any_prog progs[MAX_NETNS][MAX_PROGS];

@@ -131,41 +131,40 @@ static void udp_connects(const struct event_record *event)
 	hash_connected(i);
 }
 
-/* net/ipv4/udp.c udp_disconnect() and __udp_disconnect(), up to the address. That of an IPv6 peer is not forgotten. */
-static void forget_peer(int i)
+static bool is_unhashed_by_disconnect;	/* who had not asked for its port */
+
+/* net/ipv4/udp.c __udp_disconnect(). The address of an IPv6 peer is not forgotten. */
+static void reference_disconnect(struct sock *sk)
 {
 	static const uint8_t none[ADDRESS_BYTES];
-	struct sock *sk = sock_at(i);
+	int i = index_within(sk);
+	bool moved = now[i].hash2 == HASH2_REHASHED;
 
-#ifdef HAVE_UNHASH4_ON_DISCONNECT
-	udp_unhash4_on_disconnect(sk);
-#endif
 	set_state(i, TCP_CLOSE);
 	set_peer_address(i, now[i].family == AF_INET6 ? now[i].daddr : none);
 	set_peer_port(i, 0);
 	next_step();
 	sk->sk_bound_dev_if = 0;
-	if (now[i].hash2 == HASH2_REHASHED)
+	if (moved)
 		set_address(i, none);	/* inet_reset_saddr(): connect() had given it */
+	now[i].hash2 = HASH2_BOUND;
+	if (is_unhashed_by_disconnect)
+		udp_lib_unhash(sk);
+	else if (moved)
+		rehash(i);
 }
 
 static void udp_disconnects(const struct event_record *event)
 {
-	bool moved = now[event->sk].hash2 == HASH2_REHASHED;
-
-	forget_peer(event->sk);
-	if (moved) {
-		now[event->sk].hash2 = HASH2_BOUND;
-		rehash(event->sk);
-	}
+	is_unhashed_by_disconnect = false;
+	udp_disconnect(sock_at(event->sk), 0);
 }
 
-/* A socket that had not asked for its port is disconnected, which unhashes it, and bound to another port. */
+/* A socket that had not asked for its port is disconnected, and bound to another one. */
 static void udp_moves(const struct event_record *event)
 {
-	forget_peer(event->sk);
-	now[event->sk].hash2 = HASH2_BOUND;
-	udp_lib_unhash(sock_at(event->sk));
+	is_unhashed_by_disconnect = true;
+	udp_disconnect(sock_at(event->sk), 0);
 	now[event->sk].num = event->value;
 	bind_to_port(event->sk);
 }

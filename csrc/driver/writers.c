@@ -202,7 +202,8 @@ static void is_detached(const struct event_record *event)
 /* net/core/sock_reuseport.c reuseport_attach_prog(): whoever runs the old one still does. */
 static void is_attached(const struct event_record *event)
 {
-	struct any_prog *prog = &arena.event_progs[event - in->events];
+	static struct any_prog progs[MAX_EVENTS];
+	struct any_prog *prog = &progs[event - in->events];
 
 	*prog = (struct any_prog) {
 		.prog.type = BPF_PROG_TYPE_SK_REUSEPORT,

@@ -26,6 +26,8 @@ static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 #define inet_get_local_port_range(net, low, high) ((void)(*(low) = *(high) = 0))
 /* Kernel: whether a port is kept back. Here: never asked for. */
 #define inet_is_local_reserved_port(net, port) 0
+/* Kernel: dissolves a connection: state, peer, device, and the address that connect() gave. Here: the driver does, store by store. */
+#define __udp_disconnect(sk, flags) reference_disconnect(sk)
 /* Kernel: a random number. Here: never asked for. */
 #define get_random_u32() 0
 /* Kernel: clears a bitmap. Here: never done. */

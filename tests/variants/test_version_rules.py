@@ -192,7 +192,7 @@ TREES = {
     "before-6.6": ("no-reselect", "no-shared_sk_lookup", "no-syncookie", "no-demux_pfree"),
 }
 # No small change of 6.12 makes or unmakes these; 6.1 is without both, and 6.17 and later have hash4.
-NOT_MADE = {"udp_pernet", "hash4"}
+NOT_MADE = {"udp_pernet", "hash4", "hash4_again", "unhash4_first"}
 # Outcomes do not tell whether a kernel has these: steps do.
 SILENT = {"shared_sk_lookup"}
 ASSIGNED = Packet(sk=0, destructor=PFREE)
@@ -509,6 +509,8 @@ OF_7_3 = {
         Edit(text, f"__udp{version}_lib_lookup", r"(?s)if \(udp_has_hash4.*?\n\t\}\n", "")
         for text, version in ((UDP_C, 4), (UDP6_C, 6))
     ],
+    "no-hash4_again": [Edit(UDP_C, "udp_lib_hash4", r"udp_rehash4\(udptable, sk, hash\)", "(void)0")],
+    "no-unhash4_first": [Edit(UDP_C, "udp_disconnect", r"udp_unhash4_on_disconnect\(sk\)", "(void)0")],
     "no-udp_own_tables": [
         edit
         for text, version in ((UDP_C, 4), (UDP6_C, 6))

@@ -346,8 +346,6 @@ def _what_it_has(order: Sequence[Definition], config: Config, roles: Mapping[str
     names = {name for d in order for name in d.names}
     if "udp4_hash4" in names and not config.base_small:
         yield "#define HAVE_HASH4 1"
-        if "udp_unhash4_on_disconnect" in names:
-            yield "#define HAVE_UNHASH4_ON_DISCONNECT 1"
     if "udp4_hash4" in names:  # connect() sets the peer first since then
         yield "#define HAVE_PEER_FIRST 1"
     if "inet_twsk_hashdance_schedule" in names:

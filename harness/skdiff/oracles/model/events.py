@@ -131,10 +131,10 @@ class Schedule:
         self.chains.remove(index)
 
     def _detach(self, index: int, number: int) -> None:
-        """reuseport_detach_sock(): of the closed members the first takes its slot, or of the others the last."""
-        group = self.state.groups[number]
-        # A hostile group has its slots where the case says, its closed section is at the end of the array all the same.
-        hostile = self.state.scenario.hostile
+        """reuseport_detach_sock(): of the closed members, which have the last slots, the first takes its slot, or of
+        the others the last. A hostile group's members are in all the slots that there are as the case says, or not.
+        """
+        group, hostile = self.state.groups[number], self.state.scenario.hostile
         closed_at = (constants.MAX_SLOTS if hostile else len(group.slots)) - group.num_closed_socks
         live, closed = group.slots[: group.num_socks], group.slots[closed_at:]
         slots = list(group.slots)

@@ -561,13 +561,18 @@ def test_each_rule_of_linux_7_3_has_a_change():
     assert {*OF_7_3} >= {f"no-{rule}" for rule in LOST_BY_7_3}
 
 
+# Seen only while other CPUs connect and disconnect.
+SELDOM = {"hash4_again", "unhash4_first"}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("rule", LOST_BY_7_3)
 def test_a_rule_that_linux_7_3_lost_is_a_difference_with_its_name(rule, tmp_path):
     manifest = Manifest.load()
     whole = find("7.3", manifest.files, optional=manifest.optional)
     tree = edited_tree(whole.path, tmp_path / "tree", OF_7_3[f"no-{rule}"])
-    command = ["fuzz", "--engine", "random", "--cases", "4000", "--seed", "5", "--kernel", str(tree)]
+    cases = "30000" if rule in SELDOM else "4000"
+    command = ["fuzz", "--engine", "random", "--cases", cases, "--seed", "5", "--kernel", str(tree)]
     command += ["--findings", str(tmp_path / "findings"), "--json", str(tmp_path / "run.json")]
     assert main(command) == 1
     summary = json.loads((tmp_path / "run.json").read_text())

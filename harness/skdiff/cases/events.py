@@ -100,7 +100,7 @@ def wrong_events(s: Scenario) -> Iterator[str]:
     for number, event in enumerate(s.events):
         for problem in wrong_event(s, event, names, later):
             yield f"event {number + 1}: {problem}"
-    for i in {event.sk for event in s.events} & names:
+    for i in ({event.sk for event in s.events} & names) - {NONE}:
         if s.socks[i].hashed == EHASH and s.socks[i].refcnt <= lost(s.events, i):  # a lookup puts nobody else
             yield f"socket {i}: it is freed meanwhile, and something else still names it"
 

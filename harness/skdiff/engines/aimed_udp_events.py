@@ -124,7 +124,7 @@ def _strays(case: bytearray, draw: Random) -> None:
 
 
 def _strays_in_hash4(case: bytearray, draw: Random) -> None:
-    """Who stands before two sockets of the packet's connection in hash4 connects to another port: it is met first, as
+    """Who stands before two sockets of the packet's connection in hash4 connects once more: it is met first, as
     it was connected last. Of the two, hash4 and the score may choose different ones.
     """
     for sock in range(3):
@@ -133,8 +133,13 @@ def _strays_in_hash4(case: bytearray, draw: Random) -> None:
     put(case, "sock", 1, "incoming_cpu", NONE)
     put(case, "sock", 2, "dport", 40000 + draw.randrange(1, 5))
     put(case, "head", 0, "udp_size", draw.choice((2, 4)))
-    action = draw.choice((CONNECTS, CONNECTS, CONNECTS, LEAVES, DISCONNECTS))
-    place_event(case, 0, action=action, sk=2, value=40000 + draw.randrange(5), point=AT_NODE, at=draw.choice((2, NONE)))
+    action = draw.choice((CONNECTS, CONNECTS, CONNECTS, LEAVES, DISCONNECTS, DISCONNECTS))
+    port = draw.choice((take(case, "packet", 0, "sport"), 40000 + draw.randrange(5)))
+    point = draw.choice((AT_NODE, AT_NODE, AT_LINK))
+    steps = draw.randrange(3) if action == DISCONNECTS else 0
+    if action == DISCONNECTS:
+        put(case, "sock", 2, "dport", take(case, "packet", 0, "sport"))
+    place_event(case, 0, action=action, sk=2, value=port, point=point, at=draw.choice((2, NONE)), steps=steps)
 
 
 def _arrives(case: bytearray, draw: Random) -> None:

@@ -36,7 +36,7 @@ _SHOWN_BY = {
     "udp_pernet": (_MCAST_DEMUX,),
     "demux_pfree": (_DEMUX,),
     "hash4": (_UDP,),
-    "hash4_again": (_UDP,),
+    "hash4_again": (),  # without hash4 there is no such function
     "unhash4_first": (_DISCONNECT,),
     "lookup1": (_UDP,),
     "udp_own_tables": (_UDP_ROOT,),
@@ -97,8 +97,7 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         udp_pernet=any(r.kind == "field" and r.name == "udp_table" for d in texts(_MCAST_DEMUX) for r in d.references),
         demux_pfree=mentions(_DEMUX, "sock_pfree"),
         hash4=mentions(_UDP, "hash4"),
-        hash4_again=mentions(_UDP, "hash4")
-        and any(r.name == "udp_rehash4" for d in texts(_HASH4) for r in d.references),
+        hash4_again=any(r.name == "udp_rehash4" for d in texts(_HASH4) for r in d.references),
         unhash4_first=mentions(_DISCONNECT, "unhash4"),
         lookup1=mentions(_UDP, "lookup1"),
         udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),

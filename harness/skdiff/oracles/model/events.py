@@ -131,17 +131,14 @@ class Schedule:
         self.chains.remove(index)
 
     def _detach(self, index: int, number: int) -> None:
-        """reuseport_detach_sock(): of the closed members, which have the last slots, the first takes its slot, or of
-        the others the last. A hostile group's members are in all the slots that there are as the case says, or not.
+        """reuseport_detach_sock(): of the live members the last takes its slot. Closed ones, which have the last slots,
+        are in no chain, unless they are hostile: of these the first does.
         """
-        group, hostile = self.state.groups[number], self.state.scenario.hostile
-        closed_at = (constants.MAX_SLOTS if hostile else len(group.slots)) - group.num_closed_socks
-        live, closed = group.slots[: group.num_socks], group.slots[closed_at:]
-        slots = list(group.slots)
-        if index in closed:
-            slots[closed_at + closed.index(index)] = closed[0]
-            if not hostile:
-                del slots[closed_at]
+        group = self.state.groups[number]
+        slots, live = list(group.slots), group.slots[: group.num_socks]
+        closed_at = constants.MAX_SLOTS - group.num_closed_socks
+        if index in slots[closed_at:]:
+            slots[slots.index(index, closed_at)] = slots[closed_at]
             group = group._replace(num_closed_socks=group.num_closed_socks - 1)
         elif index in live:
             slots[live.index(index)] = live[-1]

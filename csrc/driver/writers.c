@@ -26,10 +26,9 @@ static bool comes_later(int i)
 /* A store that a lookup can see comes now: the writer may have to stand still before it. */
 static void next_step(void)
 {
-	if (!steps_left) {
-		reference_stands_still();
-		steps_left = -1;	/* it is not stopped again */
-	} else if (steps_left > 0)
+	if (!steps_left)
+		reference_stands_still();	/* once: who goes on is not stopped again (csrc/guard.c) */
+	else if (steps_left > 0)
 		steps_left--;
 }
 
@@ -116,8 +115,6 @@ static void listens(const struct event_record *event)
 	of->state = TCP_LISTEN;
 	of->rcu_free = 1;
 	of->reuseport_changed = of->reuseport;
-	of->dport = 0;
-	__builtin_memset(of->daddr, 0, sizeof(of->daddr));
 	sk->sk_daddr = sk->sk_dport = 0;
 #if IS_ENABLED(CONFIG_IPV6)
 	__builtin_memset(&sk->sk_v6_daddr, 0, sizeof(sk->sk_v6_daddr));

@@ -64,14 +64,15 @@ def with_events(s: Scenario, drawn: Iterable[Sequence[int]]) -> Scenario:
     """The valid scenario with those of the drawn events that can be made to fit. It is its own nearest one."""
     if s.lookup in UDP_LOOKUPS or not s.socks:
         return s
+    names = named(s)
     for fields in drawn:
         if len(s.events) < constants.MAX_EVENTS:
-            s = _with_event(s, Event._make(fields))
+            s, names = _with_event(s, Event._make(fields), names)
     return s
 
 
-def _with_event(s: Scenario, event: Event) -> Scenario:
-    """The scenario with one more event, or as it is."""
+def _with_event(s: Scenario, event: Event, names: set[int]) -> tuple[Scenario, set[int]]:
+    """The scenario with one more event, or as it is; `names` are the sockets that something points to."""
     n = len(s.socks)
     sk = (event.sk % n if event.sk != NONE else 0) if event.action in HAVE_SK else NONE
     other = (event.other % n if event.other != NONE else 0) if event.action == REPLACED else NONE
@@ -83,15 +84,16 @@ def _with_event(s: Scenario, event: Event) -> Scenario:
         nth=min(max(event.nth, 1), MOST_VISITS),
         value=event.value if event.action in HAVE_VALUE else 0,
     )
-    fitted = _FITTERS[event.action](s, event)
+    fitted = _FITTERS[event.action](s, event, names)
     if fitted is None:
-        return s
+        return s, names
     made, event = fitted
+    left = names if made.socks is s.socks and made.groups is s.groups else named(made)
     event = event._replace(steps=min(max(event.steps, 0), most_steps(event, made.socks)))
     made = made._replace(events=(*made.events, event))
-    if any(wrong_events(made)) or (not s.hostile and any(unreachable_events(made))):
-        return s
-    return made
+    if any(wrong_events(made, left)) or (not s.hostile and any(unreachable_events(made, left))):
+        return s, names
+    return made, left
 
 
 _Fitted = tuple[Scenario, Event] | None
@@ -101,8 +103,8 @@ def _put(s: Scenario, index: int, sock: Sock) -> Scenario:
     return s._replace(socks=(*s.socks[:index], sock, *s.socks[index + 1 :]))
 
 
-def _leaves(s: Scenario, event: Event) -> _Fitted:
-    if event.sk in named(s) and s.socks[event.sk].hashed == EHASH:
+def _leaves(s: Scenario, event: Event, names: set[int]) -> _Fitted:
+    if event.sk in names and s.socks[event.sk].hashed == EHASH:
         s = _with_references(s, event.sk)
     return s, event
 
@@ -114,7 +116,7 @@ def _with_references(s: Scenario, index: int) -> Scenario:
     return s if least <= sock.refcnt <= MOST_REFERENCES else _put(s, index, sock._replace(refcnt=least))
 
 
-def _is_reused(s: Scenario, event: Event) -> _Fitted:
+def _is_reused(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     sock = s.socks[event.sk]
     if not s.hostile:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING):
@@ -126,7 +128,7 @@ def _is_reused(s: Scenario, event: Event) -> _Fitted:
     return s, event._replace(value=event.value & 0xFFFF)
 
 
-def _listens(s: Scenario, event: Event) -> _Fitted:
+def _listens(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     sock = s.socks[event.sk]
     if not can_listen(sock._replace(group=NONE)):
         return None
@@ -135,7 +137,7 @@ def _listens(s: Scenario, event: Event) -> _Fitted:
     return s, event
 
 
-def _comes(s: Scenario, event: Event) -> _Fitted:
+def _comes(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     sock = s.socks[event.sk]
     if sock.group == NONE:
         there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
@@ -173,12 +175,12 @@ _SUCCESSORS = {
 }
 
 
-def _is_replaced(s: Scenario, event: Event) -> _Fitted:
+def _is_replaced(s: Scenario, event: Event, names: set[int]) -> _Fitted:
     """The other one becomes a socket of the same connection: the full one of a request, or the timewait socket of a
     full one.
     """
     sock, other = s.socks[event.sk], s.socks[event.other]
-    if event.sk == event.other or sock.hashed != EHASH or event.other in named(s):
+    if event.sk == event.other or sock.hashed != EHASH or event.other in names:
         return None
     if sock.kind not in _SUCCESSORS and not s.hostile:
         return None
@@ -194,23 +196,23 @@ def _is_replaced(s: Scenario, event: Event) -> _Fitted:
     return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
-def _is_rebound(s: Scenario, event: Event) -> _Fitted:
+def _is_rebound(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _flag(s: Scenario, event: Event) -> _Fitted:
+def _flag(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     return s, event._replace(value=event.value & 1)
 
 
-def _is_detached(s: Scenario, event: Event) -> _Fitted:
+def _is_detached(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
 
 
-def _is_attached(s: Scenario, event: Event) -> _Fitted:
+def _is_attached(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     if not s.groups:
         return None
     event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
@@ -220,7 +222,7 @@ def _is_attached(s: Scenario, event: Event) -> _Fitted:
     return s, event
 
 
-def _goes_on(s: Scenario, event: Event) -> _Fitted:
+def _goes_on(s: Scenario, event: Event, _names: set[int]) -> _Fitted:
     return s, event
 
 

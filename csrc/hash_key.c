@@ -1,13 +1,14 @@
-/* Which start values of lookup3 put given words into given ranges: the key that a running kernel hashes with, from the
- * choices that it made. harness/skdiff/oracles/running/hash_key.py calls it.
+/* Which start value of lookup3 makes the choices that a running kernel made: the key that it hashes with.
+ * harness/skdiff/oracles/running/hash_key.py calls it.
  */
 #include <stdint.h>
 #include <string.h>
 
-struct observation {
+enum { BLOCK = 4096, FIRST = 3, BITS = 5 };
+
+struct question {
 	uint32_t words[3]; /* what is hashed */
 	uint32_t added;    /* to the hash */
-	uint32_t low, high; /* where the sum lies, both ends included */
 };
 
 static inline uint32_t rotated(uint32_t word, int bits)
@@ -28,45 +29,62 @@ static inline uint32_t hash_of(const uint32_t *words, uint32_t start)
 	return (c ^ b) - rotated(b, 24);
 }
 
-static inline int fitting(const struct observation *seen, uint32_t key)
+/* Which of 32 members. */
+static inline uint32_t choice(const struct question *asked, uint32_t key)
 {
-	uint32_t sum = hash_of(seen->words, key + 0xdeadbeef + 12) + seen->added;
-
-	return sum - seen->low <= seen->high - seen->low;
+	return (hash_of(asked->words, key + 0xdeadbeef + 12) + asked->added) >> (32 - BITS);
 }
 
-/* The keys from `from` up to, and not with, `to` that fit all observations, which are two at least: how many
- * there are, and the first `most` of them in `keys`.
+static int makes(const struct question *asked, int each, const uint8_t *chosen, uint32_t key)
+{
+	for (int i = 0; i < each; i++)
+		if (choice(&asked[i], key) != chosen[i])
+			return 0;
+	return 1;
+}
+
+/* The kernel was asked `sets` times, a power of two, `each` questions (FIRST at least), with the number of the set added to
+ * each word; `chosen` has what it chose, set by set. Words and key are added up before they are mixed, so set s tells of a
+ * key what the first set would tell of that key and s: of `sets` keys in a row it is enough to try one.
+ * Returns how many keys make all choices, and the first `most` of them in `keys`.
  */
 __attribute__((visibility("default")))
-int skdiff_hash_keys(const struct observation *seen, int n, uint64_t from, uint64_t to, uint32_t *keys, int most)
+int skdiff_hash_keys(const struct question *asked, int each, const uint8_t *chosen, int sets,
+		     uint32_t *keys, int most)
 {
-	enum { BLOCK = 4096, FIRST = 2 };
-	static __thread uint8_t fits[BLOCK];
+	static __thread uint8_t begins[1 << (FIRST * BITS)];
+	static __thread uint16_t first[BLOCK];
 	int found = 0;
 
-	if (n < FIRST)
-		return -1;
-	for (uint64_t at = from; at < to; at += BLOCK) {
-		/* The first observations alone, in a loop that the compiler can do many of at once. */
-		for (int i = 0; i < BLOCK; i++)
-			fits[i] = fitting(&seen[0], (uint32_t)at + i) & fitting(&seen[1], (uint32_t)at + i);
+	memset(begins, 0, sizeof(begins));
+	for (int s = 0; s < sets; s++) {
+		const uint8_t *said = chosen + s * each;
+
+		begins[(said[0] << BITS | said[1]) << BITS | said[2]] = 1;
+	}
+	for (uint64_t at = 0; at < UINT64_C(1) << 32; at += (uint64_t)BLOCK * sets) {
+		/* A loop that the compiler can do many of at once. */
 		for (int i = 0; i < BLOCK; i++) {
-			uint64_t eight;
+			uint32_t key = (uint32_t)at + i * sets;
 
-			if (!(i % 8)) {
-				memcpy(&eight, fits + i, sizeof(eight));
-				if (!eight) {
-					i += 7;
+			first[i] = (choice(&asked[0], key) << BITS | choice(&asked[1], key)) << BITS |
+				   choice(&asked[2], key);
+		}
+		for (int i = 0; i < BLOCK; i++) {
+			uint32_t key = (uint32_t)at + i * sets;
+
+			if (!begins[first[i]])
+				continue;
+			for (int s = 0; s < sets; s++) {
+				int other = 0;
+
+				if (!makes(asked, each, chosen + s * each, key))
 					continue;
-				}
+				while (other < sets && makes(asked, each, chosen + other * each, key - s + other))
+					other++;
+				if (other == sets && found++ < most)
+					keys[found - 1] = key - s;
 			}
-			int ok = fits[i] && at + i < to;
-
-			for (int k = FIRST; ok && k < n; k++)
-				ok = fitting(&seen[k], (uint32_t)at + i);
-			if (ok && found++ < most)
-				keys[found - 1] = (uint32_t)at + i;
 		}
 	}
 	return found;

@@ -1,5 +1,6 @@
 """The documentation: what it names exists, its links lead somewhere, and its tables are those of the code."""
 
+import argparse
 import fnmatch
 import io
 import json
@@ -30,7 +31,7 @@ from skdiff.variants import config, version_rules
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 OWN = [page for page in PAGES if page.name != "history.md"]  # which a command writes
-PARSERS = cli.parser().parse_args(["doctor"]).commands
+[PARSERS] = [action.choices for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
 
 
 def code(page: Path) -> Iterator[str]:

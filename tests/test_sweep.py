@@ -90,7 +90,7 @@ def begun(folder, state, *words):
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", mostly_long([signal.SIGINT, signal.SIGKILL]))
 def test_a_sweep_goes_on_where_it_was_stopped(tmp_path, number):
     words = ("--lookup", "tcp6", "--part", "1/4")
     state = tmp_path / "state"
@@ -252,6 +252,7 @@ def test_two_sweeps_do_not_work_on_one_file(tmp_path, capsys):
         process.communicate()
 
 
+@pytest.mark.long
 def test_two_kernels_on_every_small_table(kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES["tcp4"])
     words = ["diff", "6.12", str(tree), "--sweep", "--lookup", "tcp4", "--findings", str(tmp_path / "findings")]

@@ -16,6 +16,8 @@ from skdiff.kernel import kernel_cache
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = pytest.mark.long  # each has a virtual environment to be made
+
 
 class Installed:
     """A fresh environment with skdiff in it, a cache of its own that has the kernels, and a folder elsewhere."""
@@ -89,7 +91,6 @@ def test_it_has_the_templates_of_the_page(installed):
     assert ".verdict{" in text
 
 
-@pytest.mark.long
 def test_printed_commands_are_those_that_work_where_the_user_stands(installed):
     wrong_rules = ("fuzz", "--cases", 2000, "--engine", "random", "--seed", 1, "--epoch", "6.1")
     found = installed.run(*wrong_rules)
@@ -111,7 +112,6 @@ def test_what_changes_the_corpus_needs_a_checkout(words, installed):
     assert case.exists()
 
 
-@pytest.mark.long
 def test_drift_records_where_it_is_asked_to(installed):
     assert installed.run("drift", "--record", "--against", "my.closure", "--json", "drift.json").returncode == 0
     assert json.loads((installed.away / "drift.json").read_text())["recorded"] == "my.closure"

@@ -106,6 +106,7 @@ static void start_race(void)
 	if (!is_racing)
 		return;
 	__builtin_memcpy(now, in->socks, in->n_socks * sizeof(now[0]));
+	__builtin_memset(later_progs, POISON, in->n_events * sizeof(later_progs[0]));
 	for (int e = 0; e < in->n_events; e++)
 		visits_left[e] = in->events[e].nth;
 }

@@ -77,7 +77,7 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 		/* Of a listener inet_hash() sets it, where TCP's tables are there. */
 		sk->sk_flags = from->rcu_free && (from->hashed != HASHED_LHASH2 || is_udp()) ? 1UL << SOCK_RCU_FREE : 0;
 		sk->sk_protocol = from->protocol;
-		sk->sk_reuseport_cb = NULL;
+		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
 		/* Who has got a packet may have its CPU and its route: net/ipv4/udp.c __udp_queue_rcv_skb(), udp_sk_rx_dst_set(). */
 		sk->sk_rx_dst = from->incoming_cpu < 0 ? NULL : &arena.route.dst;
 	}
@@ -89,7 +89,5 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	} else if (is_udp()) {
 		keep_out(any);
 	}
-	if (from->kind == KIND_FULL)	/* not before: whoever is rehashed leaves its group */
-		sk->sk_reuseport_cb = from->group < 0 ? NULL : &arena.groups[from->group].reuse;
 	forbid_strange_memory(any, from);
 }

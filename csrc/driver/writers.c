@@ -5,6 +5,7 @@
  */
 
 static struct sock_record now[MAX_SOCKS];	/* what the sockets are by then */
+static struct any_prog later_progs[MAX_EVENTS];	/* that are attached by then */
 static bool is_writing;
 static bool is_udp_link(int i, const void *to);
 static int steps_left;	/* until the writer stands still, -1 for never */
@@ -27,10 +28,9 @@ static bool comes_later(int i)
 /* A store that a lookup can see comes now: the writer may have to stand still before it. */
 static void next_step(void)
 {
-	if (!steps_left) {
-		reference_stands_still();
-		steps_left = -1;	/* it is not stopped again */
-	} else if (steps_left > 0)
+	if (!steps_left)
+		reference_stands_still();	/* once: who goes on is not stopped again (csrc/guard.c) */
+	else if (steps_left > 0)
 		steps_left--;
 }
 
@@ -123,8 +123,6 @@ static void listens(const struct event_record *event)
 	of->state = TCP_LISTEN;
 	of->rcu_free = 1;
 	of->reuseport_changed = of->reuseport;
-	of->dport = 0;
-	__builtin_memset(of->daddr, 0, sizeof(of->daddr));
 	sk->sk_daddr = sk->sk_dport = 0;
 #if IS_ENABLED(CONFIG_IPV6)
 	__builtin_memset(&sk->sk_v6_daddr, 0, sizeof(sk->sk_v6_daddr));
@@ -157,8 +155,6 @@ static void timewait_replaces(struct inet_timewait_sock *tw, struct sock *sk)
 	struct inet_hashinfo *hashinfo = net_at(now[index_within(sk)].netns)->ipv4.tcp_death_row.hashinfo;
 
 	tw->tw_hash = sk->sk_hash;
-	reference_bound.icsk_bind_hash = (void *)&reference_bound_here;
-	reference_bound.icsk_bind2_hash = (void *)&reference_bound_here;
 #ifdef HAVE_TWSK_SCHEDULE
 	inet_twsk_hashdance_schedule(tw, sk, hashinfo, 0);
 #else
@@ -176,7 +172,6 @@ static void is_replaced(const struct event_record *event)
 
 static void is_rebound(const struct event_record *event)
 {
-	next_step();
 	WRITE_ONCE(sock_at(event->sk)->sk_bound_dev_if, event->value);
 }
 
@@ -185,7 +180,6 @@ static void sysctl_is_set(const struct event_record *event)
 #ifdef CONFIG_NET_L3_MASTER_DEV
 	struct net *net = net_at(in->packet.netns);
 
-	next_step();
 	if (is_udp())
 		net->ipv4.sysctl_udp_l3mdev_accept = event->value;
 	else
@@ -195,15 +189,13 @@ static void sysctl_is_set(const struct event_record *event)
 
 static void is_detached(const struct event_record *event)
 {
-	next_step();
 	rcu_assign_pointer(arena.groups[event->value].reuse.prog, NULL);
 }
 
 /* net/core/sock_reuseport.c reuseport_attach_prog(): whoever runs the old one still does. */
 static void is_attached(const struct event_record *event)
 {
-	static struct any_prog progs[MAX_EVENTS];
-	struct any_prog *prog = &progs[event - in->events];
+	struct any_prog *prog = &later_progs[event - in->events];
 
 	*prog = (struct any_prog) {
 		.prog.type = BPF_PROG_TYPE_SK_REUSEPORT,
@@ -213,14 +205,12 @@ static void is_attached(const struct event_record *event)
 		.verdict = SK_PASS,
 		.number = event->value,
 	};
-	next_step();
 	rcu_assign_pointer(arena.groups[event->value].reuse.prog, &prog->prog);
 }
 
 /* kernel/bpf/net_namespace.c netns_bpf_run_array_detach(), netns_bpf_link_attach(): all programs at once. */
 static void sk_lookup_is_set(const struct event_record *event)
 {
-	next_step();
 	rcu_assign_pointer(net_at(in->packet.netns)->bpf.run_array[NETNS_BPF_SK_LOOKUP],
 			   event->value ? &arena.arrays[in->packet.netns].array : NULL);
 }

@@ -21,7 +21,10 @@ static struct inet_bind_hashbucket reference_bound_here;
 /* Kernel: what a full socket of TCP has beside an inet_sock. Here: that it is bound, the same for all. */
 #define inet_csk(sk) ((void)(sk), &reference_bound)
 /* Kernel: no such thing. Here: what all have. */
-static struct inet_connection_sock reference_bound;
+static struct inet_connection_sock reference_bound = {
+	.icsk_bind_hash = (void *)&reference_bound_here,
+	.icsk_bind2_hash = (void *)&reference_bound_here,
+};
 /* Kernel: a timewait socket comes to those that are bound to its port. Here: nothing, no lookup goes there. */
 #define inet_twsk_add_bind_node(tw, list) ((void)(list))
 /* Kernel: the same, by port and address. Here: the same. */

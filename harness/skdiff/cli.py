@@ -16,7 +16,7 @@ from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import INSTALLED, ROOT
-from skdiff.commands import COMMANDS
+from skdiff.commands import NAMES, load
 from skdiff.commands.output import NO_VERDICT, check_writable, errors
 from skdiff.kernel.compilation import SANITIZERS
 
@@ -92,8 +92,8 @@ class _CommandParser(_Parser):
         return found, left
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
+def parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
+    """The command line's grammar, of the commands with these names."""
     top = _Parser(
         prog="skdiff",
         description="Differential fuzzing of the Linux kernel's socket lookup, of TCP and UDP over IPv4 and IPv6: the\n"
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show skdiff's version, and end")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_CommandParser)
-    for command in COMMANDS:
+    for command in map(load, names):
         sub = commands.add_parser(
             command.NAME,
             help=command.HELP,
@@ -112,7 +112,6 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(run=command.run, json=None)
         command.add_arguments(sub)
-    top.set_defaults(commands=commands.choices)
     return top
 
 
@@ -143,7 +142,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace | None:
     """What the command line says; None, and the help, for an empty one. Raises OSError for a help that cannot be
     written.
     """
-    grammar = parser()
+    words = sys.argv[1:] if argv is None else argv
+    grammar = parser(words[:1] if words and words[0] in NAMES else NAMES)
     try:
         arguments = grammar.parse_args(argv)
         if arguments.command is not None:

@@ -62,7 +62,8 @@ def test_folders_of_another_layout_are_merged_too(kernel_tree, tmp_path):
     assert content(source) == before
 
 
-@pytest.mark.parametrize("kept", [0, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.long
 def test_a_merge_that_loses_something_changes_nothing(kept, folders, monkeypatch):
     """-merge=1 ends with 0 and writes nothing where libFuzzer cannot start its command line again."""
     real = merge_inputs.run_process

@@ -165,6 +165,7 @@ print("clean")
 """
 
 
+@pytest.mark.long
 def test_nothing_is_wrong_under_the_sanitizers() -> None:
     done = sanitized(SCRIPT)
     assert done.stdout == "clean\n", done.stderr

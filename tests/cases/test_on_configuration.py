@@ -8,7 +8,7 @@ from skdiff.cases.validity import not_on, problems
 from skdiff.cli import main
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
-from tests.helpers import listener, scenario
+from tests.helpers import listener, mostly_long, scenario
 
 CASES = {
     "IPV6=n": (scenario(listener(family=AF_INET6)), Config(ipv6=False), "no AF_INET6 sockets without CONFIG_IPV6"),
@@ -31,7 +31,7 @@ def test_what_needs_an_option_that_is_off_is_not_reachable(words):
     assert not_on(scenario(listener()), Rules(), config) == []
 
 
-@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize("words", mostly_long(CASES))
 def test_explain_and_replay_say_so(words, kernel_tree, tmp_path, capsys):
     case, _, why = CASES[words]
     path = tmp_path / "case.toml"

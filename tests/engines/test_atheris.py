@@ -48,7 +48,7 @@ def test_without_atheris_the_random_engine_runs_and_says_so(monkeypatch, tmp_pat
     assert "atheris is not installed: the random engine runs instead" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", mostly_long(["clang", "gcc"]))
 def test_the_doctor_is_all_green(compiler, monkeypatch):
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")
@@ -59,6 +59,7 @@ def test_the_doctor_is_all_green(compiler, monkeypatch):
     assert {"counters arrive", "libFuzzer sees them", "our mutator is called"} <= {check.name for check in checks}
 
 
+@pytest.mark.long
 def test_a_run_goes_on_after_a_finding(kernel_tree, tmp_path):
     patch = Patch("net/ipv4/inet_hashtables.c", "inet_lhash2_lookup", 0, ">", ">=")
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
@@ -68,7 +69,8 @@ def test_a_run_goes_on_after_a_finding(kernel_tree, tmp_path):
     assert sum(m["count"] for m in told["mismatches"]) > len(told["mismatches"])
 
 
-@pytest.mark.parametrize("sanitizer", mostly_long(["asan", "ubsan"]))
+@pytest.mark.parametrize("sanitizer", ["asan", "ubsan"])
+@pytest.mark.long
 def test_guidance_works_with_sanitizers(sanitizer, kernel_tree, monkeypatch, tmp_path):
     monkeypatch.setenv("SAN", sanitizer)
     status, told = fuzz(tmp_path, "--cases", "1500", "--seed", "1")

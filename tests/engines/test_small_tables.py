@@ -35,6 +35,7 @@ from skdiff.engines.small_tables import Tables, blocks
 from skdiff.oracles.model import Model
 from skdiff.variants.config import MINIMAL, Config
 from skdiff.variants.version_rules import EPOCHS, Rules
+from tests.helpers import mostly_long
 
 KERNEL = Kernel(Rules(), Config())
 OLD = Kernel(EPOCHS["6.1"], Config())
@@ -48,7 +49,9 @@ def small():
 
 
 @each_lookup
-@pytest.mark.parametrize("kernel", [KERNEL, OLD, Kernel(Rules(), MINIMAL)], ids=["6.12", "6.1", "minimal"])
+@pytest.mark.parametrize(
+    "kernel", mostly_long([(KERNEL,), (OLD,), (Kernel(Rules(), MINIMAL),)]), ids=["6.12", "6.1", "minimal"]
+)
 def test_each_table_is_one_that_a_system_can_reach(lookup, kernel):
     random = Random(lookup)
     for sockets, most in enumerate((20, 3000, 50_000, 5000)):
@@ -94,6 +97,7 @@ def test_no_table_comes_twice(lookup):
         seen.update(cases)
 
 
+@pytest.mark.long
 def test_kernels_have_the_same_tables_unless_one_cannot_reach_some():
     newer = Kernel(list(EPOCHS.values())[-1], Config())
     for lookup in LOOKUPS:
@@ -156,7 +160,7 @@ def _all_orders(lookup: int) -> list[Scenario]:
     return found
 
 
-@each_lookup
+@pytest.mark.parametrize("lookup", mostly_long(LOOKUPS, every=2), ids=LOOKUPS.values())
 def test_the_order_that_is_left_out_changes_nothing(small, lookup):
     """Of sockets in different chains one order is left out, and tables whose devices differ in their numbers alone:
     each lookup in each order of each pair gives what one of the tables gives."""

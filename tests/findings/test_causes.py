@@ -62,9 +62,10 @@ def test_a_mistake_is_one_finding_in_however_many_ways_it_shows(patch, kernel_tr
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(DEVICE, SCORE), *(pytest.param(*pair, marks=pytest.mark.long) for pair in [(SCORE, LATER), (ASKED, UDP)])],
+    [(DEVICE, SCORE), (SCORE, LATER), (ASKED, UDP)],
     ids=str,
 )
+@pytest.mark.long
 def test_two_mistakes_are_two_findings(one, other, kernel_tree, tmp_path, monkeypatch):
     """The first pair: one case in ten shows the first mistake, and one in some thousands the second, alike."""
     tree = two_patches(kernel_tree.path, tmp_path / "tree", one, other, monkeypatch)

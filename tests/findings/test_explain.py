@@ -172,7 +172,7 @@ PATCHES = [
 ]
 
 
-@pytest.mark.parametrize("patch", mostly_long(PATCHES, every=12), ids=str)
+@pytest.mark.parametrize("patch", mostly_long(PATCHES, every=24), ids=str)
 def test_a_finding_names_the_patched_function(patch, kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", patch)
     summary = tmp_path / "summary.json"

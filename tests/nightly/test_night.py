@@ -12,6 +12,7 @@ import pytest
 
 from skdiff import cli
 from skdiff.base.errors import CannotRun
+from skdiff.commands import NAMES
 from skdiff.kernel import git_web
 from skdiff.nightly import kernel_names, night
 from skdiff.nightly.night import NightSummary, Step, StepResult
@@ -121,10 +122,9 @@ def test_coverage_counts_in_a_night_as_alone():
 
 def test_every_step_is_a_command_that_the_parser_takes():
     parser = cli.parser()
-    commands = parser.parse_args(["doctor"]).commands
     for step in steps():
         if not step.whole:
-            assert step.command[0] in commands
+            assert step.command[0] in NAMES
             assert parser.parse_args(step.command).command == step.command[0]
 
 

@@ -100,6 +100,7 @@ def test_who_gets_the_packet_with_and_without_an_option(case, name, on, off, ker
     assert both(kernel_tree, case, Config(**{name: False})) == off
 
 
+@pytest.mark.long
 def test_a_story_is_of_its_configuration(kernel_tree):
     case = Case(scenario(listener(netns=1, incoming_cpu=0), netns=scenario().netns * 2, cpu=3))
     options = Config(net_ns=False, smp=False)
@@ -163,6 +164,7 @@ def test_the_text_of_the_lookup_asks_for_no_unknown_option(reference):
     assert reference.build.options_off == ()
 
 
+@pytest.mark.long
 def test_an_unknown_option_of_the_text_is_taken_as_off_and_can_be_set(kernel_tree, tmp_path, monkeypatch):
     steer = Edit(
         "net/ipv4/inet_hashtables.c",

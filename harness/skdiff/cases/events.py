@@ -91,11 +91,13 @@ def brought(events: Sequence[Event]) -> list[int]:
     return [e.sk if e.action == COMES else e.other for e in events if e.action in (COMES, REPLACED)]
 
 
-def wrong_events(s: Scenario) -> Iterator[str]:
-    """What is wrong with the events of a scenario whose other values are valid, a line each."""
+def wrong_events(s: Scenario, names: set[int] | None = None) -> Iterator[str]:
+    """What is wrong with the events of a scenario whose other values are valid, a line each; `names` are its named()
+    sockets, if somebody has them already.
+    """
     if any(max(event.at, event.sk, event.other) >= len(s.socks) for event in s.events):
         return  # who is not there is told of elsewhere
-    names = named(s)
+    names = named(s) if names is None else names
     later = brought(s.events)
     for number, event in enumerate(s.events):
         for problem in wrong_event(s, event, names, later):
@@ -182,9 +184,9 @@ def is_replaceable(sock: Sock, other: Sock) -> bool:
     )
 
 
-def unreachable_events(s: Scenario) -> Iterator[str]:
-    """Why other CPUs cannot do this to a lookup, a line each."""
-    names = named(s)
+def unreachable_events(s: Scenario, names: set[int] | None = None) -> Iterator[str]:
+    """Why other CPUs cannot do this to a lookup, a line each; `names` as in wrong_events()."""
+    names = named(s) if names is None else names
     for number, event in enumerate(s.events):
         for why in _unreachable(s, event, names):
             yield f"event {number + 1}: {why}"

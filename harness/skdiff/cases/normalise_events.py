@@ -66,14 +66,15 @@ def with_events(s: Scenario, drawn: Iterable[Sequence[int]]) -> Scenario:
     """The valid scenario with those of the drawn events that can be made to fit. It is its own nearest one."""
     if not s.socks:
         return s
+    names = named(s)
     for fields in drawn:
         if len(s.events) < constants.MAX_EVENTS:
-            s = _with_event(s, Event._make(fields))
+            s, names = _with_event(s, Event._make(fields), names)
     return s
 
 
-def _with_event(s: Scenario, event: Event) -> Scenario:
-    """The scenario with one more event, or as it is."""
+def _with_event(s: Scenario, event: Event, names: set[int]) -> tuple[Scenario, set[int]]:
+    """The scenario with one more event, or as it is; `names` are the sockets that something points to."""
     n = len(s.socks)
     sk = (event.sk % n if event.sk != NONE else 0) if event.action in HAVE_SK else NONE
     other = (event.other % n if event.other != NONE else 0) if event.action == REPLACED else NONE
@@ -90,19 +91,20 @@ def _with_event(s: Scenario, event: Event) -> Scenario:
     elif event.action in (UDP_ALONE if s.lookup not in UDP_LOOKUPS else NOT_OF_UDP):
         fitted = None
     else:
-        fitted = _FITTERS[event.action](s, event)
+        fitted = _FITTERS[event.action](s, event, names)
     if fitted is None:
-        return s
+        return s, names
     made, event = fitted
+    left = names if made.socks is s.socks and made.groups is s.groups else named(made)
     event = event._replace(steps=min(max(event.steps, 0), most_steps(event, made.socks)))
     made = made._replace(events=(*made.events, event))
-    if any(wrong_events(made)) or (not s.hostile and any(unreachable_events(made))):
-        return s
-    return made
+    if any(wrong_events(made, left)) or (not s.hostile and any(unreachable_events(made, left))):
+        return s, names
+    return made, left
 
 
-def _leaves(s: Scenario, event: Event) -> Fitted:
-    if event.sk in named(s) and s.socks[event.sk].hashed == EHASH:
+def _leaves(s: Scenario, event: Event, names: set[int]) -> Fitted:
+    if event.sk in names and s.socks[event.sk].hashed == EHASH:
         s = _with_references(s, event.sk)
     return s, event
 
@@ -114,7 +116,7 @@ def _with_references(s: Scenario, index: int) -> Scenario:
     return s if least <= sock.refcnt <= MOST_REFERENCES else put(s, index, sock._replace(refcnt=least))
 
 
-def _is_reused(s: Scenario, event: Event) -> Fitted:
+def _is_reused(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     sock = s.socks[event.sk]
     if not s.hostile:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING):
@@ -126,7 +128,7 @@ def _is_reused(s: Scenario, event: Event) -> Fitted:
     return s, event._replace(value=event.value & 0xFFFF)
 
 
-def _listens(s: Scenario, event: Event) -> Fitted:
+def _listens(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     sock = s.socks[event.sk]
     if not can_listen(sock._replace(group=NONE)):
         return None
@@ -135,7 +137,7 @@ def _listens(s: Scenario, event: Event) -> Fitted:
     return s, event
 
 
-def _comes(s: Scenario, event: Event) -> Fitted:
+def _comes(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     sock = s.socks[event.sk]
     if sock.group == NONE:
         there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
@@ -164,12 +166,12 @@ _SUCCESSORS = {
 }
 
 
-def _is_replaced(s: Scenario, event: Event) -> Fitted:
+def _is_replaced(s: Scenario, event: Event, names: set[int]) -> Fitted:
     """The other one becomes a socket of the same connection: the full one of a request, or the timewait socket of a
     full one.
     """
     sock, other = s.socks[event.sk], s.socks[event.other]
-    if event.sk == event.other or sock.hashed != EHASH or event.other in named(s):
+    if event.sk == event.other or sock.hashed != EHASH or event.other in names:
         return None
     if sock.kind not in _SUCCESSORS and not s.hostile:
         return None
@@ -185,23 +187,23 @@ def _is_replaced(s: Scenario, event: Event) -> Fitted:
     return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
-def _is_rebound(s: Scenario, event: Event) -> Fitted:
+def _is_rebound(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _flag(s: Scenario, event: Event) -> Fitted:
+def _flag(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     return s, event._replace(value=event.value & 1)
 
 
-def _is_detached(s: Scenario, event: Event) -> Fitted:
+def _is_detached(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
 
 
-def _is_attached(s: Scenario, event: Event) -> Fitted:
+def _is_attached(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     if not s.groups:
         return None
     event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
@@ -211,7 +213,7 @@ def _is_attached(s: Scenario, event: Event) -> Fitted:
     return s, event
 
 
-def _goes_on(s: Scenario, event: Event) -> Fitted:
+def _goes_on(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     return s, event
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from skdiff.commands import COMMANDS
+from skdiff.commands import NAMES, load
 from skdiff.commands.interface import Command
 
 HEAD = ("command", "what it does", "exit codes")
@@ -36,9 +36,9 @@ def usage(command: Command) -> str:
     return formatter.format_help().strip()
 
 
-def markdown_table(commands: Iterable[Command] = COMMANDS) -> str:
-    """A row for each command, with its usage, its help, and its own exit codes. It ends with a newline."""
-    rows = [(f"`{usage(command)}`", command.HELP, command.EXIT_CODES) for command in commands]
+def markdown_table(names: Iterable[str] = NAMES) -> str:
+    """A row for each of these commands, with its usage, its help, and its own exit codes. Ends with a newline."""
+    rows = [(f"`{usage(command)}`", command.HELP, command.EXIT_CODES) for command in map(load, names)]
     lines = [_row(HEAD), _row(["---"] * len(HEAD)), *(_row(row) for row in rows)]
     return "".join(f"{line}\n" for line in lines)
 

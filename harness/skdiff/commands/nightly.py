@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.signals import interrupts_noted
+from skdiff.commands import NAMES
 from skdiff.commands import arguments as common
 from skdiff.commands.output import AGREED, say, show, write_json, write_summary
 from skdiff.commands.report import write_page
@@ -88,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CannotRun(f"cannot write {out}: {error.strerror}") from error
     with interrupts_noted():  # what is done has its page, whoever ends the night
-        done = night.run(steps, out, arguments.commands, say, arguments.minutes, options.environment())
+        done = night.run(steps, out, NAMES, say, arguments.minutes, options.environment())
         summary = night.NightSummary(minutes=arguments.minutes, steps=done)
         write_summary(out / f"night-{steps[0].name}.json", arguments, summary)
         write_json(arguments, summary)

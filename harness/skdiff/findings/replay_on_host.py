@@ -139,15 +139,18 @@ def replay_on_host(
     def work(host: Host) -> None:
         for line in host.told():
             say(line)
-        host.learn_keys()
         judge = judge_with_host(made, host)
         summary.running = judge.host
         for path in paths:
             try:
-                word, reason = verdict(host, judge, load(path), path)
+                case = load(path)
             except CannotRun as error:
                 say(f"skdiff: {error}")
-                word, reason = UNREADABLE, str(error)
+                summary.verdicts[str(path)], summary.why[str(path)] = UNREADABLE, str(error)
+                continue
+            if case.scenario.groups and not host.keys.secrets:  # nothing else chooses by a hash
+                host.learn_keys()
+            word, reason = verdict(host, judge, case, path)
             summary.verdicts[str(path)] = word
             if reason:
                 summary.why[str(path)] = reason

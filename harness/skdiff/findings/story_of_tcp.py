@@ -285,6 +285,8 @@ class Story:
             end = f"chooses {self.name(sk)}"
             if group is not None and group.returns < len(group.slots) and group.slots[group.returns] == sk:
                 end = f"returns {group.returns} and chooses {self.name(sk)}"
+        elif self.scenario.events:  # the group may have fewer members by now
+            end = "decides nothing, and the hash chooses"
         elif group is not None and group.returns >= group.num_socks:
             members = "member 0 alone" if group.num_socks == 1 else f"members 0 to {group.num_socks - 1}"
             end = f"returns {group.returns}, but the group has {members}: it decides nothing, and the hash chooses"

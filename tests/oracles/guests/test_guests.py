@@ -22,6 +22,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.campaign.batch_run import ON_THEIR_WAY, BatchRun
 from skdiff.campaign.finding_files import Origin
 from skdiff.cases import wire
+from skdiff.cases.case_file import Case, dump
 from skdiff.cases.outcome import ABSENT, CRASHED, STUCK, Outcome
 from skdiff.cases.record import SCENARIO_SIZE
 from skdiff.cases.scenario import NONE, Packet
@@ -38,8 +39,9 @@ from skdiff.oracles.guests.qemu import QEMU
 from skdiff.oracles.guests.vm import LOST, Vm
 from skdiff.oracles.model import Model
 from skdiff.variants.version_rules import Rules
-from tests.helpers import connection, listener, scenario
+from tests.helpers import connected, connection, datagram, listener, scenario
 from tests.running import SKDIFF
+from tests.udp_cases import udp4
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = Image(Path("/nowhere/vmlinuz"), "7.3.4", "nowhere", {})
@@ -603,8 +605,8 @@ def test_what_is_no_oracle_is_one_line(words, said, fake):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("version", ["6.12", "7.3"])
-def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, tmp_path):
+@pytest.mark.parametrize(("version", "wrong"), [("6.12", "hash4"), ("7.3", "no-hash4")])
+def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, wrong, tmp_path):
     if shutil.which(QEMU) is None:
         pytest.skip(f"no {QEMU}")
     command = [*SKDIFF, "fuzz", "--oracle", f"vm:{version}", "--cases", "3000", "--seed", "1"]
@@ -616,5 +618,10 @@ def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, tmp
     assert summary["cases"] == 3000
     assert summary["unrealised"] == {}
     assert summary["running"].startswith(f"Linux {version}")
-    wrong = [*command[:-4], "--epoch", "no-reselect,no-hash4", "--findings", str(tmp_path / "wrong")]
-    assert subprocess.run(wrong, capture_output=True, check=False).returncode == 1
+    # Which of two connections wins: the newer one by the rule, the one that is bound to the device by the score.
+    twins = udp4(connected(bound_dev_if=2), connected(), packet=datagram(skb_iif=2))
+    (tmp_path / "twins.toml").write_text(dump(Case(twins, why="The rule of the version decides.")))
+    command = [*SKDIFF, "replay", "--oracle", f"vm:{version}", str(tmp_path / "twins.toml")]
+    for words, code in (([], 0), (["--epoch", wrong], 1)):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stdout + done.stderr

@@ -67,8 +67,11 @@ class Vm(Host):
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of a scenario that `nearest` has made; nothing else may be on its way."""
-        self.ask([scenario])
-        return self.answered()[0]
+        return self._run_all([scenario])[0]
+
+    def _run_all(self, scenarios: Sequence[Scenario]) -> list[Outcome]:
+        self.ask(scenarios)
+        return self.answered()
 
     def ask(self, scenarios: Sequence[Scenario]) -> None:
         """Send scenarios, to be `answered` in the order of the calls. Those with the same tables belong together."""
@@ -111,7 +114,6 @@ class Vm(Host):
         self._learning = True
         super().learn_keys()
         self._learning = False
-        self.nearest.forget()
         assert self._machine is not None
         with suppress(OSError):  # it is dead; who asks next finds out
             self._machine.line.send(KEYS, to_json([self.keys.secrets, self.keys.mixes]).encode())

@@ -60,10 +60,15 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
     """
     table = state.netns.own_hashinfo ^ int(state.foreign)
     slot = schedule.chains.connected(table)
+    before: list[int] = []
     while True:
         found = _walk_established(state, schedule, slot)
         if found is not None:
             return found
+        now = [*schedule.left, *state.refcnt]
+        if now == before:  # nobody has come nearer to an event: each walk is like the last
+            raise Stuck
+        before = now
 
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:

@@ -5,7 +5,6 @@ from random import Random
 
 from skdiff.cases.addresses import low_word, mapped
 from skdiff.cases.derived import plain_packet
-from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     HELPER,
     IPPROTO_TCP,
@@ -21,16 +20,20 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.oracles.running.hash_key import MEMBERS
 
+# As a little-endian CPU reads addresses and the peer's port, their first byte is the lowest: SETS of them in a row are
+# addresses of hosts, and carry nothing into the next byte.
 _HERE, _PORT = mapped(0x0A000002), 80
-_OBSERVATIONS = 24  # each of a group of n leaves an n-th of the keys
+_FIRST_BYTES = range(1, 64)
+SETS, EACH = 64, 8  # of questions; one of them leaves a 32nd of the keys
 
 
-def calibration(lookup: int, netns: int) -> tuple[Scenario, int]:
-    """The scenario, and how many sockets are in its group."""
-    udp, members = lookup in UDP_LOOKUPS, constants.MAX_SLOTS
+def calibration(lookup: int, netns: int, number: int) -> Scenario:
+    """The scenario of a set of questions: a group of MEMBERS on the address of that set."""
+    udp, here = lookup in UDP_LOOKUPS, _further(_HERE, number)
     sock = Sock(
-        rcv_saddr=_HERE,
+        rcv_saddr=here,
         num=_PORT,
         protocol=IPPROTO_UDP if udp else IPPROTO_TCP,
         state=TCP_CLOSE if udp else TCP_LISTEN,
@@ -40,24 +43,27 @@ def calibration(lookup: int, netns: int) -> tuple[Scenario, int]:
         reuseport=1,
         group=0,
     )
-    return (
-        Scenario(
-            lookup=lookup,
-            caller=HELPER,
-            packet=plain_packet(lookup, _HERE)._replace(netns=netns),
-            netns=(Netns(), Netns()),
-            groups=(Group(num_socks=members, slots=tuple(range(members))),),
-            socks=(sock,) * members,
-        ),
-        members,
+    return Scenario(
+        lookup=lookup,
+        caller=HELPER,
+        packet=plain_packet(lookup, here)._replace(netns=netns),
+        netns=(Netns(), Netns()),
+        groups=(Group(num_socks=MEMBERS, slots=tuple(range(MEMBERS))),),
+        socks=(sock,) * MEMBERS,
     )
 
 
-def packets(first: Packet) -> Iterator[Packet]:
-    """From many peers: the local port alone would tell nothing where it is added to the hash."""
+def packets(first: Packet, number: int) -> Iterator[Packet]:
+    """Those of a set, from many peers: the local port alone would tell nothing where it is added to the hash."""
     draw = Random(1)
-    for _ in range(_OBSERVATIONS):
-        yield first._replace(saddr=mapped(0x0A000000 + draw.randrange(1, 1 << 24)), sport=draw.randrange(1, 1 << 16))
+    for _ in range(EACH):
+        peer = mapped(draw.choice(_FIRST_BYTES) << 24 | draw.randrange(1 << 24))
+        port = draw.choice(_FIRST_BYTES) << 8 | draw.randrange(1 << 8)
+        yield first._replace(saddr=_further(peer, number), sport=port + (number << 8))
+
+
+def _further(address: int, number: int) -> int:
+    return address + (number << 24)
 
 
 def hashed_words(packet: Packet, lport_added: bool) -> tuple[tuple[int, int, int], int]:

@@ -1,9 +1,7 @@
 """The key that a running kernel hashes connections with, found out from choices that it made by hash."""
 
 import ctypes
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from skdiff.base.build_folder import filled, is_whole
@@ -11,49 +9,35 @@ from skdiff.base.compiler import compiler, digest, shared_library
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC, builds
 
+MEMBERS = 32  # of a group that chooses
 _MOST = 4
-_KEYS = 1 << 32
 
 
-class Observation(NamedTuple):
-    """That lookup3 of three words, with the key, and `added` to it, lies between `low` and `high`, both included."""
+class Question(NamedTuple):
+    """That lookup3 of three words, with the key, and `added` to it, chooses one of MEMBERS."""
 
     words: tuple[int, int, int]
     added: int
-    low: int
-    high: int
 
 
 class _Record(ctypes.Structure):
-    """struct observation of csrc/hash_key.c."""
+    """struct question of csrc/hash_key.c."""
 
-    _fields_ = (
-        ("words", ctypes.c_uint32 * 3),
-        ("added", ctypes.c_uint32),
-        ("low", ctypes.c_uint32),
-        ("high", ctypes.c_uint32),
-    )
+    _fields_ = (("words", ctypes.c_uint32 * 3), ("added", ctypes.c_uint32))
 
 
-def find_key(observations: Sequence[Observation]) -> int:
-    """The only key (u32) with which all of these are so. All are tried, which takes some seconds. Raises CannotRun if
-    none is, or several are.
+def find_key(asked: Sequence[Question], chosen: Sequence[Sequence[int]]) -> int:
+    """The only key (u32) with which all of this was chosen: `chosen[i]` has the answers to the questions with `i` added
+    to each of their words. There is a power of two of these sets; the more, the fewer keys have to be tried. Raises
+    CannotRun if no key fits, or several do.
     """
-    search = _library()
-    records = (_Record * len(observations))(*(_Record((ctypes.c_uint32 * 3)(*o.words), *o[1:]) for o in observations))
-    parts = len(os.sched_getaffinity(0))
-    bounds = [_KEYS * i // parts for i in range(parts + 1)]
-
-    def part(i: int) -> list[int]:
-        keys = (ctypes.c_uint32 * _MOST)()
-        found = search(records, len(observations), bounds[i], bounds[i + 1], keys, _MOST)
-        return list(keys[: min(found, _MOST)])
-
-    with ThreadPoolExecutor(parts) as threads:
-        keys = [key for found in threads.map(part, range(parts)) for key in found]
-    if len(keys) != 1:
+    records = (_Record * len(asked))(*(_Record((ctypes.c_uint32 * 3)(*one.words), one.added) for one in asked))
+    keys = (ctypes.c_uint32 * _MOST)()
+    answers = b"".join(map(bytes, chosen))
+    found = _library()(records, len(asked), answers, len(chosen), keys, _MOST)
+    if found != 1:
         raise CannotRun(
-            f"{len(keys) or 'no'} keys fit what the kernel chose by hash: it hashes otherwise than the model says, or"
+            f"{found or 'no'} keys fit what the kernel chose by hash: it hashes otherwise than the model says, or"
             " the rules are not this kernel's (see --epoch)"
         )
     return keys[0]
@@ -68,5 +52,5 @@ def _library() -> Callable[..., int]:
         with filled(folder) as work:
             shared_library([source], work / "hash_key.so", cc, ("-O3", "-march=native"))
     search = ctypes.CDLL(str(folder / "hash_key.so")).skdiff_hash_keys
-    search.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_int]
+    search.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
     return search

@@ -32,9 +32,9 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.oracles.running import bpf, programs, shown
-from skdiff.oracles.running.calibration import calibration, hashed_words, packets
+from skdiff.oracles.running.calibration import SETS, calibration, hashed_words, packets
 from skdiff.oracles.running.connections import of_sequence
-from skdiff.oracles.running.hash_key import Observation, find_key
+from skdiff.oracles.running.hash_key import MEMBERS, Question, find_key
 from skdiff.oracles.running.helper_call import MOST_TUPLE, TUPLE_SIZE, slave, sock_tuple
 from skdiff.oracles.running.namespaces import RIGHTS, Namespaces, attach_by_tc, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
@@ -77,7 +77,7 @@ class Host:
             raise CannotRun(f"the running kernel cannot be asked: {error.strerror or error}; {RIGHTS}") from None
 
     def _set_up(self, rules: Rules) -> None:
-        self._namespaces = Namespaces(constants.MAX_NETNS + 1, constants.MAX_SOCKS)
+        self._namespaces = Namespaces(constants.MAX_NETNS, constants.MAX_SOCKS)
         self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)))
         memory, self._memory = bpf.shared_memory(_PAGE)
         self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
@@ -239,27 +239,32 @@ class Host:
 
     def learn_keys(self) -> None:
         """Find out what the kernel hashes IPv4 packets with, in each namespace, if it hashes as its rules say. Takes
-        some seconds. Raises CannotRun if it does not.
+        a second. Raises CannotRun if it does not.
         """
         for lookup, netns in ((TCP4, 0), (TCP4, 1), (UDP4, 0)):
-            key = find_key([*self._choices(lookup, netns, self.rules.lport_added and lookup == TCP4)])
+            lport_added = self.rules.lport_added and lookup == TCP4
+            first = packets(calibration(lookup, netns, 0).packet, 0)
+            asked = [Question(*hashed_words(packet, lport_added)) for packet in first]
+            key = find_key(asked, [self._choices(lookup, netns, number) for number in range(SETS)])
             if netns == 0:
                 self.keys.secrets[lookup] = key
             else:  # the difference is that of the hash_mix of the namespaces
                 mix = key - self.keys.secrets[lookup] & 0xFFFFFFFF
                 self.keys.mixes[netns] = mix
+        self.nearest.forget()
 
-    def _choices(self, lookup: int, netns: int, lport_added: bool) -> Iterator[Observation]:
-        """What a group of as many members as there can be makes of some packets."""
-        scenario, members = calibration(lookup, netns)
-        for packet in packets(scenario.packet):
-            chosen = self.run(scenario._replace(packet=packet)).sk
-            if not 0 <= chosen < members:
-                raise CannotRun(f"a group of {members} sockets got no packet: {self.refusal or 'nobody was found'}")
-            low = -(-(chosen << 32) // members)
-            high = -(-((chosen + 1) << 32) // members) - 1
-            words, added = hashed_words(packet, lport_added)
-            yield Observation(words, added, low, high)
+    def _choices(self, lookup: int, netns: int, number: int) -> list[int]:
+        """Whom a group of as many members as there can be chooses, for each packet of a set."""
+        scenario = calibration(lookup, netns, number)
+        asked = [scenario._replace(packet=packet) for packet in packets(scenario.packet, number)]
+        chosen = [outcome.sk for outcome in self._run_all(asked)]
+        if not all(0 <= sk < MEMBERS for sk in chosen):
+            raise CannotRun(f"a group of {MEMBERS} sockets got no packet: {self.refusal or 'nobody was found'}")
+        return chosen
+
+    def _run_all(self, scenarios: Sequence[Scenario]) -> list[Outcome]:
+        """The outcomes of scenarios that have the same tables."""
+        return [self.run(scenario) for scenario in scenarios]
 
     def close(self) -> None:
         """Close what it has; its namespaces are gone with its thread."""
@@ -272,7 +277,7 @@ class Host:
         older way.
         """
         memory, sockets, _ = self._maps
-        yield bpf.attach_sk_lookup(programs.sk_lookup(memory, sockets, Program(), 0, 0), self._namespaces.fds[-1])
+        yield bpf.attach_sk_lookup(programs.sk_lookup(memory, sockets, Program(), 0, 0), self._namespaces.spare)
         if not self.nearest.by_packets:
             self.nearest.by_segments = False
             return

@@ -42,7 +42,8 @@ _here = threading.local()  # .fd: the namespace that this thread is in, of which
 
 class Namespaces:
     """Some network namespaces, by their numbers from 0 on, each with lo, `DEVICES`, and `parking` more devices from
-    PARKING on. The thread that made them is in one of them from then on. Raises CannotRun if that is not allowed.
+    PARKING on; and a `spare` one without devices. The thread that made them is in one of them from then on. Raises
+    CannotRun if that is not allowed.
     """
 
     def __init__(self, number: int, parking: int) -> None:
@@ -50,19 +51,14 @@ class Namespaces:
         self.wires: list[dict[int, Wire | Loopback]] = []
         self.owns: list[dict[int, Own]] = []  # of packets of a namespace's own, by the device of their route
         self.without_wires = ""  # why there are none
-        self._open = -1
         for _ in range(number):
-            try:
-                _call("unshare", _CLONE_NEWNET)
-            except OSError as error:
-                raise CannotRun(f"a network namespace cannot be made: {error.strerror}; {RIGHTS}") from None
-            self.fds.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            self.fds.append(_unshared())
             self._make_wires()
             try:
                 _make_devices(parking, bool(self.wires))
             except NetlinkError as error:
                 raise CannotRun(f"devices cannot be made in a network namespace: {error}; {RIGHTS}") from None
-        _here.fd = self.fds[-1]
+        self.spare = _here.fd = _unshared()
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}
         self._sysctls: dict[tuple[int, str], int] = {}
@@ -132,8 +128,18 @@ class Namespaces:
         self.owns.clear()
         while self._sysctls:
             os.close(self._sysctls.popitem()[1])
-        while self.fds:
-            os.close(self.fds.pop())
+        for fd in (*self.fds, self.spare):
+            os.close(fd)
+        self.fds.clear()
+
+
+def _unshared() -> int:
+    """A new network namespace, in which this thread is from now on. Raises CannotRun."""
+    try:
+        _call("unshare", _CLONE_NEWNET)
+    except OSError as error:
+        raise CannotRun(f"a network namespace cannot be made: {error.strerror}; {RIGHTS}") from None
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def attach_by_tc(program: int, index: int, leaving: bool) -> None:

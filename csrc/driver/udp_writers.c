@@ -185,6 +185,7 @@ static void udp_comes(const struct event_record *event)
 /* net/core/sock.c sock_bindtoindex_locked(). */
 static void udp_is_rebound(const struct event_record *event)
 {
+	next_step();
 	is_rebound(event);
 	rehash(event->sk);
 }

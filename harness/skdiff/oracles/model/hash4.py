@@ -44,13 +44,17 @@ def _lookup_meanwhile(state: State, schedule: UdpSchedule) -> int:
     slot = tables.packet_connection_slot(bool(state.foreign))
     if not tables.counts.get(asked):
         return NONE
-    met = walk(state, schedule, tables.hash4, slot)
+    before: list[int] = []
+    met = walk(schedule, tables.hash4, slot)
     while True:
         index = next(met)
         if index < 0:
             if ~index == slot[1]:
                 return NONE
-            met = walk(state, schedule, tables.hash4, slot)
+            if schedule.left == before:  # nobody has come nearer to an event: each walk is like the last
+                raise Stuck
+            before = [*schedule.left]
+            met = walk(schedule, tables.hash4, slot)
         elif inet_match(state, index):
             state.via.append("connected")
             state.note(state.functions.connected, index)

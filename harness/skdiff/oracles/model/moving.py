@@ -20,8 +20,6 @@ from skdiff.oracles.model.events import Schedule
 from skdiff.oracles.model.references import sock_gen_put
 from skdiff.oracles.model.state import State, Stuck
 
-_MOST_LINKS = 20_000  # more than the driver has fuel for
-
 
 SlotOf = TypeVar("SlotOf", contravariant=True)
 
@@ -37,15 +35,13 @@ class Linked(Protocol[SlotOf]):
         """The same."""
 
 
-def walk(state: State, schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[int]:
+def walk(schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[int]:
     """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement, behind
-    which nobody may ask for more. The link of a socket is read when it was looked at.
+    which nobody may ask for more. The link of a socket is read when it was looked at. It ends: who comes into a chain
+    leads to those that were there, and events are few.
     """
     at = NONE
     while True:
-        state.links += 1
-        if state.links > _MOST_LINKS:
-            raise Stuck
         schedule.visit(AT_LINK, at)
         at = chains.head(slot) if at == NONE else chains.next[at]
         schedule.visit(AT_NODE, at if at >= 0 else NONE)
@@ -73,7 +69,7 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
-    met = walk(state, schedule, schedule.chains, slot)
+    met = walk(schedule, schedule.chains, slot)
     while True:
         index = next(met)
         if index < 0:
@@ -134,7 +130,7 @@ def listeners(state: State, schedule: Schedule, daddr: int) -> Iterator[int]:
     table = state.netns.own_hashinfo ^ int(state.foreign)
     address = daddr if state.ipv6 else mapped(daddr)
     slot = schedule.chains.listening(table, address, packet.dport, packet.netns)
-    met = walk(state, schedule, schedule.chains, slot)
+    met = walk(schedule, schedule.chains, slot)
     while True:
         index = next(met)
         if index < 0:

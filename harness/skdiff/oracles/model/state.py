@@ -54,7 +54,7 @@ class State:
             "freed",
         ),
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
-        *("schedule", "links"),
+        "schedule",
     )
 
     def __init__(
@@ -110,7 +110,6 @@ class State:
         self.shown: list[tuple[int, ...]] = []
         self.via: list[str] = []
         self.steps = steps
-        self.links = 0  # that were followed
         self.schedule: Any = None  # of `events.py`, if there are any
         if scenario.events:
             self.socks, self.groups = list(socks), list(scenario.groups)

@@ -13,7 +13,7 @@ from skdiff.oracles.model.udp_events import UdpSchedule
 
 def met(state: State, schedule: UdpSchedule, chain: Chain, slot: Slot) -> Iterator[int]:
     """Each socket that is met in a chain, up to its end, whose ever that is by then."""
-    links = walk(state, schedule, chain, slot)
+    links = walk(schedule, chain, slot)
     while (index := next(links)) >= 0:
         yield index
 

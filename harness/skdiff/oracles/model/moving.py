@@ -20,7 +20,6 @@ from skdiff.oracles.model.events import Schedule
 from skdiff.oracles.model.references import sock_gen_put
 from skdiff.oracles.model.state import State, Stuck
 
-
 SlotOf = TypeVar("SlotOf", contravariant=True)
 
 

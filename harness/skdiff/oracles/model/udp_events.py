@@ -45,7 +45,7 @@ class UdpSchedule(Schedule):
 
     def _is_possible(self, event: Event) -> bool:
         """Whether an event can come about as things are by now."""
-        if event.action in (LEAVES, MOVES, CONNECTS):
+        if event.action in (MOVES, CONNECTS):
             return self.is_hashed(event.sk)
         if event.action == DISCONNECTS:
             return self.is_hashed(event.sk) and self.state.socks[event.sk].state == TCP_ESTABLISHED

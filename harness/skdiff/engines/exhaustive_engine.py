@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from skdiff.cases.addresses import other_family
 from skdiff.cases.derived import with_derived
-from skdiff.cases.event_fields import MOST_VISITS
+from skdiff.cases.event_fields import MOST_STEPS, MOST_VISITS
 from skdiff.cases.events import HAVE_SK, most_steps
 from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import HERE, OTHER_PEER_PORT, PEER, PEER_PORT, PORT
@@ -22,6 +22,7 @@ from skdiff.cases.scenario import (
     AT_NODE,
     AT_TAKEN,
     AT_TAKING,
+    COMES,
     EHASH,
     GOES_ON,
     KIND_REQUEST,
@@ -129,12 +130,17 @@ def _placed(case: Scenario, left: Sequence[Event], model: Model) -> Iterator[Sce
         return
     for point in _POINTS:
         for nth in range(1, MOST_VISITS + 1):
-            more = with_events(case, [left[0]._replace(point=point, nth=nth)])
-            number = len(case.events)
-            there = len(more.events) > number and (more.events[number].point, more.events[number].nth) == (point, nth)
+            wanted = left[0]._replace(point=point, nth=nth)
+            more = with_events(case, [wanted])
+            number = len(case.events)  # an event that was fitted to be another one is a case of its own
+            there = len(more.events) > number and _who_and_when(more.events[number]) == _who_and_when(wanted)
             if not there or not model.run(more).fired >> number & 1:
                 break
             yield from _placed(more, left[1:], model)
+
+
+def _who_and_when(event: Event) -> tuple[int, ...]:
+    return event.point, event.nth, event.steps, event.sk, event.other
 
 
 def actions(table: Scenario) -> Iterator[Event]:
@@ -145,6 +151,8 @@ def actions(table: Scenario) -> Iterator[Event]:
         event = event._replace(value={REUSED: OTHER_PEER_PORT + 1, REBOUND: 2}.get(event.action, 0))
         if event.action == REUSED and table.socks[event.sk].dport == OTHER_PEER_PORT:
             event = event._replace(value=PEER_PORT)
-        for steps in range(most_steps(event, table.socks) + 1):
+        # Who comes may be made to fit, and has more steps then.
+        most = MOST_STEPS if event.action in (COMES, REPLACED) else most_steps(event, table.socks)
+        for steps in range(most + 1):
             yield event._replace(steps=steps)
     yield Event(action=GOES_ON)

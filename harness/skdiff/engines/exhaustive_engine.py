@@ -6,11 +6,10 @@ whose point is not reached is no case.
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import NamedTuple
 
 from skdiff.cases.addresses import other_family
 from skdiff.cases.derived import plain_packet, with_derived
-from skdiff.cases.event_fields import MOST_VISITS
+from skdiff.cases.event_fields import MOST_STEPS, MOST_VISITS
 from skdiff.cases.events import HAVE_SK, most_steps
 from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import HERE, OTHER_PEER_PORT, OTHER_PORT, PEER, PEER_PORT, PORT
@@ -23,6 +22,7 @@ from skdiff.cases.scenario import (
     AT_TAKEN,
     AT_TAKING,
     BOUND,
+    COMES,
     CONNECTS,
     EHASH,
     GOES_ON,
@@ -88,15 +88,6 @@ UDP_ROLES: tuple[Sock, ...] = (
     _BOUND._replace(rcv_saddr=HERE, reuseport=1, group=0),
 )
 _UDP_SIZE = 2  # the packet's address and the wildcard have slots of their own, and so have the two other ports
-
-
-class Place(NamedTuple):
-    """Where an event comes, the `nth` visit of a `point`, to whom, and how far."""
-
-    point: int
-    nth: int
-    sk: int
-    steps: int
 
 
 def drive(run: Run) -> None:
@@ -167,10 +158,10 @@ def _placed(case: Scenario, left: Sequence[Event], oracle: Oracle) -> Iterator[S
         return
     for point in _POINTS:
         for nth in range(1, MOST_VISITS + 1):
-            asked = left[0]._replace(point=point, nth=nth)
-            more = with_events(case, [asked])
-            number = len(case.events)
-            there = len(more.events) > number and _place(more.events[number]) == _place(asked)
+            wanted = left[0]._replace(point=point, nth=nth)
+            more = with_events(case, [wanted])
+            number = len(case.events)  # an event that was fitted to be another one is a case of its own
+            there = len(more.events) > number and _who_and_when(more.events[number]) == _who_and_when(wanted)
             if not there or not oracle.run(more).fired >> number & 1:
                 break
             yield from _placed(more, left[1:], oracle)
@@ -179,8 +170,8 @@ def _placed(case: Scenario, left: Sequence[Event], oracle: Oracle) -> Iterator[S
 _VALUES = {REUSED: OTHER_PEER_PORT + 1, REBOUND: 2, CONNECTS: PEER_PORT, MOVES: OTHER_PORT}
 
 
-def _place(event: Event) -> Place:
-    return Place(event.point, event.nth, event.sk, event.steps)
+def _who_and_when(event: Event) -> tuple[int, ...]:
+    return event.point, event.nth, event.steps, event.sk, event.other
 
 
 def actions(table: Scenario) -> Iterator[Event]:
@@ -191,6 +182,8 @@ def actions(table: Scenario) -> Iterator[Event]:
         event = event._replace(value=_VALUES.get(event.action, 0))
         if event.action == REUSED and table.socks[event.sk].dport == OTHER_PEER_PORT:
             event = event._replace(value=PEER_PORT)
-        for steps in range(most_steps(event, table.socks) + 1):
+        # Who comes may be made to fit, and has more steps then.
+        most = MOST_STEPS if event.action in (COMES, REPLACED) else most_steps(event, table.socks)
+        for steps in range(most + 1):
             yield event._replace(steps=steps)
     yield Event(action=GOES_ON)

@@ -11,7 +11,7 @@
 #: JOBS=            worker processes
 #: INPUTS=          a folder for the inputs of guided runs
 #: FROM=            of distill: folders of more inputs
-#: BEFORE=          of speed: another checkout
+#: BEFORE=          of speed and time-to-kill: another checkout
 #: A=6.1 B=6.12     of diff: versions or paths of trees
 #: PATCH=           of diff: a patch or mailbox to compare A with A, in the place of B
 #: KERNELS=         of records and history: versions or paths, in their order
@@ -60,7 +60,7 @@ ifeq ($(origin CC),command line)
 export CC
 endif
 
-.PHONY: help kernels fuzz live distill endurance diff sweep drift records figures history test test-long replay extract doctor bench speed coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
+.PHONY: help kernels fuzz live distill endurance diff sweep drift records figures history test test-long test-guests replay extract doctor bench speed time-to-kill coverage mutants detection trophies matrix nightly report clusterfuzzlite lint format clean
 help: ## List targets and variables
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/^/  /' | expand -t 19
 	@echo
@@ -74,7 +74,7 @@ help: ## List targets and variables
 fuzz: $(VENV)/ready ## Compare the kernel's lookup with the model on random scenarios
 	$(BIN)/skdiff fuzz --kernel '$(KERNEL)' --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(INPUTS),--inputs '$(INPUTS)') $(ARGS)
 
-live: $(VENV)/ready ## Ask a running kernel, this machine's (needs root) or ORACLE=vm:7.3, beside its text and the model
+live: $(VENV)/ready ## Ask a running kernel, this machine's (all of it as root) or ORACLE=vm:7.3, beside its text and the model
 	$(BIN)/skdiff fuzz --oracle '$(ORACLE)' $(if $(filter command line environment,$(origin KERNEL)),--kernel '$(KERNEL)') --seconds $(SECONDS) $(if $(LOOKUP),--lookup '$(LOOKUP)') $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 kernels: $(VENV)/ready ## List the kernels that are cached, and those that can be fetched
@@ -106,11 +106,17 @@ figures: $(VENV)/ready ## Measure what README and docs/ quote, and write it to d
 history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= to docs/history.md
 	$(BIN)/python -m skdiff.proof.version_history docs/history.md $(KERNELS)
 
+# Tests start Python some hundred times, which would compile all modules each time without bytecode.
+CLEAN := EPOCH= CONFIG= PYTHONDONTWRITEBYTECODE=
+
 test: $(VENV)/ready ## Run the tests, some minutes
-	EPOCH= CONFIG= $(BIN)/pytest -n auto $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto $(ARGS)
 
 test-long: $(VENV)/ready ## Run the long tests: the others of each kind that `make test` has some of
-	EPOCH= CONFIG= $(BIN)/pytest -n auto -m long $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto -m long $(ARGS)
+
+test-guests: $(VENV)/ready ## Run the tests that boot kernels under QEMU, which must be there
+	$(CLEAN) $(BIN)/pytest -m guest $(ARGS)
 
 replay: $(VENV)/ready ## Run the cases of corpus/ again
 	$(BIN)/skdiff replay --kernel '$(KERNEL)' $(ARGS)
@@ -139,6 +145,9 @@ trophies: $(VENV)/ready ## Measure how long bugs of the past take to be found (m
 speed: $(VENV)/ready ## Measure how many times as fast as another checkout, BEFORE=, this one is (many minutes)
 	PYTHONPATH=. $(BIN)/python tests/speed.py '$(BEFORE)' $(ARGS)
 
+time-to-kill: $(VENV)/ready ## Measure how soon mutants are found here and in another checkout, BEFORE= (half an hour)
+	PYTHONPATH=. $(BIN)/python tests/time_to_kill.py '$(BEFORE)' $(ARGS)
+
 endurance: $(VENV)/ready ## Fuzz for SECONDS=7200 with JOBS=2 workers that are killed at random
 	PYTHONPATH=. $(BIN)/python tests/endurance.py $(if $(filter command line,$(origin SECONDS)),$(SECONDS),7200) $(or $(JOBS),2)
 
@@ -160,7 +169,7 @@ lint: $(VENV)/ready ## Check style, types, imports, and the workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	MYPYPATH=harness:. $(BIN)/mypy --explicit-package-bases $(addprefix tests/,detection.py endurance.py matrix.py speed.py trophies.py) # no test runs them
+	MYPYPATH=harness:. $(BIN)/mypy --explicit-package-bases $(addprefix tests/,detection.py endurance.py matrix.py speed.py time_to_kill.py trophies.py) # no test runs them
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github

@@ -16,6 +16,7 @@ from skdiff.comparison.compare import compare
 from skdiff.comparison.mismatch_text import render
 from skdiff.engines.atheris_engine import make_libfuzzer_global
 from skdiff.kernel.summary import Kernel
+from skdiff.oracles import compiled_model
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants.config import Config
@@ -53,7 +54,10 @@ class Target:
         self.kernel = read_json(FOLDER / "reference.json", Kernel, "what a reference was made of")
         reference = Reference.of(FOLDER)
         reference.name = f"Linux {self.kernel.version}"
-        self.oracles = reference, Model(self.kernel.rules.plain, Config())
+        compiled = (FOLDER / "model").is_dir()
+        model = compiled_model.load(FOLDER / "model") if compiled else Model
+        print(f"the model is {'compiled' if compiled else 'interpreted'}", file=sys.stderr)
+        self.oracles = reference, model(self.kernel.rules.plain, Config())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from skdiff.kernel.build import build
 from skdiff.kernel.compilation import MODULE
 from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import Tree, find
+from skdiff.oracles import compiled_model
 
 TARGET = "lookup_fuzzer"
 VARIANTS = {"address": "asan", "undefined": "ubsan", "coverage": "plain", "": "plain"}
@@ -48,6 +49,10 @@ def reference(folder: Path) -> None:
     shutil.copy(made.folder / f"{MODULE}.so", folder)
     (folder / "cases").mkdir()
     shutil.copy(native.library(), folder / "cases")
+    compiled_model.prepare(lambda line: print(f"prepare: {line}", file=sys.stderr))
+    compiled = compiled_model.folder()
+    if compiled is not None:  # else the target interprets the model
+        shutil.copytree(compiled, folder / "model")
     write_json(folder / "reference.json", made.told())
 
 

@@ -20,7 +20,8 @@ from skdiff.cases.outcome import ABSENT, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.comparison.running_kernel import JudgeWithHost, agrees
 from skdiff.oracles.model import Model
-from skdiff.oracles.running.host import Host, in_own_thread
+from skdiff.oracles.running.classic_host import in_own_thread
+from skdiff.oracles.running.host import Host
 from skdiff.variants.version_rules import Rules, changed_by_hand
 from tests.mistakes import MISTAKES, made
 

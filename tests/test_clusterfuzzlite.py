@@ -111,6 +111,7 @@ def test_the_target_runs_on_its_seeds_and_is_guided_by_the_c(image, tmp_path):
     done = image.run(tmp_path, *more, "-runs=3000", str(inputs))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Dictionary: " in done.stderr
+    assert "the model is compiled" in done.stderr
     covered = [int(count) for count in re.findall(r"cov: (\d+)", done.stderr)]
     assert covered[-1] > 150
     assert len(list(inputs.iterdir())) > len(set(seeds()))

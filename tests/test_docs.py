@@ -27,6 +27,7 @@ from skdiff.findings.listed import lines_of
 from skdiff.nightly.summaries import KINDS
 from skdiff.runs import fuzz_text
 from skdiff.variants import config, version_rules
+from tests import time_to_kill
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -282,6 +283,10 @@ def test_the_figures_of_proof_are_those_of_the_commands() -> None:
         f"changes the encoder, the decoder, the wire format and the comparison in {harness['mutants']:,} ways" in text
     )
     assert f"around the lookup, in {driver['mutants']:,} ways" in text
+    share = model["swept"] / model["sweepable"]
+    assert f"and for {model['sweepable']:,} of the model." in text
+    assert f"and {model['swept']:,} ({100 * share:.1f} %) of the model: the column" in text
+    assert share >= 0.9
     assert [counts["survivors"] for counts in (c, driver, model, harness)] == [0, 0, 0, 0]
     for name, reached in cover["lookups"].items():
         pairs = [f"{some} of {whole}" for some, whole in (reached["lines"], reached["branches"])]
@@ -338,3 +343,12 @@ def test_performance_has_the_measured_ratios() -> None:
             wanted.append([f"`{engine}`", lookup, f"{before:.1f}", f"{after:.1f}", f"{one['times']:.2f}"])
             assert one["times"] >= (2.2 if engine == "atheris" else 1.8)
     assert rows("docs/performance.md", "Twice as fast") == wanted
+
+
+def test_performance_has_how_soon_mutants_were_found() -> None:
+    """`make time-to-kill BEFORE=../before ARGS=docs/figures/time-to-kill.json` writes the file."""
+    found = json.loads((ROOT / "docs/figures/time-to-kill.json").read_text())
+    told = time_to_kill.table(found)
+    assert rows("docs/performance.md", "How soon mutants are found") == told
+    before, now = (float(cell) for cell in told[-1][-2:])
+    assert now <= before

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import time
@@ -39,6 +41,12 @@ def swept(path):
     return json.loads(path.read_text())
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    """The files of sweeps that name none: tests run beside each other."""
+    monkeypatch.setattr("skdiff.runs.table_run.builds", lambda: tmp_path)
+
+
 def run(folder, *words):
     summary = folder / "summary.json"
     code = cli.main(["sweep", "--findings", str(folder / "findings"), "--json", str(summary), *words])
@@ -53,6 +61,7 @@ def test_all_small_tables_agree(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"all {summary['tables']:,} tables of up to one socket, {summary['cases']:,} lookups: no difference" in out
     assert "sock.no_pprev: True (there is False)" in out
+    assert Path(summary["state"]).parent == tmp_path / "sweeps"
     assert not Path(summary["state"]).exists()  # another run begins anew
 
 
@@ -240,6 +249,39 @@ def test_files_that_are_none_of_a_sweep_are_refused(tmp_path, capsys):
     assert "cannot write /no/such/folder/state" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["sweep", *FEW], ["diff", "6.12", "6.12", "--sweep"]])
+def test_a_file_that_is_none_of_a_sweep_is_refused_before_anything_is_built(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("skdiff.kernel.options.build", lambda *_: pytest.fail("built"))
+    state = tmp_path / "state"
+    for text in ('{"of": 3}\n', "rubbish\n"):
+        state.write_text(text)
+        assert cli.main([*words, "--state", str(state)]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.endswith(f"{state}: not the file of a sweep")
+
+
+def test_more_parts_than_there_are_pieces_are_refused(tmp_path, capsys):
+    assert cli.main(["sweep", *FEW, "--part", "5/99999999", "--state", str(tmp_path / "state")]) == 2
+    assert re.search(r"--part 5/99999999: the tables can be cut into \d+ parts at most", capsys.readouterr().err)
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_printed_command_goes_on_with_a_sweep(kernel_tree, tmp_path, capsys):
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES["tcp4"])
+    of = ("--kernel", str(tree), "--lookup", "tcp4", "--part", "1/12", "--state", str(tmp_path / "the state"))
+    code, before = run(tmp_path, *of, "--first")
+    assert code == 1 and before["done"] < before["cases"]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("go on: ")]
+    words = shlex.split(line.removeprefix("go on: "))
+    again = words[words.index("sweep") :]
+    assert {*of, "--first", str(tmp_path / "findings")} <= {*again}
+    again.remove("--first")
+    assert cli.main([*again, "--json", str(tmp_path / "summary.json")]) == 1
+    after = swept(tmp_path / "summary.json")
+    assert after["earlier"] == before["done"] and after["done"] == after["cases"]
+    assert "go on: " not in capsys.readouterr().out
+
+
 def test_two_sweeps_do_not_work_on_one_file(tmp_path, capsys):
     state = tmp_path / "state"
     process = begun(tmp_path, state, "--lookup", "udp4", "--part", "1/2")
@@ -260,9 +302,27 @@ def test_two_kernels_on_every_small_table(kernel_tree, tmp_path, capsys):
     assert cli.main([*words, "--first", "--json", str(summary)]) == 1
     found = json.loads(summary.read_text())
     assert found["differ"] and found["swept"]["done"] < found["swept"]["cases"]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("go on: ")]
+    assert f" diff 6.12 {tree} --lookup tcp4 --sweep --sockets 2 " in line
     for more in (["--seconds", "3"], ["--seed", "3"], ["--cases", "3"], ["corpus/reports"]):
         assert cli.main([*words, *more]) == 2
         assert "--sweep asks every small table" in capsys.readouterr().err
+
+
+def test_two_kernels_on_a_part_of_the_small_tables(kernel_tree, tmp_path, capsys):
+    harmless = Patch("net/ipv4/inet_hashtables.c", "compute_score", 0, "2", "( 2 )")
+    tree = patched_tree(kernel_tree.path, tmp_path / "tree", harmless)
+    words = ["diff", "6.12", str(tree), "--lookup", "tcp4", "--findings", str(tmp_path / "findings")]
+    of = ["--sweep", "--sockets", "1", "--part", "2/3", "--jobs", "1", "--state", str(tmp_path / "state")]
+    cli.main([*words, *of, "--json", str(tmp_path / "summary.json")])  # 2 where these do not run all of the new text
+    summary = swept(tmp_path / "summary.json")
+    _, part = run(tmp_path, *FEW, "--part", "2/3")
+    assert not summary["differ"]
+    assert (summary["swept"]["done"], summary["swept"]["sockets"]) == (part["done"], 1)
+    assert f"all {part['tables']:,} tables of up to one socket of part 2 of 3" in capsys.readouterr().out
+    for option, value in zip(of[1::2], of[2::2], strict=True):
+        assert cli.main([*words, option, value]) == 2
+        assert "are for --sweep" in capsys.readouterr().err
 
 
 @pytest.mark.long
@@ -270,7 +330,7 @@ def test_two_kernels_that_agree_on_every_small_table(kernel_tree, tmp_path, caps
     harmless = Patch("net/ipv4/inet_hashtables.c", "compute_score", 0, "2", "( 2 )")
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", harmless)
     assert cli.main(["diff", "6.12", str(tree), "--sweep", "--lookup", "tcp4"]) == 0
-    assert "of up to 2 sockets" in capsys.readouterr().out
+    assert "of up to two sockets" in capsys.readouterr().out
 
 
 def test_a_line_that_several_write_is_whole(tmp_path):

@@ -22,7 +22,7 @@ from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import Netns, Scenario, Sock
 from skdiff.kernel.compilation import preload
-from skdiff.proof.mutants.drawn_cases import DRAWN, limited, some_bytes, widened
+from skdiff.proof.mutants.drawn_cases import DRAWN, MAKERS, some_bytes
 from tests.arbitrary import any_bytes, hostile_scenarios
 from tests.by_python import normalise as rules
 from tests.by_python import normalise_packet
@@ -61,7 +61,7 @@ def test_what_any_bytes_mean_is_what_they_mean_in_python(data: bytes, more: byte
     the_same(data, more)
 
 
-@pytest.mark.parametrize("make", [widened, limited])
+@pytest.mark.parametrize("make", MAKERS)
 def test_fields_of_any_value_are_made_valid_as_in_python(make: Callable[[Random], Raw]) -> None:
     random = Random(2)
     for _ in range(DRAWN):
@@ -157,7 +157,7 @@ from tests.cases import test_native as tests
 random = Random(int(sys.argv[2]))
 for _ in range(400):
     tests.the_same(tests.some_bytes(random), tests.frame(random))
-for make in (tests.widened, tests.limited):
+for make in tests.MAKERS:
     tests.test_fields_of_any_value_are_made_valid_as_in_python(make)
 tests.test_the_cases_of_the_corpus_are_their_own_nearest_in_both()
 tests.test_what_is_no_case_is_refused()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,23 @@ from typing import Any
 
 import pytest
 
+from skdiff.cases.addresses import from_text
 from skdiff.cases.case_file import load
+from skdiff.cases.scenario import TCP4, TCP6, UDP4
 from skdiff.cli import main
 from skdiff.commands.output import console, errors
+from skdiff.kernel import images
+from skdiff.oracles.guests.initramfs import initramfs
+from skdiff.oracles.guests.line import ANSWERS
+from skdiff.oracles.guests.qemu import QEMU, Machine
+from skdiff.oracles.running.arriving import why_dropped
+from skdiff.oracles.running.host_net import Device
+from tests import guest_who
 from tests.rooms import Room, room
 from tests.running import SKDIFF
+
+ROOT = Path(__file__).resolve().parents[2]
+TO_TRY = 600.0  # seconds, with a guest's start
 
 
 @dataclass(frozen=True)
@@ -313,6 +326,32 @@ def test_a_vrf(tmp_path: Path) -> None:
         assert told.kernels == {from_there(here, there, ("10.9.9.1", 80), ("10.9.9.2", 5000))}
 
 
+@pytest.mark.guest
+@pytest.mark.parametrize("version", ["6.12", "7.3"])
+def test_vrfs_in_a_guest(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which(QEMU) is None:
+        pytest.skip(f"no {QEMU}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'harness'}:{ROOT}")
+    image = images.find(version, print)
+    if "tcp_diag" not in image.modules:
+        pytest.skip(
+            f"{image.kernel.parent} was fetched without the modules that tell sockets: remove it, and try again"
+        )
+    machine = Machine(image.kernel, initramfs(image.modules, "tests.guest_who"), "tcg")
+    try:
+        machine.wait_at_most(TO_TRY)
+        try:
+            kind, body = machine.line.receive()
+        except OSError as error:
+            pytest.fail(f"{error}: {machine.last_words()}")
+        assert kind == ANSWERS, body.decode()
+        asked, wrong = json.loads(body)
+    finally:
+        machine.close()
+    assert not wrong, "\n".join(wrong)
+    assert asked == 2 * 4 * len(guest_who.TABLES) * 3
+
+
 STATE = """
 from pathlib import Path
 from skdiff.oracles.running import socket_dump
@@ -350,7 +389,8 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can become somebody else")
     code = (
-        "import os, sys; from skdiff.cli import main; os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+        "import os, sys; import skdiff.commands.who; from skdiff.cli import main\n"  # who is nobody may not read it
+        "os.setgroups([]); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     )
     with room("tcp(); tcp(port=81, reuseport=1); tcp(port=81, reuseport=1)") as here:
         for port in (80, 81):
@@ -383,6 +423,62 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
         assert "it takes" in done.stderr
 
 
+ETH0 = Device(2, "eth0")
+
+
+@pytest.mark.parametrize(
+    ("lookup", "saddr", "daddr", "device", "own", "sysctl", "said"),
+    [
+        (TCP4, "10.0.0.1", "10.0.0.2", ETH0, False, "", ""),
+        (TCP4, "127.0.0.1", "10.0.0.2", ETH0, True, "", "127.0.0.1 is of this host alone: eth0 brings no packet"),
+        (TCP4, "10.0.0.1", "127.0.0.1", ETH0, False, "", "127.0.0.1 is of this host alone"),
+        (TCP4, "127.0.0.1", "10.0.0.2", ETH0, True, "route_localnet", ""),
+        (TCP4, "127.0.0.1", "10.0.0.2", Device(1, "lo"), True, "", ""),
+        (TCP4, "10.0.0.2", "10.0.0.2", ETH0, True, "", "10.0.0.2 is an address of this host"),
+        (TCP4, "10.0.0.2", "10.0.0.2", ETH0, True, "accept_local", ""),
+        (TCP4, "10.0.0.2", "10.0.0.2", Device(1, "lo"), True, "", ""),
+        (TCP4, "0.0.0.5", "10.0.0.2", ETH0, False, "", "no packet from 0.0.0.5 to 10.0.0.2 is routed"),
+        (UDP4, "224.0.0.1", "10.0.0.2", ETH0, False, "", "224.0.0.1 is an address of many"),
+        (TCP4, "240.0.0.1", "10.0.0.2", ETH0, False, "", ""),  # which hosts may have, to Linux
+        (TCP6, "::1", "2001:db8::2", ETH0, True, "", "::1 is of this host alone"),
+        (TCP6, "2001:db8::2", "2001:db8::2", ETH0, True, "", ""),
+    ],
+)
+def test_which_packets_never_arrive(lookup, saddr, daddr, device, own, sysctl, said) -> None:
+    ends = (from_text(saddr), from_text(daddr))
+    why = why_dropped(lookup, ends, device, own, sysctl.__eq__)
+    assert why.startswith(said)
+    assert bool(why) == bool(said)
+
+
+def test_a_case_for_standard_output_is_there_alone_and_says_that_its_client_is_made_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with console.capture() as out, errors.capture() as answer:
+        assert main(["who", "--to", "127.0.0.1:9", "--case", "-"]) == 0
+    (tmp_path / "case.toml").write_text(out.get())
+    case = load(tmp_path / "case.toml")
+    assert case.why.endswith("No client was named: 127.0.0.1:1024 is made up, and stands for any.")
+    assert "Answer: " in answer.get()
+    assert not (tmp_path / "-").exists()
+    with console.capture() as out:
+        main(["who", "--to", "127.0.0.1:9", "--case", "open.toml"])
+        main(["who", "--to", "127.0.0.1:9", "--from", "127.0.0.1:1024", "--case", "one.toml"])
+    told = [
+        line.split(" by the kernel's text: ")[0] for line in out.get().splitlines() if "the kernel's text: " in line
+    ]
+    assert told == ["The same for one client, which is made up,", "The same"]
+    assert "made up" not in load(tmp_path / "one.toml").why
+
+
+def test_a_namespace_may_be_named_by_its_file() -> None:
+    if os.geteuid():
+        pytest.skip("no rights to enter a namespace")
+    own = f"/proc/{os.getpid()}/ns/net"
+    with console.capture() as out:
+        assert main(["who", "--to", "127.0.0.1:9", "--netns", own]) == 0
+    assert f"The network namespace of {own} " in out.get()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -399,6 +495,12 @@ def test_without_rights_it_says_what_it_did_not_see(tmp_path: Path) -> None:
         (["--to", "10.0.0.2:80", "--netns", "../x"], "no namespace of that name"),
         (["--to", "10.0.0.2:80", "--dev", "no-such"], "no such device there, only lo"),
         (["--to", "10.0.0.2:80", "--case", "/no/such/folder/x"], "there is no folder"),
+        (["--to", "10.0.0.2:80", "--netns", "/etc/passwd"], "/etc/passwd"),
+        (["--to", "10.0.0.2:80", "--cpu", "70000"], "--cpu 70000: this machine has no such CPU"),
+        (["--to", "[fe80::1%lo]:80"], "no device here: it is --dev lo"),
+        (["--to", "127.0.0.1:80", "--from", "224.0.0.1:5000"], "224.0.0.1 is an address of many"),
+        (["--to", "127.0.0.1:80", "--from", "255.255.255.255:5000"], "255.255.255.255 is an address of many"),
+        (["--to", "[::1]:80", "--from", "[ff02::1]:5000"], "ff02::1 is an address of many"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], said: str) -> None:

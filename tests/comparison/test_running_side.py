@@ -1,13 +1,19 @@
 """A running kernel as a side of a comparison of two."""
 
+import os
+from dataclasses import replace
+
 import pytest
 
 from skdiff.base.errors import CannotRun
+from skdiff.campaign.worker import Subject
 from skdiff.cases.outcome import ABSENT, CRASHED, Outcome
 from skdiff.cases.scenario import FOREIGN, HELPER, Group, Netns
+from skdiff.cli import main
 from skdiff.comparison.referee import Referee
 from skdiff.comparison.running_side import OF_THE_OTHER, RunningSide, common, judge_of_sides, without_keys
 from skdiff.kernel.textless import textless
+from skdiff.oracles.asked import running_label
 from skdiff.oracles.model import Model
 from skdiff.variants.version_rules import EPOCHS
 from tests.helpers import connection, listener, scenario
@@ -142,6 +148,21 @@ def test_a_kernel_without_a_text_has_the_rules_of_its_version():
     assert "404" in build.title
     assert textless("6.12.117", "", "6.9 no-reselect").rules.reselect is False
     assert Referee(build, textless("6.12.117", "")).differing
+
+
+def test_a_kernel_that_is_asked_in_the_place_of_its_text_is_called_by_what_runs():
+    text = textless("6.18.15", "no text of it: 404")
+    running = replace(text, running="6.18.44 (running)")
+    assert running.label == "6.18.44 (running)"
+    assert running.title.startswith("Linux 6.18.44 (running), held to the rules of Linux 6.18.15 (no text of it: 404)")
+    assert Subject.of(running, oracle="host").build("text", guided=False).label == running.label
+    assert Referee(running, text).names[:2] == ("A: Linux 6.18.44 (running)", "B: Linux 6.18.15")
+    assert running_label("host", text, print) == f"{os.uname().release} (running)"
+
+
+def test_diff_has_no_sweep_of_a_kernel_that_runs(capsys):
+    assert main(["diff", "host", "7.3", "--sweep"]) == 2
+    assert "--sweep is for texts" in capsys.readouterr().err
 
 
 def test_rules_that_nobody_knows_are_not_guessed():

@@ -33,7 +33,7 @@ from skdiff.findings.who_text import last, lines, summary, unseen
 from skdiff.oracles.running.asking import Found, Group
 from skdiff.oracles.running.host_net import Device, Net, Route
 from skdiff.oracles.running.owners import Options, Owner
-from skdiff.oracles.running.read_host import Answers, Question, Situation
+from skdiff.oracles.running.read_host import Answers, Question, Situation, devices_of
 from skdiff.oracles.running.socket_dump import Seen
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules, expected
@@ -289,3 +289,15 @@ def test_a_packet_that_none_receives_has_no_answer() -> None:
     told = situation(seen(1))
     with pytest.raises(CannotRun, match="no case can be made of it: a packet from another host has no such addresses"):
         ask(replace(told, packet=told.packet._replace(saddr=from_text("224.0.0.1"))))
+
+
+def test_a_vrf_s_own_packet_is_one_of_the_device_that_has_the_address() -> None:
+    red, eth0, lo, local = (
+        Device(9, "red", is_vrf=True),
+        Device(5, "eth0", vrf=9),
+        Device(1, "lo"),
+        Route(True, False, 5),
+    )
+    told = [tuple(devices_of(device, local, ipv6).values()) for device in (red, eth0, lo) for ipv6 in (False, True)]
+    assert told == [(5, 9, 9), (0, 9, 5), (0, 9, 5), (0, 9, 5), (5, 1, 0), (5, 1, 0)]
+    assert devices_of(red, Route(True, False, 9), ipv6=True) == {"rt_iif": 0, "skb_iif": 9, "sdif": 9}

@@ -160,6 +160,27 @@ def test_a_spoilt_image_is_fetched_again(mirror):
     assert images.find("6.12", say).modules == image.modules
 
 
+def test_whether_there_is_an_image_is_looked_up_in_the_lists_and_said(mirror):
+    told = []
+    with pytest.raises(CannotRun, match=r"^Debian's mirror has no cloud image of Linux 6\.99$"):
+        images.check("6.99", told.append)
+    assert told == ["looking for an image of Linux 6.99 in the lists of Debian's mirror"]
+    images.check("6.12", told.append)
+    assert mirror.downloads == []
+    images.find("6.12", say)
+    told.clear()
+    images.check("6.12", told.append)
+    assert told == []
+
+
+def test_an_image_of_a_kernel_that_is_too_old_is_not_looked_for(mirror):
+    told = []
+    for look in (images.check, images.find):
+        with pytest.raises(CannotRun, match=r"Linux 2\.6 is older than 6\.1"):
+            look("2.6", told.append)
+    assert told == []
+
+
 @pytest.mark.parametrize("words", ["6", "six", "7.3.4+deb13", "", "6.12 IPV6=n"])
 def test_what_is_no_version_and_no_path(words):
     with pytest.raises(CannotRun, match=r"neither a kernel version such as 6\.12, nor the path of a kernel"):

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import msgspec
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import command, shell_path
+from skdiff.base.scratch import scratch
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
 from skdiff.cases.other_lookup import fitting
 from skdiff.cases.wire import MOST, decode
@@ -75,8 +75,8 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as work:
-            every, small = Path(work) / "all", Path(work) / "small"
+        with scratch() as work:
+            every, small = work / "all", work / "small"
             every.mkdir()
             small.mkdir()
             ours = seeded(folder)
@@ -134,14 +134,14 @@ def run_process(
 ) -> str:
     """Run this module as a process of its own; returns what it said, its last line unless it was to `reach`."""
     task = to_json(_Task(str(build.folder), reach, reached))
-    with tempfile.TemporaryDirectory(prefix="skdiff-merge-") as scratch:  # for libFuzzer's own notes
+    with scratch() as folder:  # for libFuzzer's own notes
         process = subprocess.Popen(
             [sys.executable, "-m", "skdiff.campaign.merge_inputs", task, *flags, *folders],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**os.environ, **preload(build.variant), "TMPDIR": scratch},
+            env={**os.environ, **preload(build.variant), "TMPDIR": str(folder)},
             start_new_session=True,
         )
         try:

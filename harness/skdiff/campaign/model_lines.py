@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -29,7 +30,9 @@ def _lines() -> dict[tuple[str, int], int]:
     """Each line inside the model's functions, file and number, and its own number among all of them."""
     found = set()
     for path in MODEL.glob("*.py"):
-        for code in _functions(compile(path.read_text(), str(path), "exec")):
+        code_of_file = SourceFileLoader(path.stem, str(path)).get_code(path.stem)  # which Python keeps compiled
+        assert code_of_file is not None
+        for code in _functions(code_of_file):
             found |= {(path.name, line) for *_, line in code.co_lines() if line and line != code.co_firstlineno}
     return {place: number for number, place in enumerate(sorted(found))}
 

@@ -18,6 +18,7 @@ import msgspec
 
 from skdiff.base import signals
 from skdiff.base.errors import CannotRun
+from skdiff.base.scratch import scratch
 from skdiff.campaign.finding_files import SAID, Origin, keep, report_of, write_case
 from skdiff.campaign.inputs import seeded
 from skdiff.campaign.messages import Cannot, Counters, Finding, Found, Running, Total, WorkerTotal, summed
@@ -49,8 +50,8 @@ def supervise(job: Job, closure: str, report: Report, jobs: int = 1) -> Total:
     workers = _Workers(closure, report)
     with signals.handlers_installed(workers.stop), ExitStack() as stack:
         try:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="skdiff-", ignore_cleanup_errors=True))
-            inputs = Path(job.inputs or scratch)
+            folder = stack.enter_context(scratch())
+            inputs = Path(job.inputs or folder)
             if job.engine in GUIDED:
                 inputs = seeded(inputs)
         except OSError as error:
@@ -58,7 +59,7 @@ def supervise(job: Job, closure: str, report: Report, jobs: int = 1) -> Total:
         processes = []
         for number in range(jobs):
             cases = job.cases // jobs + (number < job.cases % jobs)
-            part = msgspec.structs.replace(job, cases=cases, inputs=str(inputs), scratch=scratch, alone=jobs == 1)
+            part = msgspec.structs.replace(job, cases=cases, inputs=str(inputs), scratch=str(folder), alone=jobs == 1)
             try:
                 processes.append(stack.enter_context(WorkerProcess(part, number)))
             except OSError as error:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -67,7 +68,7 @@ BATCHED = ("random", "wide", "corpus")  # the engines that need not know what be
 class Subject(msgspec.Struct, frozen=True):
     """A kernel of a job: where its tree is, its configuration, and the rules that it is held to: `epoch` as the command
     line has it. It need not have a text (see textless.py); `oracle` is the running kernel that is asked in the place of
-    its text, "" for none.
+    its text, "" for none, and `running` what that one is called.
     """
 
     tree: str
@@ -78,22 +79,24 @@ class Subject(msgspec.Struct, frozen=True):
     stubs: tuple[str, ...] = ()
     text: bool = True
     oracle: str = ""
+    running: str = ""
 
     @staticmethod
     def of(made: Build, epoch: str = "", oracle: str = "") -> "Subject":
         """The subject that a build was made of."""
         tree = made.tree
         stubs = tuple(map(str, made.stubs))
-        return Subject(str(tree.path), tree.version, tree.origin, epoch, str(made.config), stubs, made.has_text, oracle)
+        text = (str(tree.path), tree.version, tree.origin)
+        return Subject(*text, epoch, str(made.config), stubs, made.has_text, oracle, made.running)
 
     def build(self, variant: str, guided: bool) -> Build:
         """The build that the parent has made already."""
         if not self.text:
-            return textless(self.version, self.origin, self.epoch)
+            return replace(textless(self.version, self.origin, self.epoch), running=self.running)
         tree = Tree(Path(self.tree), self.version, self.origin)
         config = parse(self.config, lambda name: True)
         made = build(tree, variant, guided=guided, config=config, stubs=tuple(map(Path, self.stubs)))
-        return made.with_rules(self.epoch)
+        return replace(made.with_rules(self.epoch), running=self.running)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,9 +246,9 @@ def small_tables(builds: Sequence[Build], lookups: Sequence[int], sockets: int) 
 def asked_host(oracle: str, made: Build) -> "Host":
     """A running kernel, which hashes as the rules of a build say. Raises CannotRun where it cannot be asked."""
     from skdiff.oracles.asked import vm_of  # their parts need not be installed
-    from skdiff.oracles.running.host import Host
+    from skdiff.oracles.running.classic_host import opened
 
-    host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else Host(made.rules)
+    host = vm_of(oracle, made, lambda line: None) if is_vm(oracle) else opened(made.rules)
     host.learn_keys()
     return host
 

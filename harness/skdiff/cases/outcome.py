@@ -38,6 +38,7 @@ WRITTEN_NAMES = (
 WRITTEN_SOCK = WRITTEN_NAMES.index("socket")
 MAX_SHOWN = 16
 UNSEEN = -(1 << 40)  # in the place of an argument that an oracle cannot see
+UNSEEN_SHOWN = ((UNSEEN,),)  # in the place of what programs were shown, all of it
 MAX_WARNS = 4
 
 

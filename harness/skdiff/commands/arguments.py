@@ -89,8 +89,9 @@ def add_oracle(parser: argparse.ArgumentParser) -> None:
         type=oracle,
         metavar="O",
         help="one more oracle, asked with real sockets: host, the running kernel, in network namespaces of its own"
-        " (needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF); vm:7.3, Debian's image of that"
-        " version, booted under QEMU; vm:PATH, a bzImage of yours",
+        " (all of it needs root, or CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; an ordinary user asks, in a"
+        " user namespace, what needs no BPF); vm:7.3, Debian's image of that version, booted under QEMU; vm:PATH, a"
+        " bzImage of yours",
     )
 
 

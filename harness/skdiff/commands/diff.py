@@ -10,6 +10,7 @@ from skdiff.cases import find_cases
 from skdiff.cases.case_file import Case, load
 from skdiff.cases.find_cases import NAMING
 from skdiff.commands import arguments as common
+from skdiff.commands.extent import add_extent, extent_of
 from skdiff.commands.finding_reports import show_reports
 from skdiff.commands.output import (
     AGREED,
@@ -75,9 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep",
         action="store_true",
-        help="compare on every table of up to two sockets instead of searching, as `skdiff sweep` does; it goes on"
-        " where it was stopped, and no limit or seed is for it",
+        help="compare on every small table instead of searching, as `skdiff sweep` does; it goes on where it was"
+        " stopped, and no limit or seed is for it",
     )
+    add_extent(parser, "with --sweep: ")
     common.add_budget(parser, SECONDS)
     common.add_first(parser)
 
@@ -91,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     other, cases = _other_and_cases(arguments)
     if arguments.sweep and (cases or arguments.seconds is not None or arguments.cases or arguments.seed is not None):
         raise CannotRun("--sweep asks every small table: no files, --seconds, --cases or --seed go with it")
+    extent = extent_of(arguments)
+    if arguments.sweep:
+        extent.check()
+    elif extent != Extent():
+        raise CannotRun("--sockets, --part, --jobs and --state are for --sweep")
     if not cases:
         check_writable(arguments.findings)
     with ExitStack() as stack:
@@ -106,9 +113,13 @@ def run(arguments: argparse.Namespace) -> int:
             findings=arguments.findings,
             lookups=lookups,
             first=arguments.first,
-            extent=Extent(jobs=common.processors()) if arguments.sweep else None,
+            extent=extent if arguments.sweep else None,
         )
         if other is not None and (is_oracle(arguments.a) or is_oracle(other)):
+            if arguments.sweep:
+                raise CannotRun(
+                    "--sweep is for texts: kernels that run (host, vm:) do not bring every small table about"
+                )
             return _compare_running(arguments, request, cases)
         return _compare(arguments, request, cases)
 

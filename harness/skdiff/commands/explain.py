@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--svg", type=common.path, metavar="FILE", help="the same as a picture (needs Graphviz's dot)")
     parser.add_argument(
-        "--why-not", metavar="NAME", help="say why that socket does not get the packet, and with which change it would"
+        "--why-not",
+        metavar="NAME",
+        help="say why that socket does not get the packet, and with which change it would (quote blanks)",
     )
     parser.add_argument(
         "--sweep",

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=ENGINES,
         help="where scenarios come from: "
         + "; ".join(f"{name}, {entry.help}" for name, entry in ENGINES.items())
-        + " (default: atheris if installed, else random)",
+        + " (default: atheris if installed, else random; with --oracle random)",
     )
     common.add_oracle(parser)
     common.add_lookup(parser)

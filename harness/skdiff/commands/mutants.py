@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.number,
         default=hunt.SEEDS,
         metavar="N",
-        help="seeds of random cases for c; 0: the corpus alone, without small tables (default: %(default)s)",
+        help="seeds of random cases for c; 0: the corpus alone, and for c without small tables (default: %(default)s)",
     )
     parser.add_argument(
         "--cases",

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
-from skdiff.cases.addresses import is_mapped
+from skdiff.cases.addresses import is_mapped, with_port
 from skdiff.cases.addresses import text as as_text
 from skdiff.cases.case_values import BadError
 from skdiff.cases.derived import WILDCARDS
 from skdiff.cases.scenario import TCP4, TCP6, UDP4, UDP6
 from skdiff.cases.words_values import End, read_end
 from skdiff.commands import arguments as common
-from skdiff.commands.output import AGREED, DIFFERENCE, check_writable, say, show, show_all, write, write_json
-from skdiff.findings.who import DIFFERS, case_text, rules_of, who
+from skdiff.commands.output import AGREED, DIFFERENCE, check_writable, say, say_all, show, show_all, write, write_json
+from skdiff.findings.who import DIFFERS, Who, case_text, rules_of, who
 from skdiff.findings.who_text import lines, summary
 from skdiff.oracles.running.host_net import path_of
 from skdiff.oracles.running.read_host import Question, read
@@ -47,17 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the device that it comes in by (default: that of the way back to --from, or that which has the address)",
     )
     parser.add_argument(
-        "--netns", metavar="NAME|PID", help="in that network namespace: a name of `ip netns`, or a process's number"
+        "--netns",
+        metavar="NAME|PID|PATH",
+        help="in that network namespace: a name of `ip netns`, a process's number, or its file",
     )
     parser.add_argument(
         "--cpu", type=common.number, metavar="N", help="the CPU that it is looked up on (default: the first one)"
     )
-    parser.add_argument("--case", type=common.path, metavar="OUT", help="write what was read as a case file")
+    parser.add_argument(
+        "--case",
+        type=common.path,
+        metavar="OUT",
+        help="write what was read as a case file; with - to standard output, and the answer to standard error",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See commands/interface.py."""
-    if arguments.case is not None:
+    to_stdout = arguments.case == Path("-")
+    if arguments.case is not None and not to_stdout:
         check_writable(arguments.case)
     question = _question(arguments)
     uname = os.uname()
@@ -71,18 +79,28 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun(
             "sockets came and went while they were read, and the answers are of different moments: ask again"
         )
-    if arguments.case is not None:
-        write(
-            arguments.case,
-            case_text(found, f"Read from {uname.nodename}, {uname.sysname} {uname.release}, by skdiff who."),
-        )
     write_json(arguments, summary(found))
-    show_all(lines(found))
+    (say_all if to_stdout else show_all)(lines(found))
     if arguments.case is not None:
-        version = ".".join(uname.release.split("-")[0].split(".")[:2])
-        again = f"{command()} explain --kernel {shlex.quote(version)} {shell_path(arguments.case)}"
-        show(f"\nThe same by the kernel's text: {again}")
+        _write_case(arguments.case, found, uname)
     return DIFFERENCE if found.verdict == DIFFERS else AGREED
+
+
+def _write_case(path: Path, found: Who, uname: os.uname_result) -> None:
+    """Raises CannotRun."""
+    packet, any_client = found.situation.packet, found.situation.question.client is None
+    why = f"Read from {uname.nodename}, {uname.sysname} {uname.release}, by skdiff who."
+    if any_client:
+        why += f" No client was named: {with_port(packet.saddr, packet.sport)} is made up, and stands for any."
+    whole = case_text(found, why)
+    if path == Path("-"):
+        show(whole.rstrip("\n"))
+        return
+    write(path, whole)
+    version = ".".join(uname.release.split("-")[0].split(".")[:2])
+    again = f"{command()} explain --kernel {shlex.quote(version)} {shell_path(path)}"
+    which = "The same for one client, which is made up," if any_client else "The same"
+    show(f"\n{which} by the kernel's text: {again}")
 
 
 def _question(arguments: argparse.Namespace) -> Question:
@@ -102,6 +120,8 @@ def _question(arguments: argparse.Namespace) -> Question:
 
 
 def _end(text: str, option: str) -> End:
+    if "%" in text:
+        raise CannotRun(f"{option}: {text!r}: no device here: it is --dev {text.split('%')[1].split(']')[0]}")
     try:
         end = read_end(text, option)
     except BadError as error:

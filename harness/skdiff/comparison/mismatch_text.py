@@ -200,6 +200,8 @@ def _written(value: tuple[Any, ...], socks: Sequence[str]) -> str:
 
 
 def _event(event: tuple[int, ...], socks: Sequence[str]) -> str:
+    if event[0] == UNSEEN:
+        return _UNSEEN
     values = zip(SHOWN_FIELDS[event[0]].items(), event[1:], strict=False)
     return f"{SHOWN_KINDS[event[0]]} " + " ".join(
         f"{name}={v:#x}" if field.kind is Kind.HEX else f"{name}={show(field, v, socks)}"

@@ -5,7 +5,7 @@ is the socket and what programs were shown.
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from skdiff.cases.outcome import ABSENT, RETURNED, UNSEEN, Outcome
+from skdiff.cases.outcome import ABSENT, RETURNED, UNSEEN, UNSEEN_SHOWN, Outcome
 from skdiff.cases.scenario import IPV6_LOOKUPS, TCP4, Scenario
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.interface import Judge
@@ -58,9 +58,11 @@ def agrees(host: Outcome, other: Outcome) -> bool:
     """Whether another outcome has the running kernel's socket, and programs were shown the same in both, as far as they
     can see it.
     """
-    if host.sk != other.sk or len(host.shown) != len(other.shown):
+    if host.sk != other.sk:
         return False
-    return all(
+    if host.shown == UNSEEN_SHOWN:
+        return True
+    return len(host.shown) == len(other.shown) and all(
         len(seen) == len(run) and all(one in (UNSEEN, two) for one, two in zip(seen, run, strict=True))
         for seen, run in zip(host.shown, other.shown, strict=True)
     )

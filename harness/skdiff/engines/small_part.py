@@ -23,7 +23,7 @@ class Part(msgspec.Struct, frozen=True):
 
     def chunks(self, tables: int) -> range:
         """The numbers of the chunks of this part; every chunk is of one part."""
-        return range(self.part - 1, -(-tables // CHUNK), self.parts)
+        return range(self.part - 1, chunks_of(tables), self.parts)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -48,6 +48,11 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
     found: str = ""
 
 
+def chunks_of(tables: int) -> int:
+    """How many chunks so many tables are cut into."""
+    return -(-tables // CHUNK)
+
+
 def bounds(chunk: int, tables: int) -> tuple[int, int]:
     """The first table of a chunk, and the one behind its last."""
     return chunk * CHUNK, min((chunk + 1) * CHUNK, tables)
@@ -66,7 +71,7 @@ def read_notes(path: Path) -> list[Noted]:
     try:
         notes = [from_json(line, Noted) for line in lines[:-1]]
     except (ValueError, RecursionError) as error:
-        raise CannotRun(f"{path}: not the file of a sweep: {error}") from error
+        raise CannotRun(f"{path}: not the file of a sweep") from error
     if (notes and not notes[0].of) or (not notes and any(lines)):
         raise CannotRun(f"{path}: not the file of a sweep")
     return notes

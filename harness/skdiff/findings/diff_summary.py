@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from rich.console import Console
 
+from skdiff.base.paths import command
 from skdiff.base.summary import Summary
-from skdiff.base.words import counted
+from skdiff.base.words import counted, up_to
 from skdiff.campaign.messages import Finding
 from skdiff.comparison.referee import SIDES, describe_origin
 from skdiff.findings.listed import lines_of
@@ -81,8 +82,9 @@ class Worth(msgspec.Struct, frozen=True):
 
 
 class SmallTables(msgspec.Struct, frozen=True):
-    """A sweep: every table of up to so many `sockets`, with so many lookups (`cases`), of which so many are `done`; and
-    what no table has, a line each.
+    """A sweep: every table of up to so many `sockets`, or those of a part ("part 3 of 16"), with so many lookups
+    (`cases`), of which so many are `done`; what no table has, a line each; and the command that goes on with it,
+    without its name.
     """
 
     sockets: int
@@ -90,11 +92,15 @@ class SmallTables(msgspec.Struct, frozen=True):
     cases: int
     done: int
     left_out: tuple[str, ...]
+    part: str = ""
+    again: str = ""
 
     @property
     def words(self) -> str:
         """All of it in words."""
-        return f"all {counted(self.tables, 'table')} of up to {self.sockets} sockets, {counted(self.cases, 'lookup')}"
+        of = f" of {self.part}" if self.part else ""
+        sockets = up_to(self.sockets, "socket")
+        return f"all {counted(self.tables, 'table')} of up to {sockets}{of}, {counted(self.cases, 'lookup')}"
 
 
 class DiffSummary(Summary, kw_only=True):
@@ -208,6 +214,8 @@ def show(console: Console, result: DiffSummary) -> None:
             line(f"note on {side}: {note}")
     for rule in result.missing_rules:  # some are never seen by an outcome
         line(f"B lacks the rule {rule} of A ({version_rules.origin(rule)}), which a kernel of its version should have")
+    if result.swept is not None and result.swept.done != result.swept.cases:
+        line(f"go on: {command()} {result.swept.again}")
     left = result.unseen or Unseen()
     for text in left.lines_for_people():
         line(text)

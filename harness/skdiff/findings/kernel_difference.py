@@ -98,7 +98,7 @@ class Difference:
 
 def describe_side(build: Build) -> str:
     """One side in a line."""
-    return f"{build.title}, closure {build.closure[:16]}" if build.has_text else build.title
+    return f"{build.title}, closure {build.closure[:16]}" if build.has_text and not build.running else build.title
 
 
 def names_of_causes(differences: Sequence[Difference]) -> list[str]:

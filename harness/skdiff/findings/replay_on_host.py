@@ -21,11 +21,12 @@ from skdiff.cases.scenario import HELPER, NONE, PROG_NONE, RECEIVE, Scenario
 from skdiff.comparison.mismatch_text import render
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.kernel.build import Build
-from skdiff.oracles.asked import with_oracle
+from skdiff.oracles.asked import prepare, with_oracle
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-from skdiff.oracles.running.drawing import DEVICES_OF_CASES, what_changed
+from skdiff.oracles.running.drawing import DEVICES_OF_CASES, needs_bpf, what_changed
 from skdiff.oracles.running.host import Host
+from skdiff.oracles.running.namespaces import SLAVE, VRF
 from skdiff.variants.requirements import unmet_needs
 
 AGREED, DIFFERS, NOT_REALISABLE, UNREADABLE = "agreed", "differs", "not realisable", "unreadable"
@@ -48,43 +49,48 @@ class AskedSummary(Summary, kw_only=True):
         return [Path(path) for path, verdict in self.verdicts.items() if verdict == AGREED]
 
 
-def question(scenario: Scenario) -> Scenario:
+def question(scenario: Scenario, by_bpf: bool = True) -> Scenario:
     """The scenario as the running kernel is asked: by a helper, on any device, where that is the same question as the
-    receive path's, since nothing hangs on the packet and no program of a group sees it; else by a packet.
+    receive path's, since nothing hangs on the packet and no program of a group sees it; else, or without BPF, by a
+    packet.
     """
-    scenario = _with_devices_here(scenario)
     packet = scenario.packet
     if packet.rt_iif == packet.skb_iif:
         packet = packet._replace(rt_iif=0)
     sees = any(group.prog != PROG_NONE and group.num_socks for group in scenario.groups)
-    if scenario.caller != RECEIVE or packet.sk != NONE or sees or packet.rt_iif:
-        return scenario._replace(packet=packet)
+    if not by_bpf or scenario.caller != RECEIVE or packet.sk != NONE or sees or packet.rt_iif:
+        return _with_devices_here(scenario._replace(packet=packet))
     same = {name: getattr(PLAIN, name) for name in NOT_OF_HELPER}
-    return scenario._replace(caller=HELPER, packet=packet._replace(**same))
+    return _with_devices_here(scenario._replace(caller=HELPER, packet=packet._replace(**same)))
 
 
 def _with_devices_here(scenario: Scenario) -> Scenario:
     """The scenario with the numbers of devices that there are, if it has no more devices than that: what they are
-    called makes no difference.
+    called makes no difference. A packet of a VRF comes in by the one that there is.
     """
     packet = scenario.packet
     used = {getattr(packet, name) for name in _DEVICES} | {sock.bound_dev_if for sock in scenario.socks}
-    others = sorted(used - {0, *DEVICES_OF_CASES})
-    free = [device for device in DEVICES_OF_CASES if device not in used and device != LOOPBACK_IFINDEX]
-    if not others or len(others) > len(free):
+    vrf = scenario.caller != HELPER and packet.sdif and packet.sdif != packet.skb_iif
+    of_vrf = {packet.skb_iif: VRF, packet.sdif: SLAVE} if vrf else {}
+    others = sorted(used - {0, *DEVICES_OF_CASES} - set(of_vrf))
+    kept = used - set(of_vrf)
+    free = [device for device in DEVICES_OF_CASES if device not in kept and device != LOOPBACK_IFINDEX]
+    if len(others) > len(free) or not (others or of_vrf):
         return scenario
-    here = dict(zip(others, free, strict=False))
+    here = {**of_vrf, **dict(zip(others, free, strict=False))}
     moved = {name: here.get(getattr(packet, name), getattr(packet, name)) for name in _DEVICES}
     socks = [sock._replace(bound_dev_if=here.get(sock.bound_dev_if, sock.bound_dev_if)) for sock in scenario.socks]
     return scenario._replace(packet=packet._replace(**moved), socks=tuple(socks))
 
 
-def why_not(asked: Scenario, nearest: Scenario) -> str:
+def why_not(asked: Scenario, nearest: Scenario, by_bpf: bool = True) -> str:
     """Why the running kernel cannot be asked a question, of which this is the nearest that it can; "" if it can be."""
     if asked.hostile:
         return "it is hostile"
+    if not by_bpf and needs_bpf(asked):
+        return what_changed(asked, nearest, by_bpf)
     if asked.caller != nearest.caller:
-        return "packets cannot come in here (/dev/net/tun)"
+        return "packets cannot come in here: there is neither TUN nor veth"
     differs = [name for name in _SEEN if getattr(asked.packet, name) != getattr(nearest.packet, name)]
     if differs:
         values = ", ".join(f"{name} {getattr(asked.packet, name)}" for name in differs if name in _DEVICES)
@@ -103,13 +109,15 @@ def replay_on_host(
     """Ask a running kernel for the cases of files, beside the kernel's text and the model; print what differs, and
     where a case expects another socket. Raises CannotRun where it cannot be asked.
     """
+    prepare(oracle)
     summary = AskedSummary(running="", verdicts={}, why={})
     text, model = Reference(made) if made.has_text else None, Model(made.rules, made.config)
 
     def verdict(host: Host, judge: JudgeWithHost, case: Case, path: Path) -> tuple[str, str]:
-        asked = question(case.scenario)
+        by_bpf = host.nearest.by_bpf
+        asked = question(case.scenario, by_bpf)
         nearest = host.nearest(asked)
-        reason = why_not(asked, nearest)
+        reason = why_not(asked, nearest, by_bpf)
         if not reason and LOOKUPS[nearest.lookup] not in made.lookups:
             reason = "this kernel's text has not its lookup"
         if reason:

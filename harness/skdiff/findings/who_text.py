@@ -15,7 +15,7 @@ from skdiff.findings.chance import HASHES, winner_name
 from skdiff.findings.story import story
 from skdiff.findings.who import AGREES, NOT_ASKED, Shares, Who, shares
 from skdiff.oracles.running.asking import Found
-from skdiff.oracles.running.read_host import own_rt_iif
+from skdiff.oracles.running.read_host import devices_of
 from skdiff.variants import version_rules
 
 _BEFORE = (
@@ -96,8 +96,9 @@ def _where(who: Who) -> str:
     client = "any client" if asked.client is None else with_port(packet.saddr, packet.sport)
     chosen = "" if asked.device else ", as nothing else is said (--dev)"
     device = situation.device.name
-    if packet.rt_iif:
-        device += f", as one of {situation.net.device(packet.rt_iif)}, which has the address"
+    of_route = packet.rt_iif or (packet.sdif if situation.device.is_vrf and packet.sdif != packet.skb_iif else 0)
+    if of_route:
+        device += f", as one of {situation.net.device(of_route)}, which has the address"
     local = "has" if situation.route.local else "does not have"
     return (
         f"The network namespace {named} (net:[{situation.net.inode}]) {local} the address {text(packet.daddr)}. The"
@@ -140,9 +141,8 @@ def _elsewhere(who: Who) -> Iterator[str]:
     for device in who.situation.net.devices:
         if not bound or device.number == who.situation.device.number:
             continue
-        sdif = device.number if device.vrf or device.is_vrf else 0
-        rt_iif = own_rt_iif(device, who.situation.route)
-        packet = scenario.packet._replace(rt_iif=rt_iif, skb_iif=device.vrf or device.number, sdif=sdif)
+        devices = devices_of(device, who.situation.route, who.situation.question.ipv6)
+        packet = scenario.packet._replace(**devices)
         found = shares(scenario._replace(packet=packet), who.model)
         if found != own:
             yield f"By {device.name}: {_parts(who, found)}."

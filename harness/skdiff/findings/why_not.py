@@ -1,5 +1,6 @@
 """Why a socket did not get the packet, and one change that would have given it to it, tried on the model."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,8 @@ def index_of(case: Case, name: str) -> int:
     """The index of the socket of that name. Raises CannotRun if there is none, or if it gets the packet."""
     socks = names_of(case)[0]
     if name not in socks:
-        raise CannotRun(f"--why-not {name}: the case has no such socket, only {', '.join(socks) or 'none at all'}")
+        there = ", ".join(map(shlex.quote, socks)) or "none at all"
+        raise CannotRun(f"--why-not {name}: the case has no such socket, only {there}")
     return socks.index(name)
 
 

@@ -105,6 +105,7 @@ class Build:
     """A compiled reference: `folder` has the generated C and the module; `closure` (hex) names the extracted text;
     `rules` are those that it is held to, `text_rules` those that its text has, which does not tell of
     `unknown_rules`; `config` is what it was built with,
+    `running` is the kernel that is asked in the place of its text, "" for none;
     `options` are those that the text asks for (names in the kernel), `unset` is what it reads and nothing sets,
     `wanted` are names for which `extract` had to look further, `replaced` the kernel's definitions that stubs take
     the place of; `callers` are the functions that each step's function returns to.
@@ -127,6 +128,7 @@ class Build:
     replaced: tuple[Line, ...] = ()
     stubs: tuple[Path, ...] = ()
     callers: Callers = field(default_factory=dict)
+    running: str = ""
 
     @property
     def lookups(self) -> tuple[str, ...]:
@@ -174,13 +176,17 @@ class Build:
 
     @property
     def label(self) -> str:
-        """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)"."""
-        return self.tree.version + (f" ({self.config})" if str(self.config) else "")
+        """The kernel's version, and what is special about its configuration: "6.12.117", "6.12.117 (IPV6=n)". Or, of
+        one that is asked in the place of its text, "6.18.44 (running)".
+        """
+        return self.running or self.tree.version + (f" ({self.config})" if str(self.config) else "")
 
     @property
     def title(self) -> str:
         """The kernel, where it is from, and its rules, for people."""
-        return f"Linux {self.label} ({self.tree.origin}), {version_rules.describe(self.rules)}"
+        told = f"({self.tree.origin}), {version_rules.describe(self.rules)}"
+        beside = f", held to the rules of Linux {self.tree.version}" if self.running else ""
+        return f"Linux {self.label}{beside} {told}"
 
     @property
     def notes(self) -> list[str]:

@@ -1,13 +1,10 @@
 """The kernel's git web (cgit), or a mirror of it: its tags, mainline's newest commit, single files."""
 
 import functools
-import http.client
 import os
 import re
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,6 +95,10 @@ def get(url: str, stop: threading.Event, page: bool = False) -> bytes | None:
     """The body at `url`, or None where the server says that there is no such thing. Raises CannotRun, for a web page
     too unless one was asked for.
     """
+    import http.client  # here, since every worker imports this module, and none of them fetches anything
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(url, headers={"User-Agent": "skdiff"})
     reason = ""
     for attempt in range(ATTEMPTS):

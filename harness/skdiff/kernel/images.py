@@ -21,9 +21,10 @@ from skdiff.kernel import apt_state, debian, kernel_cache
 from skdiff.kernel.apt_state import State
 from skdiff.kernel.debian import Gone
 from skdiff.kernel.kernel_cache import Say, Tree
+from skdiff.variants.version_rules import check_supported
 
-# What the agent needs of a kernel; a module that is not there is taken as built in.
-MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf")
+# What the agent needs of a kernel, and what reads its sockets; a module that is not there is taken as built in.
+MODULES = ("virtio_pci", "virtio_console", "tun", "bridge", "vrf", "sch_ingress", "cls_bpf", "tcp_diag", "udp_diag")
 MANIFEST = "skdiff-image.json"
 _FLAVOUR = "cloud-amd64"
 _NAME = re.compile(rf"linux-(image|binary|modules)-(\d\S*?)-{_FLAVOUR}(?:-unsigned)?")
@@ -38,13 +39,15 @@ _HEADER, _HEADER_AT, _VERSION_AT, _SECTOR = b"HdrS", 0x202, 0x20E, 0x200
 @dataclass(frozen=True)
 class Image:
     """A kernel to boot: its file, its `version` as a source has it ("6.12.117"; as the kernel tells it, of a user's
-    own), its modules in the order of their loading, and where it is from, for people.
+    own), its modules in the order of their loading, and where it is from, for people; `without` says that a user's own
+    has no modules, and where they were looked for, "" if it has some.
     """
 
     kernel: Path
     version: str
     origin: str
     modules: Mapping[str, bytes]
+    without: str = ""
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,8 +77,7 @@ def find(kernel: str, say: Say, beside: Tree | None = None) -> Image:
     """
     if _is_path(kernel):
         return _given(Path(kernel).expanduser())
-    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-rc\d+)?", kernel):
-        raise CannotRun(f"{kernel!r} is neither a kernel version such as 6.12, nor the path of a kernel (bzImage)")
+    _check_version(kernel)
     here = [image for image in cached() if _is_of(kernel, image.version)]
     for image in here:
         if beside is None or image.version == beside.version:
@@ -90,6 +92,29 @@ def find(kernel: str, say: Say, beside: Tree | None = None) -> Image:
         if here:
             return here[0]
         raise
+
+
+def check(kernel: str, say: Say) -> None:
+    """Raises CannotRun if there is no image of a kernel, as `find` takes it, and fetches none."""
+    if _is_path(kernel):
+        return
+    _check_version(kernel)
+    if any(_is_of(kernel, image.version) for image in cached()):
+        return
+    say(f"looking for an image of Linux {kernel} in the lists of Debian's mirror")
+    place = folder()
+    try:
+        with kernel_cache.locked(place, say):
+            if not _offers(kernel, _state(kernel, place, say), None):
+                raise CannotRun(_NONE.format(kernel))
+    except OSError as error:
+        raise CannotRun(f"cannot look for an image of Linux {kernel}: {error}") from error
+
+
+def _check_version(kernel: str) -> None:
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-rc\d+)?", kernel):
+        raise CannotRun(f"{kernel!r} is neither a kernel version such as 6.12, nor the path of a kernel (bzImage)")
+    check_supported(kernel)
 
 
 def kernel_of(kernel: str) -> str:
@@ -129,14 +154,21 @@ def _cached(place: Path) -> Image | None:
     return Image(kernel, known.version, known.origin, modules) if kernel.is_file() else None
 
 
-def _fetch(kernel: str, place: Path, say: Say, beside: Tree | None) -> Image:
+_NONE = "Debian's mirror has no cloud image of Linux {}"
+
+
+def _state(kernel: str, place: Path, say: Say) -> State:
+    """The lists of packages, as they are now."""
     found = debian.states(place)
     if found is None:
         raise CannotRun(f"this machine's apt has no Debian suite to look for an image of Linux {kernel} in")
-    state = found[1]
-    if trouble := apt_state.refresh(state, say):
+    if trouble := apt_state.refresh(found[1], say):
         raise CannotRun(f"{trouble}so there is no image of Linux {kernel}: check the network")
-    gone = ""
+    return found[1]
+
+
+def _fetch(kernel: str, place: Path, say: Say, beside: Tree | None) -> Image:
+    state, gone = _state(kernel, place, say), ""
     for packages in _offers(kernel, state, beside):
         if image := _cached(place / packages[0][1]):
             return image
@@ -144,7 +176,7 @@ def _fetch(kernel: str, place: Path, say: Say, beside: Tree | None) -> Image:
             return _get(packages, state, place, say)
         except Gone as error:
             gone = str(error)
-    raise CannotRun(gone or f"Debian's mirror has no cloud image of Linux {kernel}")
+    raise CannotRun(gone or _NONE.format(kernel))
 
 
 _Entry = tuple[str, str, str]  # a package's name, Debian's version, and the suite
@@ -310,5 +342,6 @@ def _given(kernel: Path) -> Image:
         return None
 
     bodies = _needed(get)
-    origin = f"{kernel}, {version}, with {', '.join(bodies)} of {place}" if bodies else f"{kernel}, {version}"
-    return Image(kernel, version, origin, bodies)
+    if not bodies:
+        return Image(kernel, version, f"{kernel}, {version}", bodies, f"there are no modules of it in {place}")
+    return Image(kernel, version, f"{kernel}, {version}, with {', '.join(bodies)} of {place}", bodies)

@@ -15,7 +15,9 @@ from skdiff.oracles.guests import qemu
 from skdiff.oracles.guests.vm import Vm
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, image_of, is_vm, kernel_beside
-from skdiff.oracles.running.host import Host, in_own_thread
+from skdiff.oracles.running.classic_host import in_own_thread
+from skdiff.oracles.running.host import Host
+from skdiff.oracles.running.namespace_calls import enter_user_namespace
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -29,6 +31,7 @@ def built_beside(
     """
     if is_vm(oracle):
         qemu.need()
+        images.check(image_of(oracle), say)  # before a text is looked for, which takes longer
     if is_vm(oracle) and kernel == kernel_beside(oracle):
         try:
             options.tree(kernel, say)
@@ -36,6 +39,14 @@ def built_beside(
             image = images.find(image_of(oracle), say)
             return textless(image.version, f"no text of it: {error}", options.epoch)
     return options.build(kernel, variant, guided, say)
+
+
+def prepare(*oracles: str) -> None:
+    """Let this process, and its workers, ask these oracles: before it has a second thread. Raises CannotRun where the
+    running kernel cannot be asked.
+    """
+    if HOST in oracles:
+        enter_user_namespace()
 
 
 def with_oracle(oracle: str, made: Build, work: Callable[[Host], T], say: Say) -> T:
@@ -56,6 +67,13 @@ def vm_of(oracle: str, made: Build, say: Say) -> Vm:
 def image_beside(oracle: str, made: Build, say: Say) -> images.Image:
     """The image of an oracle, if there is one that was made of the text of the build. Raises CannotRun."""
     return images.find(image_of(oracle), say, made.tree if made.has_text else None)
+
+
+def running_label(oracle: str, made: Build, say: Say) -> str:
+    """What the kernel of an oracle is called in reports, in the place of the version of its text. Raises CannotRun."""
+    if oracle == HOST:
+        return f"{os.uname().release} (running)"
+    return f"{image_beside(oracle, made, say).version} (running in a guest)"
 
 
 class Mended:

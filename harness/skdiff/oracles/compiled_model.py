@@ -4,7 +4,6 @@ It is another package in the folder of builds. The model itself stays interprete
 on its lines look at it, and so does every command that runs few cases.
 """
 
-import ast
 import hashlib
 import os
 import re
@@ -25,6 +24,9 @@ from skdiff.oracles.model import Model
 NAME = "skdiff_model"
 _MODEL = PACKAGE / "oracles/model"
 _ADDRESSES = PACKAGE / "cases/addresses.py"  # functions that the model calls all the time: part of the copy
+_IMPORTED = re.compile(
+    r"^\s*from (skdiff\.[\w.]+) import", re.MULTILINE
+)  # to parse all would take 50 ms of each worker
 # Fewer are done before it is compiled.
 WORTH_SECONDS, WORTH_CASES = 20.0, 200_000
 
@@ -33,7 +35,7 @@ def prepare(say: Callable[[str], None], seconds: float = 0, cases: int = 0) -> N
     """Compile it, unless it is there, or not worth it for a run of so many seconds and cases (0: no bound). Says so if
     that cannot be done.
     """
-    if _folder() is not None or 0 < seconds < WORTH_SECONDS or 0 < cases < WORTH_CASES:
+    if folder() is not None or 0 < seconds < WORTH_SECONDS or 0 < cases < WORTH_CASES:
         return
     if not _mypy():
         say("the model is not compiled, which halves its time: pip install 'mypy[mypyc]'")
@@ -47,25 +49,24 @@ def prepare(say: Callable[[str], None], seconds: float = 0, cases: int = 0) -> N
 
 def fastest() -> type[Model]:
     """The class of the compiled model if it is there, else that of the model."""
-    folder = _folder()
-    if folder is None:
-        return Model
-    return _loaded(folder)
+    found = folder()
+    return Model if found is None else load(found)
 
 
 @cache
-def _loaded(folder: Path) -> type[Model]:
-    sys.path.append(str(folder))
+def load(place: Path) -> type[Model]:
+    """The class of the compiled model in a folder, which may have come from another machine."""
+    sys.path.append(str(place))
     found: type[Model] = import_module(NAME).Model
     return found
 
 
-def _folder() -> Path | None:
+def folder() -> Path | None:
     """Its folder, if it is there and whole."""
     if not _mypy():  # whoever made it had it, and the name of the folder has its version
         return None
-    folder = place()
-    return folder if is_whole(folder) else None
+    found = place()
+    return found if is_whole(found) else None
 
 
 def _mypy() -> str:
@@ -88,10 +89,9 @@ def place() -> Path:
         if path in seen:
             continue
         seen.add(path)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdiff."):
-                place = PACKAGE.parent / str(node.module).replace(".", "/")
-                todo += [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists()]
+        for name in _IMPORTED.findall(path.read_text()):
+            place = PACKAGE.parent / name.replace(".", "/")
+            todo += [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists()]
     for path in sorted(seen):
         found.update(f"{path.name}\0".encode() + path.read_bytes())
     return builds() / f"model-{found.hexdigest()[:16]}"

@@ -3,7 +3,6 @@
 import os
 import resource
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,9 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
+from skdiff.base.files import read_json
+from skdiff.base.paths import ROOT
+from skdiff.base.scratch import scratch
 from skdiff.campaign.finding_files import Origin
 from skdiff.campaign.run import Run
 from skdiff.campaign.supervisor import supervise
@@ -78,7 +80,8 @@ class BenchSummary(BuiltKernelSummary, kw_only=True):
     """Where the time of a case goes: microseconds of each step, medians of ROUNDS; what more workers bring; and
     the cases a second of each lookup, as the random engine has them, but drawn before, and those of the C alone.
     `limit_per_second` are the cases of that model (`compiled` or not) and the C alone, records ready, of cases as the
-    random engine draws them: what a run would do that cost nothing else.
+    random engine draws them: what a run would do that cost nothing else. `times` is how many times as many cases each
+    engine did in a second as before C drew them, as docs/figures/speed.json has it: measured in turns, on one machine.
     """
 
     microseconds: dict[str, float]
@@ -87,6 +90,7 @@ class BenchSummary(BuiltKernelSummary, kw_only=True):
     whole_to_model_and_reference: float
     limit_per_second: float = 0.0
     compiled: bool = False
+    times: Mapping[str, float] = MappingProxyType({})
     big_tables: list[BigTable]
     memory_kib: Memory
     scaling: Sequence[Scaling] = ()
@@ -164,8 +168,25 @@ def measure_all(build: Callable[[bool], Build], say: Callable[[str], None]) -> B
     result = measure(build(False))
     engines = ("random", "atheris") if atheris_engine.available() else ("random",)
     jobs = max(2, os.cpu_count() or 1)
+    result.times = recorded_times()
     result.scaling = [scaling(build(engine in GUIDED), engine, jobs) for engine in engines]
     return result
+
+
+class _Ratio(msgspec.Struct):
+    """Of docs/figures/speed.json, which tests/speed.py writes."""
+
+    times: float
+
+
+def recorded_times(path: Path = ROOT / "docs/figures/speed.json") -> dict[str, float]:
+    """How many times as fast as before each engine is, on all lookups; nothing where there are no such figures, as in
+    an installed package. Raises BadFile.
+    """
+    if not path.exists():
+        return {}
+    read = read_json(path, dict[str, dict[str, _Ratio] | int | str], "figures of speed")
+    return {engine: of["all"].times for engine, of in read.items() if isinstance(of, dict) and "all" in of}
 
 
 def measure(build: Build) -> BenchSummary:
@@ -291,7 +312,7 @@ def scaling(build: Build, engine: str, jobs: int) -> Scaling:
     rates: dict[int, list[float]] = {1: [], jobs: []}
     for round_ in range(SCALING_ROUNDS):
         for workers, found in rates.items():
-            with tempfile.TemporaryDirectory() as folder:
+            with scratch() as folder:
                 job = Job(
                     subjects=(Subject.of(build),),
                     again="",
@@ -300,7 +321,7 @@ def scaling(build: Build, engine: str, jobs: int) -> Scaling:
                     seed=round_,
                     cases=0,
                     seconds=SCALING_SECONDS,
-                    findings=folder,
+                    findings=str(folder),
                 )
                 total = supervise(job, build.closure, lambda message: None, workers)
             found.append(total.cases / total.seconds)
@@ -338,6 +359,10 @@ def show(console: Console, result: BenchSummary) -> None:
     )
     if result.limit_per_second:
         console.print(_of_the_limit(result), soft_wrap=True)
+    if result.times:
+        times = ", ".join(f"{name} {times:.2f} times as many" for name, times in sorted(result.times.items()))
+        told = f"cases a second against before C drew them, as docs/figures/speed.json has it: {times}"
+        console.print(told, soft_wrap=True)
     for what, found in (("through both sides", result.lookups), ("the C alone", result.lookups_of_c)):
         rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in found.items())
         console.print(f"cases a second of each lookup, {what}: {rates}")

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.markup import escape
 from skdiff.base.compiler import compiler, is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
+from skdiff.base.scratch import scratch
 from skdiff.cases.other_lookup import fitting
 from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
 from skdiff.comparison.compare import compare
@@ -30,7 +30,8 @@ from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.guests import qemu
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
-from skdiff.oracles.running.host import in_own_thread
+from skdiff.oracles.running.classic_host import in_own_thread
+from skdiff.oracles.running.namespace_calls import enter_user_namespace
 from skdiff.variants import version_rules
 
 RUNS = 3000
@@ -99,6 +100,7 @@ def examine(made: Callable[..., Build]) -> Iterator[Check]:
 def _running_kernel(build: Build) -> Check:
     release = f"Linux {os.uname().release}"
     try:
+        enter_user_namespace()
         left_out = in_own_thread(lambda host: (host.run(host.nearest(LISTENER)), host.told())[1], build.rules)
     except CannotRun as error:
         return Check("running kernel", None, f"{release} cannot be asked (fuzz --oracle host): {error}")
@@ -127,7 +129,7 @@ def _guided(build: Build) -> Iterator[Check]:
         )
         return
     yield Check("coverage of the C", True, f"{kind}, {build.compiler}")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         done = subprocess.run(
             [sys.executable, "-m", "skdiff.proof.doctor", str(build.folder)],
             capture_output=True,

@@ -18,7 +18,8 @@ KINDS: Kinds = {"coverage": (CoverageSummary,), "mutants": (MutantsSummary,)}
 
 
 def _counts(row: Row) -> dict[str, object]:
-    return {"mutants": row.mutants, "judged": row.judged, "survivors": row.survivors}
+    counts: dict[str, object] = {"mutants": row.mutants, "judged": row.judged, "survivors": row.survivors}
+    return counts | ({"sweepable": row.sweepable, "swept": row.swept} if row.sweepable else {})
 
 
 def figures(paths: Iterable[Path]) -> dict[str, Mapping[str, object]]:

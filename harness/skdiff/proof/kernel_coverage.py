@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from skdiff.base.compiler import is_clang
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, read_toml, to_json
 from skdiff.base.paths import CORPUS
+from skdiff.base.scratch import scratch
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.build import Build
 from skdiff.kernel.summary import KernelSummary
@@ -102,10 +102,9 @@ def count_runs(build: Build, *what: str) -> Counted:
     gcov = ["llvm-cov", "gcov"] if is_clang(build.compiler) else ["gcov"]
     if shutil.which(gcov[0]) is None:
         raise CannotRun(f"no {gcov[0]}: install it with {build.compiler} to count lines")
-    with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         shutil.copy(build.folder / "closure.gcno", folder)
-        environment = {**os.environ, "GCOV_PREFIX": name, "GCOV_PREFIX_STRIP": "99"}
+        environment = {**os.environ, "GCOV_PREFIX": str(folder), "GCOV_PREFIX_STRIP": "99"}
         command = [sys.executable, "-m", "skdiff.proof.kernel_coverage", str(build.folder), *what]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -1,7 +1,6 @@
 """How much of the model the kept cases run through: every line and every branch, or what is missing."""
 
 import sys
-import tempfile
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 import skdiff.oracles.model
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json
+from skdiff.base.scratch import scratch
 from skdiff.cases.scenario import Scenario
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
@@ -54,8 +54,8 @@ def measure(cases: Iterable[tuple[Scenario, Rules, Config]]) -> list[str]:
         counted.stop()
         sys.modules.update(ours)
         skdiff.oracles.model = ours["skdiff.oracles.model"]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "coverage.json"
+    with scratch() as folder:
+        report = folder / "coverage.json"
         counted.json_report(outfile=str(report))
         files = read_json(report, _Report, "a report of coverage.py").files
     found = []

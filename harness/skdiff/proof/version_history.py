@@ -8,13 +8,13 @@ verdict, or no file.
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import BadFile, write_whole
+from skdiff.base.scratch import scratch
 from skdiff.base.summary import read_summary
 from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.outcome import Outcome
@@ -40,10 +40,10 @@ def compared(a: str, b: str) -> tuple[DiffSummary, list[list[str]]]:
     """The summary of `skdiff diff A B`, and for each of its groups the text of the smallest case, who gets the packet
     in A and who in B, a line each. Raises CannotRun.
     """
-    with tempfile.TemporaryDirectory(prefix="skdiff-") as name:
-        summary = Path(name) / "summary.json"
+    with scratch() as name:
+        summary = name / "summary.json"
         command = [sys.executable, "-m", "skdiff", "diff", a, b, "--cases", str(CASES), "--seed", str(SEED)]
-        more = ["--findings", str(Path(name) / "findings"), "--json", str(summary)]
+        more = ["--findings", str(name / "findings"), "--json", str(summary)]
         environment = {key: value for key, value in os.environ.items() if key not in ("EPOCH", "CONFIG", "SAN")}
         done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):

@@ -1,7 +1,6 @@
 """A run of one kernel against another, or against itself with a patch; the model of each is the referee."""
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from msgspec import structs
 from rich.console import Console
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.scratch import scratch
 from skdiff.campaign.messages import Total
 from skdiff.campaign.progress import Counter
 from skdiff.campaign.worker import Job, Subject
@@ -97,6 +97,13 @@ class DiffRequest:
         lookups = [f"--lookup {','.join(self.lookups)}"] if self.lookups else []
         return f"diff {' '.join([*words, *self.options.words(), *lookups])}"
 
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with a sweep, without its name."""
+        assert self.extent is not None
+        words = [self.again, "--sweep", *self.extent.words(), f"--findings {shlex.quote(str(self.findings))}"]
+        return " ".join([*words, *(["--first"] if self.first else [])])
+
 
 def job_of(request: DiffRequest, builds: Sequence[Build], subjects: Sequence[Subject], lookups: tuple[str, ...]) -> Job:
     """The search for differences between two kernels, which `subjects` has as its worker is told of them."""
@@ -117,8 +124,8 @@ def job_of(request: DiffRequest, builds: Sequence[Build], subjects: Sequence[Sub
 @contextmanager
 def patched_side(paths: Sequence[Path]) -> Iterator[PatchedSide]:
     """A patch series, and a folder for the patched copy that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="skdiff-patched-") as folder:
-        yield PatchedSide(paths, Path(folder))
+    with scratch() as folder:
+        yield PatchedSide(paths, folder)
 
 
 def diff(
@@ -167,15 +174,15 @@ def diff(
             gave_up=total.gave_up or (done.why_not() if done is not None else ""),
             missing_rules=[rule for rule in builds[1].missing_rules if getattr(builds[0].text_rules, rule)],
             differing=Referee(*builds).differing,
-            swept=_swept(done) if done is not None else None,
+            swept=_swept(done, request.go_on) if done is not None else None,
         )
         if done is not None:
             done.end([finding for group in groups for finding in group.findings])
         agreed = not (summary.differs or summary.gave_up)
         counted = (lambda: sides("coverage")) if agreed else None
         summary.unseen = new_text.unseen_between(builds, changed, counted, job.seed, say, lookups)
-    if agreed:
-        summary.mutants = _worth(builds, changed, say)
+    if agreed and request.extent is None:  # it is what the corpus tells apart, which a sweep does not ask
+        summary.mutants = _worth(builds, changed, errors, say)
     return summary
 
 
@@ -193,18 +200,19 @@ def _run(
         yield total, done
 
 
-def _swept(done: Sweep) -> SmallTables:
-    return SmallTables(done.sockets, done.tables, done.cases, done.done, tuple(map(str, left_out(done.made))))
+def _swept(done: Sweep, again: str) -> SmallTables:
+    what_no_table_has = tuple(map(str, left_out(done.made)))
+    return SmallTables(done.sockets, done.tables, done.cases, done.done, what_no_table_has, done.of, again)
 
 
-def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], say: Say) -> Worth | None:
+def _worth(builds: Sequence[Build], changed: Sequence[text_changes.Change], errors: Console, say: Say) -> Worth | None:
     """How many mutants of the functions that changed, in both kernels, and of all in the first one, the corpus tells
     apart; None where there are no mutants.
     """
     try:
-        of_these, of_all = scores(builds[0], {change.name for change in changed if change.before}, say)
+        of_these, of_all = scores(builds[0], {change.name for change in changed if change.before}, errors, say)
         if after := {change.name for change in changed if change.after}:
-            of_these += scores(builds[1], after, say, SIDES[1], all_too=False)[0]
+            of_these += scores(builds[1], after, errors, say, SIDES[1], all_too=False)[0]
     except CannotRun as error:
         say(f"no mutants: {error}")
         return None

@@ -27,10 +27,11 @@ from skdiff.findings.reduce_findings import reduced, report
 from skdiff.findings.replay_on_host import question, why_not
 from skdiff.kernel.build import Build
 from skdiff.kernel.summary import Kernel
-from skdiff.oracles.asked import Mended, built_beside, image_beside, with_oracle
+from skdiff.oracles.asked import Mended, built_beside, image_beside, prepare, running_label, with_oracle
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.interface import Oracle
 from skdiff.oracles.oracle_words import HOST, is_oracle, kernel_beside
+from skdiff.oracles.running.classic_host import ClassicHost
 from skdiff.oracles.running.host import Host
 from skdiff.runs.diff_run import DiffRequest, job_of
 from skdiff.runs.supervised import Say, only, supervised
@@ -46,10 +47,12 @@ def oracles_of(request: DiffRequest) -> tuple[str, str]:
 
 def sides_of(request: DiffRequest, say: Say, variant: str = "") -> tuple[Build, Build]:
     """What each side is held to: a kernel that runs, to the rules of its version. Raises CannotRun."""
+    prepare(*oracles_of(request))
 
     def side(words: str) -> Build:
         if is_oracle(words):
-            return built_beside(words, kernel_beside(words), replace(request.options, config=""), say)
+            made = built_beside(words, kernel_beside(words), replace(request.options, config=""), say)
+            return replace(made, running=running_label(words, made, say))
         return request.options.build_side(words, variant, say=say)
 
     return side(request.a), side(request.b or "")
@@ -59,8 +62,8 @@ def describe(oracle: str, build: Build, say: Say) -> str:
     """A side in a line. Raises CannotRun."""
     if not oracle:
         return kernel_difference.describe_side(build)
-    what = "the running kernel" if oracle == HOST else f"a guest with {image_beside(oracle, build, say).origin}"
-    return f"{what}, held to the rules of {build.title}"
+    of_guest = "" if oracle == HOST else f"{image_beside(oracle, build, say).origin}: "
+    return of_guest + kernel_difference.describe_side(build)
 
 
 def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say: Say) -> DiffSummary:
@@ -99,7 +102,10 @@ def diff(request: DiffRequest, builds: tuple[Build, Build], errors: Console, say
 
 def _summary(oracle: str, build: Build) -> Kernel:
     told = build.told()
-    return structs.replace(told, origin=f"{oracle}, beside it {told.origin}") if oracle else told
+    if not oracle:
+        return told
+    origin = f"{oracle}, beside it Linux {told.version}, {told.origin}"
+    return structs.replace(told, version=build.running, origin=origin)
 
 
 def _with_kernels(request: DiffRequest, builds: tuple[Build, Build], say: Say, work: Callable[[list[Tracing]], T]) -> T:
@@ -186,10 +192,11 @@ def _compared(
     mend: Callable[[Scenario], Scenario],
     referee: Referee,
 ) -> tuple[ComparedCase, str]:
-    path, asked = case.path, question(case.scenario)
+    by_bpf = not any(isinstance(kernel.host, ClassicHost) for kernel in _running(kernels))
+    path, asked = case.path, question(case.scenario, by_bpf)
     assert path is not None  # they are of files
     common_case = mend(asked)
-    reason = why_not(asked, common_case)
+    reason = why_not(asked, common_case, by_bpf)
     if not reason and any(kernel.run(common_case).ended == ABSENT for kernel in _running(kernels)):
         reason = next((why for kernel in _running(kernels) for why in kernel.refused), OF_THE_OTHER)
     if reason:

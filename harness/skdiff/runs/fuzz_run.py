@@ -104,6 +104,7 @@ class FuzzSummary(BuiltKernelSummary, kw_only=True):
 def fuzz(request: FuzzRequest, errors: Console, say: Say) -> FuzzSummary:
     """Run it; progress goes to the console `errors`. Raises CannotRun before there is anything to lose."""
     engine = _engine(request, say)
+    asked.prepare(request.oracle)
     known = known_differences.load()  # what could stop the end of a run is looked at before its start
     check_writable(request.findings)
     keep_inputs = request.inputs if engine in GUIDED else None

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import PACKAGE, builds
-from skdiff.base.words import counted
+from skdiff.base.words import up_to
 from skdiff.campaign.messages import Finding, LookupCounts, Running, Total
 from skdiff.campaign.progress import RunView
 from skdiff.campaign.supervisor import supervise
@@ -26,11 +27,12 @@ from skdiff.comparison import known_differences
 from skdiff.comparison.referee import closure_of, label_of, lookups_of
 from skdiff.engines import TABLES
 from skdiff.engines.small_left_out import LeftOut, left_out
-from skdiff.engines.small_part import Done, Noted, Part, add_note, bounds, read_notes, write_notes
+from skdiff.engines.small_part import Done, Noted, Part, add_note, bounds, chunks_of, read_notes, write_notes
 from skdiff.engines.small_tables import Tables
 from skdiff.kernel.build import Build
 from skdiff.kernel.options import BuildOptions
 from skdiff.kernel.summary import BuiltKernelSummary
+from skdiff.oracles import compiled_model
 from skdiff.runs.found import by_cause
 from skdiff.runs.fuzz_run import describe_build
 from skdiff.runs.supervised import Say, check_writable, only
@@ -39,14 +41,33 @@ from skdiff.runs.supervised import Say, check_writable, only
 @dataclass(frozen=True)
 class Extent:
     """Which small tables, and how: those with up to so many sockets, or one part of so many of these; the number of
-    worker processes, and the file of the sweep (None for one of ours).
+    worker processes (0: one for each processor), and the file of the sweep (None for one of ours).
     """
 
     sockets: int = 2
     part: int = 1
     parts: int = 1
-    jobs: int = 1
+    jobs: int = 0
     state: Path | None = None
+
+    def check(self) -> None:
+        """Raises CannotRun, before anything is built, if the file of the sweep is none, or could not be written."""
+        path = self.state
+        if path is None:
+            return
+        if path.is_dir():
+            raise CannotRun(f"--state {path}: it is a folder")
+        if not read_notes(path) and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+            raise CannotRun(f"cannot write {path}: its folder is not there, or cannot be written to")
+
+    def words(self) -> list[str]:
+        """The options that give another command the same, each quoted for a shell."""
+        return [
+            f"--sockets {self.sockets}",
+            *([f"--part {self.part}/{self.parts}"] if self.parts > 1 else []),
+            *([f"--jobs {self.jobs}"] if self.jobs else []),
+            *([f"--state {shlex.quote(str(self.state))}"] if self.state is not None else []),
+        ]
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,14 @@ class SweepRequest:
     lookups: tuple[str, ...] = ()
     first: bool = False
 
+    @property
+    def again(self) -> str:
+        """The command that goes on with this one, without its name."""
+        words = ["sweep --kernel", self.options.kernel_words(self.kernel)]
+        words += [f"--lookup {','.join(self.lookups)}"] if self.lookups else []
+        words += [*self.extent.words(), f"--findings {shlex.quote(str(self.findings))}"]
+        return " ".join([*words, *(["--first"] if self.first else [])])
+
 
 class Size(msgspec.Struct, frozen=True):
     """How many tables with just so many sockets a lookup has, and how many lookups are made in them: in all parts."""
@@ -76,7 +105,7 @@ class Swept(BuiltKernelSummary, kw_only=True):
     """What a sweep did and found: `tables` are those with up to so many `sockets` that are in this part of so many,
     with so many lookups (`cases`); `sizes` has all parts. `done` are those lookups of it that were made, and `earlier`
     those of them that runs had made with which this one went on; `now` is what this one made. `left_out` is what no
-    table has. The rest is as in a FuzzSummary.
+    table has. `again` is the command that goes on with it, without its name. The rest is as in a FuzzSummary.
     """
 
     sockets: int
@@ -96,6 +125,7 @@ class Swept(BuiltKernelSummary, kw_only=True):
     unwritten: Sequence[Finding] = ()
     gave_up: str = ""
     state: str = ""
+    again: str = ""
     missing_rules: Sequence[str] = ()
 
     @property
@@ -113,6 +143,7 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
     """Sweep; progress goes to the console `errors`. Raises CannotRun before there is anything to lose."""
     known = known_differences.load()
     check_writable(request.findings)
+    request.extent.check()
 
     def build(variant: str = "") -> Build:
         return request.options.build(request.kernel, variant, say=say)
@@ -163,6 +194,7 @@ def sweep(request: SweepRequest, errors: Console, say: Say) -> Swept:
             unwritten=total.unwritten,
             gave_up=total.gave_up or done.why_not(),
             state=str(done.path),
+            again=request.again,
             missing_rules=[] if request.options.epoch else list(made.missing_rules),
         )
         done.end(mismatches)
@@ -177,6 +209,7 @@ class Sweep:
 
     def __init__(self, made: Tables, part: Part) -> None:
         self.made, self.sockets, self.path = made, part.sockets, Path(part.file)
+        self.of = f"part {part.part} of {part.parts}" if part.parts > 1 else ""
         chunks = part.chunks(made.tables)
         self.tables = sum(stop - start for start, stop in (bounds(chunk, made.tables) for chunk in chunks))
         self.cases = sum(made.count(*bounds(chunk, made.tables)) for chunk in chunks)
@@ -195,7 +228,7 @@ class Sweep:
     def why_not(self) -> str:
         """Why it is not over, "" if it is."""
         left = self.cases - self.done
-        return f"{left:,} of {self.cases:,} lookups are left; the same command goes on with them" if left else ""
+        return f"{left:,} of {self.cases:,} lookups are left" if left else ""
 
     def end(self, mismatches: Sequence[Finding]) -> None:
         """Note what was found; a sweep that is over leaves no file."""
@@ -239,6 +272,10 @@ def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say:
     """
     numbers = [number for number, name in LOOKUPS.items() if name in job.lookups]
     tables = small_tables(made, numbers, extent.sockets)
+    parts = chunks_of(tables.tables)
+    if extent.parts > parts:
+        raise CannotRun(f"--part {extent.part}/{extent.parts}: the tables can be cut into {parts:,} parts at most")
+    compiled_model.prepare(say, cases=tables.cases // extent.parts)
     what = _what(made, job, extent, tables)
     path = extent.state or _our_file(made, extent, what)
     part = Part(extent.sockets, extent.part, extent.parts, str(path))
@@ -250,7 +287,7 @@ def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say:
             raise CannotRun(f"{path}: the file of another sweep, or of another skdiff: remove it, or name another one")
         write_notes(path, notes)  # without what a kill has left of a line
         done = Sweep(tables, part)
-        for line in (*_size(done, extent), *only(job.lookups)):
+        for line in (_size(done), *only(job.lookups)):
             say(line)
         if done.earlier:
             say(f"going on behind {done.earlier:,} lookups, as {path} says")
@@ -262,7 +299,8 @@ def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say:
                         add_note(path, Noted(seen={news.signature: news.file}))
                     view.report(news)
 
-                total = supervise(structs.replace(job, part=part), closure_of(made), report, extent.jobs)
+                jobs = extent.jobs or len(os.sched_getaffinity(0))
+                total = supervise(structs.replace(job, part=part), closure_of(made), report, jobs)
             done.look()
             total.mismatches = _together(total.mismatches, done.raw)
             yield done, total
@@ -277,9 +315,9 @@ def _sizes(tables: Tables) -> list[Size]:
     return [Size(LOOKUPS[lookup], sockets, *counts) for (lookup, sockets), counts in found.items()]
 
 
-def _size(done: Sweep, extent: Extent) -> list[str]:
-    of = f", part {extent.part} of {extent.parts}" if extent.parts > 1 else ""
-    return [f"{done.tables:,} tables of up to {counted(extent.sockets, 'socket')}{of}, {done.cases:,} lookups"]
+def _size(done: Sweep) -> str:
+    of = f", {done.of}" if done.of else ""
+    return f"{done.tables:,} tables of up to {up_to(done.sockets, 'socket')}{of}, {done.cases:,} lookups"
 
 
 def _together(found: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:

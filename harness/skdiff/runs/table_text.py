@@ -3,7 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from skdiff.base.words import counted
+from skdiff.base.paths import command
+from skdiff.base.words import counted, up_to
 from skdiff.findings.listed import lines_of
 from skdiff.runs.table_run import Swept
 
@@ -34,8 +35,7 @@ def show(console: Console, summary: Swept) -> None:
     for mismatch in summary.known:
         line(f"{mismatch.count:6} x {mismatch.signature}: known, see corpus/known.toml")
     part = f" of part {summary.part} of {summary.parts}" if summary.parts > 1 else ""
-    most = "one socket" if summary.sockets == 1 else f"{('', '', 'two', 'three')[summary.sockets]} sockets"
-    of = f"{counted(summary.tables, 'table')} of up to {most}{part}"
+    of = f"{counted(summary.tables, 'table')} of up to {up_to(summary.sockets, 'socket')}{part}"
     rate = f" ({summary.now / summary.seconds:,.0f}/s)" if summary.seconds else ""
     line(
         f"Linux {summary.kernel.label} and the model: {counted(summary.now, 'lookup')} in {summary.seconds:.1f} s{rate}"
@@ -51,3 +51,5 @@ def show(console: Console, summary: Swept) -> None:
     for mismatch in summary.mismatches:
         for text in lines_of(mismatch):
             line(text)
+    if not summary.complete:
+        line(f"go on: {command()} {summary.again}")

@@ -25,7 +25,7 @@ from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.outcome import ABSENT, CRASHED, STUCK, Outcome
 from skdiff.cases.record import SCENARIO_SIZE
-from skdiff.cases.scenario import NONE, Packet
+from skdiff.cases.scenario import DEMUX, NONE, PFREE, Packet
 from skdiff.comparison.compare import compare
 from skdiff.comparison.running_kernel import JudgeWithHost
 from skdiff.engines import drive
@@ -39,11 +39,12 @@ from skdiff.oracles.guests.qemu import QEMU
 from skdiff.oracles.guests.vm import LOST, Vm
 from skdiff.oracles.model import Model
 from skdiff.variants.version_rules import Rules
-from tests.helpers import connected, connection, datagram, listener, scenario
+from tests.helpers import bound, connected, connection, datagram, listener, scenario
 from tests.running import SKDIFF
-from tests.udp_cases import udp4
+from tests.udp_cases import ON_V6, V6_HERE, V6_PEER, udp4, udp6
 
 ROOT = Path(__file__).resolve().parents[3]
+OF_VRF6 = datagram(saddr=V6_PEER, daddr=V6_HERE, skb_iif=4, sdif=5)
 IMAGE = Image(Path("/nowhere/vmlinuz"), "7.3.4", "nowhere", {})
 
 
@@ -604,7 +605,7 @@ def test_what_is_no_oracle_is_one_line(words, said, fake):
 # --- with QEMU ---
 
 
-@pytest.mark.long
+@pytest.mark.guest
 @pytest.mark.parametrize(("version", "wrong"), [("6.12", "hash4"), ("7.3", "no-hash4")])
 def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, wrong, tmp_path):
     if shutil.which(QEMU) is None:
@@ -621,7 +622,15 @@ def test_a_kernel_that_is_booted_does_as_its_text_and_the_model_say(version, wro
     # Which of two connections wins: the newer one by the rule, the one that is bound to the device by the score.
     twins = udp4(connected(bound_dev_if=2), connected(), packet=datagram(skb_iif=2))
     (tmp_path / "twins.toml").write_text(dump(Case(twins, why="The rule of the version decides.")))
-    command = [*SKDIFF, "replay", "--oracle", f"vm:{version}", str(tmp_path / "twins.toml")]
+    # Packets of a VRF that no helper can stand for.
+    of_vrf = Packet(skb_iif=4, sdif=5, sk=0, destructor=PFREE)
+    (tmp_path / "vrf.toml").write_text(dump(Case(scenario(listener(bound_dev_if=4), packet=of_vrf))))
+    by_demux = udp6(
+        *(bound(**ON_V6, ipv6only=1, bound_dev_if=device) for device in (4, 5, 2)), packet=OF_VRF6, caller=DEMUX
+    )
+    (tmp_path / "demux.toml").write_text(dump(Case(by_demux)))
+    command = [*SKDIFF, "replay", "--oracle", f"vm:{version}", *map(str, tmp_path.glob("*.toml"))]
     for words, code in (([], 0), (["--epoch", wrong], 1)):
         done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stdout + done.stderr
+        assert ("3 agreed" if not code else "2 agreed, 1 differs") in done.stdout

@@ -44,7 +44,7 @@ from skdiff.oracles.running.hash_key import MEMBERS, Question, find_key
 from skdiff.oracles.running.namespaces import Namespaces
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import EPOCHS, Rules, changed_by_hand
-from tests.helpers import connection, listener, scenario, timewait, udp
+from tests.helpers import connection, datagram, listener, scenario, timewait, udp
 from tests.running import SKDIFF
 from tests.udp_cases import V6_ENDS, bound, connected, grouped, udp4, udp6
 
@@ -58,7 +58,7 @@ from skdiff.cases import wire
 from skdiff.cases.other_lookup import as_lookup
 from skdiff.comparison.running_kernel import agrees
 from skdiff.oracles.model import Model
-from skdiff.oracles.running import bpf
+from skdiff.oracles.running import bpf, wires
 from skdiff.oracles.running.host import Host
 from skdiff.variants.version_rules import EPOCHS, Rules, changed_by_hand
 
@@ -70,6 +70,10 @@ if os.environ.get("WITHOUT_LINKS"):
     def refused(*_):
         raise OSError
     bpf.attach_to_device = refused
+if os.environ.get("WITHOUT_TUN"):
+    def missing(*_):
+        raise CannotRun("no TUN")
+    wires.Wire.__init__ = missing
 try:
     host = Host(rules)
 except CannotRun as error:
@@ -134,10 +138,20 @@ def test_the_older_way_to_show_packets_to_programs_does_the_same():
     if not may_ask():
         pytest.skip("no rights to ask the running kernel")
     told = json.loads(ask(WITHOUT_LINKS="1").stdout)
-    if told["left_out"]:
+    if told["left_out"] and "VRF" not in told["left_out"][0]:
         pytest.skip(told["left_out"][0])
     assert (told["wrong"], told["refused"]) == ([], 0)
     assert told["found"] > told["asked"] / 4
+
+
+def test_without_tun_packets_come_in_by_pairs_of_devices():
+    if not may_ask():
+        pytest.skip("no rights to ask the running kernel")
+    told = json.loads(ask(WITHOUT_TUN="1").stdout)
+    if told["left_out"]:
+        pytest.skip(told["left_out"][0])
+    assert (told["wrong"], told["refused"]) == ([], 0)
+    assert told["shown"] > told["asked"] / 4
 
 
 def test_a_model_of_another_kernel_is_found_out():
@@ -295,6 +309,7 @@ def test_what_an_unknown_secret_decides_may_be_any_member_that_one_chooses():
 
 
 ATTACHED = Packet(sk=0, destructor=PFREE)
+OF_VRF = datagram(skb_iif=9, sdif=7)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +330,11 @@ ATTACHED = Packet(sk=0, destructor=PFREE)
             scenario(listener(bound_dev_if=8), listener(bound_dev_if=9), packet=Packet(skb_iif=7)),
             "no such packet comes",
         ),
+        (scenario(connection(refcnt=2), packet=ATTACHED._replace(skb_iif=9, sdif=7)), ""),
+        (udp4(bound(bound_dev_if=7), bound(bound_dev_if=8), packet=OF_VRF, caller=DEMUX), ""),
+        (udp4(*(bound(bound_dev_if=device) for device in (6, 7, 8)), packet=OF_VRF, caller=DEMUX), ""),
+        (udp4(*(bound(bound_dev_if=5 + i) for i in range(5)), packet=OF_VRF, caller=DEMUX), "no such packet comes"),
+        (scenario(listener(bound_dev_if=7), packet=Packet(skb_iif=9, sdif=7)), ""),
         (scenario(listener(), hostile=1), "it is hostile"),
         (scenario(timewait()), ""),
         (
@@ -331,6 +351,15 @@ def test_what_the_running_kernel_is_not_asked(case, why):
     assert bool(why_not(asked, nearest)) == bool(why)
     if not why:
         assert Model().run(nearest).sk == Model().run(case).sk
+
+
+def test_without_a_vrf_its_packets_are_not_asked_for_but_a_helper_is():
+    nearest = Nearest(Rules(), Keys(), (0, 1))
+    nearest.by_vrf = False
+    by_packet = question(udp4(bound(bound_dev_if=7), packet=OF_VRF, caller=DEMUX))
+    assert why_not(by_packet, nearest(by_packet)).startswith("no such packet comes in: ")
+    by_helper = question(udp4(bound(bound_dev_if=7), packet=OF_VRF))
+    assert why_not(by_helper, nearest(by_helper)) == ""
 
 
 def replayed(capsys: pytest.CaptureFixture[str], *paths: object) -> tuple[int, str, str]:

@@ -22,11 +22,13 @@ from skdiff.cases.scenario import (
     TCP_ESTABLISHED,
     TCP_FIN_WAIT1,
     UDP_HASHED,
+    Packet,
     Scenario,
 )
 from skdiff.cases.validity import problems
 from skdiff.engines.aimed_events import fresh
 from skdiff.oracles.running.drawing import plain_tables, what_changed
+from skdiff.oracles.running.namespaces import SLAVE, VRF
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.variants.version_rules import EPOCHS
 from tests.helpers import connection, listener, scenario, timewait
@@ -60,14 +62,15 @@ def test_whatever_is_drawn_becomes_a_case_that_sockets_can_make(epoch):
         assert made.lookup == case.lookup
         assert made.events == ()
         assert made.packet.destructor == (0 if made.packet.sk == NONE else PFREE)
-        assert made.caller == HELPER or made.packet.sdif == 0
-        assert not made.packet.rt_iif or (made.caller, made.packet.skb_iif) == (RECEIVE, 1)
-        assert made.packet.skb_iif in (1, 2, 3)
+        packet = made.packet
+        assert made.caller == HELPER or (packet.skb_iif, packet.sdif) in ((1, 0), (2, 0), (3, 0), (VRF, SLAVE))
+        assert not packet.rt_iif or (made.caller, packet.skb_iif) == (RECEIVE, 1)
+        assert made.caller != HELPER or packet.skb_iif in (1, 2, 3)
         assert made.hash_secret == {"tcp4": 7, "udp4": 8}.get(LOOKUPS[made.lookup], 0)
         for sock in made.socks:
             assert sock.mc_refuses == 0
             assert sock.hash2 in (BOUND, REHASHED)
-            assert sock.bound_dev_if in (0, 1, 2, 3)
+            assert sock.bound_dev_if in (0, 1, *((VRF, SLAVE) if made.packet.sdif in (VRF, SLAVE) else ()), 2, 3)
         for number, group in enumerate(made.groups):
             members = [i for i, sock in enumerate(made.socks) if sock.group == number]
             assert (sorted(group.slots), group.num_socks, group.num_closed_socks) == (members, len(members), 0)
@@ -81,6 +84,31 @@ def test_without_packets_a_helper_asks_and_without_vrfs_there_is_no_sdif():
         assert problems(made, RULES["6.18"]) == []
         assert (made.caller, made.packet.sk, made.packet.sdif) == (HELPER, NONE, 0)
         assert not any(net.tcp_l3mdev_accept or net.udp_l3mdev_accept for net in made.netns)
+
+
+def test_the_one_vrf_stands_for_that_of_the_first_packet_and_its_other_packets_come_by_it_or_by_lo():
+    in_vrf = scenario(*(connection(bound_dev_if=device) for device in (3, 2, 1, 0)), packet=Packet(skb_iif=3, sdif=2))
+    nearest = nearest_of("6.18")
+    made = nearest(in_vrf)
+    assert (made.packet.skb_iif, made.packet.sdif) == (VRF, SLAVE)
+    assert [sock.bound_dev_if for sock in made.socks] == [VRF, SLAVE, 1, 0]
+    assert nearest.asked.changed.total() == 0
+    for skb_iif, devices in ((2, (VRF, SLAVE)), (3, (VRF, SLAVE)), (1, (1, 0))):
+        other = nearest(in_vrf._replace(packet=Packet(skb_iif=skb_iif)))
+        assert (other.packet.skb_iif, other.packet.sdif) == devices
+        assert other.socks is made.socks
+    plain = nearest(in_vrf._replace(packet=Packet(skb_iif=3, sport=1), socks=in_vrf.socks[:1]))
+    assert (plain.packet.skb_iif, plain.packet.sdif, plain.socks[0].bound_dev_if) == (3, 0, 3)
+
+
+def test_without_a_vrf_no_packet_is_one_of_it():
+    nearest = nearest_of("6.18")
+    nearest.by_vrf = False
+    for case in drawn(300, 12):
+        made = nearest(case)
+        assert problems(made, RULES["6.18"]) == []
+        assert made.caller == HELPER or (made.packet.sdif, made.packet.skb_iif in (1, 2, 3)) == (0, True)
+        assert {sock.bound_dev_if for sock in made.socks} <= {0, 1, 2, 3}
 
 
 def test_where_bpf_attaches_nothing_packets_come_without():

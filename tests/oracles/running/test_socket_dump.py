@@ -60,3 +60,7 @@ def test_sockets_of_udp_are_told_a_family_at_a_time() -> None:
 
 def test_a_raw_socket_is_none() -> None:
     assert not parsed([{**RECORDED["listeners"][0], "idiag_sport": 0}], IPPROTO_TCP)
+
+
+def test_an_answer_of_a_kernel_without_the_module_has_no_sockets() -> None:
+    assert not parsed([{"attrs": [], "header": {"type": 3, "error": None}}], IPPROTO_TCP)  # NLMSG_DONE

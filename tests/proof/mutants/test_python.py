@@ -1,11 +1,12 @@
 """Mutants of Python: the operators, the runner, and the bar: the corpus leaves no mutant of the model unjudged."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
 from skdiff.base.paths import PACKAGE
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import UDP4, Scenario
 from skdiff.oracles.model import Model
 from skdiff.proof import model_coverage
 from skdiff.proof.mutants import model
@@ -185,15 +186,19 @@ def test_a_mutant_is_installed_in_a_child_and_not_here():
 # --- the model's ---
 
 
-def planted(text, cases, tmp_path):
-    """The fates of the mutants of state.py, with some lines of ours behind it."""
+def planted_jobs(text, tmp_path):
+    """The mutants of some lines of ours behind state.py."""
     path = PACKAGE.parent / "skdiff/oracles/model/state.py"
     copy = tmp_path / "skdiff/oracles/model/state.py"
     copy.parent.mkdir(parents=True)
     copy.write_text(path.read_text() + text)
     made = Source(copy, "model", tmp_path)
-    jobs = [(made, change) for change in made.changes if change.mutant.function == "planted"]
-    return {mutant.change: fate for mutant, fate in model.run(jobs, cases)}
+    return [(made, change) for change in made.changes if change.mutant.function == "planted"]
+
+
+def planted(text, cases, tmp_path):
+    """The fates of the mutants of such lines."""
+    return {mutant.change: fate for mutant, fate in model.run(planted_jobs(text, tmp_path), cases)}
 
 
 def test_a_planted_survivor_is_told_and_a_planted_victim_too(tmp_path, cases):
@@ -232,6 +237,62 @@ def test_the_case_that_kills_is_told(cases):
         if fate.how == "steps":
             steps = {step.function for step in cases[fate.cases[0]].steps}
             assert steps & {"__inet_lookup_established", "__inet6_lookup_established"}
+
+
+def test_mutants_are_told_by_one_list_of_cases_after_the_other(cases):
+    """By what a kernel can be told from, so not by steps; and nobody is asked who does not run the statement."""
+    sources = model.sources()
+    lookup = next(s for s in sources if s.file.endswith("/lookup.py"))
+    changes = {c.mutant.change: c for c in lookup.changes}
+    lines = Lines([source.path for source in sources])
+    ours = [case for case in cases if not case.kernel and not case.scenario.hostile][:400]
+    lists = model.with_lines(ours, lines), model.with_lines([c for c in ours if not c.outcome.refcounted], lines)
+    wanted = {
+        "refcounted=state.refcounted -> nothing": 1,
+        "state.note(state.functions.established, chosen) -> pass": 0,
+        "scenario -> nothing": 2,
+        "'model' -> ''": 0,
+    }
+    done = []
+    jobs = [(lookup, changes[text]) for text in wanted]
+    telling = model.Telling(jobs, lists, lines)
+    telling.ask_all(range(len(jobs)), lambda *so_far: done.append(so_far))
+    assert {text: telling.told(i) for i, text in enumerate(wanted)} == wanted
+    assert done == [(n, len(jobs)) for n in range(1, len(jobs) + 1)]
+    of_udp = [case for case in lists[1] if case.scenario.lookup == UDP4]
+    of_none = [replace(case, lines=0) for case in lists[1]]
+    for other, count in (((lists[0], of_none), 1), ((of_udp, lists[0]), 2)):
+        telling = model.Telling(jobs, other, lines)
+        telling.ask_all([2])
+        assert [telling.told(i) for i in range(len(jobs))] == [0, 0, count, 0]
+
+
+def test_who_is_hunted_is_told_too(cases):
+    """In the process that hunts it, or in another one if that has died."""
+    sources = model.sources()
+    jobs = [(source, change) for source in sources for change in source.changes][::150]
+    lines = Lines([source.path for source in sources])
+    some = model.with_lines(cases[:1500], lines)
+    lists = [case for case in some if not case.kernel][::2], [case for case in some if not case.kernel][1::4]
+    hunted, alone = (model.Telling(jobs, lists, lines) for _ in range(2))
+    fates = model.run(jobs, some, lines=lines, telling=hunted)
+    alone.ask_all(range(len(jobs)))
+    told = [alone.told(i) for i in range(len(jobs))]
+    assert [hunted.told(i) for i in range(len(jobs))] == told
+    assert {0, 2} <= {*told}
+    assert all(fate.killed for (_, fate), count in zip(fates, told, strict=True) if count)
+    assert any(fate.how == "steps" and not count for (_, fate), count in zip(fates, told, strict=True))
+
+
+def test_a_mutant_that_hangs_is_told_by_all_lists(tmp_path, cases, monkeypatch):
+    monkeypatch.setattr(model, "CPU_SECONDS", 0.5)
+    jobs = planted_jobs("\ndef planted():\n    while 0:\n        pass\n\nplanted()\n", tmp_path)
+    telling = model.Telling(jobs, (cases[:1], cases[:1]), Lines([]))
+    telling.ask_all(range(len(jobs)))
+    assert {change.mutant.change: telling.told(i) for i, (_, change) in enumerate(jobs)}["0 -> 1"] == 2
+    again = model.Telling(jobs, (cases[:1], cases[:1]), Lines([]))
+    model.run(jobs, cases[:1], telling=again)
+    assert [again.told(i) for i in range(len(jobs))] == [telling.told(i) for i in range(len(jobs))]
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate, Hunt
 from skdiff.proof.mutants.report import TableKills
 from skdiff.proof.mutants.schemata import Schemata, schemata
-from skdiff.proof.mutants.table_cases import some_cases
+from skdiff.proof.mutants.table_cases import any_cases, kinds
 from skdiff.proof.mutants.table_kills import Sieve
 from skdiff.variants.config import Config
 
@@ -29,7 +29,8 @@ def made(kernel_tree) -> Schemata:
 @pytest.fixture(scope="module")
 def small(made):
     """Cases of TCP's tables with one socket."""
-    return some_cases(Tables([0], 1, [Kernel(made.rules, Config())]), Model(made.rules), any_tables=50)
+    tables = Tables([0], 1, [Kernel(made.rules, Config())])
+    return [*kinds(tables, Model(made.rules)), *any_cases(tables, 50)]
 
 
 def test_some_cases_are_of_many_kinds_and_reachable(small):

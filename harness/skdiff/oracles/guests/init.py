@@ -51,15 +51,25 @@ def _softirqs_at_once() -> None:
             os.sched_setscheduler(int(name.parent.name), os.SCHED_FIFO, os.sched_param(1))
 
 
-def main() -> None:
-    """Never returns to the kernel, which would panic."""
+def begin() -> tuple[Line, str]:
+    """Set the guest up; the line to skdiff, and which modules could not be loaded, "" for none."""
     _mount("proc", "/proc")
     _mount("devtmpfs", "/dev")
     wrong = [why for module in sorted(MODULES.iterdir()) if (why := _load(module))]
     _softirqs_at_once()
-    line = Line(_port())
+    return Line(_port()), "; ".join(wrong)
+
+
+def end() -> None:
+    """End the guest: the first process never returns to the kernel, which would panic."""
+    _libc.reboot(_POWER_OFF)
+
+
+def main() -> None:
+    """Serve until skdiff is gone."""
+    line, wrong = begin()
     if wrong:
-        line.send(FAILED, "; ".join(wrong).encode())
+        line.send(FAILED, wrong.encode())
     else:
         serve(line, Host)
-    _libc.reboot(_POWER_OFF)
+    end()

@@ -20,12 +20,12 @@ from skdiff.cases import native
 
 _INIT = "skdiff.oracles.guests.init"
 # What the agent loads is what it loads here.
-_REHEARSAL = f"""
-import sys
+_REHEARSAL = """
+import importlib, sys
 from skdiff.base.files import to_json
-import {_INIT}
+importlib.import_module(sys.argv[1])
 files = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
-mapped = {{line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}}
+mapped = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
 print(to_json([sys.path, files, sorted(mapped)]))
 """
 _UNCHECKED = 1  # importlib: a hash-based .pyc whose source is not looked at
@@ -76,10 +76,12 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def initramfs(modules: Mapping[str, bytes]) -> bytes:
-    """The archive for a kernel whose modules (by their names, in the order of loading) are these. Raises CannotRun."""
+def initramfs(modules: Mapping[str, bytes], first: str = _INIT) -> bytes:
+    """The archive for a kernel whose modules (by their names, in the order of loading) are these; the first process is
+    main() of the Python module `first`. Raises CannotRun.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", _REHEARSAL], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", _REHEARSAL, first], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     if done.returncode:
         raise CannotRun(f"the agent of guests cannot be loaded: {done.stderr.strip().splitlines()[-1:]}")
@@ -100,7 +102,7 @@ def initramfs(modules: Mapping[str, bytes]) -> bytes:
     for file in CSRC.iterdir():  # those that are read, and some more
         if file.is_file():
             archive.file(str(file), file.read_bytes())
-    start = f"import sys\nsys.path[:] = {[entry for entry in path if entry]!r}\nfrom {_INIT} import main\nmain()\n"
+    start = f"import sys\nsys.path[:] = {[entry for entry in path if entry]!r}\nfrom {first} import main\nmain()\n"
     archive.file("init", f"#!{python} -SE\n{start}".encode(), 0o755)
     return archive.bytes()
 

@@ -158,12 +158,13 @@ class Vm(Host):
                 continue
             if kind in (CANNOT, FAILED):
                 self.close()
-                raise CannotRun(f"Linux {self.image.version} under QEMU cannot be asked: {_last_line(body)}")
+                why = f"Linux {self.image.version} under QEMU cannot be asked: {_last_line(body)}"
+                raise CannotRun(f"{why}; {self.image.without}" if self.image.without else why)
             self._accelerators = [accelerator]
             self._machine.wait_at_most(TO_ANSWER)
             assert kind == HELLO
             return from_json(body, dict[str, Any])
-        raise CannotRun(why)
+        raise CannotRun(f"{why}; {self.image.without}" if self.image.without else why)
 
     def _end(self, error: OSError) -> int:
         """How a guest came to its end, CRASHED or STUCK. Raises CannotRun if its kernel was not the cause."""

@@ -43,6 +43,15 @@ from skdiff.oracles.running.helper_call import (
     SK_LOOKUP_UDP,
     SK_RELEASE,
     SKC_LOOKUP_TCP,
+    SOCK_ADDRESS4,
+    SOCK_ADDRESS6,
+    SOCK_DEVICE,
+    SOCK_FAMILY,
+    SOCK_PEER4,
+    SOCK_PEER6,
+    SOCK_PEER_PORT,
+    SOCK_PORT,
+    SOCK_STATE,
     TUPLE_SIZE,
     lookup_call,
     slave,
@@ -50,10 +59,11 @@ from skdiff.oracles.running.helper_call import (
 )
 
 _PROBE_READ_KERNEL = 113  # a helper
-# Struct bpf_sock (include/uapi/linux/bpf.h): where its members stand, all of 32 bits but for dst_port. src_port is in
-# host byte order, dst_port and the addresses in network byte order.
-_FAMILY, _STATE, _SRC_PORT, _DST_PORT = 4, 72, 44, 48
-_WORDS = (0, _FAMILY, 24, 28, 32, 36, 40, _SRC_PORT, 52, 56, 60, 64, 68, _STATE)
+_ADDRESS6_WORDS, _PEER6_WORDS = (range(at, at + 16, 4) for at in (SOCK_ADDRESS6, SOCK_PEER6))
+_WORDS = (
+    *(SOCK_DEVICE, SOCK_FAMILY, SOCK_ADDRESS4, *_ADDRESS6_WORDS, SOCK_PORT),
+    *(SOCK_PEER4, *_PEER6_WORDS, SOCK_STATE),
+)
 # In the memory that programs and Python share.
 _FOUND_AT, _ADDRESS_AT, _DST_PORT_AT, _FIELDS_AT = 64, 72, 80, 84
 _READ_AT, _FROM_AT = 200, 208
@@ -149,21 +159,25 @@ class Asking:
         at = self._word64(_ADDRESS_AT)
         words = struct.unpack_from(f"<{len(_WORDS)}I", self._memory, _FIELDS_AT)
         told = dict(zip(_WORDS, words, strict=True))
-        family = told[_FAMILY]
+        family = told[SOCK_FAMILY]
         # Addresses are in network byte order as they stand in memory.
-        own, peer = (self._memory[_FIELDS_AT + 4 * _WORDS.index(first) :][:16] for first in (28, 56))
-        own4, peer4 = (self._memory[_FIELDS_AT + 4 * _WORDS.index(first) :][:4] for first in (24, 52))
+        own, peer = self._bytes_of(SOCK_ADDRESS6, 16), self._bytes_of(SOCK_PEER6, 16)
+        own4, peer4 = self._bytes_of(SOCK_ADDRESS4, 4), self._bytes_of(SOCK_PEER4, 4)
         return Found(
             family=family,
-            state=told[_STATE],
+            state=told[SOCK_STATE],
             address=int.from_bytes(own, "big") if family == AF_INET6 else mapped(int.from_bytes(own4, "big")),
-            port=told[_SRC_PORT],
+            port=told[SOCK_PORT],
             peer=int.from_bytes(peer, "big") if family == AF_INET6 else mapped(int.from_bytes(peer4, "big")),
             dport=int.from_bytes(self._memory[_DST_PORT_AT : _DST_PORT_AT + 2], "big"),
-            device=told[0],
+            device=told[SOCK_DEVICE],
             cookie=self._cookie(at),
             at=at,
         )
+
+    def _bytes_of(self, member: int, size: int) -> bytes:
+        at = _FIELDS_AT + 4 * _WORDS.index(member)
+        return self._memory[at : at + size]
 
     def _cookie(self, at: int) -> int | None:
         return self._read(at + self._layout.cookie) if self._peek else None
@@ -226,7 +240,7 @@ def _asking(memory: int, helper: int, tuple_size: int, seeing: bool) -> int:
         code += op(STORE_LONG, R7, R8, _ADDRESS_AT)
     for number, at in enumerate(_WORDS):
         code += op(LOAD_WORD, R1, R8, at) + op(STORE_WORD, R7, R1, _FIELDS_AT + 4 * number)
-    code += op(LOAD_HALF, R1, R8, _DST_PORT) + op(STORE_WORD, R7, R1, _DST_PORT_AT)
+    code += op(LOAD_HALF, R1, R8, SOCK_PEER_PORT) + op(STORE_WORD, R7, R1, _DST_PORT_AT)
     code += op(MOVE, R1, R8) + op(CALL, value=SK_RELEASE) + op(MOVE_VALUE, R0, value=1) + op(EXIT)
     return bpf.load(bpf.CGROUP_SKB, code)
 

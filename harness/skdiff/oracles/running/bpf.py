@@ -67,6 +67,15 @@ def load(kind: int, code: bytes) -> int:
         raise CannotRun(f"the kernel does not take a BPF program: {error.strerror} {said[0]}".rstrip()) from None
 
 
+def allowed() -> bool:
+    """Whether this process may make maps, and so load programs (CAP_BPF)."""
+    try:
+        os.close(sockmap(1))
+    except (OSError, CannotRun):
+        return False
+    return True
+
+
 def shared_memory(size: int) -> tuple[int, mmap.mmap]:
     """A map of one value, and the same memory here: `size` is rounded up to pages by the caller."""
     map_ = _bpf(_MAP_CREATE, struct.pack("<IIIII", _ARRAY, 4, size, 1, _MMAPABLE))[0]

@@ -6,7 +6,7 @@ the reason, and so is what the kernel refuses.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from skdiff.cases.derived import group_facts, has_conns, was_connected
@@ -31,7 +31,9 @@ from skdiff.cases.places import (
 from skdiff.cases.scenario import (
     AF_INET,
     BOUND,
+    DESTRUCTOR_NONE,
     EHASH,
+    FILTER,
     HELPER,
     KIND_FULL,
     KIND_REQUEST,
@@ -40,6 +42,7 @@ from skdiff.cases.scenario import (
     NOWHERE,
     PFREE,
     PROG_NONE,
+    RECEIVE,
     STALE,
     TCP_CLOSE,
     TCP_ESTABLISHED,
@@ -49,22 +52,43 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.oracles.running.namespaces import DEVICES
+from skdiff.oracles.running.namespaces import DEVICES, SLAVE, VRF
 from skdiff.variants.version_rules import Rules
 
-DEVICES_OF_CASES = (1, *DEVICES)  # those of a namespace; 0 is none
+DEVICES_OF_CASES = (1, *DEVICES)  # those of a namespace that are in no VRF; 0 is none
+_IN_VRF = dict(zip(DEVICES, (SLAVE, VRF), strict=True))
 
 
 def device(ifindex: int) -> int:
-    """One that the namespaces have."""
+    """One that the namespaces have, and that is in no VRF."""
     return ifindex if ifindex in (0, *DEVICES_OF_CASES) else ifindex % (len(DEVICES_OF_CASES) + 1)
 
 
-def plain_tables(scenario: Scenario, rules: Rules, by_helper: bool) -> Scenario:
+def device_in_vrf(ifindex: int) -> int:
+    """One that the namespaces have, where what is drawn is a VRF with a device: no other ones but lo."""
+    return ifindex if ifindex in (VRF, SLAVE) else _IN_VRF.get(device(ifindex), device(ifindex))
+
+
+def device_by_name(ifindex: int) -> int:
+    """One that the namespaces have, where what is drawn has the very VRF of the namespaces."""
+    return ifindex if ifindex in (VRF, SLAVE) else device(ifindex)
+
+
+def names_vrf(scenario: Scenario) -> bool:
+    """Whether a scenario has the very VRF of the namespaces, or the device below it."""
+    packet = scenario.packet
+    used = {packet.skb_iif, packet.sdif, *(sock.bound_dev_if for sock in scenario.socks)}
+    return not used.isdisjoint((SLAVE, VRF))
+
+
+def plain_tables(
+    scenario: Scenario, rules: Rules, by_helper: bool, device_of: Callable[[int], int] = device
+) -> Scenario:
     """The scenario without what is not drawn here: hostile cases, events, the middle of connect(), multicast filters,
     closed members of groups, tables of a namespace's own, pages behind a packet's linear part, sockets attached by
     others than BPF, attached mini sockets, members that had no SO_REUSEPORT in listen() or bind(), mini sockets whose
     ends another one has later; and what this kernel's version cannot reach. Or, `by_helper`, as a BPF helper asks it.
+    `device_of` says which device of the namespaces stands for a drawn one.
     """
     raw = raw_of(scenario)
     raw.head[HOSTILE] = 0
@@ -76,7 +100,7 @@ def plain_tables(scenario: Scenario, rules: Rules, by_helper: bool) -> Scenario:
         raw.packet[P_SK] = NONE
     for sock in raw.socks:
         sock[MC_REFUSES] = 0
-        sock[DEVICE] = device(sock[DEVICE])
+        sock[DEVICE] = device_of(sock[DEVICE])
         if sock[HASH2] == STALE:
             sock[HASH2], sock[STATE] = BOUND, TCP_CLOSE
         if sock[HASHED] in (NOWHERE, EHASH):
@@ -141,12 +165,46 @@ def group_of(number: int, group: Group, socks: Sequence[Sock], conns: bool) -> G
     return fresh if slots else fresh._replace(prog=PROG_NONE, incoming_cpu=0, has_conns=0)
 
 
-def what_changed(drawn: Scenario, asked: Scenario) -> str:
+def needs_bpf(s: Scenario) -> str:
+    """What of a scenario takes a BPF program to be brought about, or to be asked; "" if classic filters will do."""
+    if s.caller == HELPER:
+        return "a BPF helper"
+    if any(net.progs for net in s.netns):
+        return "an sk_lookup program"
+    if any(group.prog not in (PROG_NONE, FILTER) for group in s.groups):
+        return "a program of a group that is no filter"
+    if s.packet.sk != NONE:
+        return "a socket on the packet"
+    of_tcp = [sock for sock in s.socks if sock.hashed == EHASH]
+    if any(sock.kind != KIND_FULL for sock in of_tcp):
+        return "a timewait socket or a request: it has no counter, a program must see the answer"
+    if any(sock.state != TCP_ESTABLISHED for sock in of_tcp):
+        return "a connection that is not established: a program must drop what it sends"
+    return ""
+
+
+def without_bpf(s: Scenario) -> Scenario:
+    """The scenario without that."""
+    return s._replace(
+        caller=RECEIVE if s.caller == HELPER else s.caller,
+        packet=s.packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE),
+        netns=tuple(net._replace(progs=()) for net in s.netns),
+        groups=tuple(
+            group if group.prog in (PROG_NONE, FILTER) else group._replace(prog=PROG_NONE, select=NONE, verdict=0)
+            for group in s.groups
+        ),
+        socks=tuple(full(sock) if sock.hashed == EHASH else sock for sock in s.socks),
+    )
+
+
+def what_changed(drawn: Scenario, asked: Scenario, by_bpf: bool = True) -> str:
     """What of the tables that a lookup reads is not as it was drawn, the first thing; "" for nothing. The kernel's own
     secrets and sizes of tables are no change.
     """
     if asked.events != drawn.events:
         return "events on other CPUs"
+    if not by_bpf and (what := needs_bpf(drawn)):
+        return f"needs CAP_BPF: {what}"
     if asked.caller != drawn.caller:
         return "the packet: none comes in"
     if asked.packet.sk != drawn.packet.sk:

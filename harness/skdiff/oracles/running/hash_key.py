@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from skdiff.base.build_folder import filled, is_whole
@@ -43,6 +44,7 @@ def find_key(asked: Sequence[Question], chosen: Sequence[Sequence[int]]) -> int:
     return keys[0]
 
 
+@cache
 def _library() -> Callable[..., int]:
     """csrc/hash_key.c, compiled for this machine alone."""
     cc = compiler()

@@ -1,4 +1,4 @@
-"""How a BPF helper is asked for a socket in a test run: its tuple, the devices, and the call."""
+"""How a BPF helper is asked for a socket in a test run: its tuple, the devices, the call, and what it shows."""
 
 import struct
 
@@ -10,6 +10,11 @@ from skdiff.oracles.running.bpf import instruction as op
 # Helpers of include/uapi/linux/bpf.h, and BPF_F_CURRENT_NETNS.
 SK_LOOKUP_TCP, SK_LOOKUP_UDP, SK_RELEASE, SKC_LOOKUP_TCP = 84, 85, 86, 99
 _CURRENT_NETNS = -1
+# struct bpf_sock of include/uapi/linux/bpf.h: where its members stand, each of 32 bits but for the peer's port. The own
+# port is in host byte order, the peer's and the addresses in network byte order.
+SOCK_DEVICE, SOCK_FAMILY, SOCK_MARK, SOCK_STATE = 0, 4, 16, 72
+SOCK_ADDRESS4, SOCK_ADDRESS6, SOCK_PORT = 24, 28, 44
+SOCK_PEER_PORT, SOCK_PEER4, SOCK_PEER6 = 48, 52, 56
 TUPLE_SIZE = {False: 12, True: 36}  # bytes of struct bpf_sock_tuple, by whether it is of IPv6
 MOST_TUPLE = 36
 # include/net/ip.h IPSKB_L3SLAVE in IPCB(skb)->flags, include/linux/ipv6.h IP6SKB_L3SLAVE in IP6CB(skb)->flags: where

@@ -4,9 +4,7 @@ import os
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
@@ -21,6 +19,7 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     KIND_TIMEWAIT,
     NONE,
+    RECEIVE,
     TCP4,
     TCP6,
     UDP4,
@@ -36,17 +35,17 @@ from skdiff.oracles.running.calibration import SETS, calibration, hashed_words, 
 from skdiff.oracles.running.connections import of_sequence
 from skdiff.oracles.running.hash_key import MEMBERS, Question, find_key
 from skdiff.oracles.running.helper_call import MOST_TUPLE, TUPLE_SIZE, slave, sock_tuple
-from skdiff.oracles.running.namespaces import RIGHTS, Namespaces, attach_by_tc, has_l3mdev
+from skdiff.oracles.running.namespace_calls import RIGHTS
+from skdiff.oracles.running.namespaces import Namespaces, attach_by_tc, has_l3mdev
 from skdiff.oracles.running.realisable import Keys, Nearest
 from skdiff.oracles.running.socket_calls import Made, Maps
-from skdiff.oracles.running.wires import QUESTION, RESET, Loopback, Own, Segment, Wire, datagram, segment
+from skdiff.oracles.running.wires import QUESTION, RESET, Own, Segment, Sender, Wire, datagram, segment
 from skdiff.variants.version_rules import Rules
 
-T = TypeVar("T")
 _PAGE = 4096
 _MOST_SDIF = 1 << 12
 _TIMES = 3  # that a question is asked, at most, if nothing answers
-_PATIENCE, _MOMENT = 1.0, 0.0001  # seconds
+PATIENCE, MOMENT = 1.0, 0.0001  # seconds
 _RUNS = slice(programs.SHOWN_AT, programs.SHOWN_AT + 4)
 _FRAMES = 1 << 16  # that are kept
 _STATE = struct.Struct("<IIII")  # who got a packet, what it is let in with, and what left in reply
@@ -77,16 +76,23 @@ class Host:
             raise CannotRun(f"the running kernel cannot be asked: {error.strerror or error}; {RIGHTS}") from None
 
     def _set_up(self, rules: Rules) -> None:
-        self._namespaces = Namespaces(constants.MAX_NETNS, constants.MAX_SOCKS)
-        self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)))
+        self._begin(rules)
         memory, self._memory = bpf.shared_memory(_PAGE)
-        self._maps = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
+        self._maps: Maps | None = Maps(memory, bpf.sockmap(constants.MAX_SOCKS), bpf.sockarray(constants.MAX_SOCKS))
         self._ask = {
             lookup: bpf.TestRun(
                 programs.asking(memory, lookup in UDP_LOOKUPS, TUPLE_SIZE[lookup in IPV6_LOOKUPS]), _MOST_SDIF
             )
             for lookup in (TCP4, TCP6, UDP4, UDP6)
         }
+        self._staying = [*self._attach_programs()]
+
+    def _begin(self, rules: Rules) -> None:
+        """What needs no BPF."""
+        self._namespaces = Namespaces(constants.MAX_NETNS, constants.MAX_SOCKS)
+        self.nearest = Nearest(rules, self.keys, sorted(os.sched_getaffinity(0)))
+        self.nearest.by_packets, self.nearest.vrfs = bool(self._namespaces.wires), has_l3mdev()
+        self.nearest.by_vrf = self.nearest.by_packets and not self._namespaces.without_vrf
         self._loaded: dict[tuple[Program, int, int], int] = {}
         self._made: Made | None = None
         self._links: list[int] = []
@@ -98,8 +104,6 @@ class Host:
         self._programs = False
         self._cpu = NONE
         self.refusal = ""
-        self.nearest.by_packets, self.nearest.vrfs = bool(self._namespaces.wires), has_l3mdev()
-        self._staying = [*self._attach_programs()]
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome of a scenario that `nearest` has made."""
@@ -117,14 +121,18 @@ class Host:
             if scenario.cpu != self._cpu:
                 os.sched_setaffinity(0, {scenario.cpu})
                 self._cpu = scenario.cpu
-            if not self._programs:
-                return Outcome(sk=self._asked(scenario))
-            shown.forget(self._memory)
-            sk = self._asked(scenario)
-            return Outcome(sk=sk, shown=shown.shown(self._memory, scenario, scenario.lookup in self.keys.secrets))
+            return self._seen(scenario)
         except OSError as error:  # of this packet alone
             self.refused[error.strerror or str(error)] += 1
             return Outcome(ended=ABSENT)
+
+    def _seen(self, scenario: Scenario) -> Outcome:
+        """What is seen of a lookup; its sockets are there. Raises OSError."""
+        if not self._programs:
+            return Outcome(sk=self._asked(scenario))
+        shown.forget(self._memory)
+        sk = self._asked(scenario)
+        return Outcome(sk=sk, shown=shown.shown(self._memory, scenario, scenario.lookup in self.keys.secrets))
 
     def _asked(self, scenario: Scenario) -> int:
         if scenario.caller != HELPER:
@@ -162,21 +170,13 @@ class Host:
         if packet.sk != NONE:
             armed = programs.ATTACHED + packet.sk
             if packet.sk not in self._attachable:
-                assert self._made is not None
+                assert self._made is not None and self._maps is not None
                 bpf.put(self._maps.sockets, packet.sk, self._made.sockets[packet.sk].fileno())
                 self._attachable.add(packet.sk)
         self._namespaces.set_early_demux(int(scenario.caller == DEMUX))
         minis = self._minis.get(_ends_of_packet(packet), ()) if self._minis and packet.sk == NONE else ()
         asks = any(self._socks[i].kind == KIND_TIMEWAIT for i in minis)
-        key = (packet[:4], bool(packet.rt_iif), packet.skb_iif == LO, packet.doff, packet.len, lookup, asks)
-        frame = self._frames.get(key)
-        wire: Wire | Loopback | Own = self._namespaces.wires[packet.netns][packet.skb_iif]
-        if packet.rt_iif:
-            wire = self._namespaces.owns[packet.netns][packet.rt_iif]
-        if frame is None:
-            if len(self._frames) >= _FRAMES:
-                self._frames.clear()
-            frame = self._frames[key] = wire.frame(_bytes(packet, lookup, QUESTION if asks else RESET))
+        wire, frame = self._way_in(packet, lookup, QUESTION if asks else RESET)
         self._namespaces.enter(packet.netns)
         for _ in range(_TIMES):
             self._let_in(wire, frame, armed)
@@ -189,6 +189,19 @@ class Host:
             if flags and (index := of_sequence(sequence.to_bytes(4, "little"))) in minis:
                 return index
         raise OSError(0, "nobody gets a packet, and nothing says so")
+
+    def _way_in(self, packet: Packet, lookup: int, said: Segment) -> tuple[Wire | Sender | Own, bytes]:
+        """By what a packet comes in, and as what."""
+        key = (packet[:4], bool(packet.rt_iif), packet.skb_iif == LO, packet.doff, packet.len, lookup, said)
+        frame = self._frames.get(key)
+        wire: Wire | Sender | Own = self._namespaces.wires[packet.netns][packet.skb_iif]
+        if packet.rt_iif:
+            wire = self._namespaces.owns[packet.netns][packet.rt_iif]
+        if frame is None:
+            if len(self._frames) >= _FRAMES:
+                self._frames.clear()
+            frame = self._frames[key] = wire.frame(_bytes(packet, lookup, said))
+        return wire, frame
 
     def _request_of(self, packet: Packet, lookup: int, minis: Sequence[int], got: int) -> int:
         """Who got a packet that requests may have got: one lets its listener have the packet, so a helper is asked
@@ -209,17 +222,17 @@ class Host:
         armed = programs.PLAIN if attached is None else programs.ATTACHED + attached
         self._let_in(wire, wire.frame(segment(packet, ipv6, said)), armed)
 
-    def _let_in(self, wire: Wire | Loopback | Own, frame: bytes, armed: int) -> None:
+    def _let_in(self, wire: Wire | Sender | Own, frame: bytes, armed: int) -> None:
         """Let a packet come in, as `armed` says. Raises OSError if it does not."""
         memory = self._memory
         _STATE.pack_into(memory, programs.GOT_AT, 0, armed, 0, 0)
         wire.receive(frame)
         if memory[programs.ARMED_AT] and self.nearest.by_attaching:  # ksoftirqd has it still, which is on this CPU
-            until = time.monotonic() + _PATIENCE
+            until = time.monotonic() + PATIENCE
             while memory[programs.ARMED_AT]:
                 if time.monotonic() > until:
                     raise OSError(0, "a packet does not come in")
-                time.sleep(_MOMENT)
+                time.sleep(MOMENT)
 
     def mini_at(self, packet: Packet, ipv6: bool) -> tuple[int, int] | None:
         """State and device of the mini socket that a helper finds, None if it finds none."""
@@ -230,12 +243,15 @@ class Host:
         """What this kernel, or the rights of this process, leave out, a line each."""
         if not self.nearest.by_packets:
             return [f"no packet comes in, BPF helpers ask alone: {self._namespaces.without_wires}"]
+        lines = []
         if not self.nearest.by_attaching:
-            return [
+            lines.append(
                 "no socket is attached to packets, and connections are established: this kernel shows programs no"
                 " packets of devices, neither by links (Linux 6.6) nor by tc (CONFIG_NET_CLS_BPF)"
-            ]
-        return []
+            )
+        if not self.nearest.by_vrf:
+            lines.append(f"no packet comes in by a VRF: {self._namespaces.without_vrf}")
+        return lines
 
     def learn_keys(self) -> None:
         """Find out what the kernel hashes IPv4 packets with, in each namespace, if it hashes as its rules say. Takes
@@ -256,6 +272,8 @@ class Host:
     def _choices(self, lookup: int, netns: int, number: int) -> list[int]:
         """Whom a group of as many members as there can be chooses, for each packet of a set."""
         scenario = calibration(lookup, netns, number)
+        if not self.nearest.by_bpf:
+            scenario = scenario._replace(caller=RECEIVE)
         asked = [scenario._replace(packet=packet) for packet in packets(scenario.packet, number)]
         chosen = [outcome.sk for outcome in self._run_all(asked)]
         if not all(0 <= sk < MEMBERS for sk in chosen):
@@ -276,6 +294,7 @@ class Host:
         switch, and two on each device, for what comes in and what leaves. Before 6.6 there are no such links, but the
         older way.
         """
+        assert self._maps is not None
         memory, sockets, _ = self._maps
         yield bpf.attach_sk_lookup(programs.sk_lookup(memory, sockets, Program(), 0, 0), self._namespaces.spare)
         if not self.nearest.by_packets:
@@ -320,29 +339,13 @@ class Host:
             self.refusal = error.strerror or str(error)
 
     def _attach(self, number: int, index: int, program: Program) -> None:
-        assert self._made is not None
+        assert self._made is not None and self._maps is not None
         if program.assign >= 0:
             bpf.put(self._maps.sockets, program.assign, self._made.sockets[program.assign].fileno())
         key = (program, number, index)
         if key not in self._loaded:
             self._loaded[key] = programs.sk_lookup(*self._maps[:2], program, number, index)
         self._links.append(bpf.attach_sk_lookup(self._loaded[key], self._namespaces.fds[number]))
-
-
-def in_own_thread(work: Callable[[Host], T], rules: Rules) -> T:
-    """What `work` makes of the running kernel, in a thread with network namespaces of its own: the caller stays in its
-    own. Raises CannotRun where the kernel cannot be asked, and what `work` raises.
-    """
-
-    def run() -> T:
-        host = Host(rules)
-        try:
-            return work(host)
-        finally:
-            host.close()
-
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(run).result()
 
 
 def _minis(socks: Sequence[Sock]) -> dict[object, list[int]]:

@@ -1,11 +1,11 @@
 """A network namespace of this host, as it is: how to be in it, its devices, its sysctls, and which addresses it has."""
 
-import ctypes
 import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from errno import EINVAL
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -14,9 +14,9 @@ from pyroute2 import IPRoute, NetlinkError
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import text
 from skdiff.cases.scenario import AF_INET, AF_INET6
+from skdiff.oracles.running.namespace_calls import CLONE_NEWNET, setns
 
 T = TypeVar("T")
-_CLONE_NEWNET = 0x40000000
 _NAMED = Path("/run/netns")  # of ip-netns(8)
 _RTN_LOCAL, _RTN_BROADCAST, _RTN_MULTICAST = 2, 3, 5  # include/uapi/linux/rtnetlink.h
 _RTM_F_FIB_MATCH = 0x2000  # the route as it was set, whose device is not lo for an address of this host
@@ -28,8 +28,6 @@ SYSCTLS = (
     "tcp_early_demux",
     "udp_early_demux",
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Device(NamedTuple):
@@ -54,18 +52,20 @@ class Net(NamedTuple):
 
 
 def path_of(netns: str | None) -> Path | None:
-    """The file of a namespace of a name of ip-netns(8) or of a process's number, None for the caller's own. Raises
-    CannotRun.
+    """The file of a namespace of a name of ip-netns(8), of a process's number, or of a path; None for the caller's own.
+    Raises CannotRun.
     """
     if netns is None:
         return None
+    if "/" in netns and Path(netns).exists():
+        return Path(netns)
     named = _NAMED / netns
     if netns and "/" not in netns and netns not in (".", "..") and named.exists():
         return named
     if netns.isdecimal() and Path(f"/proc/{int(netns)}/ns").exists():
         return Path(f"/proc/{int(netns)}/ns/net")
     raise CannotRun(
-        f"--netns {netns!r}: no namespace of that name (`ip netns` lists them), and no process of that number"
+        f"--netns {netns!r}: no namespace of that name (`ip netns` lists them), no process of that number, no such file"
     )
 
 
@@ -91,8 +91,11 @@ def _enter(path: Path) -> None:
     except OSError as error:
         raise CannotRun(f"{path}: {error.strerror}: it takes root, or be the same user") from None
     try:
-        if _libc.setns(fd, _CLONE_NEWNET):
-            raise CannotRun(f"{path} cannot be entered: {os.strerror(ctypes.get_errno())}: it takes CAP_SYS_ADMIN")
+        setns(fd, CLONE_NEWNET)
+    except OSError as error:
+        if error.errno == EINVAL:
+            raise CannotRun(f"{path} is no network namespace") from None
+        raise CannotRun(f"{path} cannot be entered: {error.strerror}: it takes CAP_SYS_ADMIN") from None
     finally:
         os.close(fd)
 

@@ -42,14 +42,21 @@ from skdiff.oracles.running.bpf import (
     TIMES_VALUE,
 )
 from skdiff.oracles.running.bpf import instruction as op
-from skdiff.oracles.running.helper_call import SK_LOOKUP_UDP, SK_RELEASE, SKC_LOOKUP_TCP, lookup_call
+from skdiff.oracles.running.helper_call import (
+    SK_LOOKUP_UDP,
+    SK_RELEASE,
+    SKC_LOOKUP_TCP,
+    SOCK_DEVICE,
+    SOCK_MARK,
+    SOCK_STATE,
+    lookup_call,
+)
 
 # Helpers.
 _MAP_LOOKUP, _LOAD_BYTES, _LOAD_BYTES_RELATIVE, _SK_SELECT_REUSEPORT = 1, 26, 68, 82
 _SK_FULLSOCK, _SK_ASSIGN = 95, 124
 _TC_ACT_OK, _TC_ACT_SHOT = 0, 2
 _FROM_NETWORK_HEADER = 1
-_DEVICE_AT, _MARK_AT, _STATE_AT = 0, 16, 72  # of struct bpf_sock
 _SKB_MARK_AT, _PROTOCOL_AT = 8, 16  # of struct __sk_buff
 _ETH_P_IP = 0x0008  # in network order, as a little-endian CPU reads it
 _IPV4, _IPV6 = (9, 20), (6, 40)  # where the protocol stands in a header, and its length
@@ -91,10 +98,10 @@ def asking(memory: int, udp: bool, tuple_size: int) -> int:
     code += lookup_call(helper, tuple_size)
     code += op(NOT_EQUAL_VALUE, R0, offset=2) + _returns(0)
     code += op(MOVE, R8, R0)
-    code += op(LOAD_WORD, R2, R8, _STATE_AT) + op(STORE_WORD, R7, R2, STATE_AT)
-    code += op(LOAD_WORD, R2, R8, _DEVICE_AT) + op(STORE_WORD, R7, R2, DEVICE_AT)
+    code += op(LOAD_WORD, R2, R8, SOCK_STATE) + op(STORE_WORD, R7, R2, STATE_AT)
+    code += op(LOAD_WORD, R2, R8, SOCK_DEVICE) + op(STORE_WORD, R7, R2, DEVICE_AT)
     code += op(MOVE, R1, R8) + op(CALL, value=_SK_FULLSOCK)
-    code += op(MOVE_VALUE, R2, value=MINI) + op(EQUAL_VALUE, R0, offset=1) + op(LOAD_WORD, R2, R0, _MARK_AT)
+    code += op(MOVE_VALUE, R2, value=MINI) + op(EQUAL_VALUE, R0, offset=1) + op(LOAD_WORD, R2, R0, SOCK_MARK)
     code += op(STORE_WORD, R7, R2, ANSWER_AT)
     code += op(MOVE, R1, R8) + op(CALL, value=SK_RELEASE) + _returns(1)
     return bpf.load(bpf.CGROUP_SKB, code)
@@ -114,7 +121,7 @@ def _mark_to(offset: int, known: bool = False) -> bytes:
     """The mark of the socket in R1 into the run, or 0 for NULL, which is not asked for if it is `known` to be there."""
     code = op(MOVE_VALUE, R2) if not known else b""
     code += op(EQUAL_VALUE, R1, offset=1) if not known else b""
-    return code + op(LOAD_WORD, R2, R1, _MARK_AT) + op(STORE_WORD, R9, R2, offset)
+    return code + op(LOAD_WORD, R2, R1, SOCK_MARK) + op(STORE_WORD, R9, R2, offset)
 
 
 def _words(pairs: "list[tuple[int, int, int]]") -> bytes:

@@ -22,6 +22,7 @@ from skdiff.cases.scenario import (
     Packet,
 )
 from skdiff.oracles.running import bpf, host_net, socket_dump
+from skdiff.oracles.running.arriving import allowed_for, why_dropped
 from skdiff.oracles.running.asking import Asking, Found, Group
 from skdiff.oracles.running.host_net import Device, Net, Route
 from skdiff.oracles.running.owners import Options, Owner, options, owners
@@ -102,6 +103,8 @@ class Situation:
 def read(question: Question) -> Situation:
     """What there is for a question. Raises CannotRun."""
     cpu = question.cpu if question.cpu is not None else min(os.sched_getaffinity(0))
+    if not Path(f"/sys/devices/system/cpu/cpu{cpu}").exists():
+        raise CannotRun(f"--cpu {cpu}: this machine has no such CPU")
     return host_net.within(question.netns, cpu, lambda: _read(question, cpu))
 
 
@@ -112,6 +115,9 @@ def _read(question: Question, cpu: int) -> Situation:
     if route.many:
         raise CannotRun(f"{text(question.daddr)} is an address of many: no lookup decides who gets a packet to it")
     packet = _packet(question, device, route)
+    own = question.client is not None and host_net.route(packet.saddr, question.ipv6, 0).local
+    if why := why_dropped(question.lookup, (packet.saddr, packet.daddr), device, own, allowed_for(device)):
+        raise CannotRun(f"no such packet arrives: {why}")
     situation = Situation(question, net, route, device, packet, cpu, ())
     for tried in range(_TRIES):
         sockets = _sockets(question, packet)
@@ -149,24 +155,25 @@ def _packet(question: Question, device: Device, route: Route) -> Packet:
     if question.client is None:
         while _connected(question, saddr, sport) and sport < _FIRST_PORT + CLIENTS:  # whose answer is its own
             sport += 1
-    sdif = device.number if device.vrf or device.is_vrf else 0
     return plain_packet(question.lookup, question.daddr)._replace(
         saddr=saddr,
         sport=sport,
         daddr=question.daddr,
         dport=question.dport,
-        rt_iif=own_rt_iif(device, route),
-        skb_iif=device.vrf or device.number,
-        sdif=sdif,
+        **devices_of(device, route, question.ipv6),
     )
 
 
-def own_rt_iif(device: Device, route: Route) -> int:
-    """The device that the route of a packet of this host's own names, which comes in by `device`; 0 if it names none,
-    or no other.
+def devices_of(device: Device, route: Route, ipv6: bool) -> dict[str, int]:
+    """Those of a packet that comes in by `device`: rt_iif, skb_iif and sdif. That which the route of a packet of this
+    host's own names is rt_iif; but of IPv6 it is sdif, within a VRF (net/ipv6/ip6_input.c ip6_rcv_core(),
+    include/linux/ipv6.h inet6_iif(), inet6_sdif()).
     """
-    own = device.number == LO or device.is_vrf
-    return route.device if own and route.local and route.device != device.number else 0
+    own = route.device if (device.number == LO or device.is_vrf) and route.local else 0
+    rt_iif, sdif = own if own != device.number else 0, device.number if device.vrf or device.is_vrf else 0
+    if ipv6 and device.is_vrf and rt_iif:
+        rt_iif, sdif = 0, rt_iif
+    return {"rt_iif": rt_iif, "skb_iif": device.vrf or device.number, "sdif": sdif}
 
 
 def _client(question: Question, device: Device) -> int:

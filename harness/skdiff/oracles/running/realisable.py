@@ -1,7 +1,7 @@
 """The nearest scenario that this oracle can bring about with real sockets, and ask."""
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from operator import attrgetter
 
 from skdiff.cases.addresses import is_ipv6, other_family
@@ -50,13 +50,18 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.running.drawing import (
     Asked,
     device,
+    device_by_name,
+    device_in_vrf,
     ends,
     full,
     group_of,
+    names_vrf,
     packet_changed,
     plain_tables,
     what_changed,
+    without_bpf,
 )
+from skdiff.oracles.running.namespaces import SLAVE, VRF
 from skdiff.variants.version_rules import Rules
 
 _udp_key = attrgetter(*UDP_GROUP_KEY)
@@ -64,6 +69,7 @@ _UDP_SIZE = 256  # include/linux/udp.h UDP_HTABLE_SIZE_MIN: the least that a ker
 _MOST_BYTES = 1460  # of a packet, from its header of TCP or UDP on
 _HELPERS_SHARE = 4  # one set of tables in so many is asked by a helper
 _KEPT = 1 << 16
+_SDIF = Packet._fields.index("sdif")
 _PKT_TYPE = Packet._fields.index("pkt_type")  # what is in front of it, from the seventh field on, is of the tables
 
 
@@ -72,11 +78,13 @@ class Nearest:
 
     `drawing.py` says what is not drawn at all. What else has to change, and why: a packet meets the listener of a
     request, so that must not be closed; UDP's bind() takes a socket into the one group that there is. A packet comes
-    from another host, or from this one by lo, to an address of one host, by a device that is no VRF's slave; a socket
-    that hangs on it was attached by BPF, and is a listener, a connection or a socket of UDP, as the packet is.
+    from another host, or from this one by lo, to an address of one host; a socket that hangs on it was attached by BPF,
+    and is a listener, a connection or a socket of UDP, as the packet is. There is one VRF, with one device: they stand
+    for those of the first packet of some tables, if that is of a VRF, and no packet of its other packets is of another.
 
     `by_packets`, `by_attaching` and `by_segments` tell whether packets can come in, with sockets, and in the middle of
-    the making of sockets; `vrfs`, whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV). `asked` counts.
+    the making of sockets; `vrfs`, whether the kernel knows of VRFs (CONFIG_NET_L3_MASTER_DEV), and `by_vrf`, whether
+    packets can come in by one; `by_bpf`, whether this process may load BPF programs. `asked` counts.
 
     Moving to another CPU takes longer than a hundred lookups: with `tables_a_cpu` the CPU is not the drawn one, but
     another one after so many tables; and then one set of tables in four is asked by a helper.
@@ -85,11 +93,12 @@ class Nearest:
     def __init__(self, rules: Rules, keys: "Keys", cpus: Sequence[int]) -> None:
         self._rules, self._keys, self._cpus = rules, keys, cpus
         self.tables_a_cpu = 0
-        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = True
+        self.by_packets = self.by_attaching = self.by_segments = self.vrfs = self.by_vrf = self.by_bpf = True
         self.asked = Asked()
         self._seen = 0
         self._of: Scenario | None = None
         self._tables = Scenario()
+        self._device_of: Callable[[int], int] = device
         self._why = ""
         self._packets: dict[object, tuple[Packet, str]] = {}
 
@@ -101,7 +110,7 @@ class Nearest:
             self._seen += 1
         tables, drawn = self._tables, scenario.packet
         of = tables.packet
-        key = (drawn[:7], tables.lookup, tables.caller, of[7:])
+        key = (drawn[:7], tables.lookup, tables.caller, of[7:], self._device_of)
         found = self._packets.get(key)
         if found is None:
             if len(self._packets) >= _KEPT:
@@ -129,9 +138,24 @@ class Nearest:
     def _with_tables(self, scenario: Scenario) -> tuple[Scenario, str]:
         """The nearest one of the scenario's tables, with whatever packet, and what had to change."""
         by_helper = not self.by_packets or bool(self.tables_a_cpu and not self._seen % _HELPERS_SHARE)
-        drawn = plain_tables(scenario, self._rules, by_helper)
-        made = self._made(drawn)
-        return made, what_changed(drawn, made)
+        helper = by_helper and self.by_bpf
+        self._device_of = self._devices(scenario, helper or (self.by_bpf and scenario.caller == HELPER))
+        drawn = plain_tables(scenario, self._rules, helper, self._device_of)
+        plain = drawn if self.by_bpf else plain_tables(without_bpf(drawn), self._rules, False, self._device_of)
+        made = self._made(plain)
+        return made, what_changed(drawn, made, self.by_bpf)
+
+    def _devices(self, scenario: Scenario, by_helper: bool) -> Callable[[int], int]:
+        """What stands for the devices of a scenario."""
+        if not self.by_vrf:
+            return device
+        if names_vrf(scenario):
+            return device_by_name
+        packet = list(scenario.packet)
+        come_in(packet, scenario.lookup, scenario.caller)
+        if by_helper or not packet[_SDIF]:
+            return device
+        return device_in_vrf
 
     def _made(self, s: Scenario) -> Scenario:
         socks = _in_groups([self._sock(sock, s) for sock in s.socks])
@@ -181,7 +205,7 @@ class Nearest:
         return net._replace(hash_mix=self._keys.mix(number), own_hashinfo=0, progs=progs)
 
     def _packet(self, scenario: Scenario, tables: Scenario) -> tuple[Packet, str]:
-        drawn = _plain_packet(scenario, tables, self.vrfs)
+        drawn = _plain_packet(scenario, tables, self.vrfs, self._device_of)
         packet = drawn if tables.caller == HELPER else _received(drawn, tables)
         return packet, packet_changed(drawn, packet)
 
@@ -233,19 +257,25 @@ def _attached(s: Scenario, socks: Sequence[Sock], rules: Rules, by_attaching: bo
     return packet._replace(destructor=PFREE)
 
 
-def _plain_packet(scenario: Scenario, tables: Scenario, vrfs: bool) -> Packet:
-    """The packet that is drawn: with the devices that there are, in no VRF."""
+def _plain_packet(scenario: Scenario, tables: Scenario, vrfs: bool, device_of: Callable[[int], int]) -> Packet:
+    """The packet that is drawn: with the devices that there are."""
     raw = list(scenario.packet)
     helper = tables.caller == HELPER
     come_in(raw, scenario.lookup, tables.caller)
     packet, of = Packet._make(raw), tables.packet
-    sdif = device(packet.sdif) if helper and vrfs else 0
+    if helper:
+        sdif = device_of(packet.sdif) if vrfs else 0
+        skb_iif, sdif = device_of(packet.skb_iif) or 1, 0 if sdif == 1 else sdif  # a test run is always on a device
+    else:
+        skb_iif, sdif = device_of(packet.skb_iif) or 1, 0
+        if skb_iif in (VRF, SLAVE):  # whatever comes in by that device is of the VRF
+            skb_iif, sdif = VRF, SLAVE
     # One of this host's own has its route already: net/ipv4/ip_input.c ip_rcv_finish_core() asks no early demux.
     own = tables.caller == RECEIVE and packet.skb_iif == LO and not packet.sdif
     return packet._replace(
         rt_iif=device(packet.rt_iif) if own else 0,
-        skb_iif=device(packet.skb_iif) or 1,  # a test run is always on a device
-        sdif=0 if sdif == 1 else sdif,
+        skb_iif=skb_iif,
+        sdif=sdif,
         doff=of.doff,
         len=of.len,
         **{name: getattr(PLAIN, name) for name in ("data_len", "users", "clone_fails", "pull_fails")},

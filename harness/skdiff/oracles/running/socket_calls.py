@@ -31,7 +31,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.oracles.running import bpf, connections
+from skdiff.oracles.running import bpf, classic_filters, connections
 from skdiff.oracles.running.connections import SO_BINDTOIFINDEX, WIRE, Receiver, address
 from skdiff.oracles.running.drawing import ends
 from skdiff.oracles.running.namespaces import DEVICES, PARKING, Namespaces
@@ -60,10 +60,11 @@ class Maps(NamedTuple):
 
 class Made:
     """The sockets of a scenario, by their indices; the mark of each is its index and 1. Those that are in no table are
-    not made, since no lookup looks for them. Raises OSError if the kernel refuses one.
+    not made, since no lookup looks for them. Without `maps` they have classic filters. Raises OSError if the kernel
+    refuses one.
     """
 
-    def __init__(self, scenario: Scenario, namespaces: Namespaces, maps: Maps, receiver: Receiver) -> None:
+    def __init__(self, scenario: Scenario, namespaces: Namespaces, maps: Maps | None, receiver: Receiver) -> None:
         self.sockets: dict[int, socket.socket] = {}
         self._scenario, self._namespaces, self._maps, self._receiver = scenario, namespaces, maps, receiver
         self._fillers: dict[int, list[socket.socket]] = {}  # of a group: sockets that hold the slots of its members
@@ -124,6 +125,9 @@ class Made:
 
     def _drop(self, index: int) -> None:
         """From now on it drops what it gets, and tells."""
+        if self._maps is None:
+            classic_filters.drop_all(self.sockets[index])
+            return
         self.sockets[index].setsockopt(_SOL, _SO_ATTACH_BPF, dropping(self._maps.memory, index + 1))
 
     def _connect(self, index: int, sock: Sock) -> None:
@@ -147,12 +151,14 @@ class Made:
             flag, parking = listener.reuseport ^ listener.reuseport_changed, PARKING + self._parking(number, listener)
         reached = listener.rcv_saddr in (0, sock.rcv_saddr) and listener.num == sock.num
         if not reached:
+            assert self._maps is not None  # or BPF attaches nothing, and requests are not made
             bpf.put(self._maps.sockets, number, made.fileno())
         try:
             attached = None if reached else number
             connections.request(made, sock, self._wire(index, sock), flag, parking, self._receiver, attached)
         finally:
             if not reached:
+                assert self._maps is not None
                 bpf.take_out(self._maps.sockets, number)
 
     def _wire(self, index: int, sock: Sock) -> int:
@@ -211,7 +217,8 @@ class Made:
         self._drop(index)
 
     def _connect_from_wildcard(self, made: socket.socket, index: int, sock: Sock) -> None:
-        made.setsockopt(_SOL, socket.SO_MARK, self._namespaces.source(sock.netns, sock.rcv_saddr))
+        mark = self._namespaces.source(sock.netns, sock.rcv_saddr, sock.bound_dev_if)
+        made.setsockopt(_SOL, socket.SO_MARK, mark)
         self._namespaces.enter(sock.netns)
         made.connect(address(sock.family, sock.daddr, sock.dport))
         made.setsockopt(_SOL, socket.SO_MARK, index + 1)
@@ -244,6 +251,7 @@ class Made:
             return
         self._namespaces.enter(members[0].netns)
         with _bound_udp(members[0], members[0].bound_dev_if) as gone:
+            gone.setsockopt(_SOL, socket.SO_MARK, _ON)  # what has no mark may have no route: Namespaces.silence()
             gone.connect(address(members[0].family, other_family(PEER) if is_ipv6(members[0].rcv_saddr) else PEER, 1))
 
     def _set_later(self, index: int, sock: Sock) -> None:
@@ -258,6 +266,9 @@ class Made:
 
     def _attach(self, made: socket.socket, number: int, group: Group) -> None:
         """Give a group its program, by one of its members."""
+        if self._maps is None:
+            classic_filters.filter_group(made, group.returns)
+            return
         memory = self._maps.memory
         if group.prog == FILTER:
             program = filter_of_group(memory, number, group.returns)

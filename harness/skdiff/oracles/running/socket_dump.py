@@ -122,8 +122,10 @@ def _asked(request: Any, kind: int, protocol: int) -> list[Seen]:
 
 
 def parsed(messages: Iterable[Mapping[str, Any]], protocol: int) -> list[Seen]:
-    """The sockets of an answer, of messages as pyroute2 has struct inet_diag_msg; raw sockets are none."""
-    return [_seen(message, protocol) for message in messages if message["idiag_sport"]]
+    """The sockets of an answer, of messages as pyroute2 has struct inet_diag_msg; raw sockets are none, nor is what a
+    kernel says that has no module for them (NLMSG_DONE with -ENOENT).
+    """
+    return [_seen(message, protocol) for message in messages if message.get("idiag_sport")]
 
 
 def _seen(message: Mapping[str, Any], protocol: int) -> Seen:

@@ -1,4 +1,4 @@
-"""Devices that packets come in by (TUN), and the packets: what is written is received before write() returns."""
+"""Devices that packets come in by, and the packets: what is written to TUN is received before write() returns."""
 
 import fcntl
 import os
@@ -27,22 +27,27 @@ _ETH_P = {4: 0x0800, 6: 0x86DD}
 
 
 class Wire:
-    """A TUN device with this index in the network namespace of the caller, gone when it is closed. Raises CannotRun
-    where there are none.
+    """A TUN device with this index and name in the network namespace of the caller, gone when it is closed. Raises
+    CannotRun where there are none.
     """
 
-    def __init__(self, ifindex: int) -> None:
+    def __init__(self, ifindex: int, name: str) -> None:
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             fcntl.ioctl(self._fd, _TUNSETIFINDEX, struct.pack("I", ifindex))
-            name = f"tun{ifindex}".encode()
-            fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name, _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
+            fcntl.ioctl(
+                self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR)
+            )
         except OSError as error:
             raise CannotRun(f"there is no TUN device to send packets by (/dev/net/tun): {error.strerror}") from None
 
     def frame(self, packet: bytes) -> bytes:
         """A packet as this device takes it."""
         return packet
+
+    def fileno(self) -> int:
+        """Its file descriptor, from which what leaves by it can be read."""
+        return self._fd
 
     def receive(self, frame: bytes) -> None:
         """Let the kernel receive a packet by this device. Raises OSError if it does not take it."""
@@ -53,29 +58,30 @@ class Wire:
         os.close(self._fd)
 
 
-class Loopback:
-    """The device lo of the caller's network namespace, by a socket of AF_PACKET: the same as a Wire. What it sends has
-    a mark.
+class Sender:
+    """A device that what is sent by another one comes in by, through a socket of AF_PACKET: lo, which is its own other
+    end, or one of a pair (veth). The same as a Wire. What it sends has a mark, and the link layer address `to`.
     """
 
-    def __init__(self, mark: int) -> None:
+    def __init__(self, device: str, mark: int, to: bytes = bytes(6)) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
-        self._socket.bind(("lo", 0))
+        self._socket.bind((device, 0))
+        self._to = to
 
     def frame(self, packet: bytes) -> bytes:
-        """A packet as this device takes it: with a link layer header, whose addresses are zeros."""
+        """A packet as this device takes it: with a link layer header, whose source is zeros."""
         kind, *rest, start, at = _VNET.unpack_from(packet)
-        header = bytes(12) + _ETH_P[packet[_VNET.size] >> 4].to_bytes(2, "big")
+        header = self._to + bytes(6) + _ETH_P[packet[_VNET.size] >> 4].to_bytes(2, "big")
         return _VNET.pack(kind, *rest, start + len(header), at) + header + packet[_VNET.size :]
 
     def receive(self, frame: bytes) -> None:
-        """Let the kernel receive a packet by lo. Raises OSError if it does not take it."""
+        """Let the kernel receive a packet at the other end. Raises OSError if it does not take it."""
         self._socket.send(frame)
 
     def close(self) -> None:
-        """Close the socket; lo stays."""
+        """Close the socket; the devices stay."""
         self._socket.close()
 
 

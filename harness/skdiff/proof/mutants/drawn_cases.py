@@ -24,9 +24,27 @@ from skdiff.cases import native, wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, mapped
 from skdiff.cases.events import MOST_REFERENCES
 from skdiff.cases.normalise import scenario_of
-from skdiff.cases.pools import Raw
+from skdiff.cases.pools import DRAWN_SOCKS, Raw
 from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS
-from skdiff.cases.scenario import AF_INET, AF_INET6, Packet, Scenario, Sock
+from skdiff.cases.record import constants
+from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    BOUND,
+    DEMUX,
+    IPPROTO_TCP,
+    KIND_FULL,
+    KIND_REQUEST,
+    KIND_TIMEWAIT,
+    LHASH2,
+    NONE,
+    NOWHERE,
+    RECEIVE,
+    UDP_HASHED,
+    Packet,
+    Scenario,
+    Sock,
+)
 from skdiff.engines.wide_engine import widen
 from skdiff.kernel.index import definitions
 from skdiff.proof.mutants.c_types import types
@@ -53,6 +71,7 @@ static __attribute__((constructor)) void choose(void)
 """
 _STRICT = ("-O1", "-Werror=int-conversion", "-Werror=incompatible-pointer-types")
 _ROUNDS = 40
+OF = "drawing"  # whose mutants these are in the list of those that are judged
 DRAWN = 3000  # of each kind, as in the tests
 CPU_SECONDS = 20.0
 
@@ -93,7 +112,17 @@ def hunt(progress: Callable[[int, int], None], jobs: int = 0, one_in: int = 1) -
 
 # Where rules begin to hold or cease to: each next to one that the pools have.
 _ADDRESSES = (
-    *(ANY, MAPPED_ANY, 1, 5, 0xFF01 << 112 | 9, 0xFF02 << 112 | 9, 0xFF00 << 112 | 9, 0xFE80 << 112 | 9),
+    *(
+        ANY,
+        MAPPED_ANY,
+        1,
+        5,
+        0x20010DB8 << 96 | 0xFFFFFFFF,
+        0xFF01 << 112 | 9,
+        0xFF02 << 112 | 9,
+        0xFF00 << 112 | 9,
+        0xFE80 << 112 | 9,
+    ),
     *map(mapped, (0x00000005, 0x00010203, 0xE0000005, 0xE0000105, 0xDFFFFFFF, 0xF0000000, 0xFFFFFFFE, 0xFFFFFFFF)),
 )
 _LIMITS: dict[Any, dict[str, tuple[int, ...]]] = {
@@ -153,7 +182,7 @@ def expected() -> Expected:
     random = Random(1)
     drawn = [(data, wire.decode(data)) for data in (some_bytes(random) for _ in range(DRAWN))]
     packets = [(case, data, wire.other_packet(case, data)) for case, data in _packets(drawn, random)]
-    fields = (scenario_of(make(random)) for _ in range(DRAWN) for make in (widened, limited))
+    fields = (scenario_of(make(random)) for _ in range(DRAWN) for make in MAKERS)
     others = [(case, native.normalised(case)) for case in fields]
     return Expected(drawn, packets, others)
 
@@ -174,6 +203,63 @@ def widened(random: Random) -> Raw:
 def limited(random: Random) -> Raw:
     """Fields of which some are next to a limit."""
     return at_limits(wire.draw(random.randbytes(wire.SIZE)), random)
+
+
+# Next to these begin networks to which, or from which, no packet of another host comes.
+_NETWORKS = map(mapped, (0, 1, 0x007FFFFF, 0x00800000, 0x00FFFFFF, 0x01000000, 0xDFFFFFFF, 0xE0000000, 0xE00000FF))
+_PLACES = (*_ADDRESSES, *_NETWORKS, mapped(0xE0000100), mapped(0xE00000FF), 0xFF03 << 112 | 9)
+
+
+def routed(random: Random) -> Raw:
+    """A packet of another host, of which both addresses are next to a limit."""
+    raw = wire.draw(random.randbytes(wire.SIZE))
+    _set(Scenario, raw.head, hostile=0)
+    _set(Packet, raw.packet, saddr=random.choice(_PLACES), daddr=random.choice(_PLACES), skb_iif=random.randrange(4))
+    return raw
+
+
+def attached(random: Random) -> Raw:
+    """A socket of any kind that hangs on the packet."""
+    raw = wire.draw(random.randbytes(wire.SIZE))
+    if raw.socks:
+        number = random.randrange(len(raw.socks))
+        _set(Scenario, raw.head, hostile=0, caller=random.choice((RECEIVE, DEMUX)))
+        _set(Packet, raw.packet, sk=number, destructor=random.randrange(5), netns=0)
+        sock = raw.socks[number]
+        kind = random.choice((KIND_FULL, KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT))
+        _set(Sock, sock, kind=kind, netns=random.choice((0, 0, 0, 1)), refcnt=random.randrange(1, 4))
+        _set(Sock, sock, syncookie=random.randrange(2), listener=random.randrange(len(raw.socks)))
+        if random.randrange(2):
+            _set(Sock, sock, kind=KIND_FULL, netns=0, family=AF_INET6, rcv_saddr=ANY, daddr=ANY, dport=0, ipv6only=1)
+            _set(Sock, sock, hashed=random.choice((LHASH2, UDP_HASHED)), hash2=BOUND, group=NONE)
+    return raw
+
+
+def crowded(random: Random) -> Raw:
+    """More sockets than are drawn, and groups with more slots, in which most of them are."""
+    raw = wire.draw(random.randbytes(wire.SIZE))
+    count = random.choice((DRAWN_SOCKS, DRAWN_SOCKS + 1, constants.MAX_SOCKS))
+    while len(raw.socks) < count:
+        raw.socks.extend(wire.draw(random.randbytes(wire.SIZE)).socks)
+    del raw.socks[count:]
+    kind, group = random.randrange(8), random.randrange(2)
+    for sock in raw.socks:
+        if random.randrange(4):
+            _set(Sock, sock, kind=KIND_FULL, group=group)
+        if kind == 0:
+            _set(Sock, sock, hashed=random.choice((LHASH2, NOWHERE)), protocol=IPPROTO_TCP)
+    for _, slots in raw.groups:
+        while len(slots) < constants.MAX_SLOTS and random.randrange(8):
+            slots.append(random.randrange(len(raw.socks) or 1))
+    return raw
+
+
+def _set(record: Any, fields: list[int], **values: int) -> None:
+    for name, value in values.items():
+        fields[record._fields.index(name)] = value
+
+
+MAKERS = (widened, limited, routed, attached, crowded)
 
 
 def first_difference(loaded: Any, wanted: Expected) -> str:
@@ -239,7 +325,7 @@ def _text(dropped: frozenset[int]) -> tuple[str, dict[int, Mutant]]:
         text = source.decode()
         for definition in definitions(source, f"csrc/cases/{name}") if name in _MUTATED else ():
             if definition.kind == "function":
-                changed, found = mutated(definition, known, len(numbers) + 1, dropped, "harness")
+                changed, found = mutated(definition, known, len(numbers) + 1, dropped, OF)
                 numbers |= dict(enumerate(found, start=len(numbers) + 1))
                 text = text.replace(definition.text.decode(), changed)
         texts.append(re.sub(r'(?m)^#include "(?!record\.h).*$', "", text))

@@ -1,5 +1,6 @@
 """Work in forked children: what kills a child is an answer, not the end of its parent."""
 
+import gc
 import os
 import pickle
 import resource
@@ -36,8 +37,10 @@ def _start(work: Callable[[], Any], seconds: int, cpu_seconds: float) -> tuple[i
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    gc.freeze()  # a child that collects garbage would copy all that its parent has, to look at it
     child = os.fork()
     if child:
+        gc.unfreeze()
         os.close(writing)
         return child, reading
     status = 1

@@ -4,7 +4,10 @@ A mutant is killed by the first case whose Outcome, `via` included, or whose ste
 and the names of findings are made of steps.
 """
 
+import contextlib
+import mmap
 import os
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 from time import process_time
+from typing import NamedTuple
 
 import skdiff.oracles.model
 from skdiff.base.errors import CannotRun
@@ -21,7 +25,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
-from skdiff.cases.outcome import Outcome
+from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import DEMUX, IPV6_LOOKUPS, NOWHERE, RECEIVE, TCP4, TCP6, UDP4, UDP6, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
 from skdiff.kernel.root_call import has_lookup
@@ -122,14 +126,31 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
 
 
+class Hunted(NamedTuple):
+    """Each mutant of the model and its fate, in the order of the text; and how many of some lists of cases tell it from
+    the model, see Telling: those of the corpus that a system can reach come first.
+    """
+
+    fates: list[tuple[Mutant, Fate]]
+    told: list[int]
+
+
 def hunt(
-    cases: Sequence[Expected], progress: Callable[[int, int], None] = lambda done, of: None
-) -> list[tuple[Mutant, Fate]]:
-    """Each mutant of the model and its fate, in the order of the text. `progress` is told how many are done, of all."""
+    cases: Sequence[Expected],
+    lists: Sequence[Sequence[Expected]] = (),
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Hunted:
+    """Hunt all of them with the corpus, and tell them by what of it a system can reach, then by more `lists`.
+    `progress` is told how many are done, of all. Raises CannotRun.
+    """
     of_model = sources()
     jobs = [(source, change) for source in of_model for change in source.changes]
     lines = Lines([source.path for source in of_model])
-    return run(jobs, with_lines(cases, lines), progress, lines)
+    known = with_lines(cases, lines)
+    reachable = [case for case in known if not case.kernel and not case.scenario.hostile]
+    telling = Telling(jobs, (reachable, *(with_lines(some, lines) for some in lists)), lines)
+    fates = run(jobs, known, progress, lines, telling)
+    return Hunted(fates, [telling.told(i) for i in range(len(jobs))])
 
 
 def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
@@ -159,30 +180,120 @@ def run(
     cases: Sequence[Expected],
     progress: Callable[[int, int], None] = lambda done, of: None,
     lines: Lines | None = None,
+    telling: "Telling | None" = None,
 ) -> list[tuple[Mutant, Fate]]:
     """The fate of some mutants. With `lines`, a case is asked only about mutants of statements that it runs, or that no
-    case runs.
+    case runs. `telling` is asked about those that are killed, in the same process.
     """
     fates: dict[int, Fate] = {}
     models, start = _models(), process_time()
     for case in cases:
         _run(models[case.kernel], case)
-    limit = CPU_SECONDS + TIMES * (process_time() - start)
+    limit = CPU_SECONDS + TIMES * (process_time() - start) + (telling.cpu_seconds if telling else 0)
+    asked = _asked(jobs, cases, lines) if lines else {}
+    died = []
 
     def attacked(i: int) -> tuple[str, int]:
         source, change = jobs[i]
-        around = lines.around(source.path, change.mutant.line) if lines else ALL
-        asked = [at for at, case in enumerate(cases) if case.lines & around] or range(len(cases))
-        return _attack(source, change, cases, asked)
+        answer = _attack(source, change, cases, asked.get(_place(jobs[i])) or range(len(cases)))
+        if telling and answer[0]:
+            telling.ask(i)
+        return answer
 
     for i, answer in each(attacked, range(len(jobs)), cpu_seconds=limit):
         if isinstance(answer, Died):
             fates[i] = Fate(FIRST, (), True, "died or hung")
+            died.append(i)
         else:
             how, case = answer
             fates[i] = Fate(FIRST, (case,), True, how) if how else Fate(reached=True)
         progress(len(fates), len(jobs))
+    if telling:
+        telling.ask_all(died)
     return [(change.mutant, fates[i]) for i, (_, change) in enumerate(jobs)]
+
+
+class Telling:
+    """Some lists of cases that tell mutants from the model, one after the other, until one does not: as a kernel would
+    be told from it, by what is compared of an Outcome. The cases are of the default kernel; who runs no statement of a
+    mutant is not asked about it. `cpu_seconds` is what a mutant may need for all.
+    """
+
+    def __init__(
+        self, jobs: Sequence[tuple[Source, Change]], lists: Sequence[Sequence[Expected]], lines: Lines
+    ) -> None:
+        self._jobs, self._lists = jobs, lists
+        self._asked = [_asked(jobs, cases, lines) for cases in lists]
+        self._told = mmap.mmap(-1, max(len(jobs), 1))  # of each mutant, what is left of a process that died
+        start = process_time()
+        for cases in lists:
+            _told(Model, cases, range(len(cases)))
+        self.cpu_seconds = TIMES * (process_time() - start)
+
+    def told(self, i: int) -> int:
+        """How many of the lists have told a mutant, as far as it was asked about."""
+        return self._told[i]
+
+    def ask(self, i: int) -> None:
+        """Ask about a mutant, in a process that has it instead of the model."""
+        try:
+            loaded = import_module("skdiff.oracles.model").Model
+        except Exception:  # noqa: BLE001 - a mutant may raise anything
+            self._told[i] = len(self._lists)
+        while self._told[i] < len(self._lists):
+            at = self._told[i]
+            if not _told(loaded, self._lists[at], self._asked[at][_place(self._jobs[i])]):
+                return
+            self._told[i] += 1
+
+    def ask_all(self, numbers: Sequence[int], progress: Callable[[int, int], None] = lambda done, of: None) -> None:
+        """Ask about some mutants, each in a process of its own. One that dies, or never ends, is told by the list in
+        hand, and the next list is asked in another process.
+        """
+
+        def attacked(i: int) -> None:
+            with contextlib.suppress(Exception):  # then there is no module either
+                install(*self._jobs[i], "skdiff.oracles.model")
+            self.ask(i)
+
+        done, left = 0, numbers
+        while left:
+            again = []
+            for i, answer in each(attacked, left, cpu_seconds=CPU_SECONDS + self.cpu_seconds):
+                self._told[i] += isinstance(answer, Died)
+                if isinstance(answer, Died) and self._told[i] < len(self._lists):
+                    again.append(i)
+                else:
+                    done += 1
+                    progress(done, len(numbers))
+            left = again
+
+
+def _place(job: tuple[Source, Change]) -> tuple[Path, int]:
+    source, change = job
+    return source.path, change.mutant.line
+
+
+def _asked(
+    jobs: Sequence[tuple[Source, Change]], cases: Sequence[Expected], lines: Lines
+) -> dict[tuple[Path, int], Sequence[int]]:
+    """The cases that run the statement of a mutant, by the place of that: sought here once, not in each child."""
+    of_lines: dict[int, Sequence[int]] = {}
+    found = {}
+    for place in dict.fromkeys(map(_place, jobs)):
+        around = lines.around(*place)
+        if around not in of_lines:
+            of_lines[around] = array("I", [at for at, case in enumerate(cases) if case.lines & around])
+        found[place] = of_lines[around]
+    return found
+
+
+def _told(kind: type[Model], cases: Sequence[Expected], asked: Iterable[int]) -> bool:
+    try:
+        model = kind(*KERNELS[0])
+        return any(model.run(cases[at].scenario)[:COMPARED] != cases[at].outcome[:COMPARED] for at in asked)
+    except Exception:  # noqa: BLE001 - a mutant may raise anything
+        return True
 
 
 def _models() -> list[Model]:

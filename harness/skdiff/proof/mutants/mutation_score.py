@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Collection
 
+from rich.console import Console
+
+from skdiff.campaign.progress import Counter
 from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.findings.diff_summary import Score
@@ -13,19 +16,28 @@ from skdiff.proof.mutants.schemata import schemata
 
 
 def scores(
-    build: Build, functions: Collection[str], say: Callable[[str], None], side: str = "A", all_too: bool = True
+    build: Build,
+    functions: Collection[str],
+    errors: Console,
+    say: Callable[[str], None],
+    side: str = "A",
+    all_too: bool = True,
 ) -> tuple[Score, Score]:
     """The scores of the mutants of these functions, and of all if they are wanted, in the default configuration of a
-    build's tree, which is one `side` of a comparison. Raises CannotRun, also where kernel and model differ on the
-    corpus.
+    build's tree, which is one `side` of a comparison; progress goes to the console `errors`. Raises CannotRun, also
+    where kernel and model differ on the corpus.
     """
-    made = schemata(build.tree, say, build.stubs)
+    with Counter(errors, f"compiling the mutants of {side}, which takes a minute"):
+        made = schemata(build.tree, say, build.stubs)
     judged = judge(made.mutants.values(), judgements_for(judgements(), build.tree.version))
     numbers = [n for n, mutant in made.mutants.items() if mutant not in judged]
     if not all_too:
         numbers = [n for n in numbers if made.mutants[n].function in functions]
     say(f"the corpus against {len(numbers):,} mutants of {side}")
-    fates = Hunt(made, [load(path).scenario for path in files([])], Model(build.rules)).corpus(numbers)
+    hunt = Hunt(made, [load(path).scenario for path in files([])], Model(build.rules))
+    with Counter(errors, f"mutants of {side}") as count:
+        done = iter(range(1, len(numbers) + 1))
+        fates = hunt.corpus(numbers, lambda: count(next(done), len(numbers)))
 
     def score(of: Collection[int]) -> Score:
         alive = tuple(f"{side}: {made.mutants[n]}" for n in of if not fates[n].by)

@@ -21,7 +21,7 @@ from skdiff.proof.mutants import harness as of_harness
 from skdiff.proof.mutants import hunt as hunting
 from skdiff.proof.mutants import model as of_model
 from skdiff.proof.mutants import report, table_kills
-from skdiff.proof.mutants.common import OF_KERNEL, Judgement, Mutant, judgements
+from skdiff.proof.mutants.common import OF_KERNEL, Judgement, judgements
 from skdiff.proof.mutants.schemata import schemata
 
 OF = (*OF_KERNEL, "model", "harness")
@@ -56,20 +56,16 @@ def score_all(of: Sequence[str], request: CMutants, errors: Console, say: Say) -
     for name in OF_KERNEL:
         if name in of:
             yield _of_kernel(name, request, entries, errors, say)
-    corpus = of_model.cases() if "model" in of else []
-    hunts: dict[str, Callable[[Callable[[int, int], None]], list[tuple[Mutant, hunting.Fate]]]] = {
-        "model": lambda tell: of_model.hunt(corpus, tell),
-        "harness": of_harness.hunt,
+    hunts: dict[str, Callable[[Callable[[int, int], None]], of_model.Hunted]] = {
+        "model": lambda tell: of_model.hunt(of_model.cases(), [table_kills.small_of_model()], tell),
+        "harness": lambda tell: of_model.Hunted(of_harness.hunt(tell), []),
     }
     for name, hunt in hunts.items():
         if name in of:
             with Progress(console=errors, transient=True) as bar:
                 task = bar.add_task(f"mutants of the {name}", total=None)
-                found = hunt(partial(_advance, bar, task))
-                small = report.NO_TABLES
-                if name == "model" and request.seeds:
-                    task = bar.add_task("the small tables against mutants of the model", total=None)
-                    small = table_kills.of_model(corpus, found, partial(_advance, bar, task))
+                found, told = hunt(partial(_advance, bar, task))
+            small = table_kills.of_model(told)
             mutants, fates = dict(enumerate(m for m, _ in found)), dict(enumerate(f for _, f in found))
             yield Scored(report.summary(name, mutants, fates, entries, fuzzed=True, small=small), f"the {name}")
 

@@ -2,33 +2,56 @@
 is told by these, in a thousandth of the time.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
+from skdiff.base.errors import CannotRun
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
 from skdiff.engines.small_tables import Block, Tables
 from skdiff.oracles.model import Model
+from skdiff.proof.mutants.isolated import Died, each
 
 TABLES_OF_A_BLOCK = 8
 ANY_TABLES = 10_000
 _SMALL = 1 << 16  # what is more is a hash, or an address, of which one is as good as another
+_SHARES = 16  # pieces of work of a process
 
 
-def some_cases(tables: Tables, model: Model, any_tables: int = ANY_TABLES) -> list[Scenario]:
+def kinds(tables: Tables, model: Model) -> list[Scenario]:
     """A case of each kind, of some tables of each block: those of a kind have the same steps, but for the hashes in
-    these. And the cases of so many tables besides: what a step decides can matter in one case of a kind alone.
+    these. Those of a block, which are alike, do not follow each other. Raises CannotRun.
     """
-    kinds: dict[tuple[object, ...], Scenario] = {}
+    blocks = len(tables.blocks)
+    size = blocks // (_SHARES * (os.cpu_count() or 1)) + 1
+    shares = [range(start, min(start + size, blocks)) for start in range(0, blocks, size)]
+    found = dict(each(lambda share: _kinds(tables, model, share), shares, seconds=600))
+    first: dict[tuple[object, ...], Scenario] = {}
+    for share in shares:
+        if isinstance(of_share := found[share], Died):
+            raise CannotRun(f"the model died of a small table ({of_share})")
+        for kind, case in of_share.items():
+            first.setdefault(kind, case)
+    return Random(1).sample([*first.values()], len(first))
+
+
+def _kinds(tables: Tables, model: Model, share: Iterable[int]) -> dict[tuple[object, ...], Scenario]:
+    found: dict[tuple[object, ...], Scenario] = {}
+    for number in share:
+        block = tables.blocks[number]
+        for table in _some(block, Random(number)):
+            for case in next(block.some(table, table + 1)):
+                found.setdefault((case.lookup, case.caller, *_said(model.trace(case))), case)
+    return found
+
+
+def any_cases(tables: Tables, any_tables: int = ANY_TABLES) -> list[Scenario]:
+    """The cases of any tables: what a step decides can matter in one case of a kind alone."""
     random = Random(1)
-    for block in tables.blocks:
-        for number in _some(block, random):
-            for case in next(block.some(number, number + 1)):
-                kinds.setdefault((case.lookup, case.caller, *_said(model.trace(case))), case)
     numbers = random.sample(range(tables.tables), min(any_tables, tables.tables))
-    others = [case for number in sorted(numbers) for case in next(tables.some(number, number + 1))]
-    first = random.sample([*kinds.values()], len(kinds))  # those of a block, which are alike, do not follow each other
-    return [*first, *random.sample(others, len(others))]
+    cases = [case for number in sorted(numbers) for case in next(tables.some(number, number + 1))]
+    return random.sample(cases, len(cases))
 
 
 def _some(block: Block, random: Random) -> Iterable[int]:

@@ -6,8 +6,8 @@ Only mutants that some case tells apart that a system can reach are asked about:
 
 import mmap
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.fields import LOOKUPS
@@ -15,15 +15,14 @@ from skdiff.cases.scenario import Scenario
 from skdiff.engines.small_classes import Kernel
 from skdiff.engines.small_tables import Tables
 from skdiff.kernel.root_call import has_lookup
+from skdiff.oracles import compiled_model
 from skdiff.oracles.model import Model
-from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import Fate, Hunt
 from skdiff.proof.mutants.isolated import Died, each
-from skdiff.proof.mutants.lines_run import Lines
-from skdiff.proof.mutants.model import KERNELS, Expected, expected, run, sources, with_lines
+from skdiff.proof.mutants.model import KERNELS, Expected
 from skdiff.proof.mutants.report import TableKills
 from skdiff.proof.mutants.schemata import Schemata
-from skdiff.proof.mutants.table_cases import some_cases
+from skdiff.proof.mutants.table_cases import any_cases, kinds
 from skdiff.variants.config import Config
 
 SOCKETS = 2
@@ -72,44 +71,40 @@ class Sieve(Hunt):
         self.reference.mutate(0)
 
 
-def tables_of(rules_and_config: Kernel) -> Tables:
+@cache
+def tables_of(kernel: Kernel) -> Tables:
     """The tables of the sweep of two sockets on a kernel."""
-    lookups = [number for number, name in LOOKUPS.items() if has_lookup(name, rules_and_config.config)]
-    return Tables(lookups, SOCKETS, [rules_and_config])
+    lookups = [number for number, name in LOOKUPS.items() if has_lookup(name, kernel.config)]
+    return Tables(lookups, SOCKETS, [kernel])
+
+
+@cache
+def kinds_of(kernel: Kernel) -> list[Scenario]:
+    """A case of each kind of these tables. The model only sorts them, and may be the compiled one."""
+    return kinds(tables_of(kernel), compiled_model.fastest()(*kernel))
 
 
 def of_c(made: Schemata, config: Config, corpus: Sequence[Scenario], fates: Mapping[int, Fate]) -> TableKills:
     """Of the mutants of the C; `fates` are what the `corpus` makes of them."""
-    model = Model(made.rules, config)
+    model, kernel = Model(made.rules, config), Kernel(made.rules, config)
     wanted = {n for n, fate in fates.items() if any(i < len(corpus) and not corpus[i].hostile for i in fate.cases)}
     others = [n for n, fate in fates.items() if fate.killed and n not in wanted]
     wanted |= Sieve(made, [case for case in corpus if not case.hostile], model).killed(others)
-    small = some_cases(tables_of(Kernel(made.rules, config)), model)
+    small = [*kinds_of(kernel), *any_cases(tables_of(kernel))]
     return TableKills(frozenset(wanted), frozenset(Sieve(made, small, model).killed(wanted)))
 
 
-def of_model(
-    corpus: Sequence[Expected], found: Sequence[tuple[Mutant, Fate]], tell: Callable[[int, int], None]
-) -> TableKills:
-    """Of the mutants of the model, which has the rules of the default kernel here; `found` is what the `corpus` makes
-    of them.
+def small_of_model() -> list[Expected]:
+    """A case of each kind, for the mutants of the model, with what the model makes of it."""
+    model = Model(*KERNELS[0])
+    return [Expected("", case, 0, model.run(case), []) for case in kinds_of(Kernel(*KERNELS[0]))]
+
+
+def of_model(told: Sequence[int]) -> TableKills:
+    """Of the mutants of the model; `told` is how many lists tell each: what a system can reach of the corpus, and the
+    cases of `small_of_model`. A mutant that changes nothing but steps, which no kernel has, is none of them.
     """
-    of_model = sources()
-    lines = Lines([source.path for source in of_model])
-    jobs = [(source, change) for source in of_model for change in source.changes]
-    reachable = [case for case in corpus if not case.kernel and not case.scenario.hostile]
-    seen = {n for n, (_, fate) in enumerate(found) if _by_reachable(fate, corpus)}
-    others = [n for n, (_, fate) in enumerate(found) if fate.killed and n not in seen]
-    wanted = sorted(seen | _of(others, run([jobs[n] for n in others], reachable, tell, lines)))
-    small = [expected("", case, 0) for case in some_cases(tables_of(Kernel(*KERNELS[0])), Model(), any_tables=0)]
     return TableKills(
-        frozenset(wanted), frozenset(_of(wanted, run([jobs[n] for n in wanted], with_lines(small, lines), tell, lines)))
+        frozenset(n for n, lists in enumerate(told) if lists > 0),
+        frozenset(n for n, lists in enumerate(told) if lists > 1),
     )
-
-
-def _by_reachable(fate: Fate, corpus: Sequence[Expected]) -> bool:
-    return any(not corpus[i].kernel and not corpus[i].scenario.hostile for i in fate.cases)
-
-
-def _of(numbers: Sequence[int], found: Sequence[tuple[Mutant, Fate]]) -> set[int]:
-    return {number for number, (_, fate) in zip(numbers, found, strict=True) if fate.killed}

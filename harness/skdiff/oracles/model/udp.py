@@ -120,8 +120,7 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
 
 def _scored(state: State, index: int) -> int:
     score = compute_score(state, state.socks[index])
-    if score != _REFUSED or state.socks[index].num == state.packet.dport:  # who has left hash has no port any more
-        state.note(state.functions.score, index, score)
+    state.note(state.functions.score, index, score)
     return score
 
 
@@ -134,11 +133,7 @@ def _score_of_member(state: State, index: int, daddr: int) -> int:
     there = not state.config.net_ns or sock.netns == state.packet.netns
     if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
         return _REFUSED
-    if dport == _known_by(state, index, sock):
-        return _scored(state, index)
-    if dport == sock.num:
-        state.note(state.functions.score, index, _REFUSED)
-    return _REFUSED
+    return _scored(state, index) if dport == _known_by(state, index, sock) else _REFUSED
 
 
 def _known_by(state: State, index: int, sock: Sock) -> int:

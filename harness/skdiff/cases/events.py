@@ -9,7 +9,7 @@ may be reused within one (SLAB_TYPESAFE_BY_RCU).
 from collections.abc import Iterator, Sequence
 
 from skdiff.cases.addresses import is_ipv6
-from skdiff.cases.derived import GROUP_KEY
+from skdiff.cases.derived import GROUP_KEY, is_named
 from skdiff.cases.scenario import (
     AF_INET6,
     AT_LINK,
@@ -51,6 +51,7 @@ HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED, ATTACHED, SK_LOOKUP, CON
 TIMEWAIT_REFERENCES = 3  # net/ipv4/inet_timewait_sock.c inet_twsk_hashdance_schedule()
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
+_MOST_STEPS = {REUSED: 3, LISTENS: 1}  # of those that have as many in any table
 # The fields in which a socket and the one that takes its place are the same.
 _CONNECTION = ("netns", "family", "daddr", "rcv_saddr", "dport", "num")
 
@@ -65,20 +66,12 @@ def most_steps(event: Event, socks: Sequence[Sock]) -> int:
         return 2 * (event.value > 0)
     if event.action == REPLACED:
         return 1 + (socks[event.other].kind == KIND_TIMEWAIT)
-    return {REUSED: 3, LISTENS: 1}.get(event.action, 0)
+    return _MOST_STEPS.get(event.action, 0)
 
 
 def leaves_group(sock: Sock) -> bool:
     """Whether a socket that is unhashed leaves a group first: net/ipv4/inet_hashtables.c inet_unhash()."""
     return sock.kind == KIND_FULL and sock.state == TCP_LISTEN and sock.group != NONE
-
-
-def named(s: Scenario) -> set[int]:
-    """The sockets that something of a scenario points to, beside its events."""
-    found = {s.packet.sk, *(sock.listener for sock in s.socks)}
-    found.update(index for group in s.groups for index in (group.select, *group.slots))
-    found.update(program.assign for net in s.netns for program in net.progs)
-    return found
 
 
 def lost(events: Sequence[Event], index: int) -> int:
@@ -91,24 +84,23 @@ def brought(events: Sequence[Event]) -> list[int]:
     return [e.sk if e.action == COMES else e.other for e in events if e.action in (COMES, REPLACED)]
 
 
-def wrong_events(s: Scenario, names: set[int] | None = None) -> Iterator[str]:
-    """What is wrong with the events of a scenario whose other values are valid, a line each; `names` are its named()
-    sockets, if somebody has them already.
-    """
-    if any(max(event.at, event.sk, event.other) >= len(s.socks) for event in s.events):
-        return  # who is not there is told of elsewhere
-    names = named(s) if names is None else names
+def wrong_events(s: Scenario) -> Iterator[str]:
+    """What is wrong with the events of a scenario whose other values are valid, a line each."""
+    for event in s.events:
+        if max(event.at, event.sk, event.other) >= len(s.socks):
+            return  # who is not there is told of elsewhere
     later = brought(s.events)
     for number, event in enumerate(s.events):
-        for problem in wrong_event(s, event, names, later):
+        for problem in wrong_event(s, event, later):
             yield f"event {number + 1}: {problem}"
-    for i in ({event.sk for event in s.events} & names) - {NONE}:
-        if s.socks[i].hashed == EHASH and s.socks[i].refcnt <= lost(s.events, i):  # a lookup puts nobody else
+    for i in {event.sk for event in s.events if event.sk != NONE}:
+        sock = s.socks[i]
+        if sock.hashed == EHASH and sock.refcnt <= lost(s.events, i) and is_named(s, i):  # a lookup puts nobody else
             yield f"socket {i}: it is freed meanwhile, and something else still names it"
 
 
-def wrong_event(s: Scenario, event: Event, names: set[int], later: Sequence[int]) -> Iterator[str]:
-    """What is wrong with an event; `names` are the sockets that something names, `later` those that are brought."""
+def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
+    """What is wrong with an event; `later` are the sockets that are brought."""
     if event.at != NONE and event.point not in OF_SOCKET:
         yield "at: no visit of this point has to do with a socket"
     if (event.sk != NONE) != (event.action in HAVE_SK) or (event.other != NONE) != (event.action == REPLACED):
@@ -117,17 +109,17 @@ def wrong_event(s: Scenario, event: Event, names: set[int], later: Sequence[int]
     if event.value and event.action not in HAVE_VALUE:
         yield "value: this action has none"
     if s.lookup in UDP_LOOKUPS:
-        yield from wrong_udp_action(s, event, names, later, MOST_REFERENCES)
+        yield from wrong_udp_action(s, event, later, MOST_REFERENCES)
     elif event.action in UDP_ALONE:
         yield "action: it is of UDP alone"
     else:
-        yield from _of_action(s, event, names, later)
+        yield from _of_action(s, event, later)
     yield from _of_any(s, event)
-    if event.steps > most_steps(event, s.socks):
+    if event.steps > 0 and event.steps > most_steps(event, s.socks):
         yield f"steps: it can stand still behind {most_steps(event, s.socks)}"
 
 
-def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int]) -> Iterator[str]:
+def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
     tables = (EHASH, LHASH2) if event.action in (LEAVES, COMES) else (EHASH,)
     if (
@@ -141,13 +133,13 @@ def _of_action(s: Scenario, event: Event, names: set[int], later: Sequence[int])
     if event.action == LISTENS and not can_listen(sock):
         yield "sk: it cannot listen"
     if event.action == COMES:
-        if event.sk in names or sock.group != NONE or later.count(event.sk) > 1:
+        if sock.group != NONE or later.count(event.sk) > 1 or is_named(s, event.sk):
             yield "sk: who comes is not there before, for anybody"
         if event.value and not (0 < event.value <= len(s.groups) and sock.hashed == LHASH2):
             yield "value: a listener comes into a group, which has a number from 1 on; 0 is none"
     if event.action == REPLACED:
         other = s.socks[event.other]
-        if event.other in names or later.count(event.other) > 1:
+        if later.count(event.other) > 1 or is_named(s, event.other):
             yield "other: who comes is not there before, for anybody"
         if other.kind != KIND_TIMEWAIT and not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
             yield "sk: it loses ehash's reference, which is not its last one"
@@ -184,20 +176,19 @@ def is_replaceable(sock: Sock, other: Sock) -> bool:
     )
 
 
-def unreachable_events(s: Scenario, names: set[int] | None = None) -> Iterator[str]:
-    """Why other CPUs cannot do this to a lookup, a line each; `names` as in wrong_events()."""
-    names = named(s) if names is None else names
+def unreachable_events(s: Scenario) -> Iterator[str]:
+    """Why other CPUs cannot do this to a lookup, a line each."""
     for number, event in enumerate(s.events):
-        for why in _unreachable(s, event, names):
+        for why in _unreachable(s, event):
             yield f"event {number + 1}: {why}"
 
 
-def _unreachable(s: Scenario, event: Event, names: set[int]) -> Iterator[str]:
+def _unreachable(s: Scenario, event: Event) -> Iterator[str]:
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
     if s.lookup in UDP_LOOKUPS:
         yield from unreachable_udp_action(s, event)
     elif event.action == REUSED:
-        if event.point not in (AT_LINK, AT_NODE, AT_TAKING) or sock.refcnt != 1 or event.sk in names:
+        if event.point not in (AT_LINK, AT_NODE, AT_TAKING) or sock.refcnt != 1 or is_named(s, event.sk):
             yield "memory that somebody has a reference to is not reused (net/core/sock.c sk_free())"
         if not event.value:
             yield "a connection has a peer's port (net/ipv4/tcp_ipv4.c tcp_v4_connect())"

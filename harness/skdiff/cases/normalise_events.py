@@ -5,7 +5,7 @@ Cases without events never come here.
 
 from collections.abc import Iterable, Sequence
 
-from skdiff.cases.derived import CONNECTION
+from skdiff.cases.derived import CONNECTION, is_named
 from skdiff.cases.event_fields import MOST_VISITS
 from skdiff.cases.events import (
     HAVE_SK,
@@ -18,7 +18,6 @@ from skdiff.cases.events import (
     live_members,
     lost,
     most_steps,
-    named,
     unreachable_events,
     wrong_events,
 )
@@ -66,45 +65,42 @@ def with_events(s: Scenario, drawn: Iterable[Sequence[int]]) -> Scenario:
     """The valid scenario with those of the drawn events that can be made to fit. It is its own nearest one."""
     if not s.socks:
         return s
-    names = named(s)
     for fields in drawn:
         if len(s.events) < constants.MAX_EVENTS:
-            s, names = _with_event(s, Event._make(fields), names)
+            s = _with_event(s, *fields)
     return s
 
 
-def _with_event(s: Scenario, event: Event, names: set[int]) -> tuple[Scenario, set[int]]:
-    """The scenario with one more event, or as it is; `names` are the sockets that something points to."""
+def _with_event(
+    s: Scenario, value: int, point: int, nth: int, action: int, steps: int, at: int, sk: int, other: int
+) -> Scenario:
+    """The scenario with one more event, or as it is. Most of the time that it takes to draw a case with events is spent
+    here, so each object is made once.
+    """
     n = len(s.socks)
-    sk = (event.sk % n if event.sk != NONE else 0) if event.action in HAVE_SK else NONE
-    other = (event.other % n if event.other != NONE else 0) if event.action == REPLACED else NONE
-    at = event.at % n if event.at != NONE and event.point in OF_SOCKET else NONE
-    event = event._replace(
-        sk=sk,
-        other=other,
-        at=at,
-        nth=min(max(event.nth, 1), MOST_VISITS),
-        value=event.value if event.action in HAVE_VALUE else 0,
-    )
-    if s.lookup in UDP_LOOKUPS and event.action in UDP_FITTERS:
+    sk = (sk % n if sk != NONE else 0) if action in HAVE_SK else NONE
+    other = (other % n if other != NONE else 0) if action == REPLACED else NONE
+    at = at % n if at != NONE and point in OF_SOCKET else NONE
+    nth = 1 if nth < 1 else MOST_VISITS if nth > MOST_VISITS else nth
+    event = Event(value if action in HAVE_VALUE else 0, point, nth, action, steps, at, sk, other)
+    if s.lookup in UDP_LOOKUPS and action in UDP_FITTERS:
         fitted = fitted_udp(s, event, MOST_REFERENCES)
-    elif event.action in (UDP_ALONE if s.lookup not in UDP_LOOKUPS else NOT_OF_UDP):
+    elif action in (UDP_ALONE if s.lookup not in UDP_LOOKUPS else NOT_OF_UDP):
         fitted = None
     else:
-        fitted = _FITTERS[event.action](s, event, names)
+        fitted = _FITTERS[action](s, event)
     if fitted is None:
-        return s, names
+        return s
     made, event = fitted
-    left = names if made.socks is s.socks and made.groups is s.groups else named(made)
-    event = event._replace(steps=min(max(event.steps, 0), most_steps(event, made.socks)))
-    made = made._replace(events=(*made.events, event))
-    if any(wrong_events(made, left)) or (not s.hostile and any(unreachable_events(made, left))):
-        return s, names
-    return made, left
+    if steps and (left := min(max(steps, 0), most_steps(event, made.socks))) != steps:
+        event = event._replace(steps=left)
+    made = Scenario._make((*made[:-1], (*made.events, event)))
+    wrong = next(wrong_events(made), None) or (not s.hostile and next(unreachable_events(made), None))
+    return s if wrong else made
 
 
-def _leaves(s: Scenario, event: Event, names: set[int]) -> Fitted:
-    if event.sk in names and s.socks[event.sk].hashed == EHASH:
+def _leaves(s: Scenario, event: Event) -> Fitted:
+    if s.socks[event.sk].hashed == EHASH and is_named(s, event.sk):
         s = _with_references(s, event.sk)
     return s, event
 
@@ -116,7 +112,7 @@ def _with_references(s: Scenario, index: int) -> Scenario:
     return s if least <= sock.refcnt <= MOST_REFERENCES else put(s, index, sock._replace(refcnt=least))
 
 
-def _is_reused(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _is_reused(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if not s.hostile:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING):
@@ -128,7 +124,7 @@ def _is_reused(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     return s, event._replace(value=event.value & 0xFFFF)
 
 
-def _listens(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _listens(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if not can_listen(sock._replace(group=NONE)):
         return None
@@ -137,7 +133,7 @@ def _listens(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     return s, event
 
 
-def _comes(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _comes(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
     if sock.group == NONE:
         there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
@@ -166,12 +162,12 @@ _SUCCESSORS = {
 }
 
 
-def _is_replaced(s: Scenario, event: Event, names: set[int]) -> Fitted:
+def _is_replaced(s: Scenario, event: Event) -> Fitted:
     """The other one becomes a socket of the same connection: the full one of a request, or the timewait socket of a
     full one.
     """
     sock, other = s.socks[event.sk], s.socks[event.other]
-    if event.sk == event.other or sock.hashed != EHASH or event.other in names:
+    if event.sk == event.other or sock.hashed != EHASH or is_named(s, event.other):
         return None
     if sock.kind not in _SUCCESSORS and not s.hostile:
         return None
@@ -187,23 +183,23 @@ def _is_replaced(s: Scenario, event: Event, names: set[int]) -> Fitted:
     return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
-def _is_rebound(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _is_rebound(s: Scenario, event: Event) -> Fitted:
     is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
     return s, event if is_device else event._replace(value=event.value & 3)
 
 
-def _flag(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _flag(s: Scenario, event: Event) -> Fitted:
     return s, event._replace(value=event.value & 1)
 
 
-def _is_detached(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _is_detached(s: Scenario, event: Event) -> Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
     if not numbers:
         return None
     return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
 
 
-def _is_attached(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _is_attached(s: Scenario, event: Event) -> Fitted:
     if not s.groups:
         return None
     event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
@@ -213,7 +209,7 @@ def _is_attached(s: Scenario, event: Event, _names: set[int]) -> Fitted:
     return s, event
 
 
-def _goes_on(s: Scenario, event: Event, _names: set[int]) -> Fitted:
+def _goes_on(s: Scenario, event: Event) -> Fitted:
     return s, event
 
 

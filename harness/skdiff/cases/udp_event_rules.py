@@ -7,7 +7,7 @@ else's before that. What its owner does takes the socket's lock, as connect() do
 from collections.abc import Iterator, Sequence
 
 from skdiff.cases.addresses import ANY, is_ipv6, is_mapped
-from skdiff.cases.derived import UDP_GROUP_KEY, WILDCARDS, is_for_many
+from skdiff.cases.derived import UDP_GROUP_KEY, WILDCARDS, is_for_many, is_named
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -46,7 +46,7 @@ def most_udp_steps(event: Event, sock: Sock) -> int:
     return most - 1 + in_group + moved if most else 0
 
 
-def wrong_udp_action(s: Scenario, event: Event, names: set[int], later: Sequence[int], most: int) -> Iterator[str]:
+def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int) -> Iterator[str]:
     """What is wrong with an action on UDP's tables, a line each; `most` is the most references that a socket has."""
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
     if event.action in NOT_OF_UDP:
@@ -61,7 +61,7 @@ def wrong_udp_action(s: Scenario, event: Event, names: set[int], later: Sequence
     if event.action in (CONNECTS, MOVES) and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == COMES:
-        if event.sk in names or sock.group != NONE or later.count(event.sk) > 1:
+        if sock.group != NONE or later.count(event.sk) > 1 or is_named(s, event.sk):
             yield "sk: who comes is not there before, for anybody"
         if event.value and not 0 < event.value <= len(s.groups):
             yield "value: a group has a number from 1 on; 0 is none"

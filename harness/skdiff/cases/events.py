@@ -93,9 +93,9 @@ def wrong_events(s: Scenario) -> Iterator[str]:
     for number, event in enumerate(s.events):
         for problem in wrong_event(s, event, later):
             yield f"event {number + 1}: {problem}"
-    for i in {event.sk for event in s.events if event.sk != NONE}:
-        sock = s.socks[i]
-        if sock.hashed == EHASH and sock.refcnt <= lost(s.events, i) and is_named(s, i):  # a lookup puts nobody else
+    in_ehash = {event.sk for event in s.events if event.sk != NONE and s.socks[event.sk].hashed == EHASH}
+    for i in in_ehash:
+        if s.socks[i].refcnt <= lost(s.events, i) and is_named(s, i):  # a lookup puts nobody else
             yield f"socket {i}: it is freed meanwhile, and something else still names it"
 
 

@@ -50,22 +50,25 @@ class Chains:
     def insert(self, index: int, sock: Sock) -> None:
         """inet_ehash_insert(), inet_hash()."""
         if sock.hashed in (EHASH, LHASH2):
-            self.prepare(index, sock)
-            self.publish(index)
+            slot = self.slot_of(sock)
+            self._link(self._placed(index, slot, sock), slot, index)
 
     def prepare(self, index: int, sock: Sock) -> None:
         """hlist_nulls_add_head_rcu(), and for AF_INET6 listeners with SO_REUSEPORT hlist_nulls_add_tail_rcu(), up to
         the store that others see: it has its own link, its hash, and looks hashed, but nobody leads there.
         """
-        slot = self.slot_of(sock)
-        in_listen = sock.reuseport != sock.reuseport_changed
+        self._prepared[index] = self._placed(index, self.slot_of(sock), sock)
+        self.kept.pop(index, None)
+
+    def _placed(self, index: int, slot: Slot, sock: Sock) -> int:
+        """Give it its own link. Behind whom it comes, NONE for nobody."""
         last, node = NONE, self.head(slot)
+        in_listen = sock.reuseport != sock.reuseport_changed
         if sock.hashed == LHASH2 and self.config.ipv6 and sock.family == AF_INET6 and in_listen:
             while node >= 0:
                 last, node = node, self.next[node]
         self.next[index], self.where[index] = node, slot
-        self._prepared[index] = last
-        self.kept.pop(index, None)
+        return last
 
     def publish(self, index: int) -> None:
         """That store."""

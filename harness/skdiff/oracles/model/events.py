@@ -33,12 +33,14 @@ from skdiff.cases.scenario import (
     Event,
     Group,
     Scenario,
+    Sock,
 )
 from skdiff.cases.steps import EVENT
 from skdiff.oracles.model.chains import Chains
 from skdiff.oracles.model.state import State
 
 _U16 = 0xFFFF
+_PLACE = {name: place for place, name in enumerate(Sock._fields)}
 
 
 def absent(scenario: Scenario) -> set[int]:
@@ -56,6 +58,7 @@ class Schedule:
         self.state = state
         self.events = state.scenario.events
         self.left = [event.nth for event in self.events]
+        self._places = [(event.point, event.at) for event in self.events]
         self.fired = 0
         self.chains = Chains(state.scenario, state.rules, state.config)
         if not state.udp:
@@ -64,11 +67,12 @@ class Schedule:
 
     def visit(self, point: int, at: int = NONE) -> None:
         """The lookup comes to a point, which has to do with this socket, if with any."""
-        for number, event in enumerate(self.events):
-            if event.point != point or not self.left[number] or event.at not in (NONE, at):
+        for number, (place, only) in enumerate(self._places):
+            if place != point or not self.left[number] or (only != NONE and only != at):
                 continue
             self.left[number] -= 1
             if not self.left[number]:
+                event = self.events[number]
                 self.go_on()
                 if self._is_possible(event):
                     self.fired |= 1 << number
@@ -118,7 +122,10 @@ class Schedule:
     # --- what they do -------------------------------------------------------------------------------------------------
 
     def _change(self, index: int, **values: int) -> None:
-        self.state.socks[index] = self.state.socks[index]._replace(**values)
+        fields = list(self.state.socks[index])
+        for name, value in values.items():
+            fields[_PLACE[name]] = value
+        self.state.socks[index] = Sock._make(fields)
 
     def _take_out(self, index: int) -> Iterator[None]:
         """inet_unhash(): a listener leaves its group first."""

@@ -47,11 +47,15 @@ class Chain:
         """hlist_add_head_rcu(), hlist_add_tail_rcu() and their like up to the store that others see: it has its own
         link, but nobody leads there.
         """
+        self._prepared[index] = self._placed(index, slot, tail)
+
+    def _placed(self, index: int, slot: Slot, tail: bool) -> int:
+        """Give it its own link. Behind whom it comes, NONE for nobody."""
         last, node = NONE, self.head(slot)
         while tail and node >= 0:
             last, node = node, self.next[node]
         self.next[index], self.where[index] = node, slot
-        self._prepared[index] = last
+        return last
 
     def publish(self, index: int) -> None:
         """That store."""
@@ -61,8 +65,7 @@ class Chain:
 
     def insert(self, index: int, slot: Slot, tail: bool = False) -> None:
         """Both."""
-        self.prepare(index, slot, tail)
-        self.publish(index)
+        self._link(self._placed(index, slot, tail), slot, index)
 
     def remove(self, index: int) -> None:
         """hlist_del_init_rcu(): whoever stands at it goes on by the link that it has kept."""
@@ -98,6 +101,7 @@ class UdpChains:
         self.ports = [0] * count
         self.address_slots: list[Slot] = [(0, 0)] * count  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
+        self._hashes: dict[tuple[int, int], int] = {}  # of addresses and namespaces
 
     def fill(self, absent: Iterable[int]) -> None:
         """bind() and connect() of all sockets in their order, but for some."""
@@ -108,9 +112,9 @@ class UdpChains:
             bound = sock if sock.hash2 == BOUND else sock._replace(rcv_saddr=ANY)
             self.ports[index] = sock.num
             self.hash.insert(index, self.port_slot(sock), tail)
-            slot, own = self.address_slot(bound), self.address_slot(sock)
+            slot = self.address_slot(bound)
             self.hash2.insert(index, slot, tail)
-            if sock.hash2 not in (BOUND, STALE) and slot != own:
+            if sock.hash2 not in (BOUND, STALE) and slot != (own := self.address_slot(sock)):
                 self.hash2.remove(index)
                 self.hash2.insert(index, own)
                 slot = own
@@ -157,11 +161,23 @@ class UdpChains:
         """ipv4_portaddr_hash(), ipv6_portaddr_hash()."""
         netns = self.netns_of(sock)
         address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
-        return self.table_of(netns), portaddr_hash(address, sock.num, self._mix(netns)) & self.mask
+        return self.table_of(netns), self._address_number(address, sock.num, netns)
+
+    def _address_number(self, address: int, port: int, netns: int) -> int:
+        """The number of a slot of hash2. Most sockets of a case share a few addresses, and the port is no part of what
+        is hashed.
+        """
+        if not self.mask:
+            return 0
+        if (address, netns) not in self._hashes:
+            self._hashes[address, netns] = portaddr_hash(address, 0, self._mix(netns))
+        return (self._hashes[address, netns] ^ port) & self.mask
 
     def connection_slot(self, sock: Sock) -> Slot:
         """udp4_hash4(), udp6_hash4()."""
         netns = self.netns_of(sock)
+        if not self.mask:
+            return self.table_of(netns), 0
         if self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.rcv_saddr):
             found = self._hash6(netns, sock.rcv_saddr, sock.num, sock.daddr, sock.dport)
         else:
@@ -185,12 +201,14 @@ class UdpChains:
     def packet_address_slot(self, address: int, foreign: bool) -> Slot:
         """Where an address of 128 bits and the packet's port are looked for in hash2."""
         packet = self.scenario.packet
-        number = portaddr_hash(address, packet.dport, self._mix(packet.netns)) & self.mask
+        number = self._address_number(address, packet.dport, packet.netns)
         return self.table_of(packet.netns) ^ foreign, number
 
     def packet_connection_slot(self, foreign: bool) -> Slot:
         """Where the packet's connection is looked for in hash4."""
         packet = self.scenario.packet
+        if not self.mask:
+            return self.table_of(packet.netns) ^ foreign, 0
         if self.scenario.lookup in IPV6_LOOKUPS:
             found = self._hash6(packet.netns, packet.daddr, packet.dport, packet.saddr, packet.sport)
         else:

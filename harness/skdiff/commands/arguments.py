@@ -1,7 +1,6 @@
 """Arguments that several commands have, and the kinds of their values."""
 
 import argparse
-import os
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
@@ -45,11 +44,6 @@ def count(text: str) -> int:
     if not value:
         raise argparse.ArgumentTypeError("one at least")
     return value
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def seconds(text: str) -> float:

@@ -17,6 +17,7 @@ from skdiff.base import signals
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json, to_json
 from skdiff.base.paths import PACKAGE, builds
+from skdiff.base.processors import processors
 from skdiff.base.words import up_to
 from skdiff.campaign.messages import Finding, LookupCounts, Running, Total
 from skdiff.campaign.progress import RunView
@@ -299,7 +300,7 @@ def swept(made: Sequence[Build], job: Job, extent: Extent, errors: Console, say:
                         add_note(path, Noted(seen={news.signature: news.file}))
                     view.report(news)
 
-                jobs = extent.jobs or len(os.sched_getaffinity(0))
+                jobs = extent.jobs or processors()
                 total = supervise(structs.replace(job, part=part), closure_of(made), report, jobs)
             done.look()
             total.mismatches = _together(total.mismatches, done.raw)

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
+from skdiff.base.errors import CannotRun
+from skdiff.base.processors import processors
+
 
 class Died(Exception):
     """A child ended without an answer; `signal` is what killed it, 0 for nothing."""
@@ -19,6 +22,7 @@ class Died(Exception):
         self.signal = number
 
 
+_SHARES, _SECONDS_OF_A_SHARE = 16, 600  # of a processor
 _MEMORY = 2 << 30  # bytes that a child may have beside what its parent has
 
 
@@ -70,7 +74,7 @@ def each(
     with DefaultSelector() as selector:
         try:
             while waiting or running:
-                while waiting and len(running) < (jobs or os.cpu_count() or 1):
+                while waiting and len(running) < (jobs or processors()):
                     thing = waiting.pop()
                     child, reading = _start(lambda thing=thing: work(thing), seconds, cpu_seconds)  # type: ignore[misc]
                     running[reading] = (child, thing, bytearray())
@@ -94,3 +98,16 @@ def each(
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 os.close(reading)
+
+
+def in_shares(work: Callable[[range], Any], number: int) -> Iterator[tuple[range, Any]]:
+    """(share, work(share)) of the numbers from 0 up to `number`, in their order, cut into shares, some for each
+    processor. Raises CannotRun if a child dies, as `each` has it.
+    """
+    size = number // (_SHARES * processors()) + 1
+    shares = [range(start, min(start + size, number)) for start in range(0, number, size)]
+    found = dict(each(work, shares, seconds=_SECONDS_OF_A_SHARE))
+    for share in shares:
+        if isinstance(answer := found[share], Died):
+            raise CannotRun(f"the model died of a case ({answer})")
+        yield share, answer

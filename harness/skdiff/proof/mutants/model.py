@@ -6,7 +6,6 @@ and the names of findings are made of steps.
 
 import contextlib
 import mmap
-import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import Mutant
 from skdiff.proof.mutants.hunt import FIRST, Fate
 from skdiff.proof.mutants.install import install
-from skdiff.proof.mutants.isolated import Died, each
+from skdiff.proof.mutants.isolated import Died, each, in_shares
 from skdiff.proof.mutants.lines_run import ALL, Lines
 from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
@@ -155,8 +154,6 @@ def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
     """The cases, each with the lines of the model that it runs; those that are run before any case are of all. Raises
     CannotRun.
     """
-    size = len(cases) // (8 * (os.cpu_count() or 1)) + 1
-    shares = [range(start, min(start + size, len(cases))) for start in range(0, len(cases), size)]
 
     def load_anew() -> None:
         install(None, None, "skdiff.oracles.model")
@@ -167,10 +164,12 @@ def with_lines(cases: Sequence[Expected], lines: Lines) -> list[Expected]:
         return [lines.run_by(partial(_run, Model(*KERNELS[cases[i].kernel]), cases[i])) for i in share]
 
     [(_, before)] = each(lambda _: lines.run_by(load_anew), [None])
-    found = dict(each(of_share, shares, seconds=600))
-    if any(isinstance(answer, Died) for answer in (before, *found.values())):
-        raise CannotRun("the model died of a case of the corpus")
-    return [replace(cases[i], lines=of | before) for share in shares for i, of in zip(share, found[share], strict=True)]
+    if isinstance(before, Died):
+        raise CannotRun(f"the model cannot be loaded anew ({before})")
+    found = in_shares(of_share, len(cases))
+    return [
+        replace(cases[i], lines=of | before) for share, lines_of in found for i, of in zip(share, lines_of, strict=True)
+    ]
 
 
 def run(

@@ -2,35 +2,26 @@
 is told by these, in a thousandth of the time.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
-from skdiff.base.errors import CannotRun
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
 from skdiff.engines.small_tables import Block, Tables
 from skdiff.oracles.model import Model
-from skdiff.proof.mutants.isolated import Died, each
+from skdiff.proof.mutants.isolated import in_shares
 
 TABLES_OF_A_BLOCK = 8
 ANY_TABLES = 10_000
 _SMALL = 1 << 16  # what is more is a hash, or an address, of which one is as good as another
-_SHARES = 16  # pieces of work of a process
 
 
 def kinds(tables: Tables, model: Model) -> list[Scenario]:
     """A case of each kind, of some tables of each block: those of a kind have the same steps, but for the hashes in
     these. Those of a block, which are alike, do not follow each other. Raises CannotRun.
     """
-    blocks = len(tables.blocks)
-    size = blocks // (_SHARES * (os.cpu_count() or 1)) + 1
-    shares = [range(start, min(start + size, blocks)) for start in range(0, blocks, size)]
-    found = dict(each(lambda share: _kinds(tables, model, share), shares, seconds=600))
     first: dict[tuple[object, ...], Scenario] = {}
-    for share in shares:
-        if isinstance(of_share := found[share], Died):
-            raise CannotRun(f"the model died of a small table ({of_share})")
+    for _, of_share in in_shares(lambda share: _kinds(tables, model, share), len(tables.blocks)):
         for kind, case in of_share.items():
             first.setdefault(kind, case)
     return Random(1).sample([*first.values()], len(first))

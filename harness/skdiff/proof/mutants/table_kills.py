@@ -5,11 +5,11 @@ Only mutants that some case tells apart that a system can reach are asked about:
 """
 
 import mmap
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.processors import processors
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.scenario import Scenario
 from skdiff.engines.small_classes import Kernel
@@ -36,7 +36,7 @@ class Sieve(Hunt):
     def killed(self, numbers: Iterable[int]) -> set[int]:
         """Those of some mutants that any case tells apart."""
         numbers = sorted(numbers)
-        jobs = os.cpu_count() or 1
+        jobs = processors()
         told = mmap.mmap(-1, max(numbers, default=0) + 1)  # of each mutant, what is left of a process that died
         left = [(share, 0) for job in range(jobs) if (share := tuple(numbers[job::jobs]))]
         while left:

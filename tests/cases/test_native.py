@@ -21,7 +21,8 @@ from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import Netns, Scenario, Sock
 from skdiff.kernel.compilation import preload
-from skdiff.proof.mutants.drawn_cases import DRAWN, MAKERS, some_bytes
+from skdiff.proof.mutants.drawn_cases import DRAWN
+from skdiff.proof.mutants.drawn_fields import EXTREMES, MAKERS, some_bytes
 from tests.arbitrary import any_bytes, hostile_scenarios
 from tests.by_python import normalise as rules
 from tests.by_python import normalise_packet
@@ -51,7 +52,7 @@ def frame(random: Random) -> bytes:
 
 def test_drawn_cases_are_those_of_python() -> None:
     random = Random(1)
-    for data in (b"", bytes(wire.SIZE), b"\xff" * wire.SIZE, *(some_bytes(random) for _ in range(DRAWN))):
+    for data in (*EXTREMES, *(some_bytes(random) for _ in range(DRAWN))):
         the_same(data, frame(random))
 
 

@@ -21,37 +21,12 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.files import read_json, write_json
 from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases import native, wire
-from skdiff.cases.addresses import ANY, MAPPED_ANY, mapped
 from skdiff.cases.normalise import scenario_of
-from skdiff.cases.pools import DRAWN_SOCKS, Raw
-from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, MOST_REFERENCES
-from skdiff.cases.record import constants
-from skdiff.cases.scenario import (
-    AF_INET,
-    AF_INET6,
-    BOUND,
-    DEMUX,
-    EHASH,
-    IPPROTO_TCP,
-    KIND_FULL,
-    KIND_REQUEST,
-    KIND_TIMEWAIT,
-    LEAVES,
-    LHASH2,
-    NONE,
-    NOWHERE,
-    RECEIVE,
-    REUSED,
-    STAYS,
-    UDP_HASHED,
-    Packet,
-    Scenario,
-    Sock,
-)
-from skdiff.engines.wide_engine import widen
+from skdiff.cases.scenario import Scenario
 from skdiff.kernel.index import definitions
 from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
+from skdiff.proof.mutants.drawn_fields import EXTREMES, MAKERS, some_bytes
 from skdiff.proof.mutants.hunt import FIRST, Fate
 from skdiff.proof.mutants.isolated import Died, each
 from skdiff.proof.mutants.sites import OWNED, mutated
@@ -77,6 +52,7 @@ _ROUNDS = 40
 OF = "drawing"  # whose mutants these are in the list of those that are judged
 DRAWN = 3000  # of each kind, as in the tests
 CPU_SECONDS = 20.0
+_BEHIND = b"\xff" * 32
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -113,65 +89,6 @@ def hunt(progress: Callable[[int, int], None], jobs: int = 0, one_in: int = 1) -
     return fates
 
 
-# Where rules begin to hold or cease to: each next to one that the pools have.
-_ADDRESSES = (
-    *(
-        ANY,
-        MAPPED_ANY,
-        1,
-        5,
-        0x20010DB8 << 96 | 0xFFFFFFFF,
-        0xFF01 << 112 | 9,
-        0xFF02 << 112 | 9,
-        0xFF00 << 112 | 9,
-        0xFE80 << 112 | 9,
-    ),
-    *map(mapped, (0x00000005, 0x00010203, 0xE0000005, 0xE0000105, 0xDFFFFFFF, 0xF0000000, 0xFFFFFFFE, 0xFFFFFFFF)),
-)
-_LIMITS: dict[Any, dict[str, tuple[int, ...]]] = {
-    Scenario: {"cpu": (-1, 0, 1, MOST_CPUS - 1, MOST_CPUS)},
-    Packet: {
-        "saddr": _ADDRESSES,
-        "daddr": _ADDRESSES,
-        "rt_iif": (-1, 0, 1, 2),
-        "skb_iif": (-1, 0, 1, 2),
-        "sdif": (-1, 0, 1, 2),
-        "doff": (0, 16, 19, 20, 21, 60),
-        "len": (0, 7, 8, 19, 20, MOST_BYTES, MOST_BYTES + 1),
-        "data_len": (0, 1, 12, 13, 52, 53, 60),
-    },
-    Sock: {
-        "daddr": _ADDRESSES,
-        "rcv_saddr": _ADDRESSES,
-        "refcnt": (0, 1, 2, MOST_REFERENCES, MOST_REFERENCES + 1),
-        "bound_dev_if": (-1, 0, 1),
-        "incoming_cpu": (-2, -1, 0),
-        "family": (0, AF_INET, AF_INET + 1, AF_INET6, AF_INET6 + 1),
-        "num": (0, 1),
-        "dport": (0, 1),
-    },
-}
-
-
-def at_limits(raw: Raw, random: Random) -> Raw:
-    """Drawn fields, some of which have values next to a limit."""
-    things: list[tuple[Any, list[int]]] = [
-        (Scenario, raw.head),
-        (Packet, raw.packet),
-        *((Sock, sock) for sock in raw.socks),
-    ]
-    for record, fields in things:
-        limits = _LIMITS[record]
-        for name in random.sample(sorted(limits), min(len(limits), random.randrange(4))):
-            fields[record._fields.index(name)] = random.choice(limits[name])
-    return raw
-
-
-def some_bytes(random: Random) -> bytes:
-    """Of any length, most of them whole."""
-    return random.randbytes(random.choice((wire.SIZE, wire.SIZE, wire.SIZE + 9, random.randrange(wire.SIZE))))
-
-
 class Expected(NamedTuple):
     """What is made of some bytes, of some bytes for another packet, and of fields with any values."""
 
@@ -183,9 +100,9 @@ class Expected(NamedTuple):
 def expected() -> Expected:
     """By the C as it stands: what the tests hold against Python."""
     random = Random(1)
-    drawn = [(data, wire.decode(data)) for data in (some_bytes(random) for _ in range(DRAWN))]
+    drawn = [(data, wire.decode(data)) for data in (*EXTREMES, *(some_bytes(random) for _ in range(DRAWN)))]
     packets = [(case, data, wire.other_packet(case, data)) for case, data in _packets(drawn, random)]
-    fields = (scenario_of(make(random)) for _ in range(DRAWN) for make in MAKERS)
+    fields = (scenario_of(make(own)) for make in MAKERS for own in (Random(make.__name__),) for _ in range(DRAWN))
     others = [(case, native.normalised(case)) for case in fields]
     return Expected(drawn, packets, others)
 
@@ -195,92 +112,11 @@ def _packets(drawn: list[tuple[bytes, Scenario]], random: Random) -> Iterator[tu
         yield case, random.randbytes(wire.FRAME_SIZE)
 
 
-def widened(random: Random) -> Raw:
-    """Fields of which some have any value of their range."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    for _ in range(3):
-        widen(raw, random)
-    return raw
-
-
-def limited(random: Random) -> Raw:
-    """Fields of which some are next to a limit."""
-    return at_limits(wire.draw(random.randbytes(wire.SIZE)), random)
-
-
-# Next to these begin networks to which, or from which, no packet of another host comes.
-_NETWORKS = map(mapped, (0, 1, 0x007FFFFF, 0x00800000, 0x00FFFFFF, 0x01000000, 0xDFFFFFFF, 0xE0000000, 0xE00000FF))
-_PLACES = (*_ADDRESSES, *_NETWORKS, mapped(0xE0000100), mapped(0xE00000FF), 0xFF03 << 112 | 9)
-
-
-def routed(random: Random) -> Raw:
-    """A packet of another host, of which both addresses are next to a limit."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    _set(Scenario, raw.head, hostile=0)
-    _set(Packet, raw.packet, saddr=random.choice(_PLACES), daddr=random.choice(_PLACES), skb_iif=random.randrange(4))
-    return raw
-
-
-def raced(random: Random) -> Raw:
-    """A few connections that another CPU takes away, and which something may name."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    del raw.socks[random.randrange(1, 4) :]
-    _set(Scenario, raw.head, hostile=random.randrange(2))
-    _set(Packet, raw.packet, sk=NONE)
-    for sock in raw.socks:
-        _set(Sock, sock, race=random.choice((STAYS, LEAVES, LEAVES, REUSED)), refcnt=random.choice((1, 1, 2)))
-        _set(Sock, sock, hashed=random.choice((EHASH, EHASH, EHASH, LHASH2)), protocol=IPPROTO_TCP, no_pprev=0)
-    return raw
-
-
-def attached(random: Random) -> Raw:
-    """A socket of any kind that hangs on the packet."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    if raw.socks:
-        number = random.randrange(len(raw.socks))
-        _set(Scenario, raw.head, hostile=0, caller=random.choice((RECEIVE, DEMUX)))
-        _set(Packet, raw.packet, sk=number, destructor=random.randrange(5), netns=0)
-        sock = raw.socks[number]
-        kind = random.choice((KIND_FULL, KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT))
-        _set(Sock, sock, kind=kind, netns=random.choice((0, 0, 0, 1)), refcnt=random.randrange(1, 4))
-        _set(Sock, sock, syncookie=random.randrange(2), listener=random.randrange(len(raw.socks)))
-        if random.randrange(2):
-            _set(Sock, sock, kind=KIND_FULL, netns=0, family=AF_INET6, rcv_saddr=ANY, daddr=ANY, dport=0, ipv6only=1)
-            _set(Sock, sock, hashed=random.choice((LHASH2, UDP_HASHED)), hash2=BOUND, group=NONE)
-    return raw
-
-
-def crowded(random: Random) -> Raw:
-    """More sockets than are drawn, and groups with more slots, in which most of them are."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    count = random.choice((DRAWN_SOCKS, DRAWN_SOCKS + 1, constants.MAX_SOCKS))
-    while len(raw.socks) < count:
-        raw.socks.extend(wire.draw(random.randbytes(wire.SIZE)).socks)
-    del raw.socks[count:]
-    kind, group = random.randrange(8), random.randrange(2)
-    for sock in raw.socks:
-        if random.randrange(4):
-            _set(Sock, sock, kind=KIND_FULL, group=group)
-        if kind == 0:
-            _set(Sock, sock, hashed=random.choice((LHASH2, NOWHERE)), protocol=IPPROTO_TCP)
-    for _, slots in raw.groups:
-        while len(slots) < constants.MAX_SLOTS and random.randrange(8):
-            slots.append(random.randrange(len(raw.socks) or 1))
-    return raw
-
-
-def _set(record: Any, fields: list[int], **values: int) -> None:
-    for name, value in values.items():
-        fields[record._fields.index(name)] = value
-
-
-MAKERS = (widened, limited, routed, raced, attached, crowded)
-
-
 def first_difference(loaded: Any, wanted: Expected) -> str:
     """What a library makes otherwise than it should, "" for nothing."""
     for data, case in wanted.drawn:
-        if loaded.draw_valid(data, b"") != case:
+        # Behind them is something else than zeros, for who reads more than there is.
+        if loaded.draw_valid(memoryview(data + _BEHIND)[: len(data)], b"") != case:
             return "a drawn case"
     for tables, data, case in wanted.packets:
         if loaded.draw_frame(tables, data) != case:

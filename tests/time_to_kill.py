@@ -93,10 +93,9 @@ def _changed(text: str, mutant: Any) -> str:
 def serve() -> None:
     """Run what is asked for, a JSON line each, by the skdiff that this process finds."""
     from skdiff.base.errors import CannotRun
-    from skdiff.campaign.supervisor import supervise
-    from skdiff.campaign.worker import Job, Subject
     from skdiff.kernel.build import build
     from skdiff.kernel.source import Tree
+    from tests.detection import one
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -107,31 +106,18 @@ def serve() -> None:
     else:
         compiled_model.prepare(lambda text: None)
     for line in sys.stdin:
-        tree, seed = json.loads(line)
+        path, seed = json.loads(line)
+        tree = Tree(Path(path), "6.12", path)
         try:
-            made = build(Tree(Path(tree), "6.12", tree), guided=True)
+            build(tree, guided=True)  # not within what is measured
         except CannotRun:
             print("null", file=answers)
             continue
-        with tempfile.TemporaryDirectory() as findings:
-            job = Job(
-                subjects=(Subject.of(made),),
-                again="",
-                variant="plain",
-                engine="atheris",
-                seed=seed,
-                cases=0,
-                seconds=SECONDS,
-                findings=findings,
-                first=True,
-            )
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            total = supervise(job, made.closure, lambda message: None)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds, cases, found = one(tree, "atheris", seed, SECONDS)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        found = bool(total.mismatches)
-        one = {"found": found, "seconds": total.seconds, "cases": total.cases, "processor": processor}
-        print(json.dumps(one), file=answers)
+        print(json.dumps({"found": found, "seconds": seconds, "cases": cases, "processor": processor}), file=answers)
 
 
 def main(before: str, target: str = "") -> None:

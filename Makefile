@@ -163,7 +163,7 @@ report: $(VENV)/ready ## Make the page of NIGHTS=nights, and a text for an issue
 clusterfuzzlite: $(VENV)/ready ## Pack the ClusterFuzzLite target without Docker, and run it
 	test -x build/packer/bin/python || $(PYTHON) -m venv build/packer
 	build/packer/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'atheris>=3.0' pyinstaller
-	SKDIFF_PACKER="$$PWD/build/packer/bin/python" EPOCH= CONFIG= $(BIN)/pytest -m '' tests/test_clusterfuzzlite.py $(ARGS)
+	SKDIFF_PACKER="$$PWD/build/packer/bin/python" $(CLEAN) $(BIN)/pytest -m '' tests/test_clusterfuzzlite.py $(ARGS)
 
 lint: $(VENV)/ready ## Check style, types, imports, and the workflows
 	$(BIN)/ruff check

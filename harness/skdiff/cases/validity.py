@@ -104,7 +104,7 @@ def _things(s: Scenario) -> Iterator[tuple[str, Any]]:
 
 
 def _too_many(s: Scenario) -> Iterator[str]:
-    """More of what sockets name by its number than a record has room for: each of them would be told else."""
+    """More namespaces or groups than a record has room for. Told first: their sockets are out of range then."""
     for what, things, most in (
         ("namespaces", s.netns, constants.MAX_NETNS),
         ("groups", s.groups, constants.MAX_GROUPS),

@@ -24,9 +24,8 @@ from skdiff.oracles.model import Model
 NAME = "skdiff_model"
 _MODEL = PACKAGE / "oracles/model"
 _ADDRESSES = PACKAGE / "cases/addresses.py"  # functions that the model calls all the time: part of the copy
-_IMPORTED = re.compile(
-    r"^\s*from (skdiff\.[\w.]+) import", re.MULTILINE
-)  # to parse all would take 50 ms of each worker
+# Each worker looks for them, and would take 50 ms to parse the files.
+_IMPORTED = re.compile(r"^\s*from (skdiff\.[\w.]+) import", re.MULTILINE)
 # Fewer are done before it is compiled.
 WORTH_SECONDS, WORTH_CASES = 20.0, 200_000
 

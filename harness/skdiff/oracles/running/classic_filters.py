@@ -7,12 +7,13 @@ import socket
 import struct
 
 from skdiff.oracles.running.programs import OURS
+from skdiff.oracles.running.wires import SOL_PACKET
 
 # include/uapi/asm-generic/socket.h, include/uapi/linux/if_packet.h, include/uapi/linux/if_ether.h
 _SO_ATTACH_FILTER, _SO_ATTACH_REUSEPORT_CBPF, _SO_MEMINFO = 26, 51, 55
 _MEMINFO = struct.Struct("<9I")
 _DROPS = 8  # SK_MEMINFO_DROPS
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING, _ETH_P_ALL = 263, 23, 3
+_PACKET_IGNORE_OUTGOING, _ETH_P_ALL = 23, 3
 # Documentation/networking/filter.rst: codes of instructions, and where the mark of a packet is loaded from.
 _LOAD, _AND, _IS, _RETURN = 0x20, 0x54, 0x15, 0x06
 _MARK = 0xFFFFF000 + 20  # SKF_AD_OFF + SKF_AD_MARK
@@ -47,7 +48,7 @@ class Witness:
 
     def __init__(self, device: str, marked: bool) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        self._socket.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         mark, ours = (_LOAD, 0, 0, _MARK), (_IS, 0, 1, OURS)  # the last byte of a mark is no matter
         returns = ((_RETURN, 0, 0, 1), (_RETURN, 0, 0, 0))
         if marked:

@@ -22,7 +22,8 @@ _TCP, _UDP = struct.Struct(">HHIIBBHHH"), struct.Struct(">HHHH")
 _CHECKSUM_AT = {IPPROTO_TCP: 16, IPPROTO_UDP: 6}
 _TTL, _NOP = 64, 1
 _BEYOND = 0x3FFFFFFF  # a sequence number that nobody waits for
-_SOL_PACKET, _PACKET_VNET_HDR = 263, 15
+SOL_PACKET = 263
+_PACKET_VNET_HDR = 15
 _ETH_P = {4: 0x0800, 6: 0x86DD}
 
 
@@ -66,7 +67,7 @@ class Sender:
     def __init__(self, device: str, mark: int, to: bytes = bytes(6)) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        self._socket.setsockopt(SOL_PACKET, _PACKET_VNET_HDR, 1)
         self._socket.bind((device, 0))
         self._to = to
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -18,6 +19,7 @@ from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.comparison.parting import culprit
+from skdiff.engines.aimed_events import fresh
 from skdiff.findings import keep_cases
 from skdiff.findings.answer import answer
 from skdiff.findings.drawing import read_sides
@@ -49,13 +51,21 @@ def summary_of(case, traced, model):
 
 
 def test_both_sides_take_the_same_steps(traced):
-    from random import Random
-
     draw, model = Random(21).randbytes, Model()
     for _ in range(3000):
         scenario = wire.decode(draw(wire.SIZE))
         if model.run(scenario).ended == RETURNED:
             assert traced.trace(scenario) == model.trace(scenario)
+
+
+def test_both_sides_take_the_same_steps_while_others_write(traced):
+    random, others, model, seen = Random(21), Random(22), Model(), 0
+    for _ in range(4000):
+        scenario = wire.decode(fresh(random, others))
+        if scenario.events and not scenario.hostile and model.run(scenario).ended == RETURNED:
+            assert traced.trace(scenario) == model.trace(scenario)
+            seen += 1
+    assert seen > 300
 
 
 def test_tracing_changes_no_outcome(traced, reference):

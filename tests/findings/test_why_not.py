@@ -10,6 +10,7 @@ from skdiff.cases.case_file import Case, dump, load
 from skdiff.cases.find_cases import files
 from skdiff.cases.scenario import (
     AF_INET6,
+    AT_TAKEN,
     DEMUX,
     EDEMUX,
     FILTER,
@@ -17,6 +18,7 @@ from skdiff.cases.scenario import (
     PACKET_MULTICAST,
     SK_REUSEPORT,
     TCP6,
+    Event,
     Group,
     Netns,
     Packet,
@@ -259,7 +261,7 @@ LOST = [
     ),
     Lost(
         "race",
-        scenario(connection(race=LEAVES, refcnt=2)),
+        scenario(connection(refcnt=2), events=(Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0),)),
         "a",
         "it left the table while the lookup took its reference",
         [],

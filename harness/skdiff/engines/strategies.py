@@ -8,9 +8,11 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from skdiff.cases.fields import pools
 from skdiff.cases.native import normalised, of_lookup
 from skdiff.cases.normalise import scenario_of
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import COUNTS, DRAWN_SLOTS, SLOT, Pool, Raw
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.wire_events import DRAWN_EVENTS
 
 
 def _value(pool: Pool) -> SearchStrategy[int]:
@@ -26,6 +28,7 @@ def _fields(pools: Mapping[str, Pool]) -> SearchStrategy[list[int]]:
 
 HEAD, NETNS, GROUP = pools(Scenario), pools(Netns), pools(Group)
 _HEAD, _PACKET, _SOCK = _fields(HEAD), _fields(pools(Packet)), _fields(pools(Sock))
+_EVENTS = st.lists(_fields(pools(Event)), max_size=DRAWN_EVENTS)
 _NETNS = st.tuples(
     _fields({k: v for k, v in NETNS.items() if k != "progs"}),
     st.lists(_fields(pools(Program)), max_size=constants.MAX_PROGS),
@@ -37,7 +40,7 @@ _GROUP = st.tuples(
 
 @st.composite
 def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> Scenario:
-    """Valid Scenarios of up to `max_socks` sockets; `hostile` None draws both kinds."""
+    """Valid Scenarios of up to `max_socks` sockets, in which others may write; `hostile` None draws both kinds."""
     head = draw(_HEAD)
     if hostile is not None:
         head[list(HEAD).index("hostile")] = int(hostile)
@@ -48,4 +51,4 @@ def scenarios(draw: DrawFn, max_socks: int = 8, hostile: bool | None = None) -> 
         draw(st.lists(_GROUP, max_size=constants.MAX_GROUPS)),
         draw(st.lists(_SOCK, max_size=max_socks)),
     )
-    return normalised(of_lookup(scenario_of(raw)))
+    return with_events(normalised(of_lookup(scenario_of(raw))), draw(_EVENTS))

@@ -24,7 +24,6 @@ from skdiff.cases.scenario import (
     REHASHED,
     SK_PASS,
     SK_REUSEPORT,
-    STAYS,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
@@ -304,7 +303,7 @@ def closed(s: Scenario, i: int) -> Scenario:
     gone as well (net/ipv4/inet_connection_sock.c inet_csk_listen_stop()).
     """
     sock = s.socks[i]
-    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0, race=STAYS)
+    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0)
     if sock.kind == KIND_FULL:
         gone = gone._replace(state=TCP_CLOSE, daddr=0, dport=0)
     s = _left(_with_sock(s, i, gone), i)

@@ -1,10 +1,13 @@
 """The road of a datagram: udp_rcv() of net/ipv4/udp.c, udpv6_rcv() of net/ipv6/udp.c, and their lookups."""
 
+from collections.abc import Iterable
+
 from skdiff.cases.addresses import ANY, halves, ipv4_view
-from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED
+from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED, Sock
+from skdiff.oracles.model import udp_moving
 from skdiff.oracles.model.early_demux import early_demux, is_for_group
 from skdiff.oracles.model.hash4 import udp_lib_lookup4
-from skdiff.oracles.model.reuseport import inet_lookup_reuseport
+from skdiff.oracles.model.reuseport import inet_lookup_reuseport, reuseport_has_conns
 from skdiff.oracles.model.score import compute_score
 from skdiff.oracles.model.sk_lookup import ask_programs
 from skdiff.oracles.model.state import DROP, State
@@ -107,7 +110,7 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
         chosen, trace = (index if member == NONE else member), state.via[:]
         if member == NONE:
             continue
-        if not state.scenario.groups[sock.group].has_conns:
+        if not reuseport_has_conns(state, index):
             break
         trace = [*trace, "has_conns"]
         if member != DROP:
@@ -130,14 +133,19 @@ def _score_of_member(state: State, index: int, daddr: int) -> int:
     there = not state.config.net_ns or sock.netns == state.packet.netns
     if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
         return _REFUSED
-    if dport == (sock.num if sock.hashed == UDP_HASHED else 0):
-        return _scored(state, index)
-    if dport == sock.num:
-        state.note(state.functions.score, index, _REFUSED)
-    return _REFUSED
+    return _scored(state, index) if dport == _known_by(state, index, sock) else _REFUSED
 
 
-def _chain(state: State, daddr: int) -> list[int]:
+def _known_by(state: State, index: int, sock: Sock) -> int:
+    if state.schedule is not None:
+        known: int = state.schedule.tables.ports[index]
+        return known
+    return sock.num if sock.hashed == UDP_HASHED else 0
+
+
+def _chain(state: State, daddr: int) -> Iterable[int]:
+    if state.schedule is not None:
+        return udp_moving.bound(state, state.schedule, daddr)
     if state.foreign:
         return []
     key = (state.place, daddr, state.packet.dport)
@@ -149,13 +157,19 @@ def _chain(state: State, daddr: int) -> list[int]:
     return slots.chain(key, slots.searched(state.packet.daddr, state.packet.netns))
 
 
+def _chain_of_port(state: State) -> Iterable[int]:
+    if state.schedule is not None:
+        return udp_moving.by_port(state, state.schedule)
+    key = (state.place, state.daddr, state.packet.dport)
+    return () if state.foreign else state.udp_tables.bound.get(key, ())
+
+
 def udp_lib_lookup1(state: State) -> int:
     """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the
     best; groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
     """
     chosen, best = NONE, 0
-    key = (state.place, state.daddr, state.packet.dport)
-    for index in () if state.foreign else state.udp_tables.bound.get(key, ()):
+    for index in _chain_of_port(state):
         score = _scored(state, index)
         if score > best:
             chosen, best = index, score

@@ -73,6 +73,7 @@ KERNELS: tuple[tuple[Rules, Config], ...] = (
     (Rules(), Config()),
     *((rules, Config()) for rules in EPOCHS.values()),
     *((replace(Rules(), **{name: not getattr(Rules(), name)}), Config()) for name in NAMES),
+    (Rules(**dict.fromkeys(NAMES, True)), Config()),
     *((rules, config) for rules in (Rules(), list(EPOCHS.values())[-1]) for config in MATRIX[1:]),
 )
 
@@ -119,7 +120,8 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     yield ", as the other family's", scenario._replace(hostile=1, packet=other, lookup=lookup)
     lookup, caller = _OTHER_PROTOCOL[scenario.lookup], RECEIVE if scenario.caller == DEMUX else scenario.caller
     header = packet._replace(doff=UDP_HEADER if lookup in UDP_LOOKUPS else packet.doff)
-    yield ", as the other protocol's", scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller)
+    changed_protocol = scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller, events=())
+    yield ", as the other protocol's", changed_protocol
     yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
 
 

@@ -98,7 +98,7 @@ MISTAKES = [
         "if exact != NONE:",
         "if exact == NONE and not state:",
     ),
-    Mistake("has_conns is not seen", "udp._best", "if not state.groups[sock.group].has_conns:", "if state:"),
+    Mistake("has_conns is not seen", "udp._best", "if not reuseport_has_conns(state, index):", "if state:"),
     Mistake("hash4 takes any device", "hash4.inet_match", "return fits", "return fits or True"),
     Mistake(
         "a program is shown no device", "sk_lookup.bpf_sk_lookup_run", "(packet.dport, state.dif", "(packet.dport, 0"

@@ -12,8 +12,7 @@
 #define rcu_dereference(p) READ_ONCE(p)
 /* Kernel: loads a pointer under a lock. Here: loads it. */
 #define rcu_dereference_protected(p, c) (p)
-/* Kernel: loads the next node of a chain. Here: loads it and burns fuel, so that an endless walk ends as stuck; the Scenario's
- * other CPU comes before and behind. */
+/* Kernel: loads the next node of a chain. Here: loads it and burns fuel, which ends an endless walk; others come before and behind. */
 #define rcu_dereference_raw(p) \
 	({ reference_burn(); reference_visit(POINT_LINK, &(p)); typeof(p) link__ = READ_ONCE(p); reference_visit(POINT_NODE, link__); link__; })
 /* Kernel: publishes a pointer. Here: stores it. */

@@ -89,9 +89,11 @@ FRAME_SIZE = sum(field.frame for record in (Scenario, Packet) for field in FIELD
 
 
 def other_packet(scenario: Scenario, data: bytes) -> Scenario:
-    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
+    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes. An
+    event that does not go with the packet, as a connect() to its sender may not, is left out.
+    """
     found: Scenario = module().draw_frame(scenario, data)
-    return found
+    return with_events(found._replace(events=()), found.events) if found.events else found
 
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.

@@ -29,7 +29,7 @@ from skdiff.cases.scenario import (
 from skdiff.cases.validity import problems
 from skdiff.cli import main
 from skdiff.comparison.mismatch_text import names_of
-from skdiff.findings.changes import ABOUT, Others, changes
+from skdiff.findings.changes import ABOUT, Others, changes, closed
 from skdiff.findings.values import as_it_stands, with_value
 from skdiff.findings.why_not import MOST_CHANGES, why_not
 from skdiff.oracles.model import Model
@@ -264,7 +264,7 @@ LOST = [
         scenario(connection(refcnt=2), events=(Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0),)),
         "a",
         "it left the table while the lookup took its reference",
-        [],
+        ["if event 1 did not come about"],
     ),
     Lost(
         "group first",
@@ -403,6 +403,17 @@ def test_every_loser_of_the_corpus_has_a_reason():
             helped += bool(found.changes) and not case.scenario.hostile
     assert asked > 1000
     assert helped / asked > 0.7
+
+
+def test_events_go_with_their_sockets():
+    """Who is opened last has another index then, in events as well."""
+    event = Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0)
+    case = scenario(connection(refcnt=2), listener(), events=(event,))
+    others = Others(("a", "b"), {}, MODEL, as_it_stands(case))
+    [last] = [change for change in changes(case, 1, others) if change.words == "if it were opened first"]
+    assert last.scenario.events == (event._replace(at=1, sk=1),)
+    assert closed(case, 0).events == ()
+    assert closed(case, 1).events == (event,)
 
 
 def test_a_change_changes_something_and_says_what_it_is_about():

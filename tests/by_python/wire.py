@@ -87,7 +87,8 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     if not scenario.hostile:
         come_in(packet, scenario.lookup, scenario.caller)
     head[_PACKET_PLACE] = Packet._make(packet)
-    return Scenario._make(head)
+    found = Scenario._make(head)
+    return with_events(found._replace(events=()), scenario.events) if scenario.events else found
 
 
 _LOOKUP, _FAMILY = Scenario._fields.index("lookup"), Sock._fields.index("family")

@@ -36,7 +36,7 @@ _SHOWN_BY = {
     "udp_pernet": (_MCAST_DEMUX,),
     "demux_pfree": (_DEMUX,),
     "hash4": (_UDP,),
-    "hash4_again": (),  # without hash4 there is no such function
+    "hash4_again": (),  # see below
     "unhash4_first": (_DISCONNECT,),
     "lookup1": (_UDP,),
     "udp_own_tables": (_UDP_ROOT,),
@@ -107,6 +107,8 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
     unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]
     if not asks:  # the programs may be asked anywhere
         unknown += [rule for rule in ("shared_sk_lookup", "sk_lookup_always") if rule not in unknown]
+    if (rules.hash4 or not texts(_UDP)) and not texts(_HASH4):  # a tree without hash4 has no such function
+        unknown.append("hash4_again")
     return TextRules(rules, tuple(unknown), played)
 
 

@@ -5,7 +5,7 @@ from mmap import mmap
 
 from skdiff.cases.addresses import mapped
 from skdiff.cases.outcome import MAX_SHOWN, SHOWN_FILTER, SHOWN_SK_LOOKUP, UNSEEN
-from skdiff.cases.scenario import AF_INET6, NONE, Scenario
+from skdiff.cases.scenario import AF_INET6, NONE
 from skdiff.oracles.running.programs import RUN_SIZE, RUNS_AT, SHOWN_AT
 
 # As programs.py writes them. Addresses and the peer's port are in network order.
@@ -20,15 +20,15 @@ def forget(memory: mmap) -> None:
     _TAG.pack_into(memory, SHOWN_AT, 0)
 
 
-def shown(memory: mmap, scenario: Scenario, hash_known: bool) -> tuple[tuple[int, ...], ...]:
-    """What the programs of a scenario were shown, in their order; what they cannot see is UNSEEN. The hash of a packet
+def shown(memory: mmap, hash_known: bool) -> tuple[tuple[int, ...], ...]:
+    """What the programs were shown, in their order; what they cannot see is UNSEEN. The hash of a packet
     is compared where it is `hash_known` what the kernel hashes with.
     """
     count = min(_TAG.unpack_from(memory, SHOWN_AT)[0], MAX_SHOWN)
-    return tuple(_run(memory, RUNS_AT + i * RUN_SIZE, scenario, hash_known) for i in range(count))
+    return tuple(_run(memory, RUNS_AT + i * RUN_SIZE, hash_known) for i in range(count)) if count else ()
 
 
-def _run(memory: mmap, at: int, scenario: Scenario, hash_known: bool) -> tuple[int, ...]:
+def _run(memory: mmap, at: int, hash_known: bool) -> tuple[int, ...]:
     tag = _TAG.unpack_from(memory, at)[0]
     kind, number, index = tag >> 16, tag >> 8 & 0xFF, tag & 0xFF
     if kind == SHOWN_SK_LOOKUP:

@@ -102,8 +102,7 @@ class Nearest:
         self._device_of: Callable[[int], int] = device
         self._why = ""
         self._rest_of_packet: tuple[int, ...] = ()
-        # By what `come_in` and the rest of `_packet` read: ends and devices, and what had to change. One table's packets
-        # are another one's as well.
+        # Ends and devices, and what had to change, by all that `_packet` reads of a packet and its tables.
         self._packets: dict[object, tuple[tuple[int, ...], str]] = {}
 
     def __call__(self, scenario: Scenario) -> Scenario:

@@ -1,6 +1,7 @@
 """What programs were shown, out of the memory that they share with Python, as an Outcome has it."""
 
 import struct
+from functools import lru_cache
 from mmap import mmap
 
 from skdiff.cases.addresses import mapped
@@ -25,26 +26,28 @@ def shown(memory: mmap, hash_known: bool) -> tuple[tuple[int, ...], ...]:
     is compared where it is `hash_known` what the kernel hashes with.
     """
     count = min(_TAG.unpack_from(memory, SHOWN_AT)[0], MAX_SHOWN)
-    return tuple(_run(memory, RUNS_AT + i * RUN_SIZE, hash_known) for i in range(count)) if count else ()
+    if not count:
+        return ()
+    ends = RUNS_AT + count * RUN_SIZE
+    return tuple(_run(memory[at : at + RUN_SIZE], hash_known) for at in range(RUNS_AT, ends, RUN_SIZE))
 
 
-def _run(memory: mmap, at: int, hash_known: bool) -> tuple[int, ...]:
-    tag = _TAG.unpack_from(memory, at)[0]
+@lru_cache(1 << 14)  # packets of the pools come again, and programs are shown the same
+def _run(run: bytes, hash_known: bool) -> tuple[int, ...]:
+    tag = _TAG.unpack_from(run)[0]
     kind, number, index = tag >> 16, tag >> 8 & 0xFF, tag & 0xFF
     if kind == SHOWN_SK_LOOKUP:
-        selected, family, protocol, saddr4, saddr6, sport, daddr4, daddr6, dport, ifindex = _SK_LOOKUP.unpack_from(
-            memory, at
-        )
+        selected, family, protocol, saddr4, saddr6, sport, daddr4, daddr6, dport, ifindex = _SK_LOOKUP.unpack_from(run)
         ipv6 = family == AF_INET6
         saddr, daddr = (_address(ipv6, *both) for both in ((saddr4, saddr6), (daddr4, daddr6)))
         sport = sport >> 8 | (sport & 0xFF) << 8
         ends = (saddr, sport, daddr, dport)
         return (kind, number, index, family, protocol, *ends, ifindex, selected - 1, UNSEEN, int(ipv6))
     if kind == SHOWN_FILTER:
-        length, first = _FILTER.unpack_from(memory, at)
+        length, first = _FILTER.unpack_from(run)
         data = first if length else UNSEEN  # each byte of a payload says where the payload begins
         return (kind, number, UNSEEN, data, length, UNSEEN, UNSEEN, UNSEEN)
-    mark, length, _, _, inany, hashed, migrating = _REUSEPORT.unpack_from(memory, at)
+    mark, length, _, _, inany, hashed, migrating = _REUSEPORT.unpack_from(run)
     known = hashed if hash_known else UNSEEN
     return (kind, number, mark - 1, known, UNSEEN, inany, NONE, migrating - 1, UNSEEN, length)
 

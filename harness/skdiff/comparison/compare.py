@@ -42,7 +42,7 @@ class Mismatch:
 def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:
     """None if all outcomes agree, field by field; any number of oracles."""
     first, *rest = [outcome[:COMPARED] for outcome in outcomes]
-    if all(other == first for other in rest):
+    if rest.count(first) == len(rest):
         return None
     fields = tuple(
         name for i, name in enumerate(Outcome._fields[:COMPARED]) if any(other[i] != first[i] for other in rest)

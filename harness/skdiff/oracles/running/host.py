@@ -48,6 +48,7 @@ _TIMES = 3  # that a question is asked, at most, if nothing answers
 PATIENCE, MOMENT = 1.0, 0.0001  # seconds
 _RUNS = slice(programs.SHOWN_AT, programs.SHOWN_AT + 4)
 _FRAMES = 1 << 16  # that are kept
+_WORD = struct.Struct("<I")
 _STATE = struct.Struct("<IIII")  # who got a packet, what it is let in with, and what left in reply
 
 
@@ -132,7 +133,7 @@ class Host:
             return Outcome(sk=self._asked(scenario))
         shown.forget(self._memory)
         sk = self._asked(scenario)
-        return Outcome(sk=sk, shown=shown.shown(self._memory, scenario, scenario.lookup in self.keys.secrets))
+        return Outcome(sk=sk, shown=shown.shown(self._memory, scenario.lookup in self.keys.secrets))
 
     def _asked(self, scenario: Scenario) -> int:
         if scenario.caller != HELPER:
@@ -160,7 +161,7 @@ class Host:
         length, cb = slave(packet, ipv6)
         if not self._ask[lookup](length, packet.rt_iif or packet.skb_iif, cb):
             return NONE
-        mark: int = struct.unpack_from("<I", self._memory, programs.ANSWER_AT)[0]
+        mark: int = _WORD.unpack_from(self._memory, programs.ANSWER_AT)[0]
         return mark
 
     def _receive(self, scenario: Scenario) -> int:
@@ -174,7 +175,13 @@ class Host:
                 bpf.put(self._maps.sockets, packet.sk, self._made.sockets[packet.sk].fileno())
                 self._attachable.add(packet.sk)
         self._namespaces.set_early_demux(int(scenario.caller == DEMUX))
-        minis = self._minis.get(_ends_of_packet(packet), ()) if self._minis and packet.sk == NONE else ()
+        if not self._minis:
+            wire, frame = self._way_in(packet, lookup, RESET)
+            self._namespaces.enter(packet.netns)
+            self._let_in(wire, frame, armed)
+            got: int = _WORD.unpack_from(self._memory, programs.GOT_AT)[0]
+            return got - 1
+        minis = self._minis.get(_ends_of_packet(packet), ()) if packet.sk == NONE else ()
         asks = any(self._socks[i].kind == KIND_TIMEWAIT for i in minis)
         wire, frame = self._way_in(packet, lookup, QUESTION if asks else RESET)
         self._namespaces.enter(packet.netns)

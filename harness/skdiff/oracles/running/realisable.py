@@ -70,6 +70,7 @@ _MOST_BYTES = 1460  # of a packet, from its header of TCP or UDP on
 _HELPERS_SHARE = 4  # one set of tables in so many is asked by a helper
 _KEPT = 1 << 16
 _SDIF = Packet._fields.index("sdif")
+_ENDS = Packet._fields.index("doff")  # fields that are a packet's own: its ends and devices
 _PKT_TYPE = Packet._fields.index("pkt_type")  # what is in front of it, from the seventh field on, is of the tables
 
 
@@ -100,25 +101,29 @@ class Nearest:
         self._tables = Scenario()
         self._device_of: Callable[[int], int] = device
         self._why = ""
-        self._packets: dict[object, tuple[Packet, str]] = {}
+        self._rest_of_packet: tuple[int, ...] = ()
+        # Ends and devices, and what had to change, by all that `_packet` reads of a packet and its tables.
+        self._packets: dict[object, tuple[tuple[int, ...], str]] = {}
 
     def __call__(self, scenario: Scenario) -> Scenario:
         """The nearest one; it is its own nearest one."""
         if not self._is_of_last(scenario):
             self._of = scenario
             self._tables, self._why = self._with_tables(scenario)
+            self._rest_of_packet = self._packet(scenario, self._tables)[0][_ENDS:]
             self._seen += 1
         tables, drawn = self._tables, scenario.packet
-        of = tables.packet
-        key = (drawn[:7], tables.lookup, tables.caller, of[7:], self._device_of)
+        key = (drawn[:_ENDS], drawn.sk == NONE, tables.lookup, tables.caller, self._device_of)
         found = self._packets.get(key)
         if found is None:
             if len(self._packets) >= _KEPT:
                 self._packets.clear()
-            found = self._packets[key] = self._packet(scenario, tables)
-        packet, why = found
+            packet, why = self._packet(scenario, tables)
+            found = self._packets[key] = packet[:_ENDS], why
+        ends_of, why = found
         self.asked.count(self._why or why)
         cpu = self._cpus[(self._seen // self.tables_a_cpu if self.tables_a_cpu else scenario.cpu) % len(self._cpus)]
+        packet = Packet._make(ends_of + self._rest_of_packet)
         return Scenario._make((*tables[:6], cpu, *tables[7:12], packet, *tables[13:]))
 
     def forget(self) -> None:

@@ -1,5 +1,6 @@
 """Which events a case of UDP can have, and that drawn ones are made so."""
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ from skdiff.cases.addresses import mapped
 from skdiff.cases.derived import plain_packet, with_derived
 from skdiff.cases.event_fields import MOST_STEPS
 from skdiff.cases.events import most_steps
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import (
     AF_INET6,
@@ -36,7 +38,7 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.cases.validity import problems
-from skdiff.cases.wire import decode, put
+from skdiff.cases.wire import FRAME_SIZE, decode, other_packet, put
 from skdiff.engines.aimed_events import EVENTS_SIZE, SIZE, aim
 
 _BOUND = Sock(num=PORT, hashed=UDP_HASHED, protocol=IPPROTO_UDP, state=TCP_CLOSE, rcu_free=1, refcnt=2)
@@ -132,6 +134,37 @@ def test_a_drawn_case_is_valid_with_its_events() -> None:
         met |= {event.action for event in case.events}
         assert all(event.steps <= most_steps(event, case.socks) <= MOST_STEPS for event in case.events)
     assert {LEAVES, COMES, REBOUND, CONNECTS, DISCONNECTS, MOVES} <= met
+
+
+def test_another_packet_has_the_events_that_go_with_it() -> None:
+    """Made anew they would be the same: what no packet has a say in is not looked at again."""
+    random, seen = Random(2), Counter()
+    for number in range(6000):
+        data = bytearray(random.randbytes(SIZE + EVENTS_SIZE))
+        if number % 2:
+            aim(data, random)
+        case = decode(bytes(data))
+        found = other_packet(case, random.randbytes(FRAME_SIZE))
+        assert not problems(found)
+        assert found == with_events(found._replace(events=()), case.events)
+        changed = found.events != case.events
+        if case.events:
+            seen[any(event.action == CONNECTS for event in case.events), changed, case.hostile] += 1
+    kept = [seen[connects, False, hostile] for connects in (False, True) for hostile in (0, 1)]
+    assert min(*kept, seen[True, True, 0], seen[True, True, 1]) > 5, seen
+    assert not seen[False, True, 0] and not seen[False, True, 1]
+
+
+def test_another_packet_with_the_same_events_is_for_the_same_tables() -> None:
+    """So the C is told of the packet alone."""
+    random, many = Random(3), 0
+    for _ in range(500):
+        case = decode(random.randbytes(SIZE + EVENTS_SIZE))
+        found = other_packet(case, random.randbytes(FRAME_SIZE))
+        if case.events and case.events == found.events:
+            assert found.socks is case.socks and found.groups is case.groups and found.events is case.events
+            many += 1
+    assert many > 100
 
 
 def test_an_address_of_the_other_family_is_no_peer() -> None:

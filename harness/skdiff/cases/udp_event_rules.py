@@ -81,16 +81,33 @@ def can_connect(s: Scenario, sock: Sock) -> bool:
     return sock.family == AF_INET6 and ours and is_ipv6(s.packet.saddr) and is_ipv6(s.packet.daddr)
 
 
+def goes_with_packet(s: Scenario, event: Event) -> bool:
+    """Whether an event of a valid case is still one that it can have when the packet has become another one: of all
+    actions connect() alone asks for it.
+    """
+    if event.action != CONNECTS:
+        return True
+    sock = s.socks[event.sk]
+    return can_connect(s, sock) and (bool(s.hostile) or next(_unreachable_connect(s, sock), None) is None)
+
+
+def _unreachable_connect(s: Scenario, sock: Sock) -> Iterator[str]:
+    """Why a socket cannot connect to the packet's sender, a line each."""
+    if sock.hash2 == STALE:
+        return
+    if s.packet.saddr in WILDCARDS:
+        yield "a peer is a host: connect() to the wildcard is to this one (net/ipv4/route.c ip_route_connect())"
+    if sock.rcv_saddr in WILDCARDS and (is_for_many(s.packet.daddr) or s.packet.daddr in WILDCARDS):
+        yield "connect() gives a socket an address of this host (net/ipv4/datagram.c __ip4_datagram_connect())"
+
+
 def unreachable_udp_action(s: Scenario, event: Event) -> Iterator[str]:
     """Why no other CPU can do this to a lookup of UDP, a line each."""
     sock = s.socks[event.sk] if event.sk != NONE else Sock()
     if event.action in (LEAVES, REBOUND, DISCONNECTS, MOVES) and sock.hash2 == STALE:
         yield "connect() is in its middle, and has the lock of the socket (net/core/sock.c lock_sock_nested())"
-    if event.action == CONNECTS and sock.hash2 != STALE:
-        if s.packet.saddr in WILDCARDS:
-            yield "a peer is a host: connect() to the wildcard is to this one (net/ipv4/route.c ip_route_connect())"
-        if sock.rcv_saddr in WILDCARDS and (is_for_many(s.packet.daddr) or s.packet.daddr in WILDCARDS):
-            yield "connect() gives a socket an address of this host (net/ipv4/datagram.c __ip4_datagram_connect())"
+    if event.action == CONNECTS:
+        yield from _unreachable_connect(s, sock)
     if event.action == MOVES:
         if not event.value:
             yield "a bound socket has a port (net/ipv4/af_inet.c __inet_bind())"

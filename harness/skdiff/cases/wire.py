@@ -29,6 +29,7 @@ from skdiff.cases.pools import (
 )
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Event, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.udp_event_rules import goes_with_packet
 from skdiff.cases.wire_events import (
     DRAWN_EVENTS,
     EVENT_SIZE,
@@ -93,7 +94,10 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     event that does not go with the packet, as a connect() to its sender may not, is left out.
     """
     found: Scenario = module().draw_frame(scenario, data)
-    return with_events(found._replace(events=()), found.events) if found.events else found
+    for event in found.events:
+        if not goes_with_packet(found, event):
+            return with_events(found._replace(events=()), found.events)
+    return found
 
 
 # Where each field of each thing stands: ("sock", 3, "num") and so on.

@@ -106,8 +106,9 @@ class Model:
             chosen = search[state.udp](state)
         except Stuck:
             return Outcome(ended=STUCK, via=("stuck",))
-        if state.schedule is not None:
-            state.schedule.go_on()
+        schedule, state.schedule = state.schedule, None  # each has the other, which garbage collection alone would free
+        if schedule is not None:
+            schedule.go_on()
         packet = scenario.packet
         return Outcome(
             sk=chosen,
@@ -118,7 +119,7 @@ class Model:
             skb_data_len=state.data_len,
             skb_users=packet.users,
             freed=state.freed,
-            fired=state.schedule.fired if state.schedule is not None else 0,
+            fired=schedule.fired if schedule is not None else 0,
             refcnt=tuple(state.refcnt),
             listener=tuple(state.listener),
             warns=tuple(state.warns),

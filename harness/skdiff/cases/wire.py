@@ -154,18 +154,36 @@ def byte(at: int, value_: int) -> int:
     return _INVERSE[at].get(value_, 0)
 
 
+# The same with the meaning of a byte and that of a value, which things of a kind have in common.
+_MEANINGS = {place: (start, size, _EVERY[start], _INVERSE[start]) for place, (start, size) in PLACES.items()}
+
+
 def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
     """The value of a field in bytes of SIZE, or of MOST."""
-    start, size = PLACES[kind, name]
-    at = start + index * size
-    return _EVERY[at][data[at]]
+    start, size, values, _ = _MEANINGS[kind, name]
+    return values[data[start + index * size]]
 
 
 def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
     """Set a field in bytes of SIZE, or of MOST; a value that its pool lacks becomes the plainest."""
-    start, size = PLACES[kind, name]
-    at = start + index * size
-    data[at] = _INVERSE[at].get(value_, 0)
+    start, size, _, bytes_ = _MEANINGS[kind, name]
+    data[start + index * size] = bytes_.get(value_, 0)
+
+
+def put_all(data: bytearray, kind: str, index: int, values: Mapping[str, int]) -> None:
+    """The same of several fields."""
+    for name, value_ in values.items():
+        start, size, _, bytes_ = _MEANINGS[kind, name]
+        data[start + index * size] = bytes_.get(value_, 0)
+
+
+def as_put(kind: str, ours: str, theirs: str) -> tuple[int, int, bytes]:
+    """Where a field of the first thing of a kind stands, where one of the packet, and for each byte of that the one
+    that means the same in the first: what put() makes of what take() tells.
+    """
+    at, (_, _, values, _) = PLACES["packet", theirs][0], _MEANINGS["packet", theirs]
+    start, _, _, bytes_ = _MEANINGS[kind, ours]
+    return start, at, bytes(bytes_.get(value, 0) for value in values)
 
 
 def encode(scenario: Scenario) -> bytes:

@@ -32,9 +32,9 @@ from skdiff.cases.scenario import (
     TCP_LISTEN,
     UDP_LOOKUPS,
 )
-from skdiff.cases.wire import SIZE, put, take
+from skdiff.cases.wire import SIZE, put, put_all, take
 from skdiff.cases.wire_events import EVENTS_SIZE
-from skdiff.engines.aimed_udp_events import MEETS, aim_udp, place_event
+from skdiff.engines.aimed_udp_events import aim_udp, meet, place_event
 
 EVENTS_SHARE = 0.3  # of drawn cases
 _N_SOCKS, _N_GROUPS = 2, 1  # among the counts
@@ -65,13 +65,10 @@ def aim(case: bytearray, draw: Random) -> None:
 
 
 def _meet(case: bytearray, sock: int, table: int) -> None:
-    for ours, theirs in MEETS:
-        put(case, "sock", sock, ours, take(case, "packet", 0, theirs))
-    full = table == LHASH2
+    meet(case, sock)
     put(case, "sock", sock, "hashed", table)
-    if full:
-        for name, value in (("kind", KIND_FULL), ("state", TCP_LISTEN), ("ipv6only", 0)):
-            put(case, "sock", sock, name, value)
+    if table == LHASH2:
+        put_all(case, "sock", sock, {"kind": KIND_FULL, "state": TCP_LISTEN, "ipv6only": 0})
 
 
 def _moves(case: bytearray, draw: Random) -> None:
@@ -92,8 +89,8 @@ def _strays(case: bytearray, draw: Random) -> None:
     _meet(case, 0, EHASH)
     sock = draw.choice((1, 2))
     _meet(case, sock, EHASH)
-    for name, value in (("kind", KIND_FULL), ("group", NONE), ("dport", take(case, "packet", 0, "dport"))):
-        put(case, "sock", sock, name, value)
+    fields = {"kind": KIND_FULL, "group": NONE, "dport": take(case, "packet", 0, "dport")}
+    put_all(case, "sock", sock, fields)
     put(case, "head", 0, "ehash_size", draw.choice((1, 2)))
     port = 40000 + draw.randrange(2, 5)
     action = draw.choice((LISTENS, REUSED))
@@ -132,9 +129,7 @@ def _regroups(case: bytearray, draw: Random) -> None:
     count = draw.choice((2, 3, 3))
     for sock in range(count):
         _meet(case, sock, LHASH2)
-        put(case, "sock", sock, "reuseport", 1)
-        put(case, "sock", sock, "reuseport_changed", 0)
-        put(case, "sock", sock, "group", 0)
+        put_all(case, "sock", sock, {"reuseport": 1, "reuseport_changed": 0, "group": 0})
     case[_N_GROUPS] = max(case[_N_GROUPS], wire.byte(_N_GROUPS, 1))
     point = draw.choice((AT_MEMBERS, AT_MEMBERS, AT_PROGRAM, AT_RAN, AT_LINK, AT_NODE))
     action = draw.choice((COMES, COMES, LEAVES, LEAVES, ATTACHED, SK_LOOKUP))

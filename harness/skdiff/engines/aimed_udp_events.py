@@ -30,17 +30,25 @@ from skdiff.cases.scenario import (
     TCP_ESTABLISHED,
     Sock,
 )
-from skdiff.cases.wire import put, take
+from skdiff.cases.wire import SOCK_SIZE, put, put_all, take
 
 MEETS = (*((name, field.meets) for name, field in FIELDS[Sock].items() if field.meets), ("netns", "netns"))
 _N_SOCKS, _N_GROUPS = 2, 1  # among the counts
 _WALKED = (AT_LINK, AT_NODE, AT_NODE)
 
 
+_MEETS = [wire.as_put("sock", ours, theirs) for ours, theirs in MEETS]
+
+
+def meet(case: bytearray, sock: int) -> None:
+    """What inet_match() and compute_score() hold against the packet is the packet's."""
+    for ours, theirs, means in _MEETS:
+        case[ours + sock * SOCK_SIZE] = means[case[theirs]]
+
+
 def place_event(case: bytearray, number: int, **values: int) -> None:
     """Set an event of a case; what is not said of it is plain."""
-    for name, value in {"nth": 1, "at": NONE, "steps": 0, **values}.items():
-        put(case, "event", number, name, value)
+    put_all(case, "event", number, {"nth": 1, "at": NONE, "steps": 0, **values})
     put(case, "events", 0, "count", number + 1)
 
 
@@ -53,11 +61,9 @@ def aim_udp(case: bytearray, draw: Random) -> None:
 def _bound(case: bytearray, sock: int, draw: Random, state: int = TCP_CLOSE, hash2: int = BOUND) -> None:
     """A socket on the packet's port; if it is connected, to the packet's sender."""
     wildcard = state == TCP_CLOSE and hash2 == BOUND and draw.random() < 0.5
-    for ours, theirs in MEETS:
-        put(case, "sock", sock, ours, take(case, "packet", 0, theirs))
+    meet(case, sock)
     fields = {"hashed": LHASH2, "kind": KIND_FULL, "protocol": IPPROTO_TCP}  # bytes say of UDP what is TCP's
-    for name, value in {**fields, "state": state, "hash2": hash2, "ipv6only": 0, "group": NONE}.items():
-        put(case, "sock", sock, name, value)
+    put_all(case, "sock", sock, {**fields, "state": state, "hash2": hash2, "ipv6only": 0, "group": NONE})
     if wildcard:
         put(case, "sock", sock, "rcv_saddr", 0)
     if state == TCP_CLOSE and hash2 == BOUND:
@@ -163,9 +169,8 @@ def _regroups(case: bytearray, draw: Random) -> None:
     wildcard = draw.random() < 0.5
     for sock in range(count):
         _bound(case, sock, draw)
-        for name, value in (("reuseport", 1), ("reuseport_changed", 0), ("group", 0), ("bound_dev_if", 0)):
-            put(case, "sock", sock, name, value)
-        put(case, "sock", sock, "family", AF_INET)
+        in_group = {"reuseport": 1, "reuseport_changed": 0, "group": 0}
+        put_all(case, "sock", sock, {**in_group, "bound_dev_if": 0, "family": AF_INET})
         put(case, "sock", sock, "rcv_saddr", 0 if wildcard else take(case, "packet", 0, "daddr"))
     case[_N_GROUPS] = max(case[_N_GROUPS], wire.byte(_N_GROUPS, 1))
     points = (AT_MEMBERS, AT_MEMBERS, AT_PROGRAM, AT_RAN, AT_LINK, AT_NODE)

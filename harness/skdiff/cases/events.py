@@ -46,12 +46,13 @@ from skdiff.cases.scenario import (
 from skdiff.cases.udp_event_rules import UDP_ALONE, most_udp_steps, unreachable_udp_action, wrong_udp_action
 
 OF_SOCKET = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN)  # points that have to do with a socket, which `at` may name
-HAVE_SK = (LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, ATTACHED, *UDP_ALONE)
-HAVE_VALUE = (REUSED, COMES, REBOUND, SYSCTL, DETACHED, ATTACHED, SK_LOOKUP, CONNECTS, MOVES)
+HAVE_SK = frozenset((LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, ATTACHED, *UDP_ALONE))
+HAVE_VALUE = frozenset((REUSED, COMES, REBOUND, SYSCTL, DETACHED, ATTACHED, SK_LOOKUP, CONNECTS, MOVES))
 TIMEWAIT_REFERENCES = 3  # net/ipv4/inet_timewait_sock.c inet_twsk_hashdance_schedule()
 # Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
 MOST_REFERENCES = 1 << 30
 _MOST_STEPS = {REUSED: 3, LISTENS: 1}  # of those that have as many in any table
+_NO_SOCK = Sock()
 # The fields in which a socket and the one that takes its place are the same.
 _CONNECTION = ("netns", "family", "daddr", "rcv_saddr", "dport", "num")
 
@@ -120,7 +121,7 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
 
 
 def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
-    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    sock = s.socks[event.sk] if event.sk != NONE else _NO_SOCK
     tables = (EHASH, LHASH2) if event.action in (LEAVES, COMES) else (EHASH,)
     if (
         event.action in HAVE_SK
@@ -184,7 +185,7 @@ def unreachable_events(s: Scenario) -> Iterator[str]:
 
 
 def _unreachable(s: Scenario, event: Event) -> Iterator[str]:
-    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    sock = s.socks[event.sk] if event.sk != NONE else _NO_SOCK
     if s.lookup in UDP_LOOKUPS:
         yield from unreachable_udp_action(s, event)
     elif event.action == REUSED:

@@ -23,7 +23,7 @@ from skdiff.cases.events import (
 )
 from skdiff.cases.fields import positions
 from skdiff.cases.normalise_udp_events import FITTERS as UDP_FITTERS
-from skdiff.cases.normalise_udp_events import Fitted, fitted_udp, put, without
+from skdiff.cases.normalise_udp_events import Fitted, changed, fitted_udp, put, with_value, without
 from skdiff.cases.pools import PEER_PORT
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
@@ -109,7 +109,7 @@ def _with_references(s: Scenario, index: int) -> Scenario:
     """A socket with one reference more than it loses when there is one more event that takes one."""
     least = lost(s.events, index) + 2
     sock = s.socks[index]
-    return s if least <= sock.refcnt <= MOST_REFERENCES else put(s, index, sock._replace(refcnt=least))
+    return s if least <= sock.refcnt <= MOST_REFERENCES else put(s, index, changed(sock, refcnt=least))
 
 
 def _is_reused(s: Scenario, event: Event) -> Fitted:
@@ -118,18 +118,18 @@ def _is_reused(s: Scenario, event: Event) -> Fitted:
         if event.point not in (AT_LINK, AT_NODE, AT_TAKING):
             event = event._replace(point=AT_TAKING)
         if sock.refcnt != 1:
-            s = put(s, event.sk, sock._replace(refcnt=1))
+            s = put(s, event.sk, changed(sock, refcnt=1))
         if not event.value:
-            event = event._replace(value=sock.dport ^ 1)
-    return s, event._replace(value=event.value & 0xFFFF)
+            event = with_value(event, sock.dport ^ 1)
+    return s, with_value(event, event.value & 0xFFFF)
 
 
 def _listens(s: Scenario, event: Event) -> Fitted:
     sock = s.socks[event.sk]
-    if not can_listen(sock._replace(group=NONE)):
+    if not can_listen(changed(sock, group=NONE)):
         return None
     if sock.reuseport and not s.hostile:
-        s = put(s, event.sk, sock._replace(reuseport=0))
+        s = put(s, event.sk, changed(sock, reuseport=0))
     return s, event
 
 
@@ -138,17 +138,17 @@ def _comes(s: Scenario, event: Event) -> Fitted:
     if sock.group == NONE:
         there = 0 < event.value <= len(s.groups) and (s.hostile or joins(s, event, sock))
         if sock.hashed == LHASH2 and not s.hostile:  # who has SO_REUSEPORT in listen() joins, and nobody else
-            changed = sock.reuseport ^ there
-            s = put(s, event.sk, sock._replace(reuseport_changed=changed)) if changed != sock.reuseport_changed else s
-        return s, event if there else event._replace(value=0)
+            later = sock.reuseport ^ there
+            s = put(s, event.sk, changed(sock, reuseport_changed=later)) if later != sock.reuseport_changed else s
+        return s, event if there else with_value(event, 0)
     number, index = sock.group, event.sk
     group = s.groups[number]
     if sock.hashed != LHASH2 or group.slots.count(index) != 1 or index not in group.slots[: group.num_socks]:
         return None
-    s = put(s, index, sock._replace(group=NONE))
+    s = put(s, index, changed(sock, group=NONE))
     groups = list(s.groups)
     groups[number] = without(group, index, sock)
-    event = event._replace(value=number + 1)
+    event = with_value(event, number + 1)
     s = s._replace(groups=tuple(groups))
     return (s, event) if s.hostile or joins(s, event, s.socks[index]) else None
 
@@ -178,31 +178,31 @@ def _is_replaced(s: Scenario, event: Event) -> Fitted:
             fields[place] = sock[place]
         other = Sock._make(fields)
     if other.kind == KIND_TIMEWAIT and other.refcnt and not s.hostile:
-        other = other._replace(refcnt=0)
+        other = changed(other, refcnt=0)
     s = put(s, event.other, other) if other != s.socks[event.other] else s
     return s if other.kind == KIND_TIMEWAIT else _with_references(s, event.sk), event
 
 
 def _is_rebound(s: Scenario, event: Event) -> Fitted:
     is_device = s.hostile or 0 <= event.value < PEER_PORT  # the pool has ports, for other actions
-    return s, event if is_device else event._replace(value=event.value & 3)
+    return s, event if is_device else with_value(event, event.value & 3)
 
 
 def _flag(s: Scenario, event: Event) -> Fitted:
-    return s, event._replace(value=event.value & 1)
+    return s, with_value(event, event.value & 1)
 
 
 def _is_detached(s: Scenario, event: Event) -> Fitted:
     numbers = [i for i, group in enumerate(s.groups) if group.prog != PROG_NONE]
     if not numbers:
         return None
-    return s, event if event.value in numbers else event._replace(value=numbers[event.value % len(numbers)])
+    return s, event if event.value in numbers else with_value(event, numbers[event.value % len(numbers)])
 
 
 def _is_attached(s: Scenario, event: Event) -> Fitted:
     if not s.groups:
         return None
-    event = event if 0 <= event.value < len(s.groups) else event._replace(value=event.value % len(s.groups))
+    event = event if 0 <= event.value < len(s.groups) else with_value(event, event.value % len(s.groups))
     members = live_members(s, event.value)
     if not s.hostile and members and event.sk not in members:
         event = event._replace(sk=members[event.sk % len(members)])

@@ -25,7 +25,24 @@ Fitted = tuple[Scenario, Event] | None
 
 def put(s: Scenario, index: int, sock: Sock) -> Scenario:
     """The scenario with another socket in a place."""
-    return s._replace(socks=(*s.socks[:index], sock, *s.socks[index + 1 :]))
+    return Scenario._make((*s[:-2], (*s.socks[:index], sock, *s.socks[index + 1 :]), s.events))
+
+
+# What _replace() makes, in less than half the time.
+_PLACE = {name: place for place, name in enumerate(Sock._fields)}
+
+
+def changed(sock: Sock, **values: int) -> Sock:
+    """A socket with other values in some fields."""
+    fields = list(sock)
+    for name, value in values.items():
+        fields[_PLACE[name]] = value
+    return Sock._make(fields)
+
+
+def with_value(event: Event, value: int) -> Event:
+    """An event with another value."""
+    return Event._make((value, *event[1:]))
 
 
 def without(group: Group, index: int, sock: Sock) -> Group:
@@ -47,7 +64,7 @@ def fitted_udp(s: Scenario, event: Event, most: int) -> Fitted:
         return None
     least = LEAST_REFERENCES.get(event.action, 0)
     if least and not least <= sock.refcnt <= most:
-        sock = sock._replace(refcnt=least)
+        sock = changed(sock, refcnt=least)
         s = put(s, event.sk, sock)
     return FITTERS[event.action](s, event, sock)
 
@@ -59,27 +76,27 @@ def _leaves(s: Scenario, event: Event, sock: Sock) -> Fitted:
 def _comes(s: Scenario, event: Event, sock: Sock) -> Fitted:
     index, number = event.sk, sock.group
     if not s.hostile and (sock.state, sock.hash2, sock.daddr, sock.dport) != (TCP_CLOSE, BOUND, 0, 0):
-        sock = sock._replace(state=TCP_CLOSE, hash2=BOUND, daddr=0, dport=0)
+        sock = changed(sock, state=TCP_CLOSE, hash2=BOUND, daddr=0, dport=0)
         if is_ipv6(sock.rcv_saddr):
-            sock = sock._replace(ipv6only=1)
+            sock = changed(sock, ipv6only=1)
     if number != NONE:
         group = s.groups[number]
         if group.slots.count(index) != 1 or index not in group.slots[: group.num_socks]:
             return None
         groups = list(s.groups)
         groups[number] = without(group, index, sock)
-        event, sock, s = event._replace(value=number + 1), sock._replace(group=NONE), s._replace(groups=tuple(groups))
+        event, sock, s = with_value(event, number + 1), changed(sock, group=NONE), s._replace(groups=tuple(groups))
     s = put(s, index, sock)
     there = 0 < event.value <= len(s.groups) and (s.hostile or joins_udp(s, event, sock))
     if number != NONE and not there:
         return None
     if not s.hostile and sock.reuseport != there:
-        s = put(s, index, sock._replace(reuseport=int(there), reuseport_changed=0))
-    return s, event if there else event._replace(value=0)
+        s = put(s, index, changed(sock, reuseport=int(there), reuseport_changed=0))
+    return s, event if there else with_value(event, 0)
 
 
 def _connects(s: Scenario, event: Event, sock: Sock) -> Fitted:
-    return (s, event._replace(value=event.value & 0xFFFF)) if can_connect(s, sock) else None
+    return (s, with_value(event, event.value & 0xFFFF)) if can_connect(s, sock) else None
 
 
 def _disconnects(s: Scenario, event: Event, sock: Sock) -> Fitted:
@@ -90,12 +107,12 @@ def _moves(s: Scenario, event: Event, sock: Sock) -> Fitted:
     if (sock.family == AF_INET6 and is_mapped(sock.daddr)) or (not s.hostile and sock.group != NONE):
         return None
     if not s.hostile and sock.reuseport:
-        s = put(s, event.sk, sock._replace(reuseport=0, reuseport_changed=0))
-    return s, event._replace(value=(event.value & 0xFFFF) or int(not s.hostile))
+        s = put(s, event.sk, changed(sock, reuseport=0, reuseport_changed=0))
+    return s, with_value(event, (event.value & 0xFFFF) or int(not s.hostile))
 
 
 def _is_rebound(s: Scenario, event: Event, sock: Sock) -> Fitted:
-    return s, event if s.hostile or event.value >= 0 else event._replace(value=1)
+    return s, event if s.hostile or event.value >= 0 else with_value(event, 1)
 
 
 FITTERS = {

@@ -33,6 +33,8 @@ from skdiff.cases.scenario import (
 
 UDP_ALONE = (CONNECTS, DISCONNECTS, MOVES)
 NOT_OF_UDP = (REUSED, LISTENS, REPLACED)
+_OF_TABLES = frozenset((*UDP_ALONE, LEAVES, COMES, REBOUND))
+_NO_SOCK = Sock()
 LEAST_REFERENCES = {LEAVES: 2, MOVES: 2, COMES: 1}  # the tables' and the socket's own
 # With the most stores of any kernel: of its group one, of each table one to leave it and one to come into it.
 _MOST_STEPS = {LEAVES: 4, COMES: 2, REBOUND: 1, CONNECTS: 9, DISCONNECTS: 9, MOVES: 11}
@@ -48,12 +50,12 @@ def most_udp_steps(event: Event, sock: Sock) -> int:
 
 def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int) -> Iterator[str]:
     """What is wrong with an action on UDP's tables, a line each; `most` is the most references that a socket has."""
-    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    sock = s.socks[event.sk] if event.sk != NONE else _NO_SOCK
     if event.action in NOT_OF_UDP:
         yield "action: no other CPU does this to a socket of UDP"
         return
     in_tables = sock.hashed == UDP_HASHED or event.action == REBOUND
-    if event.action in (*UDP_ALONE, LEAVES, COMES, REBOUND) and (not in_tables or sock.no_pprev):
+    if event.action in _OF_TABLES and (not in_tables or sock.no_pprev):
         yield "sk: it is in no table that this can happen in"
     least = LEAST_REFERENCES.get(event.action)
     if least and not least <= sock.refcnt <= most:
@@ -103,7 +105,7 @@ def _unreachable_connect(s: Scenario, sock: Sock) -> Iterator[str]:
 
 def unreachable_udp_action(s: Scenario, event: Event) -> Iterator[str]:
     """Why no other CPU can do this to a lookup of UDP, a line each."""
-    sock = s.socks[event.sk] if event.sk != NONE else Sock()
+    sock = s.socks[event.sk] if event.sk != NONE else _NO_SOCK
     if event.action in (LEAVES, REBOUND, DISCONNECTS, MOVES) and sock.hash2 == STALE:
         yield "connect() is in its middle, and has the lock of the socket (net/core/sock.c lock_sock_nested())"
     if event.action == CONNECTS:

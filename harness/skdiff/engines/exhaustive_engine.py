@@ -177,7 +177,7 @@ def _who_and_when(event: Event) -> tuple[int, ...]:
 def actions(table: Scenario) -> Iterator[Event]:
     """All that can happen to the sockets of a table, and how far it may have come when the lookup goes on."""
     socks = range(len(table.socks))
-    plain = [Event(action=action, sk=sk) for action in HAVE_SK if action != REPLACED for sk in socks]
+    plain = [Event(action=action, sk=sk) for action in sorted(HAVE_SK) if action != REPLACED for sk in socks]
     for event in (*plain, *(Event(action=REPLACED, sk=sk, other=other) for sk in socks for other in socks)):
         event = event._replace(value=_VALUES.get(event.action, 0))
         if event.action == REUSED and table.socks[event.sk].dport == OTHER_PEER_PORT:

@@ -33,6 +33,8 @@ class Chains:
         self.next: list[int] = [~0] * len(scenario.socks)
         self.where: list[Slot | None] = [None] * len(scenario.socks)
         self.kept: dict[int, bool] = {}
+        self._tables = [net.own_hashinfo for net in scenario.netns]
+        self._mixes = [net.hash_mix for net in scenario.netns]
         self._prepared: dict[int, int] = {}  # behind whom those come that nobody leads to yet
 
     def fill(self, absent: Iterable[int]) -> None:
@@ -112,7 +114,7 @@ class Chains:
     def slot_of(self, sock: Sock) -> Slot:
         """Where a socket is put."""
         case, netns = self.scenario, self.netns_of(sock)
-        table = case.netns[netns].own_hashinfo
+        table = self._tables[netns]
         if sock.hashed == LHASH2:
             address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
             return self.listening(table, address, sock.num, netns)
@@ -128,11 +130,11 @@ class Chains:
         return self._hash4(netns, ipv4_view(sock.rcv_saddr), sock.num, ipv4_view(sock.daddr), sock.dport)
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key = self.scenario.hash_secret + self.scenario.netns[netns].hash_mix
+        key = self.scenario.hash_secret + self._mixes[netns]
         return inet_ehashfn(key, laddr, lport, faddr, fport, self.rules.lport_added)
 
     def _hash6(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        case, mix = self.scenario, self.scenario.netns[netns].hash_mix
+        case, mix = self.scenario, self._mixes[netns]
         if self.rules.whole_hash6:
             return inet6_whole_hash(case.hash_secret6, mix, laddr, lport, faddr, fport)
         key = case.hash_secret + mix
@@ -155,7 +157,7 @@ class Chains:
         """Where listeners on an address of 128 bits are: inet_lhash2_bucket_sk()."""
         case = self.scenario
         mask = case.lhash2_size - 1
-        return LHASH2, table, (portaddr_hash(address, port, case.netns[netns].hash_mix) & mask if mask else 0)
+        return LHASH2, table, (portaddr_hash(address, port, self._mixes[netns]) & mask if mask else 0)
 
     def is_hashed_as(self, index: int, sock: Sock, ipv6: bool) -> bool:
         """Whether a socket with the packet's ends has the packet's hash, which the kernel compares before all else: who

@@ -43,15 +43,15 @@ _U16 = 0xFFFF
 _PLACE = {name: place for place, name in enumerate(Sock._fields)}
 
 
-def absent(scenario: Scenario) -> set[int]:
+def absent(scenario: Scenario) -> list[int]:
     """The sockets that are in no table until an event brings them."""
     events = scenario.events
-    return {e.sk for e in events if e.action == COMES} | {e.other for e in events if e.action == REPLACED}
+    return [e.sk if e.action == COMES else e.other for e in events if e.action in (COMES, REPLACED)]
 
 
 class Schedule:
-    """The events of a case while its lookup runs, and the chains that they change. `fired` is a bit mask of those that
-    came about.
+    """The events of a case while its lookup runs, and TCP's chains, which they change. `fired` is a bit mask of those
+    that came about.
     """
 
     def __init__(self, state: State) -> None:
@@ -60,8 +60,8 @@ class Schedule:
         self.left = [event.nth for event in self.events]
         self._places = [(event.point, event.at) for event in self.events]
         self.fired = 0
-        self.chains = Chains(state.scenario, state.rules, state.config)
         if not state.udp:
+            self.chains = Chains(state.scenario, state.rules, state.config)
             self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 

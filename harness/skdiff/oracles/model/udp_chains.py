@@ -102,6 +102,8 @@ class UdpChains:
         self.address_slots: list[Slot] = [(0, 0)] * count  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
         self._hashes: dict[tuple[int, int], int] = {}  # of addresses and namespaces
+        self._tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
+        self._mixes = [net.hash_mix for net in scenario.netns]
 
     def fill(self, absent: Iterable[int]) -> None:
         """bind() and connect() of all sockets in their order, but for some."""
@@ -147,10 +149,10 @@ class UdpChains:
 
     def table_of(self, netns: int) -> int:
         """Before the rule `udp_pernet` there is one set of tables for all namespaces."""
-        return self.scenario.netns[netns].own_hashinfo if self.rules.udp_pernet else 0
+        return self._tables[netns]
 
     def _mix(self, netns: int) -> int:
-        return self.scenario.netns[netns].hash_mix
+        return self._mixes[netns]
 
     def port_slot(self, sock: Sock) -> Slot:
         """udp_hashfn()."""

@@ -13,6 +13,7 @@ from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import HERE, PEER, PEER_PORT, PORT
 from skdiff.cases.scenario import (
     AF_INET6,
+    AT_LINK,
     BOUND,
     COMES,
     CONNECTS,
@@ -21,6 +22,7 @@ from skdiff.cases.scenario import (
     LEAVES,
     LISTENS,
     MOVES,
+    NONE,
     REBOUND,
     REHASHED,
     REPLACED,
@@ -78,6 +80,7 @@ WRONG = {
         of(Event(action=DISCONNECTS, sk=0), _CONNECTED._replace(family=AF_INET6, hash2=REHASHED)),
         "one half of an IPv4 peer",
     ),
+    "port 0": (of(Event(action=MOVES, sk=0), _BOUND), "any that is free"),
     "no group": (of(Event(action=COMES, sk=0, value=2), _BOUND), "a group has a number"),
     "there before": (of(Event(action=COMES, sk=0), _MEMBER), "not there before"),
     "too many steps": (of(Event(action=LEAVES, sk=0, steps=4), _BOUND), "behind 3"),
@@ -86,7 +89,6 @@ UNREACHABLE = {
     "closed in connect()": (of(Event(action=LEAVES, sk=0), _STALE), "lock_sock_nested()"),
     "bound to a device in connect()": (of(Event(action=REBOUND, sk=0, value=1), _STALE), "lock_sock_nested()"),
     "no peer": (of(Event(action=CONNECTS, sk=0), _BOUND._replace(rcv_saddr=HERE), saddr=0), "ip_route_connect()"),
-    "port 0": (of(Event(action=MOVES, sk=0), _BOUND), "__inet_bind()"),
     "a member moves": (of(Event(action=MOVES, sk=0, value=1), _MEMBER), "udp_reuseport_add_sock()"),
     "comes connected": (of(Event(action=COMES, sk=0), _CONNECTED), "bind() comes before connect()"),
     "comes into no group": (of(Event(action=COMES, sk=0), _BOUND._replace(reuseport=1)), "and nobody else"),
@@ -165,6 +167,15 @@ def test_another_packet_with_the_same_events_is_for_the_same_tables() -> None:
             assert found.socks is case.socks and found.groups is case.groups and found.events is case.events
             many += 1
     assert many > 100
+
+
+@pytest.mark.parametrize("hostile", [0, 1])
+def test_who_is_drawn_to_move_to_port_0_moves_to_another(hostile: int) -> None:
+    """udp_lib_get_port() would draw one, which is a step of its own (reciprocal_scale())."""
+    case = of(Event(), _CONNECTED)._replace(events=(), hostile=hostile)
+    drawn = [(0, AT_LINK, 1, MOVES, 0, NONE, 0, NONE)]
+    (event,) = with_events(case, drawn).events
+    assert event == Event(value=1, action=MOVES, sk=0)
 
 
 def test_an_address_of_the_other_family_is_no_peer() -> None:

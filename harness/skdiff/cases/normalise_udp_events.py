@@ -108,7 +108,7 @@ def _moves(s: Scenario, event: Event, sock: Sock) -> Fitted:
         return None
     if not s.hostile and sock.reuseport:
         s = put(s, event.sk, changed(sock, reuseport=0, reuseport_changed=0))
-    return s, with_value(event, (event.value & 0xFFFF) or int(not s.hostile))
+    return s, with_value(event, (event.value & 0xFFFF) or 1)
 
 
 def _is_rebound(s: Scenario, event: Event, sock: Sock) -> Fitted:

@@ -62,6 +62,8 @@ def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int)
         yield f"sk: it has {least} to {most} references, of which the tables have one"
     if event.action in (CONNECTS, MOVES) and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
+    if event.action == MOVES and not event.value:
+        yield "value: bind() to port 0 is to any that is free (net/ipv4/udp.c udp_lib_get_port())"
     if event.action == COMES:
         if sock.group != NONE or later.count(event.sk) > 1 or is_named(s, event.sk):
             yield "sk: who comes is not there before, for anybody"
@@ -110,11 +112,8 @@ def unreachable_udp_action(s: Scenario, event: Event) -> Iterator[str]:
         yield "connect() is in its middle, and has the lock of the socket (net/core/sock.c lock_sock_nested())"
     if event.action == CONNECTS:
         yield from _unreachable_connect(s, sock)
-    if event.action == MOVES:
-        if not event.value:
-            yield "a bound socket has a port (net/ipv4/af_inet.c __inet_bind())"
-        if sock.reuseport or sock.group != NONE:
-            yield "who has SO_REUSEPORT in bind() comes into a group (net/ipv4/udp.c udp_reuseport_add_sock())"
+    if event.action == MOVES and (sock.reuseport or sock.group != NONE):
+        yield "who has SO_REUSEPORT in bind() comes into a group (net/ipv4/udp.c udp_reuseport_add_sock())"
     if event.action == COMES:
         if sock.state != TCP_CLOSE or sock.hash2 != BOUND or sock.daddr or sock.dport:
             yield "bind() comes before connect() (net/ipv4/af_inet.c __inet_bind())"

@@ -1,9 +1,8 @@
 """The layout of `csrc/record.h`, which alone declares it, and Outcomes read from it. `native.py` has the Scenarios."""
 
+import importlib
 from struct import Struct
 from typing import Any
-
-from cffi import FFI
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CSRC
@@ -12,6 +11,7 @@ from skdiff.cases.outcome import ABSENT, BROKEN, MAX_SHOWN, MAX_WARNS, RETURNED,
 from skdiff.cases.steps import FUNCTIONS, Step
 
 RECORD_H = CSRC / "record.h"
+MADE = "_skdiff_record"  # cffi's module of it, where there is one
 _CODES = {
     "uint8_t": "B",
     "int8_t": "b",
@@ -28,8 +28,21 @@ def cdef() -> str:
     return RECORD_H.read_text()
 
 
-ffi = FFI()
-ffi.cdef(cdef())
+def _read() -> Any:
+    """What cffi knows of record.h: in a guest by a module that was made of it before, since to read it there takes as
+    long as to load half of the rest (oracles/guests/initramfs.py); nor is what reads C loaded there.
+    """
+    try:
+        return importlib.import_module(MADE).ffi
+    except ModuleNotFoundError:
+        from cffi import FFI
+
+        read = FFI()
+        read.cdef(cdef())
+        return read
+
+
+ffi = _read()
 constants: Any = ffi.dlopen(None)
 SCENARIO_SIZE: int = ffi.sizeof("struct scenario_record")
 OUTCOME_SIZE: int = ffi.sizeof("struct outcome_record")

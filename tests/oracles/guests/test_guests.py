@@ -2,6 +2,7 @@
 with QEMU, where it is there, all of it at once.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from skdiff.campaign.finding_files import Origin
 from skdiff.cases import wire
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.outcome import ABSENT, CRASHED, STUCK, Outcome
-from skdiff.cases.record import SCENARIO_SIZE
+from skdiff.cases.record import SCENARIO_SIZE, constants
 from skdiff.cases.scenario import DEMUX, NONE, PFREE, Packet
 from skdiff.comparison.compare import compare
 from skdiff.comparison.running_kernel import JudgeWithHost
@@ -40,6 +41,7 @@ from skdiff.oracles.guests.vm import LOST, Vm
 from skdiff.oracles.model import Model
 from skdiff.variants.version_rules import Rules
 from tests.helpers import bound, connected, connection, datagram, listener, scenario
+from tests.kernels import PVH, bzimage_of, elf
 from tests.running import SKDIFF
 from tests.udp_cases import ON_V6, V6_HERE, V6_PEER, udp4, udp6
 
@@ -237,7 +239,10 @@ def test_the_file_system_has_all_that_the_agent_needs(tmp_path):
         elif stat.S_ISREG(kind):
             path.write_bytes(body)
             path.chmod(stat.S_IMODE(kind))
-    start = init.decode().partition("\n")[2].replace("main()", "print(main.__module__)")
+    # It reads no C there, and what takes long to load is not loaded.
+    told = "print(main.__module__, {'pyroute2', 'pycparser', 'cffi'} & sys.modules.keys(), sorted(LAYOUT))"
+    layout = "from skdiff.cases import record\nLAYOUT = [record.SCENARIO_SIZE, record.constants.MAX_SOCKS]"
+    start = init.decode().partition("\n")[2].replace("main()", f"{layout}\n{told}")
 
     def enter() -> None:
         os.chroot(tmp_path)
@@ -245,7 +250,8 @@ def test_the_file_system_has_all_that_the_agent_needs(tmp_path):
 
     command = [python, "-SE", "-c", start]
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=enter)
-    assert (done.stdout, done.returncode) == ("skdiff.oracles.guests.init\n", 0), done.stderr
+    same = sorted([SCENARIO_SIZE, constants.MAX_SOCKS])
+    assert (done.stdout, done.returncode) == (f"skdiff.oracles.guests.init set() {same}\n", 0), done.stderr
 
 
 # --- a guest that lives and dies: a program that acts like QEMU, with an agent that asks the model ---
@@ -265,6 +271,10 @@ here = Path(__file__).parent
 with (here / "booted").open("a") as file:
     file.write(f"{{os.getpid()}}\\n")
 (here / "arguments").write_text(" ".join(sys.argv))
+kernel = sys.argv[sys.argv.index("-kernel") + 1]
+if (here / "no-elf").exists() and Path(kernel).read_bytes().startswith(b"\\x7fELF"):
+    print("triple fault", flush=True)
+    sys.exit(1)
 print("Linux version 7.3.4", flush=True)
 if (here / "no-boot").exists():
     print("VFS: unable to mount root fs", flush=True)
@@ -401,6 +411,34 @@ def test_a_kernel_that_does_not_boot_is_no_finding(fake):
     (fake / "no-boot").touch()
     with pytest.raises(CannotRun, match=r"7\.3\.4 does not boot under QEMU \(tcg\): VFS: unable to mount root fs"):
         Vm(IMAGE, Rules())
+
+
+def test_an_emulated_guest_begins_with_the_kernel_in_its_bzimage(fake):
+    image, kernel = fake / "bzImage", elf(PVH)
+    image.write_bytes(bzimage_of(gzip.compress(kernel)))
+    with Vm(Image(image, "7.3.4", "here", {}), Rules()) as vm:
+        assert vm.run(CASE) == Outcome(sk=0)
+        assert "-kernel /proc/self/fd/" in (fake / "arguments").read_text()
+        [pid] = boots(fake)
+        held = {str(path.readlink()): path for path in Path(f"/proc/{pid}/fd").iterdir()}
+        [of_kernel] = [path for name, path in held.items() if "skdiff-kernel" in name]
+        assert of_kernel.read_bytes() == kernel
+
+
+@pytest.mark.parametrize("notes", [(PVH,), ()])
+def test_a_kernel_that_cannot_begin_so_is_booted_as_its_bzimage(notes, fake):
+    """Be it that it is seen before, or that QEMU does not boot it; and from then on it is the bzImage."""
+    (fake / "no-elf").touch()
+    image = fake / "bzImage"
+    image.write_bytes(bzimage_of(gzip.compress(elf(*notes))))
+    with Vm(Image(image, "7.3.4", "here", {}), Rules()) as vm:
+        assert vm.run(CASE) == Outcome(sk=0)
+        assert f"-kernel {image} " in (fake / "arguments").read_text()
+        assert len(boots(fake)) == 1 + len(notes)
+        assert vm.run(by_port(DEADLY)) == Outcome(ended=CRASHED)
+        assert vm.run(CASE) == Outcome(sk=0)
+    assert len(boots(fake)) == 2 + len(notes)
+    assert f"-kernel {image} " in (fake / "arguments").read_text()
 
 
 def test_that_the_agent_ends_is_no_finding(fake):

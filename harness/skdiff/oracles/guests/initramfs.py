@@ -2,7 +2,9 @@
 modules, in an archive that the kernel unpacks (cpio, Documentation/driver-api/early-userspace/buffer-format.rst).
 """
 
+import contextlib
 import importlib.util
+import io
 import marshal
 import os
 import re
@@ -10,13 +12,16 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from cffi import FFI
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.files import from_json
 from skdiff.base.paths import CASES, CSRC
-from skdiff.cases import native
+from skdiff.cases import native, record
 
 _INIT = "skdiff.oracles.guests.init"
 # What the agent loads is what it loads here.
@@ -29,6 +34,8 @@ mapped = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") 
 print(to_json([sys.path, files, sorted(mapped)]))
 """
 _UNCHECKED = 1  # importlib: a hash-based .pyc whose source is not looked at
+_HEADER = importlib.util.MAGIC_NUMBER + struct.pack("<I8x", _UNCHECKED)
+_PREPARED = "prepared"  # the folder of modules that are made for guests
 _CONSOLE = os.makedev(5, 1)
 
 
@@ -102,7 +109,8 @@ def initramfs(modules: Mapping[str, bytes], first: str = _INIT) -> bytes:
     for file in CSRC.iterdir():  # those that are read, and some more
         if file.is_file():
             archive.file(str(file), file.read_bytes())
-    start = f"import sys\nsys.path[:] = {[entry for entry in path if entry]!r}\nfrom {first} import main\nmain()\n"
+    archive.file(f"{_PREPARED}/{record.MADE}.pyc", _of_text(_layout_of_records(), record.MADE))
+    start = f"import sys\nsys.path[:] = {[f'/{_PREPARED}', *filter(None, path)]!r}\nfrom {first} import main\nmain()\n"
     archive.file("init", f"#!{python} -SE\n{start}".encode(), 0o755)
     return archive.bytes()
 
@@ -116,22 +124,32 @@ def _add_module(archive: Archive, file: Path) -> None:
 
 
 def _compiled(file: Path) -> bytes:
-    header = importlib.util.MAGIC_NUMBER + struct.pack("<I8x", _UNCHECKED)
     at = file.stat()
     try:
         cached = Path(importlib.util.cache_from_source(str(file))).read_bytes()
         if cached[:16] == importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(at.st_mtime), at.st_size):
-            return header + cached[16:]
+            return _HEADER + cached[16:]
     except OSError:
         pass
-    return header + marshal.dumps(compile(file.read_bytes(), str(file), "exec", dont_inherit=True))
+    return _of_text(file.read_bytes(), str(file))
+
+
+def _of_text(text: bytes, name: str) -> bytes:
+    return _HEADER + marshal.dumps(compile(text, name, "exec", dont_inherit=True))
+
+
+def _layout_of_records() -> bytes:
+    """The Python module that cffi makes of record.h."""
+    ffi = FFI()
+    ffi.cdef(record.cdef())
+    ffi.set_source(record.MADE, None)
+    with tempfile.TemporaryDirectory(prefix="skdiff-") as folder, contextlib.redirect_stdout(io.StringIO()):
+        made = Path(folder, f"{record.MADE}.py")
+        ffi.emit_python_code(str(made))
+        return made.read_bytes()
 
 
 def _libraries(programs: Iterable[Path]) -> list[str]:
     """The libraries that these need, under the names by which they are looked for (ldd(1))."""
-    found: dict[str, None] = {}
-    for program in programs:
-        done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
-        for path in re.findall(r"(?:=> )?(/\S+) \(0x", done.stdout):
-            found[path] = None
-    return [*found]
+    done = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False)
+    return [*dict.fromkeys(re.findall(r"(?:=> )?(/\S+) \(0x", done.stdout))]

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from skdiff.base.errors import CannotRun
@@ -25,7 +25,8 @@ _LAST_LINES = 60
 # A death of the kernel ends QEMU; a warning of it is as good as a death.
 _COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic softlockup_panic=1 mitigations=off nokaslr"
-    " rcupdate.rcu_expedited=1 random.trust_cpu=on"
+    # Not asked here: whether its ciphers work, and whether its timer comes, which a busy machine delays.
+    " rcupdate.rcu_expedited=1 random.trust_cpu=on cryptomgr.notests no_timer_check"
 )
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -67,13 +68,19 @@ def _kvm_failed() -> Path:
 
 class Machine:
     """A machine that has begun to boot a kernel. It ends when it is closed, and with the thread that made it, however
-    that ends. It has no network, no disk, and no devices but a console and the line.
+    that ends. It has no network, no disk, and no devices but a console and the line. The kernel is the file of a
+    bzImage, or the ELF file in one.
     """
 
-    def __init__(self, kernel: Path, initramfs: bytes, accelerator: str) -> None:
+    def __init__(self, kernel: Path | bytes, initramfs: bytes, accelerator: str) -> None:
         qemu = need()
         accel, cpu = ACCELERATORS[accelerator]
-        with _memory("skdiff-initramfs", initramfs) as archive:
+        with ExitStack() as files:
+            archive = files.enter_context(_memory("skdiff-initramfs", initramfs))
+            passed = [archive]
+            if isinstance(kernel, bytes):
+                passed.append(files.enter_context(_memory("skdiff-kernel", kernel)))
+                kernel = Path(f"/proc/self/fd/{passed[-1]}")
             ours, theirs = socket.socketpair()
             self._console = os.memfd_create("skdiff-console")
             parent = os.getpid()
@@ -89,7 +96,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=self._console,
                 stderr=self._console,
-                pass_fds=(archive, theirs.fileno()),
+                pass_fds=(*passed, theirs.fileno()),
                 start_new_session=True,  # Ctrl-C is for skdiff, which ends it
                 preexec_fn=lambda: _end_with(parent),
             )

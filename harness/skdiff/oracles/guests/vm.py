@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from skdiff.base.errors import CannotRun
@@ -10,6 +11,7 @@ from skdiff.base.files import from_json, to_json
 from skdiff.cases.outcome import ABSENT, CRASHED, STUCK, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.kernel.images import Image
+from skdiff.kernel.vmlinux import vmlinux
 from skdiff.oracles.guests.initramfs import initramfs
 from skdiff.oracles.guests.line import ANSWERS, CANNOT, CASES, FAILED, HELLO, KEYS, RULES, Broken, cases, read_answers
 from skdiff.oracles.guests.qemu import Machine, note_that_kvm_fails, without_kvm
@@ -46,13 +48,13 @@ class Vm(Host):
         self.guests = 0
         self.last_words: list[str] = []
         self._archive = initramfs(image.modules)
-        self._accelerators = ["tcg"] if without_kvm() else ["kvm", "tcg"]
+        self._ways = _ways(image.kernel)
         self._machine: Machine | None = None
         self._waiting: deque[_Asked] = deque()
         self._learning = False
         hello = self._start()
         self.release = str(hello["release"])
-        self.accelerator = self._accelerators[0]
+        self.accelerator, _ = self._ways[0]
         self.name = f"Linux {self.release}"
         self._told = [*map(str, hello["told"])]
         self.nearest = Nearest(rules, self.keys, hello["cpus"])
@@ -142,8 +144,9 @@ class Vm(Host):
         """Boot a guest; what its agent says of it. Raises CannotRun."""
         self.guests += 1
         why = ""
-        for accelerator in self._accelerators:
-            self._machine = Machine(self.image.kernel, self._archive, accelerator)
+        for way in self._ways:
+            accelerator, kernel = way
+            self._machine = Machine(kernel, self._archive, accelerator)
             try:
                 self._machine.line.send(RULES, to_json(self.rules).encode())
                 if not self._machine.speaks_within(TO_BOOT[accelerator]):
@@ -160,7 +163,7 @@ class Vm(Host):
                 self.close()
                 why = f"Linux {self.image.version} under QEMU cannot be asked: {_last_line(body)}"
                 raise CannotRun(f"{why}; {self.image.without}" if self.image.without else why)
-            self._accelerators = [accelerator]
+            self._ways = [way]
             self._machine.wait_at_most(TO_ANSWER)
             assert kind == HELLO
             return from_json(body, dict[str, Any])
@@ -199,6 +202,16 @@ class Vm(Host):
         self._waiting = waiting
         self.refused[LOST] += len(scenarios) - 1
         return [Outcome(ended=ended if i == dead else ABSENT) for i in range(len(scenarios))]
+
+
+def _ways(kernel: Path) -> list[tuple[str, Path | bytes]]:
+    """The accelerators, and what each may boot of a kernel, in the order in which to try them. An emulated processor
+    takes more than a second to unpack a bzImage, so that is done here where it can be.
+    """
+    if not without_kvm():
+        return [("kvm", kernel), ("tcg", kernel)]
+    unpacked = vmlinux(kernel)
+    return [*([("tcg", unpacked)] if unpacked else ()), ("tcg", kernel)]
 
 
 def _reason(words: Sequence[str]) -> str:

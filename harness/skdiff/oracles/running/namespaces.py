@@ -9,13 +9,12 @@ import socket
 import threading
 from pathlib import Path
 
-from pyroute2 import IPRoute, NetlinkError
-
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import is_ipv6, low_word
 from skdiff.cases.derived import LOOPBACK_IFINDEX as LO
 from skdiff.oracles.running.namespace_calls import CLONE_NEWNET, RIGHTS, setns, unshare
 from skdiff.oracles.running.programs import OURS
+from skdiff.oracles.running.rtnetlink import EGRESS, INGRESS, Refused, Routes
 from skdiff.oracles.running.wires import Own, Sender, Wire
 
 _OPTIONS = "it takes bridges and policy routing (CONFIG_BRIDGE, CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES)"
@@ -24,13 +23,14 @@ _OPTIONS = "it takes bridges and policy routing (CONFIG_BRIDGE, CONFIG_IP_MULTIP
 DEVICES = (2, 3)
 VRF, SLAVE = 4, 5
 PARKING = 100
-_TABLE, _LOCAL, _LAST = 100, 255, 30000
+_TABLE, _MAIN, _LOCAL, _LAST = 100, 254, 255, 30000
 _INTO_VRF, _TABLE_OF_VRF = 98, 99
 _OWN_TABLE = 300
 _MOST_SOURCES, _MARK_BITS = 100, 8  # the marks of sockets have these bits
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # include/uapi/linux/if_addr.h
 _VETH = b"\x02\0\0\0\0\1"  # the link layer address of each veth device: a frame is the same for all
 _SYSCTLS = Path("/proc/sys/net/ipv4")
+_LINK_LOCAL = "fe80::/10"
 _EVERYTHING = ((socket.AF_INET, "0.0.0.0/0"), (socket.AF_INET6, "::/0"))
 
 _here = threading.local()  # .fd: the namespace that this thread is in, of whichever object
@@ -57,9 +57,9 @@ class Namespaces:
                 _make_devices(parking, self.names)
                 if self.wires and not self.without_vrf:
                     self._make_vrf()
-            except NetlinkError as error:
-                takes = _OPTIONS if error.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT) else RIGHTS
-                said = os.strerror(error.code)
+            except Refused as error:
+                takes = _OPTIONS if error.errno in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT) else RIGHTS
+                said = error.strerror
                 raise CannotRun(f"devices cannot be made in a network namespace: {said}; {takes}") from None
         self._early_demux = 0
         self._l3mdev: dict[tuple[int, str], int] = {}
@@ -78,8 +78,8 @@ class Namespaces:
             self.without_vrf = str(error)
             try:
                 wires = self._make_pairs(number, names)
-            except NetlinkError as also:
-                self.without_wires = f"{error}, nor are there veth devices: {os.strerror(also.code)}"
+            except Refused as also:
+                self.without_wires = f"{error}, nor are there veth devices: {also.strerror}"
                 return {}
         self.wires.append({LO: Sender("lo", OURS), **wires})
         self.owns.append({index: Own(OURS + index) for index in (LO, *DEVICES)})
@@ -87,49 +87,47 @@ class Namespaces:
 
     def _make_pairs(self, number: int, names: dict[int, str]) -> dict[int, Wire | Sender]:
         others = {index: f"other{number}-{index}" for index in names}
-        with IPRoute() as routes:
+        with Routes() as routes:
             for index, name in names.items():
-                other = {"ifname": others[index], "net_ns_fd": self.spare}
                 # Without ARP, as a TUN device: what leaves by it has no neighbour to wait for.
-                routes.link("add", ifname=name, index=index, kind="veth", address=_VETH.hex(":"), peer=other)
-                routes.link("set", index=index, arp=False)
+                routes.add_pair(index, name, _VETH, others[index], self.spare)
+                routes.without_arp(index)
         here = self.fds[number]
         self._enter(self.spare)
         try:
             for name in others.values():
                 Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
-            with IPRoute() as routes:
+            with Routes() as routes:
                 for name in others.values():
-                    routes.link("set", ifname=name, state="up")
+                    routes.up_by_name(name)
             return {index: Sender(name, OURS, _VETH) for index, name in others.items()}
         finally:
             self._enter(here)
 
     def _make_vrf(self) -> None:
-        with IPRoute() as routes:
+        with Routes() as routes:
+            routes.add_vrf(VRF, f"vrf{VRF}", _TABLE_OF_VRF)
             try:
-                routes.link("add", ifname=f"vrf{VRF}", index=VRF, kind="vrf", vrf_table=_TABLE_OF_VRF)
-            except NetlinkError as error:
-                self.without_vrf = f"this kernel makes no VRFs (CONFIG_NET_VRF): {os.strerror(error.code)}"
+                routes.do()
+            except Refused as error:
+                self.without_vrf = f"this kernel makes no VRFs (CONFIG_NET_VRF): {error.strerror}"
                 return
             # What comes in by its device is a packet of the VRF: drivers/net/vrf.c vrf_ip_rcv().
             self.wires[-1][VRF] = self.wires[-1][SLAVE] = Wire(SLAVE, f"tun{SLAVE}")
             _set_up(routes, SLAVE, f"tun{SLAVE}", master=VRF)
-            routes.link("set", index=VRF, state="up")
+            routes.up(VRF)
             # A socket on the wildcard of IPv6 takes an address of its VRF in connect(), if there is one.
-            routes.addr("add", index=VRF, address="::1", prefixlen=128, flags=_NODAD)
+            routes.put_ipv6(VRF, "::1", _NODAD)
             for family, everything in _EVERYTHING:
                 # net/ipv4/ip_input.c ip_rcv_finish() looks for the route by the device, net/ipv6/ip6_input.c
                 # ip6_rcv_finish() by the VRF.
                 for name in (f"tun{SLAVE}", f"vrf{VRF}"):
-                    routes.rule("add", family=family, iifname=name, table=_INTO_VRF, priority=1)
-                local = {"type": "local", "scope": "host"}
-                routes.route("add", family=family, dst=everything, oif=VRF, table=_INTO_VRF, **local)
+                    routes.rule(family, _INTO_VRF, 1, comes_by=name)
+                routes.local(everything, VRF, _INTO_VRF)
                 # A socket that is bound to the VRF, or to the device, connects by the device.
-                routes.route("add", family=family, dst=everything, oif=SLAVE, table=_TABLE_OF_VRF)
+                routes.route(everything, SLAVE, _TABLE_OF_VRF)
             # drivers/net/vrf.c vrf_ip6_input_dst() looks there for the route of a link-local address.
-            fe80 = {"dst": "fe80::/10", "family": socket.AF_INET6, "table": _TABLE_OF_VRF, "type": "local"}
-            routes.route("add", oif=SLAVE, **fe80)
+            routes.local(_LINK_LOCAL, SLAVE, _TABLE_OF_VRF)
 
     def enter(self, number: int) -> None:
         """Be in a namespace."""
@@ -143,10 +141,9 @@ class Namespaces:
     def silence(self, number: int) -> None:
         """Let a namespace send nothing by itself: what has no mark goes nowhere, such as ICMP's errors."""
         self.enter(number)
-        with IPRoute() as routes:
+        with Routes() as routes:
             for family in (socket.AF_INET, socket.AF_INET6):
-                unmarked = {"iifname": "lo", "fwmark": 0, "fwmask": 0xFFFFFFFF}
-                routes.rule("add", family=family, action="blackhole", priority=0, **unmarked)
+                routes.drop_unmarked(family)
 
     def set_l3mdev_accept(self, number: int, protocol: str, value: int) -> None:
         """net.ipv4.tcp_l3mdev_accept and udp_l3mdev_accept of a namespace, which are 0 at first."""
@@ -175,8 +172,8 @@ class Namespaces:
             self.enter(number)
             try:
                 _add_source(address, table, in_vrf)
-            except NetlinkError as error:
-                raise OSError(0, f"no own end at an address: {os.strerror(error.code)}") from None
+            except Refused as error:
+                raise OSError(0, f"no own end at an address: {error.strerror}") from None
             self._sources[key] = table << _MARK_BITS
         if not self._sources[key]:
             raise OSError(0, "no own end at an address")
@@ -217,15 +214,11 @@ def attach_by_tc(program: int, index: int, leaving: bool) -> None:
     """Show a program each packet that comes in by a device of this namespace, or that is leaving, by its qdisc clsact,
     which older kernels have too. Raises OSError where they have not cls_bpf.
     """
-    try:
-        with IPRoute() as routes:
-            with contextlib.suppress(NetlinkError):  # it is there
-                routes.tc("add", "clsact", index)
-            parent = "ffff:fff3" if leaving else "ffff:fff2"
-            how = {"fd": program, "name": "skdiff", "classid": 1, "direct_action": True}
-            routes.tc("add-filter", "bpf", index, ":1", parent=parent, **how)
-    except NetlinkError as error:
-        raise OSError(error.code, os.strerror(error.code)) from None
+    with Routes() as routes:
+        routes.clsact(index)
+        with contextlib.suppress(Refused):  # it is there
+            routes.do()
+        routes.show(index, EGRESS if leaving else INGRESS, program, "skdiff")
 
 
 def has_l3mdev() -> bool:
@@ -242,56 +235,55 @@ def _add_source(address: int, table: int, in_vrf: bool) -> None:
     else:
         family, everything, numbers = socket.AF_INET, "0.0.0.0/0", low_word(address).to_bytes(4, "big")
     text = socket.inet_ntop(family, numbers)
-    with IPRoute() as routes:
+    with Routes() as routes:
         if family == socket.AF_INET6:
-            flags = _NODAD | _NOPREFIXROUTE
-            routes.addr("replace", index=VRF if in_vrf else LO, address=text, prefixlen=128, flags=flags)
+            routes.put_ipv6(VRF if in_vrf else LO, text, _NODAD | _NOPREFIXROUTE)
         else:  # in a table where everything is this host's, anything may be a source
-            routes.route("add", dst=everything, oif=LO, table=table, type="local", scope="host")
+            routes.local(everything, LO, table)
         for index in (SLAVE,) if in_vrf else (LO, *DEVICES):
-            routes.route("add", family=family, dst=everything, oif=index, table=table, prefsrc=text, priority=index)
+            routes.route(everything, index, table, index, text)
         if family == socket.AF_INET:
-            routes.route("del", dst=everything, oif=LO, table=table, type="local", scope="host")
-        routes.rule("add", family=family, fwmark=table << _MARK_BITS, table=table, priority=0)
+            routes.no_local(everything, LO, table)
+        routes.do()
+        routes.rule(family, table, 0, mark=table << _MARK_BITS)
 
 
-def _set_up(routes: IPRoute, index: int, name: str, **how: int) -> None:
+def _set_up(routes: Routes, index: int, name: str, master: int = 0) -> None:
     """Set a device up, which sends no router solicitations (IN6_ADDR_GEN_MODE_NONE)."""
     (_SYSCTLS.parent / f"ipv6/conf/{name}/addr_gen_mode").write_text("1")
-    routes.link("set", index=index, state="up", **how)
+    routes.up(index, master)
 
 
 def _make_devices(parking: int, wires: dict[int, str]) -> None:
     """To park on, bridges: they need no module on most kernels, and no peer."""
-    with IPRoute() as routes:
-        routes.link("set", index=LO, state="up")
+    with Routes() as routes:
+        routes.up(LO)
         for index in (*(() if wires else DEVICES), *range(PARKING, PARKING + parking)):
-            routes.link("add", ifname=f"br{index}", index=index, kind="bridge")
-            routes.link("set", index=index, state="up")
+            routes.add_device(index, f"br{index}", "bridge")
+            routes.up(index)
         for index, name in wires.items():
             _set_up(routes, index, name)
         for family in (socket.AF_INET, socket.AF_INET6):  # behind the others, not in front of them
-            routes.rule("add", family=family, table=_LOCAL, priority=_LAST)
-            routes.rule("del", family=family, table=_LOCAL, priority=0)
+            routes.rule(family, _LOCAL, _LAST)
+            routes.no_rule(family, _LOCAL, 0)
         # A reset comes from an address of this host alone: net/ipv4/devinet.c __ip_dev_find() looks into that table.
-        routes.route("add", dst="0.0.0.0/0", oif=LO, table=_LOCAL, type="local", scope="host")
+        routes.local("0.0.0.0/0", LO, _LOCAL)
         for family, everything in _EVERYTHING:
-            routes.route("add", dst=everything, family=family, oif=LO, table=_TABLE, type="local", scope="host")
+            routes.local(everything, LO, _TABLE)
             for index in (LO, *DEVICES):  # rt_iif is that of the local route: net/ipv4/route.c __mkroute_output()
                 table = _OWN_TABLE + index
-                routes.route("add", dst=everything, family=family, oif=index, table=table, type="local", scope="host")
-                routes.rule("add", family=family, fwmark=OURS + index, table=table, priority=0)
+                routes.local(everything, index, table)
+                routes.rule(family, table, 0, mark=OURS + index)
             for name in ("lo", *wires.values()):
                 # What comes in by it is for this host, whatever its address; lo stands for what goes out as well.
-                routes.rule("add", family=family, iifname=name, table=_TABLE, priority=1)
+                routes.rule(family, _TABLE, 1, comes_by=name)
         for index in wires:
             # include/net/ip6_route.h rt6_need_strict(): the route of a link-local address is of the packet's device.
-            fe80 = {"dst": "fe80::/10", "family": socket.AF_INET6, "table": _TABLE, "type": "local"}
-            routes.route("add", oif=index, priority=index, **fe80)
+            routes.local(_LINK_LOCAL, index, _TABLE, index)
         for index in (LO, *DEVICES, *range(PARKING, PARKING + parking)):
             # A socket that is bound to a device connects by it, the others by lo.
-            routes.route("add", dst="0.0.0.0/0", oif=index, priority=index)
-            routes.route("add", dst="::/0", family=socket.AF_INET6, oif=index, priority=index)
+            for _, everything in _EVERYTHING:
+                routes.route(everything, index, _MAIN, index)
     (_SYSCTLS / "conf/all/route_localnet").write_text("1")  # 127.0.0.0/8 by any device
     (_SYSCTLS / "conf/all/accept_local").write_text("1")  # a packet from an address of this host
     # Requests are made of each SYN, and a timewait socket answers whatever it does not expect.

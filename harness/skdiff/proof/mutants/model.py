@@ -152,7 +152,7 @@ def _link_by_link(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
 
 class Hunted(NamedTuple):
     """Each mutant of the model and its fate, in the order of the text; and how many of some lists of cases tell it from
-    the model, see Telling: those of the corpus that a system can reach come first.
+    the model, see Telling: those of the corpus that a system can reach, without events, come first.
     """
 
     fates: list[tuple[Mutant, Fate]]
@@ -171,8 +171,8 @@ def hunt(
     jobs = [(source, change) for source in of_model for change in source.changes]
     lines = Lines([source.path for source in of_model])
     known = with_lines(cases, lines)
-    reachable = [case for case in known if not case.kernel and not case.scenario.hostile]
-    telling = Telling(jobs, (reachable, *(with_lines(some, lines) for some in lists)), lines)
+    standing = [case for case in known if not (case.kernel or case.scenario.hostile or case.scenario.events)]
+    telling = Telling(jobs, (standing, *(with_lines(some, lines) for some in lists)), lines)
     fates = run(jobs, known, progress, lines, telling)
     return Hunted(fates, [telling.told(i) for i in range(len(jobs))])
 

@@ -43,7 +43,7 @@ def walk(schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[i
     while True:
         schedule.visit(AT_LINK, at)
         at = chains.head(slot) if at == NONE else chains.next[at]
-        schedule.visit(AT_NODE, at if at >= 0 else NONE)
+        schedule.visit(AT_NODE, at)
         yield at
 
 
@@ -60,10 +60,9 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
         found = _walk_established(state, schedule, slot)
         if found is not None:
             return found
-        now = [*schedule.left, *state.refcnt]
-        if now == before:  # nobody has come nearer to an event: each walk is like the last
+        if schedule.left == before:  # nobody has come nearer to an event: each walk is like the last
             raise Stuck
-        before = now
+        before = [*schedule.left]
 
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:

@@ -29,6 +29,7 @@ from skdiff.cases.scenario import (
     SK_PASS,
     SK_REUSEPORT,
     SYSCTL,
+    TCP_LISTEN,
     Event,
     Group,
     Scenario,
@@ -182,7 +183,8 @@ class Schedule:
     def _listens(self, event: Event) -> Iterator[None]:
         """disconnect(), and then listen(). It has no peer from now on, which nobody asks of a listener."""
         yield from self._take_out(event.sk)
-        self._change(event.sk, hashed=LHASH2, reuseport_changed=self.state.socks[event.sk].reuseport)
+        sock = self.state.socks[event.sk]
+        self._change(event.sk, hashed=LHASH2, state=TCP_LISTEN, reuseport_changed=sock.reuseport)
         yield from self._insert(event.sk)
 
     def _insert(self, index: int) -> Iterator[None]:

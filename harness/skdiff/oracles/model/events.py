@@ -64,7 +64,7 @@ class Schedule:
             self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 
-    def visit(self, point: int, at: int = NONE) -> None:
+    def visit(self, point: int, at: int) -> None:
         """The lookup comes to a point, which has to do with this socket, if with any."""
         for number, (place, only) in enumerate(self._places):
             if place != point or not self.left[number] or (only != NONE and only != at):

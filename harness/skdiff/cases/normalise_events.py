@@ -63,8 +63,6 @@ _NO_SOCK = Sock()
 
 def with_events(s: Scenario, drawn: Iterable[Sequence[int]]) -> Scenario:
     """The valid scenario with those of the drawn events that can be made to fit. It is its own nearest one."""
-    if not s.socks:
-        return s
     for fields in drawn:
         if len(s.events) < constants.MAX_EVENTS:
             s = _with_event(s, *fields)
@@ -78,9 +76,11 @@ def _with_event(
     here, so each object is made once.
     """
     n = len(s.socks)
+    if not n and action in HAVE_SK:
+        return s
     sk = (sk % n if sk != NONE else 0) if action in HAVE_SK else NONE
     other = (other % n if other != NONE else 0) if action == REPLACED else NONE
-    at = at % n if at != NONE and point in OF_SOCKET else NONE
+    at = at % n if n and at != NONE and point in OF_SOCKET else NONE
     nth = 1 if nth < 1 else MOST_VISITS if nth > MOST_VISITS else nth
     event = Event(value if action in HAVE_VALUE else 0, point, nth, action, steps, at, sk, other)
     if s.lookup in UDP_LOOKUPS and action in UDP_FITTERS:

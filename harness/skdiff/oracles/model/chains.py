@@ -15,14 +15,12 @@ from skdiff.variants.version_rules import Rules
 
 Slot: TypeAlias = tuple[int, int, int]  # EHASH or LHASH2, the tables that it is one of, and its number
 
-LISTENING_NULLS_BASE = 1 << 29  # include/net/inet_hashtables.h
-
 
 class Chains:
     """Links between sockets: an index, or an end mark, as its complement (a negative number).
 
-    `where` is the slot of who is in a chain, None for who is not; `kept` tells of those whose ends have
-    changed since they were hashed whether their hash is the packet's.
+    `where` is the slot of who is in a chain, None for who is not; `kept` tells of those whose peer's port
+    has changed since they were hashed whether their hash is the packet's.
     """
 
     def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
@@ -30,7 +28,7 @@ class Chains:
         self.rules = rules
         self.config = config
         self.first: dict[Slot, int] = {}
-        self.next: list[int] = [~0] * len(scenario.socks)
+        self.next = list(range(len(scenario.socks)))  # of who was never in a chain nobody reads it
         self.where: list[Slot | None] = [None] * len(scenario.socks)
         self.kept: dict[int, bool] = {}
         self._tables = [net.own_hashinfo for net in scenario.netns]
@@ -44,10 +42,15 @@ class Chains:
                 self.insert(index, sock)
 
     def head(self, slot: Slot) -> int:
-        """The first one of a slot, or its end mark: the number of the slot (net/ipv4/tcp.c tcp_init())."""
+        """The first one of a slot, or its end mark."""
+        return self.first.get(slot, self._end(slot))
+
+    def _end(self, slot: Slot) -> int:
+        """Its end mark: the number of the slot (net/ipv4/tcp.c tcp_init()), of listeners one that no slot of ehash has
+        (net/ipv4/inet_hashtables.c inet_hashinfo2_init()).
+        """
         table, _, number = slot
-        mark = number ^ self.scenario.ehash_nulls_xor if table == EHASH else number + LISTENING_NULLS_BASE
-        return self.first.get(slot, ~mark)
+        return ~(number ^ self.scenario.ehash_nulls_xor if table == EHASH else self.scenario.ehash_size)
 
     def insert(self, index: int, sock: Sock) -> None:
         """inet_ehash_insert(), inet_hash()."""
@@ -60,17 +63,18 @@ class Chains:
         the store that others see: it has its own link, its hash, and looks hashed, but nobody leads there.
         """
         self._prepared[index] = self._placed(index, self.slot_of(sock), sock)
-        self.kept.pop(index, None)
+        if index in self.kept:
+            del self.kept[index]
 
     def _placed(self, index: int, slot: Slot, sock: Sock) -> int:
         """Give it its own link. Behind whom it comes, NONE for nobody."""
-        last, node = NONE, self.head(slot)
+        before, behind = NONE, self.head(slot)
         in_listen = sock.reuseport != sock.reuseport_changed
         if sock.hashed == LHASH2 and self.config.ipv6 and sock.family == AF_INET6 and in_listen:
-            while node >= 0:
-                last, node = node, self.next[node]
-        self.next[index], self.where[index] = node, slot
-        return last
+            behind = self._end(slot)
+            before = self._before(behind, slot)
+        self.next[index], self.where[index] = behind, slot
+        return before
 
     def publish(self, index: int) -> None:
         """That store."""
@@ -84,9 +88,10 @@ class Chains:
         else:
             self.next[before] = to
 
-    def _before(self, index: int, slot: Slot) -> int:
+    def _before(self, link: int, slot: Slot) -> int:
+        """Who in a slot has this link, NONE if it is the slot's own."""
         before, node = NONE, self.head(slot)
-        while node != index:
+        while node != link:
             before, node = node, self.next[node]
         return before
 
@@ -113,25 +118,34 @@ class Chains:
 
     def slot_of(self, sock: Sock) -> Slot:
         """Where a socket is put."""
-        case, netns = self.scenario, self.netns_of(sock)
+        netns = self.netns_of(sock)
         table = self._tables[netns]
         if sock.hashed == LHASH2:
             address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
             return self.listening(table, address, sock.num, netns)
         if sock.hash_kind == HASH_PACKET:
             return self.connected(table)
-        mask = case.ehash_size - 1
-        return EHASH, table, (self._hash_of(sock, netns) & mask if mask else 0)
+        # net/ipv4/inet_hashtables.c sk_ehashfn()
+        as_ipv6 = self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr)
+        return self._connection(table, netns, as_ipv6, (sock.rcv_saddr, sock.num, sock.daddr, sock.dport))
 
-    def _hash_of(self, sock: Sock, netns: int) -> int:
-        """net/ipv4/inet_hashtables.c sk_ehashfn()."""
-        if self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr):
-            return self._hash6(netns, sock.rcv_saddr, sock.num, sock.daddr, sock.dport)
-        return self._hash4(netns, ipv4_view(sock.rcv_saddr), sock.num, ipv4_view(sock.daddr), sock.dport)
+    def connected(self, table: int) -> Slot:
+        """Where the packet's connection is looked for."""
+        packet, ipv6 = self.scenario.packet, self.scenario.lookup in IPV6_LOOKUPS
+        ends = packet.daddr, packet.dport, packet.saddr, packet.sport
+        return self._connection(table, packet.netns, ipv6, ends)
+
+    def _connection(self, table: int, netns: int, ipv6: bool, ends: tuple[int, int, int, int]) -> Slot:
+        """Where a connection is, seen from its local end."""
+        mask = self.scenario.ehash_size - 1
+        if not mask:
+            return EHASH, table, 0
+        hashed = self._hash6(netns, *ends) if ipv6 else self._hash4(netns, *ends)
+        return EHASH, table, hashed & mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
         key = self.scenario.hash_secret + self._mixes[netns]
-        return inet_ehashfn(key, laddr, lport, faddr, fport, self.rules.lport_added)
+        return inet_ehashfn(key, ipv4_view(laddr), lport, ipv4_view(faddr), fport, self.rules.lport_added)
 
     def _hash6(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
         case, mix = self.scenario, self._mixes[netns]
@@ -140,42 +154,22 @@ class Chains:
         key = case.hash_secret + mix
         return inet6_ehashfn(key, case.hash_secret6, laddr, lport, faddr, fport, self.rules.lport_added)
 
-    def connected(self, table: int) -> Slot:
-        """Where the packet's connection is looked for."""
-        case, packet = self.scenario, self.scenario.packet
-        mask = case.ehash_size - 1
-        if not mask:
-            return EHASH, table, 0
-        if case.lookup in IPV6_LOOKUPS:
-            hashed = self._hash6(packet.netns, packet.daddr, packet.dport, packet.saddr, packet.sport)
-        else:
-            ends = ipv4_view(packet.daddr), packet.dport, ipv4_view(packet.saddr), packet.sport
-            hashed = self._hash4(packet.netns, *ends)
-        return EHASH, table, hashed & mask
-
     def listening(self, table: int, address: int, port: int, netns: int) -> Slot:
         """Where listeners on an address of 128 bits are: inet_lhash2_bucket_sk()."""
-        case = self.scenario
-        mask = case.lhash2_size - 1
-        return LHASH2, table, (portaddr_hash(address, port, self._mixes[netns]) & mask if mask else 0)
+        return LHASH2, table, portaddr_hash(address, port, self._mixes[netns]) & self.scenario.lhash2_size - 1
 
     def is_hashed_as(self, index: int, sock: Sock, ipv6: bool) -> bool:
         """Whether a socket with the packet's ends has the packet's hash, which the kernel compares before all else: who
         listens has none, and which family's it is depends on the peer.
         """
-        if sock.hashed != EHASH:
-            return False
         if index in self.kept:
             return self.kept[index]
         hashed_as_ipv6 = self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr)
-        return sock.hash_kind == HASH_PACKET or (sock.hash_kind == HASH_OWN and hashed_as_ipv6 == ipv6)
+        own = sock.hash_kind == HASH_OWN and hashed_as_ipv6 == ipv6
+        return sock.hashed == EHASH and (own or sock.hash_kind == HASH_PACKET)
 
     def keep_hash(self, index: int, sock: Sock) -> None:
-        """A socket's ends change now, and its hash does not."""
+        """A socket's peer's port changes now, and its hash does not. All else of its connection is compared still."""
         packet, ipv6 = self.scenario.packet, self.scenario.lookup in IPV6_LOOKUPS
-        ours, theirs = (sock.daddr, sock.rcv_saddr), (packet.saddr, packet.daddr)
-        if not ipv6:
-            ours, theirs = (ipv4_view(ours[0]), ipv4_view(ours[1])), (ipv4_view(theirs[0]), ipv4_view(theirs[1]))
-        same = ours == theirs and (sock.dport, sock.num) == (packet.sport, packet.dport)
-        same = same and self.netns_of(sock) == packet.netns
-        self.kept[index] = self.is_hashed_as(index, sock, ipv6) and (same or sock.hash_kind == HASH_PACKET)
+        same = sock.dport == packet.sport or sock.hash_kind == HASH_PACKET
+        self.kept[index] = self.is_hashed_as(index, sock, ipv6) and same

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from skdiff.cases.addresses import ipv4_view
 from skdiff.cases.scenario import EFREE, NONE, PACKET_HOST, PACKET_MULTICAST, PFREE, TCP_ESTABLISHED
-from skdiff.oracles.model import moving, udp_moving
+from skdiff.oracles.model import udp_moving
 from skdiff.oracles.model.device import udp_sk_bound_dev_eq
 from skdiff.oracles.model.hash4 import inet_match
 from skdiff.oracles.model.references import refcount_inc_not_zero
@@ -32,19 +32,11 @@ def early_demux(state: State) -> None:
     if state.rules.demux_pfree:
         state.destructor = PFREE
     else:
-        if not _is_taken(state, chosen):
+        if not refcount_inc_not_zero(state, chosen):
             return
         state.destructor = EFREE
     state.skb_sk = chosen
     state.via.append("early demux")
-
-
-def _is_taken(state: State, index: int) -> bool:
-    if state.schedule is not None:
-        return moving.refcount_inc_not_zero(state, state.schedule, index)
-    taken = refcount_inc_not_zero(state, index)
-    state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
-    return taken
 
 
 def _pull_header(state: State) -> bool:

@@ -26,9 +26,7 @@ def inet_lookup_established(state: State) -> int:
         if state.scenario.ehash_nulls_xor:
             raise Stuck
         return NONE
-    taken = refcount_inc_not_zero(state, index)
-    state.note("refcount_inc_not_zero", int(taken), state.refcnt[index])
-    if not taken:
+    if not refcount_inc_not_zero(state, index):
         return NONE
     if state.socks[index].no_pprev and checked:
         raise Stuck

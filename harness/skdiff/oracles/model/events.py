@@ -45,8 +45,7 @@ _PLACE = {name: place for place, name in enumerate(Sock._fields)}
 
 def absent(scenario: Scenario) -> list[int]:
     """The sockets that are in no table until an event brings them."""
-    events = scenario.events
-    return [e.sk if e.action == COMES else e.other for e in events if e.action in (COMES, REPLACED)]
+    return [e.sk if e.action == COMES else e.other for e in scenario.events]  # `other`: NONE, but of REPLACED
 
 
 class Schedule:
@@ -65,7 +64,7 @@ class Schedule:
             self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 
-    def visit(self, point: int, at: int = NONE) -> None:
+    def visit(self, point: int, at: int) -> None:
         """The lookup comes to a point, which has to do with this socket, if with any."""
         for number, (place, only) in enumerate(self._places):
             if place != point or not self.left[number] or (only != NONE and only != at):
@@ -101,19 +100,19 @@ class Schedule:
         return self.chains.where[index] is not None
 
     def _is_possible(self, event: Event) -> bool:
-        """Whether an event can come about as things are by now: nothing happens to who is freed."""
-        if any(i != NONE and self.state.freed >> i & 1 for i in (event.sk, event.other)):
+        """Whether an event can come about as things are by now: nothing happens to who is freed. Who comes, or takes
+        somebody's place, does so once (`wrong_event()` of `cases/events.py`).
+        """
+        if event.sk != NONE and self.state.freed >> event.sk & 1:
             return False
         if event.action == COMES:
-            return not self.is_hashed(event.sk) and not (event.value and self._is_full(event.value - 1))
+            return not (event.value and self._is_full(event.value - 1))
         if event.action not in (LEAVES, REUSED, LISTENS, REPLACED):
             return True
         sock = self.state.socks[event.sk]
         if not self.is_hashed(event.sk) or (event.action != LEAVES and sock.hashed != EHASH):
             return False
-        if event.action != REPLACED:
-            return True
-        return not self.is_hashed(event.other) and sock.dport == self.state.socks[event.other].dport
+        return event.action != REPLACED or sock.dport == self.state.socks[event.other].dport
 
     def _is_full(self, number: int) -> bool:
         group: Group = self.state.groups[number]
@@ -182,11 +181,10 @@ class Schedule:
         yield from self._insert(event.sk)
 
     def _listens(self, event: Event) -> Iterator[None]:
-        """disconnect(), and then listen()."""
+        """disconnect(), and then listen(). It has no peer from now on, which nobody asks of a listener."""
         yield from self._take_out(event.sk)
         sock = self.state.socks[event.sk]
-        left = {"dport": 0, "daddr": 0}
-        self._change(event.sk, hashed=LHASH2, state=TCP_LISTEN, rcu_free=1, reuseport_changed=sock.reuseport, **left)
+        self._change(event.sk, hashed=LHASH2, state=TCP_LISTEN, reuseport_changed=sock.reuseport)
         yield from self._insert(event.sk)
 
     def _insert(self, index: int) -> Iterator[None]:

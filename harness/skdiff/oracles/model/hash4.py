@@ -22,8 +22,6 @@ def udp_lib_lookup4(state: State) -> int:
         return NONE
     if state.schedule is not None:
         return _lookup_meanwhile(state, state.schedule)
-    if not state.udp_tables.connected:
-        return NONE
     candidates = [] if state.foreign else [i for i in state.udp_tables.connected if _is_in_chain(state, i)]
     if not (candidates or state.scenario.ehash_nulls_xor) or not _is_asked(state):
         return NONE

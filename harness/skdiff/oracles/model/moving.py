@@ -4,20 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from skdiff.cases.addresses import ipv4_view, is_ipv6, mapped
-from skdiff.cases.scenario import (
-    AF_INET6,
-    AT_LINK,
-    AT_NODE,
-    AT_TAKEN,
-    AT_TAKING,
-    INT_MAX,
-    NONE,
-    REFCOUNT_SATURATED,
-)
+from skdiff.cases.scenario import AF_INET6, AT_LINK, AT_NODE, NONE
 from skdiff.oracles.model.chains import Slot
 from skdiff.oracles.model.device import inet_sk_bound_dev_eq
 from skdiff.oracles.model.events import Schedule
-from skdiff.oracles.model.references import sock_gen_put
+from skdiff.oracles.model.references import refcount_inc_not_zero, sock_gen_put
 from skdiff.oracles.model.state import State, Stuck
 
 SlotOf = TypeVar("SlotOf", contravariant=True)
@@ -43,7 +34,7 @@ def walk(schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[i
     while True:
         schedule.visit(AT_LINK, at)
         at = chains.head(slot) if at == NONE else chains.next[at]
-        schedule.visit(AT_NODE, at if at >= 0 else NONE)
+        schedule.visit(AT_NODE, at)
         yield at
 
 
@@ -60,10 +51,9 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
         found = _walk_established(state, schedule, slot)
         if found is not None:
             return found
-        now = [*schedule.left, *state.refcnt]
-        if now == before:  # nobody has come nearer to an event: each walk is like the last
+        if schedule.left == before:  # nobody has come nearer to an event: each walk is like the last
             raise Stuck
-        before = now
+        before = [*schedule.left]
 
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
@@ -75,7 +65,7 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
             return NONE if ~index == slot[2] else None
         if not inet_match(state, schedule, index):
             continue
-        if not refcount_inc_not_zero(state, schedule, index):
+        if not refcount_inc_not_zero(state, index):
             return NONE
         unhashed = not schedule.is_hashed(index) or state.socks[index].no_pprev
         if (unhashed and state.rules.unhashed_check) or not inet_match(state, schedule, index):
@@ -103,24 +93,6 @@ def inet_match(state: State, schedule: Schedule, index: int) -> bool:
     fits = inet_sk_bound_dev_eq(state, sock)
     state.note(state.functions.match, index, int(fits))
     return fits
-
-
-def refcount_inc_not_zero(state: State, schedule: Schedule, index: int) -> bool:
-    """include/linux/refcount.h __refcount_add_not_zero(): by the count that is there when it is raised."""
-    count = NONE
-    while count != state.refcnt[index]:
-        count = state.refcnt[index]
-        if not count:
-            state.note("refcount_inc_not_zero", 0, 0)
-            return False
-        schedule.visit(AT_TAKING, index)
-    state.refcnt[index] = (count + 1) & 0xFFFFFFFF
-    schedule.visit(AT_TAKEN, index)
-    if count >= INT_MAX:
-        state.refcnt[index] = REFCOUNT_SATURATED
-        state.warn("refcount_warn_saturate", "refcount_t: saturated; leaking memory")
-    state.note("refcount_inc_not_zero", 1, state.refcnt[index])
-    return True
 
 
 def listeners(state: State, schedule: Schedule, daddr: int) -> Iterator[int]:

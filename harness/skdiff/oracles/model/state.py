@@ -3,7 +3,7 @@
 from typing import Any
 
 from skdiff.cases.addresses import low_word
-from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, UDP_LOOKUPS, UNSET, Scenario
+from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, NONE, UDP_LOOKUPS, UNSET, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.hash_tables import ONE, Tables
@@ -114,10 +114,12 @@ class State:
         if scenario.events:
             self.socks, self.groups = list(socks), list(scenario.groups)
 
-    def visit(self, point: int) -> None:
-        """The lookup comes to a point where another CPU may get between (see `events.py`)."""
+    def visit(self, point: int, at: int = NONE) -> None:
+        """The lookup comes to a point where another CPU may get between (see `events.py`), which has to do with this
+        socket, if with any.
+        """
         if self.schedule is not None:
-            self.schedule.visit(point)
+            self.schedule.visit(point, at)
 
     def note(self, function: str, *values: int) -> None:
         """A kernel function returns; told to whoever wants to follow the steps (see harness/skdiff/cases/steps.py)."""

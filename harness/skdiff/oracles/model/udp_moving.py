@@ -38,11 +38,8 @@ def by_port(state: State, schedule: UdpSchedule) -> Iterator[int]:
 def is_on(state: State, schedule: UdpSchedule, index: int, daddr: int) -> bool:
     """What compute_score() asks first: namespace, the port by which the tables know a socket, and its address."""
     sock = state.socks[index]
-    if not is_at_port(state, schedule, index):
-        return False
-    if state.ipv6:
-        return bool(sock.family == AF_INET6 and sock.rcv_saddr == daddr)
-    return ipv4_view(sock.rcv_saddr) == daddr
+    fits = sock.family == AF_INET6 and sock.rcv_saddr == daddr if state.ipv6 else ipv4_view(sock.rcv_saddr) == daddr
+    return fits and is_at_port(state, schedule, index)
 
 
 def is_at_port(state: State, schedule: UdpSchedule, index: int) -> bool:

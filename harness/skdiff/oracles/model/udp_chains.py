@@ -92,7 +92,6 @@ class UdpChains:
     def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
         count = len(scenario.socks)
         self.scenario = scenario
-        self.rules = rules
         self.config = config
         self.mask = scenario.udp_size - 1
         self.has_hash4 = rules.hash4 and not config.base_small
@@ -101,7 +100,6 @@ class UdpChains:
         self.ports = [0] * count
         self.address_slots: dict[int, Slot] = {}  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
-        self._numbers: dict[tuple[int, int, int], int] = {}  # of slots, by address, port and namespace
         self._tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
         self._mixes = [net.hash_mix for net in scenario.netns]
 
@@ -166,13 +164,8 @@ class UdpChains:
         return self.table_of(netns), self._address_number(address, sock.num, netns)
 
     def _address_number(self, address: int, port: int, netns: int) -> int:
-        """The number of a slot of hash2. Most sockets of a case share a few addresses and ports."""
-        if not self.mask:
-            return 0
-        key = address, port, netns
-        if key not in self._numbers:
-            self._numbers[key] = portaddr_hash(address, port, self._mix(netns)) & self.mask
-        return self._numbers[key]
+        """The number of a slot of hash2."""
+        return portaddr_hash(address, port, self._mix(netns)) & self.mask
 
     def connection_slot(self, sock: Sock) -> Slot:
         """udp4_hash4(), udp6_hash4()."""

@@ -17,23 +17,21 @@ static bool is_udp_link(int i, const void *to)
 static void rehash(int i)
 {
 #ifdef HAVE_UDP6
-	if (has_ipv6_functions(&now[i])) {
+	if (has_ipv6_functions(&now[i]))
 		udp_v6_rehash(sock_at(i));
-		return;
-	}
+	else
 #endif
-	udp_v4_rehash(sock_at(i));
+		udp_v4_rehash(sock_at(i));
 }
 
 static void bind_to_port(int i)
 {
 #ifdef HAVE_UDP6
-	if (has_ipv6_functions(&now[i])) {
+	if (has_ipv6_functions(&now[i]))
 		udp_v6_get_port(sock_at(i), now[i].num);
-		return;
-	}
+	else
 #endif
-	udp_v4_get_port(sock_at(i), now[i].num);
+		udp_v4_get_port(sock_at(i), now[i].num);
 }
 
 /* net/ipv4/udp.c udp_connect(), net/ipv6/udp.c udpv6_connect(). */
@@ -41,12 +39,11 @@ static void hash_connected(int i)
 {
 #ifdef HAVE_HASH4
 #ifdef HAVE_UDP6
-	if (has_ipv6_functions(&now[i])) {
+	if (has_ipv6_functions(&now[i]))
 		udp6_hash4(sock_at(i));
-		return;
-	}
+	else
 #endif
-	udp4_hash4(sock_at(i));
+		udp4_hash4(sock_at(i));
 #endif
 }
 
@@ -80,7 +77,6 @@ static void set_peer_address(int i, const uint8_t *address)
 static void set_peer_port(int i, uint16_t port)
 {
 	next_step();
-	now[i].dport = port;
 	sock_at(i)->sk_dport = htons(port);
 }
 
@@ -138,16 +134,17 @@ static void reference_disconnect(struct sock *sk)
 {
 	static const uint8_t none[ADDRESS_BYTES];
 	int i = index_within(sk);
-	bool moved = now[i].hash2 == HASH2_REHASHED;
+	bool moved = now[i].hash2 != HASH2_BOUND;
 
 	set_state(i, TCP_CLOSE);
 	set_peer_address(i, now[i].family == AF_INET6 ? now[i].daddr : none);
 	set_peer_port(i, 0);
 	next_step();
 	sk->sk_bound_dev_if = 0;
-	if (moved)
+	if (moved) {
 		set_address(i, none);	/* inet_reset_saddr(): connect() had given it */
-	now[i].hash2 = HASH2_BOUND;
+		now[i].hash2 = HASH2_BOUND;
+	}
 	if (is_unhashed_by_disconnect)
 		udp_lib_unhash(sk);
 	else if (moved)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from skdiff.cases.addresses import ANY, halves, ipv4_view
-from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED, Sock
+from skdiff.cases.addresses import ANY, halves
+from skdiff.cases.scenario import DEMUX, NONE, TCP_ESTABLISHED
 from skdiff.oracles.model import udp_moving
 from skdiff.oracles.model.early_demux import early_demux, is_for_group
 from skdiff.oracles.model.hash4 import udp_lib_lookup4
@@ -15,7 +15,6 @@ from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp_tables import Slots
 
 _IPV4_BROADCAST = 0xFFFFFFFF
-_REFUSED = -1
 
 
 def udp_rcv(state: State) -> int:
@@ -113,8 +112,8 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
         if not reuseport_has_conns(state, index):
             break
         trace = [*trace, "has_conns"]
-        if member != DROP:
-            best = max(best, _score_of_member(state, member, daddr))
+        if member != DROP and _is_on(state, member, daddr):
+            best = max(best, _scored(state, member))
     return chosen, trace
 
 
@@ -124,23 +123,13 @@ def _scored(state: State, index: int) -> int:
     return score
 
 
-def _score_of_member(state: State, index: int, daddr: int) -> int:
-    """The score of what a group chose, which need not be on the address that is searched for, nor on the port. Who is
-    not in UDP's tables has no port there.
+def _is_on(state: State, index: int, daddr: int) -> bool:
+    """Whether what a group chose is on the address that is searched for, and on the packet's port, as who was asked is.
+    Who is not in UDP's tables has no port there.
     """
-    sock, dport = state.socks[index], state.packet.dport
-    address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
-    there = not state.config.net_ns or sock.netns == state.packet.netns
-    if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
-        return _REFUSED
-    return _scored(state, index) if dport == _known_by(state, index, sock) else _REFUSED
-
-
-def _known_by(state: State, index: int, sock: Sock) -> int:
     if state.schedule is not None:
-        known: int = state.schedule.tables.ports[index]
-        return known
-    return sock.num if sock.hashed == UDP_HASHED else 0
+        return udp_moving.is_on(state, state.schedule, index, daddr)
+    return index in state.udp_tables.bound[state.place, daddr, state.packet.dport]
 
 
 def _chain(state: State, daddr: int) -> Iterable[int]:

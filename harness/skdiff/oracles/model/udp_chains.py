@@ -6,7 +6,8 @@ whatever becomes of its addresses.
 
 from collections.abc import Iterable
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY, ipv4_view, is_mapped, mapped
+from skdiff.cases.addresses import ANY, ipv4_view, is_mapped, mapped
+from skdiff.cases.derived import WILDCARDS
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -24,7 +25,6 @@ from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 Slot = tuple[int, int]  # the tables that it is one of, and its number
-_U16 = 0xFFFF
 
 
 class Chain:
@@ -92,16 +92,14 @@ class UdpChains:
     def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
         count = len(scenario.socks)
         self.scenario = scenario
-        self.rules = rules
         self.config = config
         self.mask = scenario.udp_size - 1
         self.has_hash4 = rules.hash4 and not config.base_small
         self.hash, self.hash2 = Chain(count), Chain(count)
         self.hash4 = Chain(count, scenario.ehash_nulls_xor)
         self.ports = [0] * count
-        self.address_slots: list[Slot] = [(0, 0)] * count  # of hash2, as udp_portaddr_hash has it
+        self.address_slots: dict[int, Slot] = {}  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
-        self._hashes: dict[tuple[int, int], int] = {}  # of addresses and namespaces
         self._tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
         self._mixes = [net.hash_mix for net in scenario.netns]
 
@@ -116,7 +114,7 @@ class UdpChains:
             self.hash.insert(index, self.port_slot(sock), tail)
             slot = self.address_slot(bound)
             self.hash2.insert(index, slot, tail)
-            if sock.hash2 not in (BOUND, STALE) and slot != (own := self.address_slot(sock)):
+            if sock.hash2 != STALE and slot != (own := self.address_slot(sock)):
                 self.hash2.remove(index)
                 self.hash2.insert(index, own)
                 slot = own
@@ -131,7 +129,7 @@ class UdpChains:
 
     def may_be_in_hash4(self, sock: Sock) -> bool:
         """udp4_hash4(), udp6_hash4(): nobody on the wildcard is."""
-        return self.has_hash4 and sock.rcv_saddr not in (ANY, MAPPED_ANY)
+        return self.has_hash4 and sock.rcv_saddr not in WILDCARDS
 
     def count(self, slot: Slot, more: int) -> None:
         """udp_hash4_inc(), udp_hash4_dec()."""
@@ -166,26 +164,20 @@ class UdpChains:
         return self.table_of(netns), self._address_number(address, sock.num, netns)
 
     def _address_number(self, address: int, port: int, netns: int) -> int:
-        """The number of a slot of hash2. Most sockets of a case share a few addresses, and the port is no part of what
-        is hashed.
-        """
-        if not self.mask:
-            return 0
-        if (address, netns) not in self._hashes:
-            self._hashes[address, netns] = portaddr_hash(address, 0, self._mix(netns))
-        return (self._hashes[address, netns] ^ port) & self.mask
+        """The number of a slot of hash2."""
+        return portaddr_hash(address, port, self._mix(netns)) & self.mask
 
     def connection_slot(self, sock: Sock) -> Slot:
         """udp4_hash4(), udp6_hash4()."""
         netns = self.netns_of(sock)
         if not self.mask:
             return self.table_of(netns), 0
-        if self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.rcv_saddr):
+        if self.config.ipv6 and not is_mapped(sock.rcv_saddr):  # an AF_INET socket's address is mapped
             found = self._hash6(netns, sock.rcv_saddr, sock.num, sock.daddr, sock.dport)
         else:
             peer = peer_of(sock, ipv6=False)
             found = self._hash4(netns, ipv4_view(sock.rcv_saddr), sock.num, peer, sock.dport)
-        return self.table_of(netns), found & _U16 & self.mask
+        return self.table_of(netns), found & self.mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
         key = self.scenario.hash_secret + self._mix(netns)

@@ -6,7 +6,8 @@ connect() and its like around them.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from skdiff.cases.addresses import ANY, MAPPED_ANY
+from skdiff.cases.addresses import ANY
+from skdiff.cases.derived import WILDCARDS
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
@@ -27,8 +28,6 @@ from skdiff.cases.scenario import (
 from skdiff.oracles.model.events import Schedule, absent
 from skdiff.oracles.model.state import State
 from skdiff.oracles.model.udp_chains import UdpChains
-
-_WILDCARDS = (ANY, MAPPED_ANY)
 
 
 class UdpSchedule(Schedule):
@@ -116,12 +115,10 @@ class UdpSchedule(Schedule):
             tables.hash2.prepare(index, new)
             yield
             tables.hash2.publish(index)
-        if tables.hash4.where[index] is not None and sock.rcv_saddr in _WILDCARDS:
+        if sock.rcv_saddr in WILDCARDS:
             yield from self._unhash4(index)
         elif tables.hash4.where[index] is not None:
             yield from self._rehash4(index)
-            tables.count(old, -1)
-            tables.count(new, 1)
         tables.address_slots[index] = new
 
     def _rehash4(self, index: int) -> Iterator[None]:
@@ -184,12 +181,12 @@ class UdpSchedule(Schedule):
         if sock.hash2 == STALE:
             yield from self._rehash(index)
             self._change(index, hash2=REHASHED)
-            if sock.daddr in _WILDCARDS:
+            if sock.daddr in WILDCARDS:
                 yield from self._set_peer(event)
         else:
             if peer_first:
                 yield from self._set_peer(event)
-            if sock.rcv_saddr in _WILDCARDS:
+            if sock.rcv_saddr in WILDCARDS:
                 yield
                 self._change(index, rcv_saddr=self.state.packet.daddr, hash2=REHASHED)
                 yield from self._rehash(index)
@@ -224,21 +221,19 @@ class UdpSchedule(Schedule):
         self._change(index, dport=0)
         yield
         self._change(index, bound_dev_if=0)
-        if self.state.socks[index].hash2 == REHASHED:
+        if self.state.socks[index].hash2 != BOUND:
             yield
-            self._change(index, rcv_saddr=ANY)
+            self._change(index, rcv_saddr=ANY, hash2=BOUND)
 
     def _disconnects(self, event: Event) -> Iterator[None]:
-        moved = self.state.socks[event.sk].hash2 == REHASHED
+        moved = self.state.socks[event.sk].hash2 != BOUND
         yield from self._forget_peer(event.sk)
         if moved:
-            self._change(event.sk, hash2=BOUND)
             yield from self._rehash(event.sk)
 
     def _moves(self, event: Event) -> Iterator[None]:
         """A disconnect() that unhashes, for the socket had not asked for its port, and then bind()."""
         yield from self._forget_peer(event.sk)
-        self._change(event.sk, hash2=BOUND)
         yield from self._unhash(event.sk)
         yield from self._bind(event.sk, event.value)
 

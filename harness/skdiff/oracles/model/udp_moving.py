@@ -11,7 +11,7 @@ from skdiff.oracles.model.udp_chains import Chain, Slot
 from skdiff.oracles.model.udp_events import UdpSchedule
 
 
-def met(state: State, schedule: UdpSchedule, chain: Chain, slot: Slot) -> Iterator[int]:
+def met(schedule: UdpSchedule, chain: Chain, slot: Slot) -> Iterator[int]:
     """Each socket that is met in a chain, up to its end, whose ever that is by then."""
     links = walk(schedule, chain, slot)
     while (index := next(links)) >= 0:
@@ -22,7 +22,7 @@ def bound(state: State, schedule: UdpSchedule, daddr: int) -> Iterator[int]:
     """udp4_lib_lookup2(), udp6_lib_lookup2(): who is met in hash2 and has this address and the packet's port."""
     address = state.packet.daddr if daddr != ANY else ANY
     slot = schedule.tables.packet_address_slot(address, bool(state.foreign))
-    for index in met(state, schedule, schedule.tables.hash2, slot):
+    for index in met(schedule, schedule.tables.hash2, slot):
         if is_on(state, schedule, index, daddr):
             yield index
 
@@ -30,7 +30,7 @@ def bound(state: State, schedule: UdpSchedule, daddr: int) -> Iterator[int]:
 def by_port(state: State, schedule: UdpSchedule) -> Iterator[int]:
     """udp4_lib_lookup1(), udp6_lib_lookup1(): who is met in hash and has the packet's address and port."""
     slot = schedule.tables.packet_port_slot(bool(state.foreign))
-    for index in met(state, schedule, schedule.tables.hash, slot):
+    for index in met(schedule, schedule.tables.hash, slot):
         if is_on(state, schedule, index, state.daddr):
             yield index
 
@@ -53,7 +53,7 @@ def is_at_port(state: State, schedule: UdpSchedule, index: int) -> bool:
 def first(state: State, schedule: UdpSchedule) -> list[int]:
     """__udp4_lib_demux_lookup(), __udp6_lib_demux_lookup(): who is met first in hash2."""
     slot = schedule.tables.packet_address_slot(state.packet.daddr, foreign=False)
-    return [*islice(met(state, schedule, schedule.tables.hash2, slot), 1)]
+    return [*islice(met(schedule, schedule.tables.hash2, slot), 1)]
 
 
 def crowd(schedule: UdpSchedule) -> int:
@@ -64,6 +64,6 @@ def crowd(schedule: UdpSchedule) -> int:
 def on_port(state: State, schedule: UdpSchedule) -> Iterator[int]:
     """__udp4_lib_mcast_demux_lookup(): who is met in hash and has the packet's port."""
     slot = schedule.tables.packet_port_slot(foreign=False)
-    for index in met(state, schedule, schedule.tables.hash, slot):
+    for index in met(schedule, schedule.tables.hash, slot):
         if is_at_port(state, schedule, index):
             yield index

@@ -16,6 +16,43 @@ from skdiff.variants.version_rules import Rules
 Slot: TypeAlias = tuple[int, int, int]  # EHASH or LHASH2, the tables that it is one of, and its number
 
 
+class Hashes:
+    """What TCP's sockets are hashed by, before the size of the tables makes slots of it: the same for each packet of
+    the same sockets and namespaces (`made_of`, the last one is the packet's).
+
+    `listening` has of each listener, in the order in which they came: its index, its tables, the hash of its address
+    and port, and whether it went to the tail; `connected` has those of ehash: which secret a packet has changes all.
+    """
+
+    def __init__(self, scenario: Scenario, config: Config) -> None:
+        self.made_of = (scenario.socks, scenario.netns, scenario.packet.netns)
+        self.config = config
+        self.tables = [net.own_hashinfo for net in scenario.netns]
+        self.mixes = [net.hash_mix for net in scenario.netns]
+        self.listening: list[tuple[int, int, int, bool]] = []
+        self.connected: list[tuple[int, Sock]] = []
+        for index, sock in enumerate(scenario.socks):
+            if sock.hashed == LHASH2:
+                table = self.tables[self.netns_of(sock)]
+                self.listening.append((index, table, self.listening_hash(sock), self.goes_to_tail(sock)))
+            elif sock.hashed == EHASH:
+                self.connected.append((index, sock))
+
+    def netns_of(self, sock: Sock) -> int:
+        """Without CONFIG_NET_NS the packet's namespace is the only one."""
+        return sock.netns if self.config.net_ns else self.made_of[2]
+
+    def goes_to_tail(self, sock: Sock) -> bool:
+        """inet_hash(): AF_INET6 listeners with SO_REUSEPORT do, behind all others."""
+        in_listen = sock.reuseport != sock.reuseport_changed
+        return sock.hashed == LHASH2 and self.config.ipv6 and sock.family == AF_INET6 and in_listen
+
+    def listening_hash(self, sock: Sock) -> int:
+        """inet_lhash2_bucket_sk(), of a listener."""
+        address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
+        return portaddr_hash(address, sock.num, self.mixes[self.netns_of(sock)])
+
+
 class Chains:
     """Links between sockets: an index, or an end mark, as its complement (a negative number).
 
@@ -23,23 +60,26 @@ class Chains:
     has changed since they were hashed whether their hash is the packet's.
     """
 
-    def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: Hashes) -> None:
         self.scenario = scenario
+        self.hashes = hashes
         self.rules = rules
         self.config = config
         self.first: dict[Slot, int] = {}
         self.next = list(range(len(scenario.socks)))  # of who was never in a chain nobody reads it
         self.where: list[Slot | None] = [None] * len(scenario.socks)
         self.kept: dict[int, bool] = {}
-        self._tables = [net.own_hashinfo for net in scenario.netns]
-        self._mixes = [net.hash_mix for net in scenario.netns]
         self._prepared: dict[int, int] = {}  # behind whom those come that nobody leads to yet
 
     def fill(self, absent: Iterable[int]) -> None:
         """All sockets come into their chains in their order, but for some."""
-        for index, sock in enumerate(self.scenario.socks):
+        mask = self.scenario.lhash2_size - 1
+        for index, table, hashed, tail in self.hashes.listening:
             if index not in absent:
-                self.insert(index, sock)
+                self._insert(index, (LHASH2, table, hashed & mask), tail)
+        for index, sock in self.hashes.connected:
+            if index not in absent:
+                self._insert(index, self.slot_of(sock), tail=False)
 
     def head(self, slot: Slot) -> int:
         """The first one of a slot, or its end mark."""
@@ -52,25 +92,22 @@ class Chains:
         table, _, number = slot
         return ~(number ^ self.scenario.ehash_nulls_xor if table == EHASH else self.scenario.ehash_size)
 
-    def insert(self, index: int, sock: Sock) -> None:
+    def _insert(self, index: int, slot: Slot, tail: bool) -> None:
         """inet_ehash_insert(), inet_hash()."""
-        if sock.hashed in (EHASH, LHASH2):
-            slot = self.slot_of(sock)
-            self._link(self._placed(index, slot, sock), slot, index)
+        self._link(self._placed(index, slot, tail), slot, index)
 
     def prepare(self, index: int, sock: Sock) -> None:
         """hlist_nulls_add_head_rcu(), and for AF_INET6 listeners with SO_REUSEPORT hlist_nulls_add_tail_rcu(), up to
         the store that others see: it has its own link, its hash, and looks hashed, but nobody leads there.
         """
-        self._prepared[index] = self._placed(index, self.slot_of(sock), sock)
+        self._prepared[index] = self._placed(index, self.slot_of(sock), self.hashes.goes_to_tail(sock))
         if index in self.kept:
             del self.kept[index]
 
-    def _placed(self, index: int, slot: Slot, sock: Sock) -> int:
+    def _placed(self, index: int, slot: Slot, tail: bool) -> int:
         """Give it its own link. Behind whom it comes, NONE for nobody."""
         before, behind = NONE, self.head(slot)
-        in_listen = sock.reuseport != sock.reuseport_changed
-        if sock.hashed == LHASH2 and self.config.ipv6 and sock.family == AF_INET6 and in_listen:
+        if tail:
             behind = self._end(slot)
             before = self._before(behind, slot)
         self.next[index], self.where[index] = behind, slot
@@ -112,17 +149,12 @@ class Chains:
 
     # --- which slot ---------------------------------------------------------------------------------------------------
 
-    def netns_of(self, sock: Sock) -> int:
-        """Without CONFIG_NET_NS the packet's namespace is the only one."""
-        return sock.netns if self.config.net_ns else self.scenario.packet.netns
-
     def slot_of(self, sock: Sock) -> Slot:
         """Where a socket is put."""
-        netns = self.netns_of(sock)
-        table = self._tables[netns]
+        netns = self.hashes.netns_of(sock)
+        table = self.hashes.tables[netns]
         if sock.hashed == LHASH2:
-            address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
-            return self.listening(table, address, sock.num, netns)
+            return LHASH2, table, self.hashes.listening_hash(sock) & self.scenario.lhash2_size - 1
         if sock.hash_kind == HASH_PACKET:
             return self.connected(table)
         # net/ipv4/inet_hashtables.c sk_ehashfn()
@@ -144,11 +176,11 @@ class Chains:
         return EHASH, table, hashed & mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key = self.scenario.hash_secret + self._mixes[netns]
+        key = self.scenario.hash_secret + self.hashes.mixes[netns]
         return inet_ehashfn(key, ipv4_view(laddr), lport, ipv4_view(faddr), fport, self.rules.lport_added)
 
     def _hash6(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        case, mix = self.scenario, self._mixes[netns]
+        case, mix = self.scenario, self.hashes.mixes[netns]
         if self.rules.whole_hash6:
             return inet6_whole_hash(case.hash_secret6, mix, laddr, lport, faddr, fport)
         key = case.hash_secret + mix
@@ -156,7 +188,7 @@ class Chains:
 
     def listening(self, table: int, address: int, port: int, netns: int) -> Slot:
         """Where listeners on an address of 128 bits are: inet_lhash2_bucket_sk()."""
-        return LHASH2, table, portaddr_hash(address, port, self._mixes[netns]) & self.scenario.lhash2_size - 1
+        return LHASH2, table, portaddr_hash(address, port, self.hashes.mixes[netns]) & self.scenario.lhash2_size - 1
 
     def is_hashed_as(self, index: int, sock: Sock, ipv6: bool) -> bool:
         """Whether a socket with the packet's ends has the packet's hash, which the kernel compares before all else: who

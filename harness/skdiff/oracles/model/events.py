@@ -36,7 +36,7 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.cases.steps import EVENT
-from skdiff.oracles.model.chains import Chains
+from skdiff.oracles.model.chains import Chains, Hashes
 from skdiff.oracles.model.state import State
 
 _U16 = 0xFFFF
@@ -53,14 +53,14 @@ class Schedule:
     that came about.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, hashes: Hashes | None) -> None:
         self.state = state
         self.events = state.scenario.events
         self.left = [event.nth for event in self.events]
         self._places = [(event.point, event.at) for event in self.events]
         self.fired = 0
-        if not state.udp:
-            self.chains = Chains(state.scenario, state.rules, state.config)
+        if hashes is not None:  # of UDP they are others
+            self.chains = Chains(state.scenario, state.rules, state.config, hashes)
             self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 

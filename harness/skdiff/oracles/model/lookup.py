@@ -3,6 +3,7 @@
 from skdiff.cases.outcome import STUCK, Outcome
 from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, NONE, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
+from skdiff.oracles.model.chains import Hashes
 from skdiff.oracles.model.established import inet_lookup_established
 from skdiff.oracles.model.events import Schedule
 from skdiff.oracles.model.hash_tables import Tables
@@ -10,6 +11,7 @@ from skdiff.oracles.model.listeners import inet_lookup_listener
 from skdiff.oracles.model.state import DROP, State, Stuck
 from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp import udp_lib_lookup, udp_rcv
+from skdiff.oracles.model.udp_chains import UdpHashes
 from skdiff.oracles.model.udp_events import UdpSchedule
 from skdiff.oracles.model.udp_tables import UdpTables
 from skdiff.variants.config import Config
@@ -78,6 +80,8 @@ class Model:
         self.rules = rules
         self.config = config
         self._tables: Tables | UdpTables = _EMPTY
+        self._hashes = Hashes(Scenario(), config)
+        self._udp_hashes = UdpHashes(Scenario(), rules, config)
 
     def run(self, scenario: Scenario) -> Outcome:
         """The outcome that the rules give for `scenario`, which must be a valid one (see `skdiff.cases.validity`)."""
@@ -88,6 +92,18 @@ class Model:
         steps: list[Step] = []
         self._run(scenario, steps)
         return steps
+
+    def _schedule(self, state: State) -> Schedule:
+        """What others do meanwhile. Another packet for the same sockets has their hashes already."""
+        scenario = state.scenario
+        made_of = (scenario.socks, scenario.netns, scenario.packet.netns)
+        if state.udp:
+            if self._udp_hashes.made_of != made_of:
+                self._udp_hashes = UdpHashes(scenario, self.rules, self.config)
+            return UdpSchedule(state, self._udp_hashes)
+        if self._hashes.made_of != made_of:
+            self._hashes = Hashes(scenario, self.config)
+        return Schedule(state, self._hashes)
 
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
@@ -100,7 +116,7 @@ class Model:
         foreign = scenario.foreign_hashinfo and not self.rules.own_tables and kind is Tables
         state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
         if meanwhile:
-            state.schedule = UdpSchedule(state) if state.udp else Schedule(state)
+            state.schedule = self._schedule(state)
         search = _HELPERS if scenario.caller == HELPER else _RECEIVERS
         try:
             chosen = search[state.udp](state)

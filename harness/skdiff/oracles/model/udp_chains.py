@@ -13,6 +13,7 @@ from skdiff.cases.scenario import (
     BOUND,
     IPV6_LOOKUPS,
     NONE,
+    REHASHED,
     STALE,
     TCP_ESTABLISHED,
     UDP_HASHED,
@@ -84,14 +85,57 @@ class Chain:
             self.next[before] = to
 
 
+class UdpHashes:
+    """What UDP's sockets are hashed by, before the size of the tables makes slots of it: the same for each packet of
+    the same sockets and namespaces (`made_of`, the last one is the packet's).
+
+    `places` has of each socket, in the order in which they were bound: its index, its tables, the hash of its port,
+    that of the address that it was bound to and that of the address that hash2 has it by, and whether bind() put it to
+    the tail.
+    """
+
+    def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
+        self.made_of = (scenario.socks, scenario.netns, scenario.packet.netns)
+        self.config = config
+        # Before the rule `udp_pernet` there is one set of tables for all namespaces.
+        self.tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
+        self.mixes = [net.hash_mix for net in scenario.netns]
+        self.places: list[tuple[int, int, int, int, int, bool]] = []
+        for index, sock in enumerate(scenario.socks):
+            if sock.hashed == UDP_HASHED:
+                netns = self.netns_of(sock)
+                bound = self.address_hash(sock if sock.hash2 == BOUND else sock._replace(rcv_saddr=ANY))
+                now = self.address_hash(sock) if sock.hash2 == REHASHED else bound
+                tail = self.goes_to_tail(sock, sock.reuseport != sock.reuseport_changed)
+                self.places.append((index, self.tables[netns], self.port_hash(sock), bound, now, tail))
+
+    def netns_of(self, sock: Sock) -> int:
+        """Without CONFIG_NET_NS the packet's namespace is the only one."""
+        return sock.netns if self.config.net_ns else self.made_of[2]
+
+    def goes_to_tail(self, sock: Sock, reuseport: bool) -> bool:
+        """bind(): at the head of both chains, but for AF_INET6 sockets with SO_REUSEPORT."""
+        return self.config.ipv6 and sock.family == AF_INET6 and reuseport
+
+    def port_hash(self, sock: Sock) -> int:
+        """udp_hashfn()."""
+        return sock.num + self.mixes[self.netns_of(sock)]
+
+    def address_hash(self, sock: Sock) -> int:
+        """ipv4_portaddr_hash(), ipv6_portaddr_hash()."""
+        address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
+        return portaddr_hash(address, sock.num, self.mixes[self.netns_of(sock)])
+
+
 class UdpChains:
     """`hash` goes by port, `hash2` by address and port, `hash4` by both ends. `ports` are those by which sockets are
     known there (udp_port_hash), 0 for who never was; `counts` is how many in hash4 a slot of hash2 has.
     """
 
-    def __init__(self, scenario: Scenario, rules: Rules, config: Config) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: UdpHashes) -> None:
         count = len(scenario.socks)
         self.scenario = scenario
+        self.hashes = hashes
         self.config = config
         self.mask = scenario.udp_size - 1
         self.has_hash4 = rules.hash4 and not config.base_small
@@ -100,32 +144,22 @@ class UdpChains:
         self.ports = [0] * count
         self.address_slots: dict[int, Slot] = {}  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
-        self._tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
-        self._mixes = [net.hash_mix for net in scenario.netns]
 
     def fill(self, absent: Iterable[int]) -> None:
         """bind() and connect() of all sockets in their order, but for some."""
-        for index, sock in enumerate(self.scenario.socks):
-            if sock.hashed != UDP_HASHED or index in absent:
+        mask = self.mask
+        for index, table, port, bound, now, tail in self.hashes.places:
+            if index in absent:
                 continue
-            tail = self.goes_to_tail(sock, sock.reuseport != sock.reuseport_changed)
-            bound = sock if sock.hash2 == BOUND else sock._replace(rcv_saddr=ANY)
+            sock = self.scenario.socks[index]
             self.ports[index] = sock.num
-            self.hash.insert(index, self.port_slot(sock), tail)
-            slot = self.address_slot(bound)
-            self.hash2.insert(index, slot, tail)
-            if sock.hash2 != STALE and slot != (own := self.address_slot(sock)):
-                self.hash2.remove(index)
-                self.hash2.insert(index, own)
-                slot = own
+            self.hash.insert(index, (table, port & mask), tail)
+            slot = table, now & mask
+            self.hash2.insert(index, slot, tail and bound & mask == now & mask)  # to the head, if it is rehashed
             self.address_slots[index] = slot
-            if sock.state == TCP_ESTABLISHED and sock.hash2 != STALE and self.may_be_in_hash4(sock):
+            if self.may_be_in_hash4(sock) and sock.state == TCP_ESTABLISHED and sock.hash2 != STALE:
                 self.hash4.insert(index, self.connection_slot(sock))
                 self.count(slot, 1)
-
-    def goes_to_tail(self, sock: Sock, reuseport: bool) -> bool:
-        """bind(): at the head of both chains, but for AF_INET6 sockets with SO_REUSEPORT."""
-        return self.config.ipv6 and sock.family == AF_INET6 and reuseport
 
     def may_be_in_hash4(self, sock: Sock) -> bool:
         """udp4_hash4(), udp6_hash4(): nobody on the wildcard is."""
@@ -141,71 +175,60 @@ class UdpChains:
 
     # --- which slot ---------------------------------------------------------------------------------------------------
 
-    def netns_of(self, sock: Sock) -> int:
-        """Without CONFIG_NET_NS the packet's namespace is the only one."""
-        return sock.netns if self.config.net_ns else self.scenario.packet.netns
-
-    def table_of(self, netns: int) -> int:
-        """Before the rule `udp_pernet` there is one set of tables for all namespaces."""
-        return self._tables[netns]
-
-    def _mix(self, netns: int) -> int:
-        return self._mixes[netns]
+    def table_of(self, sock: Sock) -> int:
+        """The tables of its namespace."""
+        return self.hashes.tables[self.hashes.netns_of(sock)]
 
     def port_slot(self, sock: Sock) -> Slot:
-        """udp_hashfn()."""
-        netns = self.netns_of(sock)
-        return self.table_of(netns), (sock.num + self._mix(netns)) & self.mask
+        """Where a socket is put in hash."""
+        return self.table_of(sock), self.hashes.port_hash(sock) & self.mask
 
     def address_slot(self, sock: Sock) -> Slot:
-        """ipv4_portaddr_hash(), ipv6_portaddr_hash()."""
-        netns = self.netns_of(sock)
-        address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
-        return self.table_of(netns), self._address_number(address, sock.num, netns)
-
-    def _address_number(self, address: int, port: int, netns: int) -> int:
-        """The number of a slot of hash2."""
-        return portaddr_hash(address, port, self._mix(netns)) & self.mask
+        """Where a socket is put in hash2."""
+        return self.table_of(sock), self.hashes.address_hash(sock) & self.mask
 
     def connection_slot(self, sock: Sock) -> Slot:
         """udp4_hash4(), udp6_hash4()."""
-        netns = self.netns_of(sock)
+        table, netns = self.table_of(sock), self.hashes.netns_of(sock)
         if not self.mask:
-            return self.table_of(netns), 0
+            return table, 0
         if self.config.ipv6 and not is_mapped(sock.rcv_saddr):  # an AF_INET socket's address is mapped
             found = self._hash6(netns, sock.rcv_saddr, sock.num, sock.daddr, sock.dport)
         else:
             peer = peer_of(sock, ipv6=False)
             found = self._hash4(netns, ipv4_view(sock.rcv_saddr), sock.num, peer, sock.dport)
-        return self.table_of(netns), found & self.mask
+        return table, found & self.mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key = self.scenario.hash_secret + self._mix(netns)
+        key = self.scenario.hash_secret + self.hashes.mixes[netns]
         return inet_ehashfn(key, laddr, lport, faddr, fport, lport_added=False)
 
     def _hash6(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key, case = self.scenario.hash_secret + self._mix(netns), self.scenario
+        key, case = self.scenario.hash_secret + self.hashes.mixes[netns], self.scenario
         return inet6_ehashfn(key, case.hash_secret6, laddr, lport, faddr, fport, lport_added=False)
+
+    def _packet_table(self, foreign: bool) -> int:
+        return self.hashes.tables[self.scenario.packet.netns] ^ foreign
 
     def packet_port_slot(self, foreign: bool) -> Slot:
         """Where the packet's port is looked for, in the tables of its namespace or in the other ones."""
         packet = self.scenario.packet
-        return self.table_of(packet.netns) ^ foreign, (packet.dport + self._mix(packet.netns)) & self.mask
+        return self._packet_table(foreign), (packet.dport + self.hashes.mixes[packet.netns]) & self.mask
 
     def packet_address_slot(self, address: int, foreign: bool) -> Slot:
         """Where an address of 128 bits and the packet's port are looked for in hash2."""
         packet = self.scenario.packet
-        number = self._address_number(address, packet.dport, packet.netns)
-        return self.table_of(packet.netns) ^ foreign, number
+        hashed = portaddr_hash(address, packet.dport, self.hashes.mixes[packet.netns])
+        return self._packet_table(foreign), hashed & self.mask
 
     def packet_connection_slot(self, foreign: bool) -> Slot:
         """Where the packet's connection is looked for in hash4."""
         packet = self.scenario.packet
         if not self.mask:
-            return self.table_of(packet.netns) ^ foreign, 0
+            return self._packet_table(foreign), 0
         if self.scenario.lookup in IPV6_LOOKUPS:
             found = self._hash6(packet.netns, packet.daddr, packet.dport, packet.saddr, packet.sport)
         else:
             here, there = ipv4_view(packet.daddr), ipv4_view(packet.saddr)
             found = self._hash4(packet.netns, here, packet.dport, there, packet.sport)
-        return self.table_of(packet.netns) ^ foreign, found & self.mask
+        return self._packet_table(foreign), found & self.mask

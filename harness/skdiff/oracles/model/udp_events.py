@@ -27,15 +27,15 @@ from skdiff.cases.scenario import (
 )
 from skdiff.oracles.model.events import Schedule, absent
 from skdiff.oracles.model.state import State
-from skdiff.oracles.model.udp_chains import UdpChains
+from skdiff.oracles.model.udp_chains import UdpChains, UdpHashes
 
 
 class UdpSchedule(Schedule):
     """The events of a case of UDP."""
 
-    def __init__(self, state: State) -> None:
-        super().__init__(state)
-        self.tables = UdpChains(state.scenario, state.rules, state.config)
+    def __init__(self, state: State, hashes: UdpHashes) -> None:
+        super().__init__(state, None)
+        self.tables = UdpChains(state.scenario, state.rules, state.config, hashes)
         self.tables.fill(absent(state.scenario))
 
     def is_hashed(self, index: int) -> bool:
@@ -69,7 +69,7 @@ class UdpSchedule(Schedule):
         tables = self.tables
         self._change(index, num=port, rcu_free=1)
         sock = self.state.socks[index]
-        tail = tables.goes_to_tail(sock, bool(sock.reuseport))
+        tail = tables.hashes.goes_to_tail(sock, bool(sock.reuseport))
         tables.ports[index] = port
         self.state.refcnt[index] += 1
         tables.hash.prepare(index, tables.port_slot(sock), tail)

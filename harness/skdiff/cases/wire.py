@@ -177,6 +177,21 @@ def put_all(data: bytearray, kind: str, index: int, values: Mapping[str, int]) -
         data[start + index * size] = bytes_.get(value_, 0)
 
 
+def as_bytes(kind: str, values: Mapping[str, int]) -> list[tuple[int, int]]:
+    """What put_all() writes of the first thing of a kind: each byte with its place."""
+    found = []
+    for name, value_ in values.items():
+        start, _, _, bytes_ = _MEANINGS[kind, name]
+        found.append((start, bytes_.get(value_, 0)))
+    return found
+
+
+def put_bytes(data: bytearray, behind: int, places: Iterable[tuple[int, int]]) -> None:
+    """Write such bytes, of the thing that stands so far behind the first one."""
+    for at, byte_ in places:
+        data[at + behind] = byte_
+
+
 def as_put(kind: str, ours: str, theirs: str) -> tuple[int, int, bytes]:
     """Where a field of the first thing of a kind stands, where one of the packet, and for each byte of that the one
     that means the same in the first: what put() makes of what take() tells.

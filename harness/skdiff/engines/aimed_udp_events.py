@@ -1,7 +1,8 @@
 """Drawn cases of UDP in which others write meanwhile, where the walk meets it: a part of `aimed_events.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import TypeVar
 
 from skdiff.cases import wire
 from skdiff.cases.fields import FIELDS
@@ -30,14 +31,36 @@ from skdiff.cases.scenario import (
     TCP_ESTABLISHED,
     Sock,
 )
-from skdiff.cases.wire import SOCK_SIZE, put, put_all, take
+from skdiff.cases.wire import SOCK_SIZE, as_bytes, put, put_all, put_bytes, take
+from skdiff.cases.wire_events import EVENT_SIZE
 
 MEETS = (*((name, field.meets) for name, field in FIELDS[Sock].items() if field.meets), ("netns", "netns"))
 _N_SOCKS, _N_GROUPS = 2, 1  # among the counts
+T = TypeVar("T")
 _WALKED = (AT_LINK, AT_NODE, AT_NODE)
 
 
 _MEETS = [wire.as_put("sock", ours, theirs) for ours, theirs in MEETS]
+
+
+def pick(draw: Random, of: Sequence[T]) -> T:
+    """What draw.choice() gives, and draw.randrange() of a range, in half the time."""
+    count = len(of)
+    bits = count.bit_length()
+    at = draw.getrandbits(bits)
+    while at >= count:
+        at = draw.getrandbits(bits)
+    return of[at]
+
+
+def sample(draw: Random, count: int) -> list[int]:
+    """What draw.sample(range(3), count) gives, in a third of the time."""
+    left, found = [0, 1, 2], []
+    for last in (2, 1, 0)[:count]:
+        at = pick(draw, range(last + 1))
+        found.append(left[at])
+        left[at] = left[last]
+    return found
 
 
 def meet(case: bytearray, sock: int) -> None:
@@ -46,87 +69,101 @@ def meet(case: bytearray, sock: int) -> None:
         case[ours + sock * SOCK_SIZE] = means[case[theirs]]
 
 
+_PLAIN = as_bytes("event", {"nth": 1, "at": NONE, "steps": 0})
+
+
 def place_event(case: bytearray, number: int, **values: int) -> None:
     """Set an event of a case; what is not said of it is plain."""
-    put_all(case, "event", number, {"nth": 1, "at": NONE, "steps": 0, **values})
+    put_bytes(case, number * EVENT_SIZE, _PLAIN)
+    put_all(case, "event", number, values)
     put(case, "events", 0, "count", number + 1)
 
 
 def aim_udp(case: bytearray, draw: Random) -> None:
     """Sockets meet the packet of a case of UDP, and something happens to them where a walk meets them."""
     case[_N_SOCKS] = max(case[_N_SOCKS], wire.byte(_N_SOCKS, 3))
-    draw.choice(_WAYS)(case, draw)
+    pick(draw, _WAYS)(case, draw)
+
+
+# Bytes say of UDP what is TCP's.
+_FIELDS = {"hashed": LHASH2, "kind": KIND_FULL, "protocol": IPPROTO_TCP, "ipv6only": 0, "group": NONE}
+_BOUND = as_bytes("sock", _FIELDS)
+_STATES = {
+    (state, hash2): as_bytes("sock", {"state": state, "hash2": hash2})
+    for state in (TCP_CLOSE, TCP_ESTABLISHED)
+    for hash2 in (BOUND, REHASHED, STALE)
+}
+_STATES[TCP_CLOSE, BOUND] += as_bytes("sock", {"dport": 0, "daddr": 0})
+_WILDCARD = as_bytes("sock", {"rcv_saddr": 0})
+_PLAIN_FAMILY = as_bytes("sock", {"family": AF_INET, "bound_dev_if": 0})
 
 
 def _bound(case: bytearray, sock: int, draw: Random, state: int = TCP_CLOSE, hash2: int = BOUND) -> None:
     """A socket on the packet's port; if it is connected, to the packet's sender."""
     wildcard = state == TCP_CLOSE and hash2 == BOUND and draw.random() < 0.5
     meet(case, sock)
-    fields = {"hashed": LHASH2, "kind": KIND_FULL, "protocol": IPPROTO_TCP}  # bytes say of UDP what is TCP's
-    put_all(case, "sock", sock, {**fields, "state": state, "hash2": hash2, "ipv6only": 0, "group": NONE})
+    at = sock * SOCK_SIZE
+    put_bytes(case, at, _BOUND)
+    put_bytes(case, at, _STATES[state, hash2])
     if wildcard:
-        put(case, "sock", sock, "rcv_saddr", 0)
-    if state == TCP_CLOSE and hash2 == BOUND:
-        put(case, "sock", sock, "dport", 0)
-        put(case, "sock", sock, "daddr", 0)
+        put_bytes(case, at, _WILDCARD)
     if draw.random() < 0.7:
-        put(case, "sock", sock, "family", AF_INET)
-        put(case, "sock", sock, "bound_dev_if", 0)
+        put_bytes(case, at, _PLAIN_FAMILY)
 
 
 def _point(draw: Random, *sockets: int) -> dict[str, int]:
     return {
-        "point": draw.choice(_WALKED),
-        "nth": draw.choice((1, 1, 1, 2, 2, 3, 4)),
-        "at": draw.choice((*sockets, NONE)),
+        "point": pick(draw, _WALKED),
+        "nth": pick(draw, (1, 1, 1, 2, 2, 3, 4)),
+        "at": pick(draw, (*sockets, NONE)),
     }
 
 
 def _small(case: bytearray, draw: Random) -> None:
-    put(case, "head", 0, "udp_size", draw.choice((1, 2, 2, 4)))
+    put(case, "head", 0, "udp_size", pick(draw, (1, 2, 2, 4)))
 
 
 def _connects(case: bytearray, draw: Random) -> None:
     """A bound socket connects to the sender, or does the rest of that, while it is looked for."""
-    sock, other = draw.sample(range(3), 2)
-    _bound(case, sock, draw, hash2=draw.choice((BOUND, BOUND, STALE)))
+    sock, other = sample(draw, 2)
+    _bound(case, sock, draw, hash2=pick(draw, (BOUND, BOUND, STALE)))
     if draw.random() < 0.5:
-        _bound(case, other, draw, state=draw.choice((TCP_CLOSE, TCP_ESTABLISHED)))
+        _bound(case, other, draw, state=pick(draw, (TCP_CLOSE, TCP_ESTABLISHED)))
     _small(case, draw)
-    value = take(case, "packet", 0, draw.choice(("sport", "sport", "sport", "dport")))
-    place_event(case, 0, action=CONNECTS, sk=sock, value=value, steps=draw.randrange(9), **_point(draw, sock, other))
+    value = take(case, "packet", 0, pick(draw, ("sport", "sport", "sport", "dport")))
+    place_event(case, 0, action=CONNECTS, sk=sock, value=value, steps=pick(draw, range(9)), **_point(draw, sock, other))
     if draw.random() < 0.4:
-        place_event(case, 1, action=draw.choice((GOES_ON, GOES_ON, DISCONNECTS)), sk=sock, **_point(draw, sock, other))
+        place_event(case, 1, action=pick(draw, (GOES_ON, GOES_ON, DISCONNECTS)), sk=sock, **_point(draw, sock, other))
 
 
 def _disconnects(case: bytearray, draw: Random) -> None:
     """The packet's connection is dissolved, or leaves, or becomes another one, while it is looked for."""
-    sock, other = draw.sample(range(3), 2)
-    _bound(case, sock, draw, state=TCP_ESTABLISHED, hash2=draw.choice((BOUND, REHASHED)))
+    sock, other = sample(draw, 2)
+    _bound(case, sock, draw, state=TCP_ESTABLISHED, hash2=pick(draw, (BOUND, REHASHED)))
     if draw.random() < 0.6:
-        _bound(case, other, draw, state=TCP_ESTABLISHED, hash2=draw.choice((BOUND, REHASHED)))
+        _bound(case, other, draw, state=TCP_ESTABLISHED, hash2=pick(draw, (BOUND, REHASHED)))
     _small(case, draw)
-    action = draw.choice((DISCONNECTS, DISCONNECTS, LEAVES, MOVES, CONNECTS))
-    port = draw.choice((take(case, "packet", 0, "dport"), 40000 + draw.randrange(5)))
-    place_event(case, 0, action=action, sk=sock, value=port, steps=draw.randrange(9), **_point(draw, sock, other))
+    action = pick(draw, (DISCONNECTS, DISCONNECTS, LEAVES, MOVES, CONNECTS))
+    port = pick(draw, (take(case, "packet", 0, "dport"), 40000 + pick(draw, range(5))))
+    place_event(case, 0, action=action, sk=sock, value=port, steps=pick(draw, range(9)), **_point(draw, sock, other))
     if draw.random() < 0.5:
-        action = draw.choice((CONNECTS, CONNECTS, GOES_ON, MOVES))
-        value = draw.choice((take(case, "packet", 0, "sport"), 40000 + draw.randrange(5)))
+        action = pick(draw, (CONNECTS, CONNECTS, GOES_ON, MOVES))
+        value = pick(draw, (take(case, "packet", 0, "sport"), 40000 + pick(draw, range(5))))
         place_event(case, 1, action=action, sk=sock, value=value, **_point(draw, sock, other))
 
 
 def _strays(case: bytearray, draw: Random) -> None:
     """Who stands before the packet's socket in its chain goes into another chain under the walk."""
-    _bound(case, 0, draw, state=draw.choice((TCP_CLOSE, TCP_ESTABLISHED)))
-    sock = draw.choice((1, 2))
-    _bound(case, sock, draw, state=draw.choice((TCP_CLOSE, TCP_ESTABLISHED)), hash2=draw.choice((BOUND, REHASHED)))
+    _bound(case, 0, draw, state=pick(draw, (TCP_CLOSE, TCP_ESTABLISHED)))
+    sock = pick(draw, (1, 2))
+    _bound(case, sock, draw, state=pick(draw, (TCP_CLOSE, TCP_ESTABLISHED)), hash2=pick(draw, (BOUND, REHASHED)))
     _small(case, draw)
-    put(case, "sock", sock, "dport", 40000 + draw.randrange(1, 5))
-    action = draw.choice((MOVES, CONNECTS, CONNECTS, DISCONNECTS))
-    value = 40000 + draw.randrange(5)
-    place_event(case, 0, action=action, sk=sock, value=value, point=AT_NODE, at=draw.choice((sock, NONE)))
+    put(case, "sock", sock, "dport", 40000 + pick(draw, range(1, 5)))
+    action = pick(draw, (MOVES, CONNECTS, CONNECTS, DISCONNECTS))
+    value = 40000 + pick(draw, range(5))
+    place_event(case, 0, action=action, sk=sock, value=value, point=AT_NODE, at=pick(draw, (sock, NONE)))
     if draw.random() < 0.3:
-        put(case, "event", 0, "steps", draw.randrange(9))
+        put(case, "event", 0, "steps", pick(draw, range(9)))
 
 
 def _strays_in_hash4(case: bytearray, draw: Random) -> None:
@@ -137,35 +174,35 @@ def _strays_in_hash4(case: bytearray, draw: Random) -> None:
         _bound(case, sock, draw, state=TCP_ESTABLISHED)
     put(case, "sock", 0, "incoming_cpu", take(case, "head", 0, "cpu"))
     put(case, "sock", 1, "incoming_cpu", NONE)
-    put(case, "sock", 2, "dport", 40000 + draw.randrange(1, 5))
-    put(case, "head", 0, "udp_size", draw.choice((2, 4)))
-    action = draw.choice((CONNECTS, CONNECTS, CONNECTS, LEAVES, DISCONNECTS, DISCONNECTS))
-    port = draw.choice((take(case, "packet", 0, "sport"), 40000 + draw.randrange(5)))
-    point = draw.choice((AT_NODE, AT_NODE, AT_LINK))
-    steps = draw.randrange(3) if action == DISCONNECTS else 0
+    put(case, "sock", 2, "dport", 40000 + pick(draw, range(1, 5)))
+    put(case, "head", 0, "udp_size", pick(draw, (2, 4)))
+    action = pick(draw, (CONNECTS, CONNECTS, CONNECTS, LEAVES, DISCONNECTS, DISCONNECTS))
+    port = pick(draw, (take(case, "packet", 0, "sport"), 40000 + pick(draw, range(5))))
+    point = pick(draw, (AT_NODE, AT_NODE, AT_LINK))
+    steps = pick(draw, range(3)) if action == DISCONNECTS else 0
     if action == DISCONNECTS:
         put(case, "sock", 2, "dport", take(case, "packet", 0, "sport"))
-    place_event(case, 0, action=action, sk=2, value=port, point=point, at=draw.choice((2, NONE)), steps=steps)
+    place_event(case, 0, action=action, sk=2, value=port, point=point, at=pick(draw, (2, NONE)), steps=steps)
 
 
 def _arrives(case: bytearray, draw: Random) -> None:
     """A socket comes onto the packet's port while it is looked for."""
-    sock, other = draw.sample(range(3), 2)
+    sock, other = sample(draw, 2)
     _bound(case, sock, draw)
     _small(case, draw)
-    action = draw.choice((COMES, MOVES))
+    action = pick(draw, (COMES, MOVES))
     if action == MOVES:
-        put(case, "sock", sock, "num", 40000 + draw.randrange(5))
+        put(case, "sock", sock, "num", 40000 + pick(draw, range(5)))
         put(case, "sock", sock, "reuseport", 0)
     value = take(case, "packet", 0, "dport") if action == MOVES else 0
-    place_event(case, 0, action=action, sk=sock, value=value, steps=draw.randrange(4), **_point(draw, other))
+    place_event(case, 0, action=action, sk=sock, value=value, steps=pick(draw, range(4)), **_point(draw, other))
 
 
 def _regroups(case: bytearray, draw: Random) -> None:
     """Members of the packet's group come, go, connect or are bound to a device when they are counted, or when a program
     chooses.
     """
-    count = draw.choice((2, 3, 3))
+    count = pick(draw, (2, 3, 3))
     wildcard = draw.random() < 0.5
     for sock in range(count):
         _bound(case, sock, draw)
@@ -174,13 +211,13 @@ def _regroups(case: bytearray, draw: Random) -> None:
         put(case, "sock", sock, "rcv_saddr", 0 if wildcard else take(case, "packet", 0, "daddr"))
     case[_N_GROUPS] = max(case[_N_GROUPS], wire.byte(_N_GROUPS, 1))
     points = (AT_MEMBERS, AT_MEMBERS, AT_PROGRAM, AT_RAN, AT_LINK, AT_NODE)
-    action = draw.choice((COMES, COMES, LEAVES, LEAVES, CONNECTS, REBOUND))
-    value = take(case, "packet", 0, "sport") if action == CONNECTS else draw.randrange(3)
-    sock = draw.randrange(count)
-    steps = draw.choice((0, 0, 1, 2, 5))
-    place_event(case, 0, point=draw.choice(points), action=action, sk=sock, value=value, steps=steps)
+    action = pick(draw, (COMES, COMES, LEAVES, LEAVES, CONNECTS, REBOUND))
+    value = take(case, "packet", 0, "sport") if action == CONNECTS else pick(draw, range(3))
+    sock = pick(draw, range(count))
+    steps = pick(draw, (0, 0, 1, 2, 5))
+    place_event(case, 0, point=pick(draw, points), action=action, sk=sock, value=value, steps=steps)
     if draw.random() < 0.3:
-        place_event(case, 1, point=AT_MEMBERS, action=draw.choice((COMES, LEAVES)), sk=draw.randrange(count))
+        place_event(case, 1, point=AT_MEMBERS, action=pick(draw, (COMES, LEAVES)), sk=pick(draw, range(count)))
 
 
 _WAYS: tuple[Callable[[bytearray, Random], None], ...] = (

@@ -4,8 +4,8 @@ Where tables stand still nobody needs them (see `hash_tables.py`). Here whoever 
 still has the link that it had.
 """
 
-from collections.abc import Iterable
-from typing import TypeAlias
+from abc import ABC, abstractmethod
+from typing import Generic, TypeAlias, TypeVar
 
 from skdiff.cases.addresses import ipv4_view, is_mapped, mapped
 from skdiff.cases.scenario import AF_INET6, EHASH, HASH_OWN, HASH_PACKET, IPV6_LOOKUPS, LHASH2, NONE, Scenario, Sock
@@ -14,6 +14,21 @@ from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
 
 Slot: TypeAlias = tuple[int, int, int]  # EHASH or LHASH2, the tables that it is one of, and its number
+Ends: TypeAlias = tuple[int, int, int, int]  # an address of 128 bits and a port, and once more
+SlotOf = TypeVar("SlotOf")
+
+
+class Links(ABC, Generic[SlotOf]):
+    """Chains of a table: the first one of a slot, and the one behind each (`next`): an index, or an end mark, as its
+    complement (a negative number).
+    """
+
+    def __init__(self, count: int) -> None:
+        self.next = [~0] * count  # of who was never in a chain nobody reads it
+
+    @abstractmethod
+    def head(self, slot: SlotOf) -> int:
+        """The first one of a slot, or its end mark."""
 
 
 class Hashes:
@@ -21,7 +36,9 @@ class Hashes:
     the same sockets and namespaces (`made_of`, the last one is the packet's).
 
     `listening` has of each listener, in the order in which they came: its index, its tables, the hash of its address
-    and port, and whether it went to the tail; `connected` has those of ehash: which secret a packet has changes all.
+    and port, and whether it went to the tail. `connected` has of each socket of ehash, where hashes go by the packet's
+    secret: its index, its tables, its namespace, whether its hash is IPv6's, its own end and the other one, and whether
+    it has the packet's hash.
     """
 
     def __init__(self, scenario: Scenario, config: Config) -> None:
@@ -30,13 +47,15 @@ class Hashes:
         self.tables = [net.own_hashinfo for net in scenario.netns]
         self.mixes = [net.hash_mix for net in scenario.netns]
         self.listening: list[tuple[int, int, int, bool]] = []
-        self.connected: list[tuple[int, Sock]] = []
+        self.connected: list[tuple[int, int, int, bool, Ends, bool]] = []
         for index, sock in enumerate(scenario.socks):
+            netns = self.netns_of(sock)
+            table = self.tables[netns]
             if sock.hashed == LHASH2:
-                table = self.tables[self.netns_of(sock)]
                 self.listening.append((index, table, self.listening_hash(sock), self.goes_to_tail(sock)))
             elif sock.hashed == EHASH:
-                self.connected.append((index, sock))
+                as_packet = sock.hash_kind == HASH_PACKET
+                self.connected.append((index, table, netns, self.has_ipv6_hash(sock), ends_of(sock), as_packet))
 
     def netns_of(self, sock: Sock) -> int:
         """Without CONFIG_NET_NS the packet's namespace is the only one."""
@@ -47,43 +66,54 @@ class Hashes:
         in_listen = sock.reuseport != sock.reuseport_changed
         return sock.hashed == LHASH2 and self.config.ipv6 and sock.family == AF_INET6 and in_listen
 
+    def has_ipv6_hash(self, sock: Sock) -> bool:
+        """net/ipv4/inet_hashtables.c sk_ehashfn()."""
+        return self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr)
+
     def listening_hash(self, sock: Sock) -> int:
         """inet_lhash2_bucket_sk(), of a listener."""
         address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
         return portaddr_hash(address, sock.num, self.mixes[self.netns_of(sock)])
 
 
-class Chains:
-    """Links between sockets: an index, or an end mark, as its complement (a negative number).
+def ends_of(sock: Sock) -> Ends:
+    """Its own end, and the other one."""
+    return sock.rcv_saddr, sock.num, sock.daddr, sock.dport
+
+
+class Chains(Links[Slot]):
+    """Links between sockets.
 
     `where` is the slot of who is in a chain, None for who is not; `kept` tells of those whose peer's port
     has changed since they were hashed whether their hash is the packet's.
     """
 
     def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: Hashes) -> None:
+        super().__init__(len(scenario.socks))
         self.scenario = scenario
         self.hashes = hashes
+        self.ehash_mask, self.lhash2_mask = scenario.ehash_size - 1, scenario.lhash2_size - 1
         self.rules = rules
         self.config = config
         self.first: dict[Slot, int] = {}
-        self.next = list(range(len(scenario.socks)))  # of who was never in a chain nobody reads it
         self.where: list[Slot | None] = [None] * len(scenario.socks)
         self.kept: dict[int, bool] = {}
         self._prepared: dict[int, int] = {}  # behind whom those come that nobody leads to yet
 
-    def fill(self, absent: Iterable[int]) -> None:
+    def fill(self, absent: list[int]) -> None:
         """All sockets come into their chains in their order, but for some."""
-        mask = self.scenario.lhash2_size - 1
         for index, table, hashed, tail in self.hashes.listening:
             if index not in absent:
-                self._insert(index, (LHASH2, table, hashed & mask), tail)
-        for index, sock in self.hashes.connected:
+                self._insert(index, (LHASH2, table, hashed & self.lhash2_mask), tail)
+        for index, table, netns, ipv6, ends, as_packet in self.hashes.connected:
             if index not in absent:
-                self._insert(index, self.slot_of(sock), tail=False)
+                slot = self.connected(table) if as_packet else self._connection(table, netns, ipv6, ends)
+                self._insert(index, slot, tail=False)
 
     def head(self, slot: Slot) -> int:
         """The first one of a slot, or its end mark."""
-        return self.first.get(slot, self._end(slot))
+        first = self.first.get(slot)
+        return self._end(slot) if first is None else first
 
     def _end(self, slot: Slot) -> int:
         """Its end mark: the number of the slot (net/ipv4/tcp.c tcp_init()), of listeners one that no slot of ehash has
@@ -154,12 +184,10 @@ class Chains:
         netns = self.hashes.netns_of(sock)
         table = self.hashes.tables[netns]
         if sock.hashed == LHASH2:
-            return LHASH2, table, self.hashes.listening_hash(sock) & self.scenario.lhash2_size - 1
+            return LHASH2, table, self.hashes.listening_hash(sock) & self.lhash2_mask
         if sock.hash_kind == HASH_PACKET:
             return self.connected(table)
-        # net/ipv4/inet_hashtables.c sk_ehashfn()
-        as_ipv6 = self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr)
-        return self._connection(table, netns, as_ipv6, (sock.rcv_saddr, sock.num, sock.daddr, sock.dport))
+        return self._connection(table, netns, self.hashes.has_ipv6_hash(sock), ends_of(sock))
 
     def connected(self, table: int) -> Slot:
         """Where the packet's connection is looked for."""
@@ -167,13 +195,12 @@ class Chains:
         ends = packet.daddr, packet.dport, packet.saddr, packet.sport
         return self._connection(table, packet.netns, ipv6, ends)
 
-    def _connection(self, table: int, netns: int, ipv6: bool, ends: tuple[int, int, int, int]) -> Slot:
+    def _connection(self, table: int, netns: int, ipv6: bool, ends: Ends) -> Slot:
         """Where a connection is, seen from its local end."""
-        mask = self.scenario.ehash_size - 1
-        if not mask:
+        if not self.ehash_mask:
             return EHASH, table, 0
         hashed = self._hash6(netns, *ends) if ipv6 else self._hash4(netns, *ends)
-        return EHASH, table, hashed & mask
+        return EHASH, table, hashed & self.ehash_mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
         key = self.scenario.hash_secret + self.hashes.mixes[netns]
@@ -188,7 +215,7 @@ class Chains:
 
     def listening(self, table: int, address: int, port: int, netns: int) -> Slot:
         """Where listeners on an address of 128 bits are: inet_lhash2_bucket_sk()."""
-        return LHASH2, table, portaddr_hash(address, port, self.hashes.mixes[netns]) & self.scenario.lhash2_size - 1
+        return LHASH2, table, portaddr_hash(address, port, self.hashes.mixes[netns]) & self.lhash2_mask
 
     def is_hashed_as(self, index: int, sock: Sock, ipv6: bool) -> bool:
         """Whether a socket with the packet's ends has the packet's hash, which the kernel compares before all else: who
@@ -196,8 +223,7 @@ class Chains:
         """
         if index in self.kept:
             return self.kept[index]
-        hashed_as_ipv6 = self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.daddr)
-        own = sock.hash_kind == HASH_OWN and hashed_as_ipv6 == ipv6
+        own = sock.hash_kind == HASH_OWN and self.hashes.has_ipv6_hash(sock) == ipv6
         return sock.hashed == EHASH and (own or sock.hash_kind == HASH_PACKET)
 
     def keep_hash(self, index: int, sock: Sock) -> None:

@@ -1,33 +1,19 @@
 """The walks of TCP's lookup over chains that change meanwhile (net/ipv4/inet_hashtables.c, and IPv6's)."""
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterator
 
 from skdiff.cases.addresses import ipv4_view, is_ipv6, mapped
 from skdiff.cases.scenario import AF_INET6, AT_LINK, AT_NODE, NONE
-from skdiff.oracles.model.chains import Slot
+from skdiff.oracles.model.chains import Links, Slot, SlotOf
 from skdiff.oracles.model.device import inet_sk_bound_dev_eq
 from skdiff.oracles.model.events import Schedule
 from skdiff.oracles.model.references import refcount_inc_not_zero, sock_gen_put
 from skdiff.oracles.model.state import State, Stuck
 
-SlotOf = TypeVar("SlotOf", contravariant=True)
 
-
-class Linked(Protocol[SlotOf]):
-    """Chains of a table: the first one of a slot, and the one behind each."""
-
-    @property
-    def next(self) -> Sequence[int]:
-        """An index, or an end mark as its complement."""
-
-    def head(self, slot: SlotOf) -> int:
-        """The same."""
-
-
-def walk(schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[int]:
-    """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement, behind
-    which nobody may ask for more. The link of a socket is read when it was looked at. It ends: who comes into a chain
+def walk(schedule: Schedule, chains: Links[SlotOf], slot: SlotOf) -> Iterator[int]:
+    """hlist_nulls_for_each_entry_rcu(): each socket that is met, and at last the end mark as its complement. The
+    link of a socket is read when it was looked at. It ends: who comes into a chain
     leads to those that were there, and events are few.
     """
     at = NONE
@@ -36,6 +22,8 @@ def walk(schedule: Schedule, chains: Linked[SlotOf], slot: SlotOf) -> Iterator[i
         at = chains.head(slot) if at == NONE else chains.next[at]
         schedule.visit(AT_NODE, at)
         yield at
+        if at < 0:
+            return
 
 
 def inet_lookup_established(state: State, schedule: Schedule) -> int:
@@ -58,12 +46,9 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
-    met = walk(schedule, schedule.chains, slot)
-    while True:
-        index = next(met)
-        if index < 0:
-            return NONE if ~index == slot[2] else None
-        if not inet_match(state, schedule, index):
+    index = NONE
+    for index in walk(schedule, schedule.chains, slot):
+        if index < 0 or not inet_match(state, schedule, index):
             continue
         if not refcount_inc_not_zero(state, index):
             return NONE
@@ -73,6 +58,7 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
             return None
         state.via.append("established")
         return index
+    return NONE if ~index == slot[2] else None
 
 
 def inet_match(state: State, schedule: Schedule, index: int) -> bool:
@@ -101,11 +87,9 @@ def listeners(state: State, schedule: Schedule, daddr: int) -> Iterator[int]:
     table = state.netns.own_hashinfo ^ int(state.foreign)
     address = daddr if state.ipv6 else mapped(daddr)
     slot = schedule.chains.listening(table, address, packet.dport, packet.netns)
-    met = walk(schedule, schedule.chains, slot)
-    while True:
-        index = next(met)
+    for index in walk(schedule, schedule.chains, slot):
         if index < 0:
-            return
+            continue
         sock = state.socks[index]
         if sock.num != packet.dport or (state.config.net_ns and sock.netns != packet.netns):
             continue

@@ -4,8 +4,6 @@ Where tables stand still nobody needs them (see `udp_tables.py`). A socket keeps
 whatever becomes of its addresses.
 """
 
-from collections.abc import Iterable
-
 from skdiff.cases.addresses import ANY, ipv4_view, is_mapped, mapped
 from skdiff.cases.derived import WILDCARDS
 from skdiff.cases.scenario import (
@@ -20,6 +18,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.oracles.model.chains import Links
 from skdiff.oracles.model.hashing import inet6_ehashfn, inet_ehashfn, portaddr_hash
 from skdiff.oracles.model.score import peer_of
 from skdiff.variants.config import Config
@@ -28,15 +27,15 @@ from skdiff.variants.version_rules import Rules
 Slot = tuple[int, int]  # the tables that it is one of, and its number
 
 
-class Chain:
-    """The chains of one kind of table. A link is an index, or an end mark as its complement: the number of the slot,
-    changed by `spoilt`. `where` is the slot of who is in a chain, None for who is not.
+class Chain(Links[Slot]):
+    """The chains of one kind of table. The end mark is the number of the slot, changed by `spoilt`. `where` is the slot
+    of who is in a chain, None for who is not.
     """
 
     def __init__(self, count: int, spoilt: int = 0) -> None:
+        super().__init__(count)
         self.spoilt = spoilt
         self.first: dict[Slot, int] = {}
-        self.next: list[int] = [~0] * count
         self.where: list[Slot | None] = [None] * count
         self._prepared: dict[int, int] = {}
 
@@ -139,27 +138,38 @@ class UdpChains:
         self.config = config
         self.mask = scenario.udp_size - 1
         self.has_hash4 = rules.hash4 and not config.base_small
-        self.hash, self.hash2 = Chain(count), Chain(count)
+        self._hash: Chain | None = None
+        self.hash2 = Chain(count)
         self.hash4 = Chain(count, scenario.ehash_nulls_xor)
         self.ports = [0] * count
+        self._absent: list[int] = []
         self.address_slots: dict[int, Slot] = {}  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
 
-    def fill(self, absent: Iterable[int]) -> None:
+    def fill(self, absent: list[int]) -> None:
         """bind() and connect() of all sockets in their order, but for some."""
-        mask = self.mask
-        for index, table, port, bound, now, tail in self.hashes.places:
+        mask, self._absent = self.mask, absent
+        for index, table, _, bound, now, tail in self.hashes.places:
             if index in absent:
                 continue
             sock = self.scenario.socks[index]
             self.ports[index] = sock.num
-            self.hash.insert(index, (table, port & mask), tail)
             slot = table, now & mask
             self.hash2.insert(index, slot, tail and bound & mask == now & mask)  # to the head, if it is rehashed
             self.address_slots[index] = slot
             if self.may_be_in_hash4(sock) and sock.state == TCP_ESTABLISHED and sock.hash2 != STALE:
                 self.hash4.insert(index, self.connection_slot(sock))
                 self.count(slot, 1)
+
+    @property
+    def hash(self) -> Chain:
+        """Most lookups never come by it: it is filled when somebody does."""
+        if self._hash is None:
+            self._hash = Chain(len(self.ports))
+            for index, table, port, _, _, tail in self.hashes.places:
+                if index not in self._absent:
+                    self._hash.insert(index, (table, port & self.mask), tail)
+        return self._hash
 
     def may_be_in_hash4(self, sock: Sock) -> bool:
         """udp4_hash4(), udp6_hash4(): nobody on the wildcard is."""

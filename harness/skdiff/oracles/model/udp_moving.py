@@ -1,37 +1,28 @@
 """The walks of UDP's lookup over chains that change meanwhile (net/ipv4/udp.c, net/ipv6/udp.c)."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 from skdiff.cases.addresses import ANY, ipv4_view
 from skdiff.cases.scenario import AF_INET6
 from skdiff.oracles.model.moving import walk
 from skdiff.oracles.model.state import State
-from skdiff.oracles.model.udp_chains import Chain, Slot
 from skdiff.oracles.model.udp_events import UdpSchedule
-
-
-def met(schedule: UdpSchedule, chain: Chain, slot: Slot) -> Iterator[int]:
-    """Each socket that is met in a chain, up to its end, whose ever that is by then."""
-    links = walk(schedule, chain, slot)
-    while (index := next(links)) >= 0:
-        yield index
 
 
 def bound(state: State, schedule: UdpSchedule, daddr: int) -> Iterator[int]:
     """udp4_lib_lookup2(), udp6_lib_lookup2(): who is met in hash2 and has this address and the packet's port."""
     address = state.packet.daddr if daddr != ANY else ANY
     slot = schedule.tables.packet_address_slot(address, bool(state.foreign))
-    for index in met(schedule, schedule.tables.hash2, slot):
-        if is_on(state, schedule, index, daddr):
+    for index in walk(schedule, schedule.tables.hash2, slot):
+        if index >= 0 and is_on(state, schedule, index, daddr):
             yield index
 
 
 def by_port(state: State, schedule: UdpSchedule) -> Iterator[int]:
     """udp4_lib_lookup1(), udp6_lib_lookup1(): who is met in hash and has the packet's address and port."""
     slot = schedule.tables.packet_port_slot(bool(state.foreign))
-    for index in met(schedule, schedule.tables.hash, slot):
-        if is_on(state, schedule, index, state.daddr):
+    for index in walk(schedule, schedule.tables.hash, slot):
+        if index >= 0 and is_on(state, schedule, index, state.daddr):
             yield index
 
 
@@ -53,7 +44,8 @@ def is_at_port(state: State, schedule: UdpSchedule, index: int) -> bool:
 def first(state: State, schedule: UdpSchedule) -> list[int]:
     """__udp4_lib_demux_lookup(), __udp6_lib_demux_lookup(): who is met first in hash2."""
     slot = schedule.tables.packet_address_slot(state.packet.daddr, foreign=False)
-    return [*islice(met(schedule, schedule.tables.hash2, slot), 1)]
+    index = next(walk(schedule, schedule.tables.hash2, slot))
+    return [index] if index >= 0 else []
 
 
 def crowd(schedule: UdpSchedule) -> int:
@@ -64,6 +56,6 @@ def crowd(schedule: UdpSchedule) -> int:
 def on_port(state: State, schedule: UdpSchedule) -> Iterator[int]:
     """__udp4_lib_mcast_demux_lookup(): who is met in hash and has the packet's port."""
     slot = schedule.tables.packet_port_slot(foreign=False)
-    for index in met(schedule, schedule.tables.hash, slot):
-        if is_at_port(state, schedule, index):
+    for index in walk(schedule, schedule.tables.hash, slot):
+        if index >= 0 and is_at_port(state, schedule, index):
             yield index

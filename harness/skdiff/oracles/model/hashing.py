@@ -29,10 +29,12 @@ def _mixed(a: int, b: int, c: int) -> tuple[int, int, int]:
 
 def _final(a: int, b: int, c: int) -> int:
     """lookup3's last step: one word of three."""
-    for bits_b, bits_c, bits_a in ((14, 11, 25), (16, 4, 14)):
-        c = (c ^ b) - _rotate(b, bits_b)
-        a = (a ^ c) - _rotate(c, bits_c)
-        b = (b ^ a) - _rotate(a, bits_a)
+    c = (c ^ b) - _rotate(b, 14)
+    a = (a ^ c) - _rotate(c, 11)
+    b = (b ^ a) - _rotate(a, 25)
+    c = (c ^ b) - _rotate(b, 16)
+    a = (a ^ c) - _rotate(c, 4)
+    b = (b ^ a) - _rotate(a, 14)
     return ((c ^ b) - _rotate(b, 24)) & _M
 
 
@@ -68,7 +70,7 @@ def _address_hash(address: int, initval: int) -> int:
 
 def _big_endian_word(value: int) -> int:
     """How a little-endian CPU reads the four bytes of an address in network order."""
-    return int.from_bytes(value.to_bytes(4, "big"), "little")
+    return value >> 24 | value >> 8 & 0xFF00 | (value & 0xFF00) << 8 | (value & 0xFF) << 24
 
 
 def inet_ehashfn(key: int, laddr: int, lport: int, faddr: int, fport: int, lport_added: bool) -> int:
@@ -91,7 +93,7 @@ def inet6_ehashfn(key: int, secret: int, laddr: int, lport: int, faddr: int, fpo
     """
     fport_raw = (fport & 0xFF) << 8 | fport >> 8
     ports = fport_raw if lport_added else lport << 16 | fport_raw
-    hashed = jhash_3words(_words(laddr)[3], _address_hash(faddr, secret), ports, key)
+    hashed = jhash_3words(_big_endian_word(low_word(laddr)), _address_hash(faddr, secret), ports, key)
     return (hashed + lport) & _M if lport_added else hashed
 
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/time.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "record.h"
@@ -35,6 +36,49 @@ void reference_stop(int why)
 {
 	running = reference_in_kernel = 0;
 	siglongjmp(way_out, why);
+}
+
+/* Another CPU's writer that stands still in the middle has a stack of its own. */
+static ucontext_t lookup_place, writer_place;
+static char writer_stack[1 << 18] __attribute__((aligned(64)));
+static void (*writer)(void);
+static int stands_still;
+
+static void run_writer(void)
+{
+	writer();
+	stands_still = 0;
+}
+
+/* Until it ends, or calls reference_stands_still(). */
+void reference_start_writer(void (*function)(void))
+{
+	writer = function;
+	stands_still = 1;
+	getcontext(&writer_place);
+	writer_place.uc_stack.ss_sp = writer_stack;
+	writer_place.uc_stack.ss_size = sizeof(writer_stack);
+	writer_place.uc_link = &lookup_place;
+	makecontext(&writer_place, run_writer, 0);
+	swapcontext(&lookup_place, &writer_place);
+}
+
+/* The writer that stands still, if there is one, until it ends. */
+void reference_goes_on(void)
+{
+	while (stands_still)
+		swapcontext(&lookup_place, &writer_place);
+}
+
+void reference_stands_still(void)
+{
+	swapcontext(&writer_place, &lookup_place);
+}
+
+/* Of the last case, which may have ended in the middle. */
+void reference_forget_writer(void)
+{
+	stands_still = 0;
 }
 
 static int is_function(const struct sigaction *action)

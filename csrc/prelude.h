@@ -5,8 +5,11 @@
 #include "record.h"
 
 struct bpf_prog;
+struct hlist_node;
+struct hlist_nulls_node;
 struct sk_buff;
 struct sock;
+struct sock_reuseport;
 
 /* libc's, for which <string.h> would bring too much along. */
 void *memcpy(void *to, const void *from, size_t bytes);
@@ -26,7 +29,10 @@ static int sock_or_drop(const struct sock *sk);
 static int64_t half_of(const void *address, int which);
 static void reference_step(unsigned int step, int64_t one, int64_t two, int64_t three);
 static void reference_warn(const char *function, const char *text);
-static int reference_race(const void *counter);
+static void reference_visit(int point, const void *of);
+static void reference_read_number(const void *from);
+static void reference_store(const void *to);
+static void reference_disconnect(struct sock *sk);
 static _Bool reference_mc_allows(const struct sock *sk, unsigned int group, unsigned int source, int dif, int sdif);
 static _Bool reference_mc_has(unsigned int group, unsigned int source);
 static _Bool reference_mc_refuses(unsigned long skb, unsigned long group, unsigned long source, unsigned long tos,

@@ -16,6 +16,7 @@
 #define MAX_TABLE 131072
 #define MAX_CROWD 100000
 #define MAX_EDGES 8192
+#define MAX_EVENTS 64
 #define ADDRESS_BYTES 16
 
 struct packet_record {
@@ -60,7 +61,6 @@ struct sock_record {
 	uint8_t hash2;		/* enum hash2, of a socket in UDP's tables */
 	uint8_t mc_refuses;	/* wants no packets of the multicast group that this one goes to */
 	uint8_t no_pprev;	/* in its chain, but already marked as unhashed */
-	uint8_t race;		/* enum race */
 	uint8_t syncookie;	/* of a request */
 	int8_t group;		/* sk_reuseport_cb */
 	int8_t listener;	/* rsk_listener of a request */
@@ -98,6 +98,18 @@ struct group_record {
 	int8_t slots[MAX_SLOTS];
 };
 
+/* What another CPU does, once: at the nth visit of a point, counting only those that have to do with the socket `at`. */
+struct event_record {
+	int32_t value;		/* of the action: a device, a peer's port, a group from 1 on, a flag */
+	uint8_t point;		/* enum point */
+	uint8_t nth;		/* from 1 on */
+	uint8_t action;		/* enum action */
+	uint8_t steps;		/* how many of its steps are done by then, the others with the next event, or at the end; 0 for all */
+	int8_t at;		/* NONE for any */
+	int8_t sk;		/* to whom it happens */
+	int8_t other;		/* who takes its place */
+};
+
 struct scenario_record {
 	uint32_t hash_secret;
 	uint32_t hash_secret6;	/* the second one of IPv6's hash */
@@ -114,10 +126,12 @@ struct scenario_record {
 	uint8_t n_netns;
 	uint8_t n_groups;
 	uint8_t n_socks;
+	uint8_t n_events;
 	struct packet_record packet;
 	struct netns_record netns[MAX_NETNS];
 	struct group_record groups[MAX_GROUPS];
 	struct sock_record socks[MAX_SOCKS];
+	struct event_record events[MAX_EVENTS];
 };
 
 struct shown_record {
@@ -138,6 +152,7 @@ struct outcome_record {
 	uint32_t skb_cb;	/* bytes of skb->cb that are not what they were */
 	int32_t clones;		/* clones that nobody freed */
 	uint64_t freed;		/* bit i: socket i was freed */
+	uint64_t fired;		/* bit i: event i came about */
 	int32_t sections;	/* sections that were opened and not closed, of each kind so many times enum section */
 	int32_t signal;		/* that a crash came with */
 	uint32_t n_warns;
@@ -152,7 +167,7 @@ struct outcome_record {
 };
 
 struct step_record {
-	uint32_t step;		/* of steps.toml, from 1 on */
+	uint32_t step;		/* of steps.toml, from 1 on; 0 for an event: its number, and whether it came about */
 	int64_t values[3];
 };
 
@@ -173,10 +188,23 @@ enum hashed { HASHED_NOWHERE, HASHED_EHASH, HASHED_LHASH2, HASHED_UDP };
 enum hash2 { HASH2_BOUND, HASH2_REHASHED, HASH2_STALE };
 enum pkt_type { PKT_HOST, PKT_BROADCAST, PKT_MULTICAST };
 enum hash_kind { HASH_OWN, HASH_WRONG, HASH_PACKET };
-/* What another CPU does to a socket of ehash right after the lookup took its reference: nothing, unhash it and drop the
- * table's reference, or make another connection of its memory.
+/* Where another CPU can get between: before the lookup reads a link of a chain, of a socket or of a bucket; when it has read
+ * one, and nothing yet of the socket that this leads to; before it takes a reference, and when it has it; when it has read
+ * how many members a group has; before and behind a BPF program.
  */
-enum race { RACE_STAYS, RACE_LEAVES, RACE_REUSED };
+enum point { POINT_LINK, POINT_NODE, POINT_TAKING, POINT_TAKEN, POINT_MEMBERS, POINT_PROGRAM, POINT_RAN };
+/* What it does there. `sk` leaves its group, its chain, and loses a reference; it leaves its chain, loses all references, and its memory
+ * becomes the connection from the peer's port `value`; it leaves ehash, and listens; it comes, into its group and then its chain, where it
+ * was not before; `other`, which was nowhere before, takes its place; it is bound to the device `value`; its namespace's
+ * l3mdev_accept of the packet's protocol becomes `value`; the group of number `value` loses its program; nothing, but that what
+ * was begun goes on; the group of number `value` gets a program, which selects `sk`; the packet's namespace has its sk_lookup
+ * programs, or has them no more, by `value`. Of UDP: it is connected to the packet's sender, at the port `value`; it is
+ * disconnected; it is disconnected, and bound to the port `value`.
+ */
+enum action {
+	ACTION_LEAVES, ACTION_REUSED, ACTION_LISTENS, ACTION_COMES, ACTION_REPLACED, ACTION_REBOUND, ACTION_SYSCTL, ACTION_DETACHED,
+	ACTION_GOES_ON, ACTION_ATTACHED, ACTION_SK_LOOKUP, ACTION_CONNECTS, ACTION_DISCONNECTS, ACTION_MOVES
+};
 enum destructor { DESTRUCTOR_NONE, DESTRUCTOR_PFREE, DESTRUCTOR_EDEMUX, DESTRUCTOR_OTHER, DESTRUCTOR_EFREE };
 enum prog { PROG_NONE, PROG_FILTER, PROG_SK_REUSEPORT };
 enum shown { SHOWN_SK_LOOKUP = 1, SHOWN_FILTER, SHOWN_SK_REUSEPORT };

@@ -8,6 +8,7 @@ It holds for all lookups, unless it is one of ONLY.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Any
 
 from hypothesis import note
@@ -16,15 +17,27 @@ from hypothesis import strategies as st
 from skdiff.cases import wire
 from skdiff.cases.addresses import is_ipv6, is_mapped, mapped, other_family
 from skdiff.cases.derived import pkt_type_of
+from skdiff.cases.events import lost as lost_meanwhile
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.moments import moments
 from skdiff.cases.outcome import RETURNED, SHOWN_FILTER, SHOWN_NAMES, SHOWN_SK_LOOKUP, Outcome
 from skdiff.cases.pools import HERE
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
+    AT_LINK,
+    AT_MEMBERS,
+    AT_NODE,
+    AT_PROGRAM,
+    AT_RAN,
+    AT_TAKEN,
+    AT_TAKING,
     BOUND,
+    COMES,
+    CONNECTS,
     DESTRUCTOR_NONE,
+    DISCONNECTS,
     EHASH,
     FILTER,
     HASH_OWN,
@@ -42,17 +55,18 @@ from skdiff.cases.scenario import (
     LEAVE,
     LEAVES,
     LHASH2,
+    MOVES,
     NONE,
     NOWHERE,
     PACKET_HOST,
     PFREE,
     PROG_NONE,
+    REBOUND,
     RECEIVE,
     REFCOUNT_SATURATED,
     REUSED,
     SK_PASS,
     SK_REUSEPORT,
-    STAYS,
     TCP4,
     TCP6,
     TCP_CLOSE,
@@ -62,12 +76,15 @@ from skdiff.cases.scenario import (
     UDP6,
     UDP_HASHED,
     UDP_LOOKUPS,
+    Event,
     Netns,
     Packet,
     Program,
     Scenario,
     Sock,
 )
+from skdiff.cases.validity import problems
+from skdiff.engines.aimed_events import aim
 from tests import transform
 from tests.transform import (
     as_ipv4_alone,
@@ -129,11 +146,6 @@ def _ipv6(case: Scenario) -> bool:
 def _new_address(case: Scenario) -> int:
     """An address of the packet's family that nobody has."""
     return other_family(_NEW_ADDRESS) if _ipv6(case) else _NEW_ADDRESS
-
-
-def _still(case: Scenario) -> Scenario:
-    """The case without another CPU."""
-    return case._replace(socks=tuple(sock._replace(race=STAYS) for sock in case.socks))
 
 
 def _without_attached(case: Scenario) -> Scenario:
@@ -387,7 +399,7 @@ def _stolen_or_connected(scenario: Scenario, outcome: Outcome) -> bool:
 
 def listeners_take_anyone(draw: Draw, run: Run) -> bool:
     """Who sends the packet matters to connections, to programs and to the choice of a group's member."""
-    case = _still(_listening(draw) if draw(_FLAG) else _case(draw))
+    case = _listening(draw) if draw(_FLAG) else _case(draw)
     before = run(case)
     if _stolen_or_connected(case, before):
         return False
@@ -398,7 +410,7 @@ def listeners_take_anyone(draw: Draw, run: Run) -> bool:
 
 def the_wildcard_takes_any_address(draw: Draw, run: Run) -> bool:
     """What is bound to 0.0.0.0 or :: does not see which of the host's addresses the packet is for, nor its group."""
-    case = _still(transform.without_programs(_listening(draw) if draw(_FLAG) else _case(draw)))
+    case = transform.without_programs(_listening(draw) if draw(_FLAG) else _case(draw))
     socks = (sock._replace(rcv_saddr=0) if sock.hashed == LHASH2 else sock for sock in case.socks)
     case = case._replace(socks=tuple(socks))
     before = run(case)
@@ -819,8 +831,8 @@ def every_reference_is_accounted_for(draw: Draw, run: Run) -> bool:
         before = _held(case, i, packet.sk, packet.destructor)
         after = _held(case, i, outcome.skb_sk, outcome.destructor) + (outcome.refcounted and outcome.sk == i)
         lost = after - before - (outcome.refcnt[i] - sock.refcnt)
-        assert lost in ((0, 1) if sock.race == LEAVES else (0,))
-        assert bool(outcome.freed >> i & 1) == (lost == 1 and outcome.refcnt[i] == 0)
+        assert 0 <= lost <= lost_meanwhile(case.events, i)
+        assert not outcome.freed >> i & 1 or (lost and not outcome.refcnt[i])
     return outcome.sk != NONE
 
 
@@ -870,7 +882,7 @@ def _taken(case: Scenario, outcome: Outcome) -> bool:
 
 def _connected(draw: Draw) -> Scenario:
     """A case, now and then with the packet's own connection."""
-    case = _still(_case(draw))
+    case = _case(draw)
     if draw(_FLAG) and len(case.socks) < transform.MAX_SOCKS:
         case = opened(case, draw(st.integers(0, len(case.socks))), _connection(case))
     return case
@@ -904,14 +916,75 @@ def a_connection_that_goes_while_it_is_taken_is_not_found(draw: Draw, run: Run) 
     gone = closed(case, before.sk)
     if gone._replace(socks=case.socks) != case:  # a program may still choose it, by its name
         return False
-    race = draw(st.sampled_from((LEAVES, REUSED)))
-    socks = tuple(s._replace(race=race) if i == before.sk else s for i, s in enumerate(case.socks))
-    after, without_it = run(case._replace(socks=socks)), run(gone)
+    sk = before.sk
+    leaves = Event(point=AT_TAKEN, at=sk, action=LEAVES, sk=sk)
+    reused = Event(point=AT_TAKING, at=sk, action=REUSED, sk=sk, value=case.socks[sk].dport ^ 1)
+    event = draw(st.sampled_from((leaves, reused)))
+    after, without_it = run(case._replace(events=(event,))), run(gone)
     assert after.ended == without_it.ended
     if after.ended == RETURNED:
         assert (after.sk, after.refcounted) == (without_it.sk, without_it.refcounted)
-        assert after.freed == (race == LEAVES and case.socks[before.sk].refcnt == 1) << before.sk
+        assert after.freed == (event == leaves and case.socks[sk].refcnt == 1) << sk
     return True
+
+
+def _meanwhile(draw: Draw) -> Scenario:
+    """A reachable case in which one thing happens meanwhile."""
+    case = bytearray(draw(_BYTES)) + bytes(wire.MOST - wire.SIZE)
+    wire.put(case, "head", 0, "lookup", draw.lookup)
+    aim(case, Random(draw(_INT)))
+    for name, value in (("lookup", draw.lookup), ("caller", RECEIVE), ("hostile", 0)):
+        wire.put(case, "head", 0, name, value)
+    wire.put(case, "events", 0, "count", 1)
+    wire.put(case, "head", 0, "udp_size", draw(st.sampled_from((1, 2))))
+    return wire.decode(bytes(case))
+
+
+_CHANGE_GROUPS = (LEAVES, COMES, REBOUND, CONNECTS, DISCONNECTS)
+
+
+def the_answer_is_that_of_some_moment(draw: Draw, run: Run) -> bool:
+    """Linearisability: who gets the packet would have got it from tables that stand as they do at some moment of the
+    lookup. Not so where a group is counted and then changes, or where a connection that dies ends the search though
+    another one would fit; of UDP, where a socket takes the walk along into another slot of hash2, or connects between
+    its score and the look at its state: corpus/races has these.
+    """
+    case = _meanwhile(draw)
+    if len(case.events) != 1 or case.packet.sk != NONE:
+        return False
+    [event] = case.events
+    ends = {(sock.netns, sock.daddr, sock.rcv_saddr, sock.dport, sock.num) for sock in case.socks}
+    counted = event.point in (AT_MEMBERS, AT_PROGRAM, AT_RAN) and event.action in _CHANGE_GROUPS
+    carried = event.action == CONNECTS or (event.action in (DISCONNECTS, MOVES) and case.udp_size > 1)
+    twins = len(ends) != len(case.socks) and case.lookup not in UDP_LOOKUPS
+    if counted or carried or twins:
+        return False
+    outcome = run(case)
+    if not outcome.fired:
+        return False
+    assert outcome.sk in {run(moment).sk for moment in moments(case)}
+    return True
+
+
+def who_connects_to_the_sender_is_found_all_the_while(draw: Draw, run: Run) -> bool:
+    """A socket that takes the packet now, and will when it is connected to its sender, takes it in the middle of
+    connect(), wherever the lookup is by then: what udp4_lib_lookup1() is for.
+    """
+    case = _without_attached(_case(draw, reachable=True))
+    sock = Sock(protocol=IPPROTO_UDP, hashed=UDP_HASHED, rcu_free=1, num=case.packet.dport, netns=case.packet.netns)
+    sock = sock._replace(family=AF_INET6 if _ipv6(case) else AF_INET, rcv_saddr=draw(st.sampled_from((0, 1))))
+    if sock.rcv_saddr:
+        sock = sock._replace(rcv_saddr=case.packet.daddr, ipv6only=int(is_ipv6(case.packet.daddr)))
+    nets = tuple(net._replace(run_array=0, progs=()) for net in case.netns)
+    case = case._replace(socks=(sock,), groups=(), netns=nets, sk_lookup_enabled=0)
+    event = Event(action=CONNECTS, sk=0, value=case.packet.sport, point=draw(st.sampled_from((AT_LINK, AT_NODE))))
+    event = event._replace(nth=draw(st.integers(1, 4)), steps=draw(st.integers(0, 8)))
+    case = case._replace(events=(event,))
+    if problems(case) or not fits(case, sock):
+        return False
+    outcome = run(case)
+    assert outcome.sk == 0
+    return bool(outcome.fired)
 
 
 # --- the other family ------------------------------------------------------------------------------------------------
@@ -925,7 +998,7 @@ def its_image_in_ipv6_has_the_same_winner(draw: Draw, run: Run) -> bool:
     members, differ; no SO_REUSEPORT, for AF_INET6 listeners that have it are met last; and no packet of an L3 domain
     with a device of its route, which only IPv4 looks at.
     """
-    case = as_ipv4_alone(_still(_case(draw)))
+    case = as_ipv4_alone(_case(draw))
     image = ipv6_image(case)
     if dif(case) != dif(image):
         return False
@@ -1010,7 +1083,7 @@ def a_bpf_helper_finds_who_gets_the_packet(draw: Draw, run: Run) -> bool:
     """A helper finds whom a packet with the same addresses, ports, devices and namespace finds, if nothing hangs on
     that and no program of a group runs, which wants an sk_buff.
     """
-    case = _without_attached(_still(_case(draw, reachable=True)))
+    case = _without_attached(_case(draw, reachable=True))
     groups = tuple(group._replace(prog=PROG_NONE) for group in case.groups)
     plain = Packet(doff=case.packet.doff)
     packet = case.packet._replace(rt_iif=0, len=plain.len, data_len=0, pkt_type=PACKET_HOST)
@@ -1029,6 +1102,7 @@ ONLY: dict[Law, tuple[int, ...]] = {
     its_image_in_ipv6_has_the_same_winner: (TCP4,),
     a_datagram_s_image_in_ipv6_has_the_same_winner: (UDP4,),
     who_is_connected_to_the_sender_gets_the_datagram: UDP,
+    who_connects_to_the_sender_is_found_all_the_while: UDP,
     **dict.fromkeys(
         (
             l3mdev_accept_is_for_unbound_sockets_and_slaves,
@@ -1085,6 +1159,8 @@ LAWS: dict[Law, float] = {
     a_filter_s_run_pulls_the_header_and_nothing_else: 0.05,
     a_count_that_would_overflow_is_pinned: 0.1,
     a_connection_that_goes_while_it_is_taken_is_not_found: 0.1,
+    the_answer_is_that_of_some_moment: 0.1,
+    who_connects_to_the_sender_is_found_all_the_while: 0.1,
     its_image_in_ipv6_has_the_same_winner: 0.3,
     a_datagram_s_image_in_ipv6_has_the_same_winner: 0.2,
     who_is_connected_to_the_sender_gets_the_datagram: 0.3,

@@ -65,7 +65,7 @@ MISTAKES = [
     Mistake(
         "the next slot",
         "reuseport.reuseport_select_sock_by_hash",
-        "start = reciprocal_scale(phash, group.num_socks)",
+        "start = reciprocal_scale(phash, members)",
         "start = (reciprocal_scale(phash, group.num_socks) + 1) % group.num_socks",
     ),
     Mistake(
@@ -83,7 +83,7 @@ MISTAKES = [
     Mistake(
         "a filter's index wraps",
         "reuseport.run_bpf_filter",
-        "group.slots[group.returns] if group.returns < group.num_socks else NONE",
+        "state.groups[number].slots[group.returns] if group.returns < members else NONE",
         "group.slots[group.returns % group.num_socks]",
     ),
     Mistake(
@@ -98,7 +98,7 @@ MISTAKES = [
         "if exact != NONE:",
         "if exact == NONE and not state:",
     ),
-    Mistake("has_conns is not seen", "udp._best", "if not state.scenario.groups[sock.group].has_conns:", "if state:"),
+    Mistake("has_conns is not seen", "udp._best", "if not reuseport_has_conns(state, index):", "if state:"),
     Mistake("hash4 takes any device", "hash4.inet_match", "return fits", "return fits or True"),
     Mistake(
         "a program is shown no device", "sk_lookup.bpf_sk_lookup_run", "(packet.dport, state.dif", "(packet.dport, 0"

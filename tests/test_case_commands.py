@@ -118,8 +118,8 @@ def test_a_fault_of_standard_input_is_named():
     assert run(["convert", "-"], "version = 1\nprot = 1\n") == (
         2,
         "",
-        "skdiff: standard input:2: prot: no such key here; known: expect, found, group, needs, netns, packet, scenario,"
-        " sock, version, why\n",
+        "skdiff: standard input:2: prot: no such key here; known: event, expect, found, group, needs, netns, packet,"
+        " scenario, sock, version, why\n",
     )
 
 

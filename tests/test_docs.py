@@ -20,7 +20,7 @@ from skdiff.cases import case_file, case_values, expectations, words_keys
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.outcome import COMPARED, Outcome
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
 from skdiff.findings.explain import ExplainSummary
 from skdiff.findings.listed import lines_of
@@ -136,10 +136,11 @@ def shown(record: type, field: str) -> str:
 
 
 RECORDS = {
-    "[scenario]": (Scenario, {"packet", "netns", "groups", "socks"}),
+    "[scenario]": (Scenario, {"packet", "netns", "groups", "socks", "events"}),
     "[packet]": (Packet, set()),
     "[[group]]": (Group, set()),
     "[[sock]]": (Sock, set()),
+    "[[event]]": (Event, set()),
 }
 
 
@@ -211,6 +212,7 @@ WORDS = {
     "[[program]]": [words_keys.PROGRAM],
     "[[setsockopt]]": [words_keys.SETSOCKOPT],
     "[[shutdown]] and [[close]]": [words_keys.ENDING],
+    "[[event]] of a case in words": [words_keys.EVENT],
 }
 
 

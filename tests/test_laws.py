@@ -11,7 +11,7 @@ from skdiff.cases import validity
 from skdiff.cases.case_file import Case, dump
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.other_lookup import as_lookup
-from skdiff.cases.scenario import EHASH, HELPER, INT_MAX, NONE, NOWHERE, PROG_NONE, STAYS, TCP4, TCP6, UDP6
+from skdiff.cases.scenario import AT_LINK, EHASH, HELPER, INT_MAX, NONE, NOWHERE, PROG_NONE, TCP4, TCP6, UDP6
 from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model, listeners, udp
@@ -203,8 +203,12 @@ MISTAKES |= {
     laws.a_count_that_would_overflow_is_pinned: lambda case: _with_socks(
         case, lambda sock: sock._replace(refcnt=min(sock.refcnt, INT_MAX - 1))
     ),
-    laws.a_connection_that_goes_while_it_is_taken_is_not_found: lambda case: _with_socks(
-        case, lambda sock: sock._replace(race=STAYS)
+    laws.a_connection_that_goes_while_it_is_taken_is_not_found: lambda case: case._replace(events=()),
+    laws.the_answer_is_that_of_some_moment: lambda case: _with_socks(
+        case, lambda sock: sock._replace(num=1) if any(event.point != AT_LINK for event in case.events) else sock
+    ),
+    laws.who_connects_to_the_sender_is_found_all_the_while: lambda case: _with_socks(
+        case, lambda sock: sock._replace(num=1) if any(event.steps for event in case.events) else sock
     ),
     laws.its_image_in_ipv6_has_the_same_winner: lambda case: (
         _with_socks(case, lambda sock: sock._replace(bound_dev_if=0)) if case.lookup == TCP6 else case

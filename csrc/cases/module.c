@@ -26,7 +26,7 @@ static struct scenario_record *record_of(PyObject *from, Py_buffer *view, int fl
 static PyObject *encode_with(PyObject *const *args, Py_ssize_t n_args, bool whole)
 {
 	struct scenario_record *record;
-	PyObject *lists[3];
+	PyObject *lists[N_LISTS];
 	Py_buffer view;
 	int wrong;
 
@@ -100,7 +100,7 @@ static PyObject *module_draw_valid(PyObject *self, PyObject *const *args, Py_ssi
 
 static PyObject *module_draw_frame(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
 {
-	PyObject *lists[3];
+	PyObject *lists[N_LISTS];
 	Py_buffer view;
 
 	if (!are(n_args, 2) || write_frame(args[0], &in_hand, lists) || PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE))
@@ -130,7 +130,7 @@ static PyObject *module_normalise(PyObject *self, PyObject *from)
 /* The packet alone changes. */
 static PyObject *module_come_in(PyObject *self, PyObject *from)
 {
-	PyObject *lists[3];
+	PyObject *lists[N_LISTS];
 
 	if (write_frame(from, &in_hand, lists))
 		return NULL;

@@ -223,27 +223,31 @@ static PyObject *read_group(const struct class *kind, const void *record)
 	return made ? with_list(made, read_list(NULL, group->slots, 1, at_most(group->n_slots, MAX_SLOTS), read_slot)) : NULL;
 }
 
-/* `tables` is another Scenario whose namespaces, groups and sockets are taken as they are, or NULL. */
+/* `tables` is another Scenario whose lists are taken as they are, or NULL. */
 PyObject *read_scenario(const struct scenario_record *s, PyObject *tables)
 {
 	PyObject *made = read_kind(&kinds[SCENARIO], s);
 	unsigned int at = kinds[SCENARIO].count;
-	PyObject *parts[4];
+	bool whole = true;
+	PyObject *parts[1 + N_LISTS];
 
 	if (!made)
 		return NULL;
 	parts[0] = read_kind(&kinds[PACKET], &s->packet);
 	if (tables) {
-		for (unsigned int i = 1; i < 4; i++)
+		for (unsigned int i = 1; i <= N_LISTS; i++)
 			parts[i] = Py_NewRef(PyTuple_GET_ITEM(tables, at + i));
 	} else {
 		parts[1] = read_list(&kinds[NETNS], s->netns, sizeof(s->netns[0]), at_most(s->n_netns, MAX_NETNS), read_netns);
 		parts[2] = read_list(&kinds[GROUP], s->groups, sizeof(s->groups[0]), at_most(s->n_groups, MAX_GROUPS), read_group);
 		parts[3] = read_list(&kinds[SOCK], s->socks, sizeof(s->socks[0]), at_most(s->n_socks, MAX_SOCKS), read_kind);
+		parts[4] = read_list(&kinds[EVENT], s->events, sizeof(s->events[0]), at_most(s->n_events, MAX_EVENTS), read_kind);
 	}
-	for (unsigned int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i <= N_LISTS; i++) {
 		PyTuple_SET_ITEM(made, at + i, parts[i]);
-	if (!parts[0] || !parts[1] || !parts[2] || !parts[3])
+		whole &= parts[i] != NULL;
+	}
+	if (!whole)
 		Py_CLEAR(made);
 	return made;
 }
@@ -282,16 +286,15 @@ static int write_group(PyObject *from, struct group_record *group)
 	return 0;
 }
 
-/* Head, packet and counts: what is not in a table. The lists are netns, groups, socks. */
 int write_frame(PyObject *from, struct scenario_record *s, PyObject **lists)
 {
-	static const unsigned int most[] = { MAX_NETNS, MAX_GROUPS, MAX_SOCKS };
-	static const char *const what[] = { "namespaces", "groups", "sockets" };
+	static const unsigned int most[] = { MAX_NETNS, MAX_GROUPS, MAX_SOCKS, MAX_EVENTS };
+	static const char *const what[] = { "namespaces", "groups", "sockets", "events" };
 	unsigned int at = kinds[SCENARIO].count;
 
 	if (write_kind(&kinds[SCENARIO], from, s) || write_kind(&kinds[PACKET], PyTuple_GET_ITEM(from, at), &s->packet))
 		return -1;
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < N_LISTS; i++) {
 		lists[i] = list_of(from, at + 1 + i, most[i], what[i]);
 		if (!lists[i])
 			return -1;
@@ -299,12 +302,13 @@ int write_frame(PyObject *from, struct scenario_record *s, PyObject **lists)
 	s->n_netns = PyTuple_GET_SIZE(lists[0]);
 	s->n_groups = PyTuple_GET_SIZE(lists[1]);
 	s->n_socks = PyTuple_GET_SIZE(lists[2]);
+	s->n_events = PyTuple_GET_SIZE(lists[3]);
 	return 0;
 }
 
 int write_scenario(PyObject *from, struct scenario_record *s)
 {
-	PyObject *lists[3];
+	PyObject *lists[N_LISTS];
 
 	if (write_frame(from, s, lists))
 		return -1;
@@ -316,6 +320,9 @@ int write_scenario(PyObject *from, struct scenario_record *s)
 			return -1;
 	for (int i = 0; i < s->n_socks; i++)
 		if (write_kind(&kinds[SOCK], PyTuple_GET_ITEM(lists[2], i), &s->socks[i]))
+			return -1;
+	for (int i = 0; i < s->n_events; i++)
+		if (write_kind(&kinds[EVENT], PyTuple_GET_ITEM(lists[3], i), &s->events[i]))
 			return -1;
 	return 0;
 }

@@ -25,7 +25,9 @@ struct class {
 	struct field fields[MOST_FIELDS];
 };
 
-enum { SCENARIO, PACKET, NETNS, PROGRAM, GROUP, SOCK, N_KINDS };
+enum { SCENARIO, PACKET, NETNS, PROGRAM, GROUP, SOCK, EVENT, N_KINDS };
+
+#define N_LISTS 4	/* of a Scenario, behind its packet: netns, groups, socks, events */
 
 extern struct class kinds[N_KINDS];
 extern PyObject *struct_error;
@@ -33,7 +35,7 @@ extern PyObject *struct_error;
 int write_address(PyObject *number, uint8_t *bytes);
 PyObject *read_scenario(const struct scenario_record *s, PyObject *tables);
 int write_scenario(PyObject *from, struct scenario_record *s);
-/* Head, packet and counts: what is not in a table. The lists are netns, groups, socks. */
+/* Head, packet and counts: what is in no list. */
 int write_frame(PyObject *from, struct scenario_record *s, PyObject **lists);
 
 #endif

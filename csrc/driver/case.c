@@ -30,7 +30,7 @@ static void fill_case(void)
 	reference_pull_fails = in->packet.pull_fails;
 	reference_clone_fails = in->packet.clone_fails;
 	bpf_sk_lookup_enabled.enabled = in->sk_lookup_enabled;
-	reference_clones = raced = reference_sections = 0;
+	reference_clones = reference_sections = 0;
 	fill_tables();
 	fill_udp_tables();
 	for (int i = 0; i < in->n_netns; i++)

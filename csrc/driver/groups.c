@@ -50,6 +50,7 @@ static void fill_group(int i)
 		arena.group_progs[i] = (struct any_prog) {
 			.prog.type = filter ? BPF_PROG_TYPE_SOCKET_FILTER : BPF_PROG_TYPE_SK_REUSEPORT,
 			.prog.cb_access = from->cb_access,
+			.prog.expected_attach_type = BPF_SK_REUSEPORT_SELECT,
 			.run = filter ? run_filter : run_sk_reuseport,
 			.sk = sock_at(from->select),
 			.verdict = filter ? from->returns : from->verdict,

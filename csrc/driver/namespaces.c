@@ -13,6 +13,7 @@ static void fill_netns(int i)
 	net->ipv4.sysctl_tcp_l3mdev_accept = from->tcp_l3mdev_accept;
 	net->ipv4.sysctl_udp_l3mdev_accept = from->udp_l3mdev_accept;
 #endif
+	net->ipv4.sysctl_tcp_migrate_req = 0;
 	net->ipv4.tcp_death_row.hashinfo = &arena.tables[from->own_hashinfo];
 #ifdef HAVE_NET_UDP_TABLE
 	net->ipv4.udp_table = &arena.udp_tables[from->own_hashinfo];

@@ -7,11 +7,11 @@
  */
 
 /* Links that a lookup may follow before it is stuck: what a case that ends can need, for a stuck one burns them all. A chain
- * of all sockets has one link more than sockets. TCP walks one of ehash, anew for each socket that a race moves, and two of
+ * of all sockets has one link more than sockets. TCP walks one of ehash, anew for each socket that an event moves, and two of
  * lhash2. UDP walks one of hash and one of hash2 for early demux, and then one of hash4, two of hash2 and one of hash.
  */
-#define WALKS 8	/* besides those that races add */
-#define FUEL ((in->n_socks + WALKS) * (in->n_socks + 1))
+#define WALKS 8	/* besides those that events add */
+#define FUEL ((in->n_socks + in->n_events + WALKS) * (in->n_socks + 1))
 /* What comes into the tables goes there by the kernel's functions, which end as well unless a patch has spoiled them. */
 #define FUEL_OF_INSERTION 10000
 #define FUEL_OF_TRACE 10000	/* a trace that is full shows which part of it comes again: findings/endless.py */
@@ -90,7 +90,8 @@ static struct inet_listen_hashbucket lhash2[2][MAX_TABLE + BEHIND];
 
 static const struct scenario_record *in;
 static struct outcome_record *out;
-static u64 raced;
+
+static bool comes_later(int i);
 
 /* Whether the packet is of IPv6. */
 static bool is_ipv6(void)

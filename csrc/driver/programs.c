@@ -38,7 +38,9 @@ static u32 reference_run_program(const struct bpf_prog *prog, const void *ctx)
 	u32 verdict;
 
 	seen[out->n_shown].any = any;
+	reference_visit(POINT_PROGRAM, NULL);
 	verdict = any->run(any, (void *)ctx);
+	reference_visit(POINT_RAN, NULL);
 	out->n_shown += out->n_shown < MAX_SHOWN;
 	return verdict;
 }

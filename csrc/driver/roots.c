@@ -120,6 +120,7 @@ static struct sock *call_root(bool *refcounted)
 	expect_no_report();
 	reference_mutant = mutant;
 	reference_in_kernel = 1;
+	start_race();
 	switch (in->lookup) {
 	case LOOKUP_TCP4:
 		sk = helper ? HELPER_CALL_TCP4 : ROOT_CALL_TCP4;
@@ -142,6 +143,7 @@ static struct sock *call_root(bool *refcounted)
 	default:
 		reference_stop(ENDED_ABSENT);
 	}
+	end_race();
 	reference_in_kernel = 0;
 	reference_mutant = 0;
 	end_if_reported();
@@ -208,7 +210,7 @@ void reference_lookup(const struct scenario_record *scenario, struct outcome_rec
 
 	in = scenario;
 	out = outcome;
-	out->freed = out->freed_wrong = out->n_warns = out->n_shown = 0;
+	out->freed = out->fired = out->freed_wrong = out->n_warns = out->n_shown = 0;
 	if (trace)
 		trace->n_steps = 0;
 	__builtin_memset(out->warns, 0, sizeof(out->warns));

@@ -83,7 +83,11 @@ static void fill_sock(union any_sock *any, const struct sock_record *from)
 	}
 	if (is_udp())
 		sk->sk_hash = 0;	/* the same place has the port by which UDP's tables know a socket, if they have it */
-	hash_sock(sk, from);
-	hash_udp_sock(any, from);
+	if (is_udp() && from->hashed == HASHED_UDP)
+		keep_out(any);
+	if (!in->n_events || !comes_later(index_of(sk))) {
+		hash_sock(sk, from);
+		hash_udp_sock(any, from);
+	}
 	forbid_strange_memory(any, from);
 }

@@ -71,6 +71,15 @@ static bool has_ipv6_functions(const struct sock_record *from)
 	return IS_ENABLED(CONFIG_IPV6) && from->family == AF_INET6;
 }
 
+/* Its nodes are in no chain as yet. */
+static void keep_out(union any_sock *any)
+{
+	__builtin_memset(&any->udp.udp_portaddr_node, 0, sizeof(any->udp.udp_portaddr_node));
+#ifdef HAVE_HASH4
+	__builtin_memset(&any->udp.udp_lrpa_node, 0, sizeof(any->udp.udp_lrpa_node));
+#endif
+}
+
 /* Into its chains as bind() and connect() do it. */
 static void hash_udp_sock(union any_sock *any, const struct sock_record *from)
 {
@@ -79,10 +88,6 @@ static void hash_udp_sock(union any_sock *any, const struct sock_record *from)
 
 	if (!is_udp() || from->hashed != HASHED_UDP)
 		return;
-	__builtin_memset(&any->udp.udp_portaddr_node, 0, sizeof(any->udp.udp_portaddr_node));
-#ifdef HAVE_HASH4
-	__builtin_memset(&any->udp.udp_lrpa_node, 0, sizeof(any->udp.udp_lrpa_node));
-#endif
 	sk->sk_reuseport_cb = NULL;	/* groups are as the case says */
 	sk->sk_reuseport = from->reuseport != from->reuseport_changed;
 	set_udp_address(sk, from, from->hash2 != HASH2_BOUND);

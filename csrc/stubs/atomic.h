@@ -12,11 +12,13 @@ typedef struct {
 #define ATOMIC_INIT(i) { (i) }
 /* Kernel: plain load. Here: the same. */
 #define atomic_read(v) __atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
-/* Kernel: plain store. Here: the same. */
-#define atomic_set(v, i) __atomic_store_n(&(v)->counter, i, __ATOMIC_RELAXED)
-/* Kernel: compare and exchange, *old is updated on failure. Here: the same, and then comes the Scenario's other CPU. */
+/* Kernel: plain store. Here: the same, and a step of whoever writes. */
+#define atomic_set(v, i) (reference_store(v), __atomic_store_n(&(v)->counter, i, __ATOMIC_RELAXED))
+/* Kernel: compare and exchange, *old is updated on failure. Here: the same; the Scenario's other CPU comes before and behind. */
 #define atomic_try_cmpxchg_relaxed(v, old, new) \
-	(__atomic_compare_exchange_n(&(v)->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && reference_race(v))
+	(reference_visit(POINT_TAKING, v), \
+	 __atomic_compare_exchange_n(&(v)->counter, old, new, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && \
+	 (reference_visit(POINT_TAKEN, v), 1))
 /* Kernel: subtracts, returns the old value. Here: the same. */
 #define atomic_fetch_sub_release(i, v) __atomic_fetch_sub(&(v)->counter, i, __ATOMIC_RELEASE)
 /* Kernel: adds, returns the old value. Here: the same. */

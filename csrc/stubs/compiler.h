@@ -16,10 +16,18 @@
 #define __always_inline inline
 /* Kernel: places data beside what is read often. Here: nothing. */
 #define __read_mostly
-/* Kernel: exactly one load, never torn. Here: a volatile load. */
-#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
-/* Kernel: exactly one store, never torn. Here: a volatile store. */
-#define WRITE_ONCE(x, val) (*(volatile typeof(x) *)&(x) = (val))
+/* Kernel: exactly one load, never torn. Here: a volatile load; behind that of a number of members another CPU may come. */
+#define READ_ONCE(x) \
+	__builtin_choose_expr(__builtin_types_compatible_p(typeof(x), unsigned short), \
+			      ({ unsigned short read__ = *(const volatile unsigned short *)&(x); reference_read_number(&(x)); read__; }), \
+			      *(const volatile typeof(x) *)&(x))
+/* Kernel: exactly one store, never torn. Here: a volatile store; that of a link, or of a socket's group, is a step of whoever writes. */
+#define WRITE_ONCE(x, val) \
+	(__builtin_choose_expr(reference_is_link(x), reference_store(&(x)), (void)0), *(volatile typeof(x) *)&(x) = (val))
+/* Kernel: no such thing. Here: whether this is a pointer to the next one in a chain, or to a group. */
+#define reference_is_link(x) \
+	(__builtin_types_compatible_p(typeof(x), struct hlist_nulls_node *) || __builtin_types_compatible_p(typeof(x), struct hlist_node *) || \
+	 __builtin_types_compatible_p(typeof(x), struct sock_reuseport *))
 /* Kernel: the compiler moves no memory access across it. Here: the same. */
 #define barrier() __asm__ __volatile__("" : : : "memory")
 /* Kernel: tells the optimiser, and a branch profiler if one is on. Here: tells the optimiser. */

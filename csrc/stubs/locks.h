@@ -23,6 +23,10 @@ typedef spinlock_t rwlock_t;
 #define bh_lock_sock_nested(sk) ((void)(reference_sections += SECTION_LOCK))
 /* Kernel: gives it back. Here: counted. */
 #define bh_unlock_sock(sk) ((void)(reference_sections -= SECTION_LOCK))
+/* Kernel: takes a socket for its owner's call, and may sleep for it. Here: counted. */
+#define lock_sock(sk) ((void)(reference_sections += SECTION_LOCK))
+/* Kernel: gives it back. Here: counted. */
+#define release_sock(sk) ((void)(reference_sections -= SECTION_LOCK))
 /* Kernel: a retry counter for readers. Here: nobody writes. */
 #define read_seqbegin(lock) 0U
 /* Kernel: whether a reader has to begin again. Here: never. */

@@ -12,8 +12,9 @@
 #define rcu_dereference(p) READ_ONCE(p)
 /* Kernel: loads a pointer under a lock. Here: loads it. */
 #define rcu_dereference_protected(p, c) (p)
-/* Kernel: loads the next node of a chain. Here: loads it and burns fuel, so that an endless walk ends as stuck. */
-#define rcu_dereference_raw(p) ({ reference_burn(); READ_ONCE(p); })
+/* Kernel: loads the next node of a chain. Here: loads it and burns fuel, which ends an endless walk; others come before and behind. */
+#define rcu_dereference_raw(p) \
+	({ reference_burn(); reference_visit(POINT_LINK, &(p)); typeof(p) link__ = READ_ONCE(p); reference_visit(POINT_NODE, link__); link__; })
 /* Kernel: publishes a pointer. Here: stores it. */
 #define rcu_assign_pointer(p, v) WRITE_ONCE(p, v)
 /* Kernel: orders loads between CPUs. Here: nothing, there is one. */

@@ -20,14 +20,14 @@ static void sock_efree(struct sk_buff *skb) { reference_stop(ENDED_CRASHED); }
 #define udp_lib_lport_inuse2(net, num, hslot2, sk) 0
 /* Kernel: finds the socket's group, or makes one. Here: groups are as the Scenario says. */
 #define udp_reuseport_add_sock(sk, hslot) 0
-/* Kernel: takes a socket out of its group. Here: it is in none as yet. */
-#define reuseport_detach_sock(sk) ((void)(sk))
 /* Kernel: the ports that a socket may get without asking for one. Here: never asked for: all have one. */
 #define inet_sk_get_local_port_range(sk, low, high) ((void)(*(low) = *(high) = 0))
 /* Kernel: the same, of a namespace. Here: the same. */
 #define inet_get_local_port_range(net, low, high) ((void)(*(low) = *(high) = 0))
 /* Kernel: whether a port is kept back. Here: never asked for. */
 #define inet_is_local_reserved_port(net, port) 0
+/* Kernel: dissolves a connection: state, peer, device, and the address that connect() gave. Here: the driver does, store by store. */
+#define __udp_disconnect(sk, flags) reference_disconnect(sk)
 /* Kernel: a random number. Here: never asked for. */
 #define get_random_u32() 0
 /* Kernel: clears a bitmap. Here: never done. */

@@ -3,13 +3,12 @@
 It changes as little as it can, so that a small change of the drawn fields stays a small change of the Scenario.
 """
 
-from collections.abc import Iterable
-
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6, is_mapped, other_family
 from skdiff.cases.derived import CONNECTION, UDP_HEADER, is_for_many, is_handed_over, run_array, sk_lookup_enabled
+from skdiff.cases.events import MOST_REFERENCES
 from skdiff.cases.fields import positions
 from skdiff.cases.pools import HERE, PORT, Raw
-from skdiff.cases.reachable import MOST_CPUS, MOST_REFERENCES
+from skdiff.cases.reachable import MOST_CPUS
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -26,7 +25,6 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
-    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
@@ -89,7 +87,6 @@ from tests.by_python.places import (
     P_SADDR,
     P_SK,
     PROTOCOL,
-    RACE,
     RCU_FREE,
     RCV_SADDR,
     REFCNT,
@@ -175,10 +172,7 @@ def normalise(raw: Raw) -> Scenario:
         if not 0 <= head[H_CPU] < MOST_CPUS:
             head[H_CPU] = 0
         head[ENABLED] = sk_lookup_enabled(net.progs for net in made_netns)
-    freed = []
-    for number, sock in enumerate(socks):
-        if sock[RACE] and (sock[HASHED] != EHASH or sock[NO_PPREV]):
-            sock[RACE] = 0
+    for sock in socks:
         if sock[HASHED] == UDP_HASHED:
             if sock[HASH2] and sock[RCV_SADDR] in (ANY, MAPPED_ANY):
                 sock[HASH2] = BOUND
@@ -186,25 +180,9 @@ def normalise(raw: Raw) -> Scenario:
             sock[HASH2], sock[MC_REFUSES] = BOUND, 0
             if sock[HASHED] != LHASH2:
                 sock[CHANGED] = 0
-        if sock[RACE] == LEAVES and sock[REFCNT] == 1:
-            freed.append(number)
-    if freed:
-        _keep_named(freed, packet, made_groups, made_netns, socks)
     return Scenario._make(
-        (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)))
+        (*head, Packet._make(packet), tuple(made_netns), tuple(made_groups), tuple(map(Sock._make, socks)), ())
     )
-
-
-def _keep_named(
-    freed: Iterable[int], packet: list[int], groups: list[Group], netns: list[Netns], socks: list[list[int]]
-) -> None:
-    """A socket that the lookup frees, and that something else still names, has one reference more."""
-    named = {packet[P_SK], *(sock[LISTENER] for sock in socks)}
-    named.update(index for group in groups for index in (group.select, *group.slots))
-    named.update(program.assign for net in netns for program in net.progs)
-    for number in freed:
-        if number in named:
-            socks[number][REFCNT] = 2
 
 
 def _in_range(index: int, count: int) -> int:

@@ -10,9 +10,9 @@ from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
         *("kind", "family", "ipv6only", "state", "netns"),
     )
 )
-(RCU_FREE, REUSEPORT, CHANGED, HASHED, HASH2, MC_REFUSES, NO_PPREV, RACE, SYNCOOKIE, GROUP, LISTENER) = positions(
+(RCU_FREE, REUSEPORT, CHANGED, HASHED, HASH2, MC_REFUSES, NO_PPREV, SYNCOOKIE, GROUP, LISTENER) = positions(
     Sock,
-    *("rcu_free", "reuseport", "reuseport_changed", "hashed", "hash2", "mc_refuses", "no_pprev", "race", "syncookie"),
+    *("rcu_free", "reuseport", "reuseport_changed", "hashed", "hash2", "mc_refuses", "no_pprev", "syncookie"),
     *("group", "listener"),
 )
 P_SADDR, P_DADDR, P_RT_IIF, P_SKB_IIF, P_SDIF, P_DOFF, P_LEN, P_DATA_LEN, P_USERS = positions(

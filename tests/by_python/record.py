@@ -4,7 +4,7 @@ from typing import Any
 
 from skdiff.cases.addresses import ADDRESS_BYTES
 from skdiff.cases.record import constants, ffi, layout
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 
 
 def _offset(struct: str, *path: str | int) -> int:
@@ -17,11 +17,13 @@ _SOCK, _ = layout("sock_record")
 _NETNS, _ = layout("netns_record")
 _PROGRAM, _ = layout("program_record")
 _GROUP, _ = layout("group_record")
+_EVENT, _ = layout("event_record")
 _PACKET_AT = _offset("scenario_record", "packet")
 _NETNS_AT = [_offset("scenario_record", "netns", i) for i in range(constants.MAX_NETNS)]
 _PROGS_AT = [_offset("netns_record", "progs", i) for i in range(constants.MAX_PROGS)]
 _GROUPS_AT = [_offset("scenario_record", "groups", i) for i in range(constants.MAX_GROUPS)]
 _SOCKS_AT = [_offset("scenario_record", "socks", i) for i in range(constants.MAX_SOCKS)]
+_EVENTS_AT = [_offset("scenario_record", "events", i) for i in range(constants.MAX_EVENTS)]
 _PADDING = [(-1,) * (constants.MAX_SLOTS - n) for n in range(constants.MAX_SLOTS + 1)]
 
 
@@ -36,8 +38,9 @@ def encode(scenario: Scenario, buffer: Any) -> None:
     """
     encode_frame(scenario, buffer)
     netns, groups, socks = scenario.netns, scenario.groups, scenario.socks
-    if len(groups) > len(_GROUPS_AT) or len(socks) > len(_SOCKS_AT):
-        raise IndexError(f"{len(groups)} groups and {len(socks)} sockets are more than the record has room for")
+    if len(groups) > len(_GROUPS_AT) or len(socks) > len(_SOCKS_AT) or len(scenario.events) > len(_EVENTS_AT):
+        counts = f"{len(groups)} groups, {len(socks)} sockets and {len(scenario.events)} events"
+        raise IndexError(f"{counts} are more than the record has room for")
     for i, net in enumerate(netns):
         at = _NETNS_AT[i]
         progs = net.progs
@@ -49,11 +52,13 @@ def encode(scenario: Scenario, buffer: Any) -> None:
         _GROUP.pack_into(buffer, at, *group[:_SLOTS_PLACE], len(slots), *slots, *_PADDING[len(slots)])
     for at, sock in zip(_SOCKS_AT, socks, strict=False):
         _SOCK.pack_into(buffer, at, *packed(sock))
+    for i, event in enumerate(scenario.events):
+        _EVENT.pack_into(buffer, _EVENTS_AT[i], *event)
 
 
 def encode_frame(scenario: Scenario, buffer: Any) -> None:
-    """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
-    counts = len(scenario.netns), len(scenario.groups), len(scenario.socks)
+    """Write only what is not in a table: enough where the buffer holds the same tables, groups and events."""
+    counts = len(scenario.netns), len(scenario.groups), len(scenario.socks), len(scenario.events)
     _HEAD.pack_into(buffer, 0, *scenario[:_PACKET_PLACE], *counts)
     _PACKET.pack_into(buffer, _PACKET_AT, *packed(scenario.packet))
 
@@ -72,7 +77,7 @@ def unpacked(fields: tuple[Any, ...]) -> tuple[int, ...]:
 
 def decode(buffer: Any) -> Scenario:
     """The scenario that `encode` wrote."""
-    *head, n_netns, n_groups, n_socks = _HEAD.unpack_from(buffer)
+    *head, n_netns, n_groups, n_socks, n_events = _HEAD.unpack_from(buffer)
     netns = []
     for at in _NETNS_AT[:n_netns]:
         *fields, n_progs = _NETNS.unpack_from(buffer, at)
@@ -85,4 +90,5 @@ def decode(buffer: Any) -> Scenario:
         groups.append(Group._make((*values[:_SLOTS_PLACE], slots[:n_slots])))
     socks = tuple(Sock._make(unpacked(_SOCK.unpack_from(buffer, at))) for at in _SOCKS_AT[:n_socks])
     packet = Packet._make(unpacked(_PACKET.unpack_from(buffer, _PACKET_AT)))
-    return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks))
+    events = tuple(Event._make(_EVENT.unpack_from(buffer, at)) for at in _EVENTS_AT[:n_events])
+    return Scenario._make((*head, packet, tuple(netns), tuple(groups), socks, events))

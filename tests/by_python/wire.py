@@ -5,6 +5,7 @@ from typing import Any
 
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.fields import FIELDS
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import OTHER, OTHER_PROTOCOL, OTHER_TABLE, Raw, table
 from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Packet, Scenario, Sock
 from skdiff.cases.wire import (
@@ -23,6 +24,7 @@ from skdiff.cases.wire import (
     SIZE,
     SOCK_SIZE,
 )
+from skdiff.cases.wire_events import drawn_events
 from tests.by_python.normalise import normalise
 from tests.by_python.normalise_packet import come_in
 
@@ -30,7 +32,7 @@ _N_NETNS, _N_PROGRAM, _N_GROUP = len(NETNS), len(PROGRAM), len(GROUP)
 
 
 def draw(data: bytes) -> Raw:
-    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing."""
+    """The fields that the bytes mean, of any length; what is beyond SIZE means events."""
     data = data.ljust(SIZE, b"\0")
     n_netns, n_groups, n_socks = map(getitem, COUNTS_MEANT, data)
     end = FIXED_SIZE + n_socks * SOCK_SIZE
@@ -58,7 +60,8 @@ def draw(data: bytes) -> Raw:
 
 def decode(data: bytes) -> Scenario:
     """The Scenario that the bytes mean. Total: every string of bytes means a valid one."""
-    return normalise(draw(data))
+    scenario = normalise(draw(data))
+    return with_events(scenario, drawn_events(data[SIZE:])) if len(data) > SIZE else scenario
 
 
 _FRAME_HEAD, _FRAME_PACKET = (
@@ -84,7 +87,8 @@ def other_packet(scenario: Scenario, data: bytes) -> Scenario:
     if not scenario.hostile:
         come_in(packet, scenario.lookup, scenario.caller)
     head[_PACKET_PLACE] = Packet._make(packet)
-    return Scenario._make(head)
+    found = Scenario._make(head)
+    return with_events(found._replace(events=()), scenario.events) if scenario.events else found
 
 
 _LOOKUP, _FAMILY = Scenario._fields.index("lookup"), Sock._fields.index("family")

@@ -224,7 +224,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "no version": ("", 1, "version is missing"),
     "a future version": ("# new\nversion = 2\n", 2, "version: 2; this skdiff reads version 1"),
     "a version that is a text": ('version = "1"\n', 1, "version: '1'"),
-    "an unknown table": ("version = 1\n[sockets]\n", 2, "sockets: no such key here; known: expect, found, "),
+    "an unknown table": ("version = 1\n[sockets]\n", 2, "sockets: no such key here; known: event, expect, found, "),
     "an unknown key of a socket": (ONE + "port = 80\n", 6, "sock.a.port: no such key here; known: bound_dev_if, "),
     "an unknown key of the packet": (HOSTILE + "[packet]\nport = 80\n", 5, "packet.port: no such key here"),
     "an unknown key of the scenario": (HOSTILE + "seed = 1\n", 4, "scenario.seed: no such key here"),

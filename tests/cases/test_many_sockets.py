@@ -45,13 +45,23 @@ def test_kernel_and_model_agree_about_groups_of_32(reference, udp: bool) -> None
     assert len(found) > 20
 
 
-@pytest.mark.parametrize(("race", "freed"), [("leaves", (1 << 64) - 1), ("reused", 0)])
-def test_kernel_and_model_agree_about_64_connections_that_move(reference, race: str, freed: int) -> None:
-    entry = f'[[connection]]\nfrom = "10.0.0.1:40000"\nto = "10.0.0.2:80"\nmeanwhile = "{race}"\n'
-    scenario = parse('version = 1\npacket = "10.0.0.1:40000 -> 10.0.0.2:80"\n' + entry * 64).scenario
+@pytest.mark.parametrize(
+    ("point", "action", "freed"),
+    [("taken", "leaves", (1 << 64) - 1), ("taking", "reused", 0)],
+    ids=["leaves", "reused"],
+)
+def test_kernel_and_model_agree_about_64_connections_that_move(reference, point: str, action: str, freed: int) -> None:
+    entry = '[[connection]]\nfrom = "10.0.0.1:40000"\nto = "10.0.0.2:80"\n'
+    value = "value = 40001\n" if action == "reused" else ""
+    events = (
+        f'[[event]]\npoint = "{point}"\nat = "connection{i}"\naction = "{action}"\nsk = "connection{i}"\n{value}'
+        for i in range(64)
+    )
+    text = 'version = 1\npacket = "10.0.0.1:40000 -> 10.0.0.2:80"\n' + entry * 64
+    scenario = parse(text + "".join(events)).scenario
     outcomes = [reference.run(scenario), Model().run(scenario)]
     assert compare(["kernel", "model"], outcomes) is None
-    assert (outcomes[0].sk, outcomes[0].freed) == (-1, freed)
+    assert (outcomes[0].sk, outcomes[0].freed, outcomes[0].fired) == (-1, freed, (1 << 64) - 1)
 
 
 def test_both_formats_have_them() -> None:

@@ -17,6 +17,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.normalise import come_in, normalise, scenario_of
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import Netns, Scenario, Sock
@@ -84,7 +85,7 @@ def test_the_cases_of_the_corpus_are_their_own_nearest_in_both() -> None:
     for path in files([]):
         case = load(path).scenario
         assert normalise(raw_of(case)) == rules.normalise(raw_of(case))
-        assert scenario_of(raw_of(case)) == case
+        assert with_events(scenario_of(raw_of(case)), case.events) == case
 
 
 def test_a_case_is_of_a_lookup_that_is_wanted_and_each_has_its_share() -> None:

@@ -15,7 +15,7 @@ from skdiff.cases import addresses, native, record, scenario, validity
 from skdiff.cases import outcome as outcomes
 from skdiff.cases.addresses import halves
 from skdiff.cases.outcome import ABSENT, BROKEN, CRASHED, RETURNED, STUCK, Outcome
-from skdiff.cases.scenario import TCP6, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import TCP6, Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.steps import FUNCTIONS, Step
 from skdiff.oracles.model.state import DROP
 from tests.arbitrary import valid_scenarios
@@ -32,6 +32,7 @@ ffi.cdef(record.cdef())
         ("program_record", Program._fields),
         ("netns_record", Netns._fields),
         ("group_record", Group._fields),
+        ("event_record", Event._fields),
         ("scenario_record", Scenario._fields),
     ],
 )
@@ -51,11 +52,11 @@ NAMES = [
     for name in dir(record.constants)
     if name.isupper() and not name.startswith(("WRITTEN_", "PLANTED_", "SECTION_"))
 ]
-PREFIXES = ("", "LOOKUP_", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "RACE_", "CALLER_", "HASH2_")
+PREFIXES = ("", "LOOKUP_", "HASHED_", "DESTRUCTOR_", "PROG_", "ENDED_", "CALLER_", "HASH2_", "ACTION_")
 OTHER_NAMES = {"HASHED_UDP": "UDP_HASHED"}
 LIMITS = {
     *("MAX_SOCKS", "MAX_NETNS", "MAX_PROGS", "MAX_GROUPS", "MAX_SLOTS"),
-    *("MAX_TABLE", "MAX_CROWD", "MAX_STEPS", "MAX_EDGES"),
+    *("MAX_TABLE", "MAX_CROWD", "MAX_STEPS", "MAX_EDGES", "MAX_EVENTS"),
 }
 
 
@@ -64,7 +65,7 @@ def test_constants_are_those_of_the_record(name: str) -> None:
     """DESTRUCTOR_PFREE is just PFREE in Python, and so on."""
     ours = {**vars(addresses), **vars(scenario), **vars(outcomes), "DROP": DROP}
     names = [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
-    names += [OTHER_NAMES.get(name, name.replace("PKT_", "PACKET_"))]
+    names += [OTHER_NAMES.get(name, name.replace("PKT_", "PACKET_").replace("POINT_", "AT_"))]
     assert getattr(record.constants, name) == next(ours[n] for n in names if n in ours)
 
 
@@ -104,12 +105,13 @@ def test_there_is_room_for_what_each_kind_of_program_is_shown() -> None:
 # How each struct lies in memory: types, in the words of the module struct, and gaps.
 FORMATS = {
     "packet_record": "=16s16sHHiiiIIIIBBBBBb",
-    "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBBBbb",
+    "sock_record": "=16s16sIiiHHHHBBBBBBBBBBBBBbb",
     "program_record": "=BbB",
     "netns_record": "=IBBBBB",
     "group_record": "=IIHHHBBBBBbB32b",
-    "scenario_record": "=IIIIIIiBBBBBBBB",
-    "outcome_record": "=IiiIIiIIIIixxxxQiiIIQ64I64i3i",
+    "event_record": "=iBBBBbbb",
+    "scenario_record": "=IIIIIIiBBBBBBBBB",
+    "outcome_record": "=IiiIIiIIIIixxxxQQiiIIQ64I64i3i",
 }
 
 
@@ -159,11 +161,17 @@ RECORDS = {
     Program: "program_record",
     Group: "group_record",
     Sock: "sock_record",
+    Event: "event_record",
 }
 
 
 def filled(
-    number: Callable[[Any, str], int], netns: int = 2, progs: int = 3, groups: int = 4, socks: int = 64
+    number: Callable[[Any, str], int],
+    netns: int = 2,
+    progs: int = 3,
+    groups: int = 4,
+    socks: int = 64,
+    events: int = 64,
 ) -> Scenario:
     """A scenario, valid or not, as large as can be or smaller, with a number for each field."""
 
@@ -176,6 +184,7 @@ def filled(
         netns=tuple(one(Netns, progs=tuple(one(Program) for _ in range(progs - i))) for i in range(netns)),
         groups=tuple(one(Group, slots=tuple(number(Sock, "group") for _ in range(8 * i + 8))) for i in range(groups)),
         socks=tuple(one(Sock) for _ in range(socks)),
+        events=tuple(one(Event) for _ in range(events)),
     )
 
 
@@ -190,7 +199,7 @@ def counted(**sizes: int) -> Scenario:
 
 
 def filled_scenarios() -> list[Scenario]:
-    return [Scenario(), extreme(0), extreme(1), counted(), counted(netns=1, progs=1, groups=1, socks=5)]
+    return [Scenario(), extreme(0), extreme(1), counted(), counted(netns=1, progs=1, groups=1, socks=5, events=2)]
 
 
 def test_a_full_record_is_decoded_to_what_was_encoded() -> None:
@@ -210,14 +219,16 @@ def test_a_frame_is_the_head_and_the_packet_and_no_more() -> None:
     native.encode_frame(ours, frame)
     native.encode(theirs, both)
     native.encode_frame(ours, both)
-    assert native.decode(both) == ours._replace(netns=theirs.netns, groups=theirs.groups, socks=theirs.socks)
+    assert native.decode(both) == ours._replace(
+        netns=theirs.netns, groups=theirs.groups, socks=theirs.socks, events=theirs.events
+    )
     end = ffi.offsetof("struct scenario_record", "netns")
     assert frame[:end] == whole[:end]
     assert set(frame[end:]) == {0xA5}
 
 
 def test_a_socket_that_the_record_has_no_room_for_is_refused() -> None:
-    for case in (Scenario(socks=(Sock(),) * 65), Scenario(groups=(Group(),) * 5)):
+    for case in (Scenario(socks=(Sock(),) * 65), Scenario(groups=(Group(),) * 5), Scenario(events=(Event(),) * 65)):
         with pytest.raises(IndexError, match="more than the record has room for"):
             native.encode(case, bytearray(record.SCENARIO_SIZE))
     native.encode(Scenario(socks=(Sock(),) * 64, groups=(Group(),) * 4), bytearray(record.SCENARIO_SIZE))
@@ -257,6 +268,9 @@ def seen_by_c(case: Scenario) -> None:
         return {name: value for name, value in ours._asdict().items() if isinstance(value, int)}
 
     assert (seen.n_netns, seen.n_groups, seen.n_socks) == (len(case.netns), len(case.groups), len(case.socks))
+    assert seen.n_events == len(case.events)
+    for view, event in zip(seen.events, case.events, strict=False):
+        assert plain(view, event) == wanted(event)
     assert plain(seen, case) == wanted(case)
     assert plain(seen.packet, case.packet) == wanted(case.packet)
     for view, sock in zip(seen.socks, case.socks, strict=False):
@@ -433,8 +447,8 @@ def traced(steps: list[tuple[int, list[int]]], n_steps: int, at: int = 0) -> byt
 
 
 def test_steps_are_read_in_order_with_as_many_values_as_they_have() -> None:
-    told = [(n, [n, -n, n << 40]) for n in range(1, len(FUNCTIONS))]
-    wanted = [Step(name, (n, -n, n << 40)[: len(names)]) for n, (name, names) in enumerate(FUNCTIONS) if name]
+    told = [(n, [n, -n, n << 40]) for n in range(len(FUNCTIONS))]
+    wanted = [Step(name, (n, -n, n << 40)[: len(names)]) for n, (name, names) in enumerate(FUNCTIONS)]
     assert record.steps(traced(told, len(told))) == wanted
     assert record.steps(traced(told, 3)) == wanted[:3]
     assert record.steps(traced(told, len(told), at=5), 5) == wanted

@@ -25,12 +25,10 @@ from skdiff.cases.scenario import (
     IPPROTO_SCTP,
     KIND_REQUEST,
     KIND_TIMEWAIT,
-    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
     PFREE,
-    REUSED,
     SK_REUSEPORT,
     TCP6,
     TCP_CLOSE,
@@ -92,7 +90,6 @@ STRUCTURE: list[tuple[str, Scenario]] = [
             ("kind", 3, "0 to 2"),
             ("hashed", 4, "0 to 3"),
             ("hash_kind", 3, "0 to 2"),
-            ("race", 3, "0 to 2"),
             ("num", 65536, "0 to 65535"),
             ("bound_dev_if", 1 << 31, "-2147483648 to 2147483647"),
             ("listener", -2, "-1 to 63"),
@@ -145,14 +142,6 @@ STRUCTURE: list[tuple[str, Scenario]] = [
     ("data_len 21 is more than len 20", scenario(packet=Packet(data_len=21))),
     ("the packet: users is 0, it can be 1 to 4294967295", scenario(packet=Packet(users=0))),
     ("socket 0: netns is 1, which is not there", scenario(Sock(netns=1))),
-    *(
-        ("socket 0: what is not in ehash, or is marked as unhashed, cannot leave it", scenario(sock))
-        for sock in (listener(race=LEAVES), Sock(race=REUSED), connection(race=LEAVES, no_pprev=1))
-    ),
-    (
-        "socket 0: the lookup frees it, and something else still names it",
-        scenario(connection(race=LEAVES), groups=(Group(num_socks=0, slots=(0,)),)),
-    ),
     (
         "socket 0: only a listener has SO_REUSEPORT changed since listen(), and UDP since bind()",
         scenario(connection(reuseport=1, reuseport_changed=1)),

@@ -19,7 +19,6 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
-    LEAVES,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
@@ -50,6 +49,7 @@ from skdiff.cases.wire import (
     put,
     take,
 )
+from skdiff.cases.wire_events import DRAWN_EVENTS
 from tests.arbitrary import any_bytes, hostile_scenarios
 from tests.by_python.normalise_packet import come_in
 from tests.by_python.wire import of_lookup
@@ -242,7 +242,7 @@ def test_all_bytes_mean_a_valid_scenario(data: bytes) -> None:
 
 @given(any_bytes, st.binary(max_size=40))
 def test_bytes_that_are_not_there_are_zeros_and_those_beyond_the_end_mean_nothing(data: bytes, more: bytes) -> None:
-    full = data[:SIZE].ljust(SIZE, b"\0")
+    full = data[: wire.MOST].ljust(wire.MOST, b"\0")
     assert decode(full) == decode(data)
     assert decode(full + more) == decode(data)
 
@@ -438,14 +438,12 @@ def test_a_byte_of_a_hostile_socket_changes_that_socket_and_who_may_assign_it(
     assert one.hostile
 
     def rest(case: Scenario) -> Scenario:
-        # who is freed while something names it has a reference more, so the count may depend on who names it
         others = (*case.socks[:number], *case.socks[number + 1 :])
-        socks = tuple(s._replace(refcnt=2) if s.race == LEAVES and s.refcnt == 1 else s for s in others)
         netns = tuple(
             net._replace(progs=tuple(p._replace(assign=LEAVE) if p.assign == number else p for p in net.progs))
             for net in case.netns
         )
-        return case._replace(socks=socks, netns=netns)
+        return case._replace(socks=others, netns=netns)
 
     assert rest(one) == rest(two)
 
@@ -510,14 +508,15 @@ def test_the_layout_says_what_each_byte_means() -> None:
                 table = [value for value, share in values for _ in range(share)]
                 assert [wire.value(at, byte) for byte in range(256)] == table
                 if kind != "count":
-                    data = bytearray(wire.SIZE)
+                    data = bytearray(wire.MOST)
                     data[at] = 255
                     assert wire.take(data, kind, index, name) == table[255]
                 at += 1
-    assert at == wire.SIZE
+    assert at == wire.MOST
     assert [(kind, count) for kind, count, _ in kinds] == [
         *(("count", 1), ("head", 1), ("packet", 1)),
         *(("netns", constants.MAX_NETNS), ("group", constants.MAX_GROUPS), ("sock", DRAWN_SOCKS)),
+        *(("events", 1), ("event", DRAWN_EVENTS)),
     ]
     assert [name for name, _ in kinds[0][2]] == ["netns", "groups", "socks"]
 

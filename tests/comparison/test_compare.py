@@ -15,7 +15,7 @@ PLAIN = Outcome(
     shown=((2, 0, 1, 2, 3, 4, 5), (1, *range(11))),
 )
 FIELDS = ("ended", "sk", "skb_sk", "refcounted", "destructor", "skb_data", "skb_len", "skb_data_len", "skb_users")
-FIELDS = (*FIELDS, "skb_cb", "clones", "freed", "sections", "refcnt", "listener", "written", "warns", "shown")
+FIELDS = (*FIELDS, "skb_cb", "clones", "freed", "fired", "sections", "refcnt", "listener", "written", "warns", "shown")
 
 
 def others(value):
@@ -107,7 +107,7 @@ def test_ends_have_names():
 
 
 def test_a_plain_outcome_is_that_nothing_happened():
-    assert Outcome() == (RETURNED, -1, -1, 0, 0, *(0,) * 8, (), (), (), (), (), (), 0)
+    assert Outcome() == (RETURNED, -1, -1, 0, 0, *(0,) * 9, (), (), (), (), (), (), 0)
 
 
 # How the C says what a program was shown, where it has another name for it.

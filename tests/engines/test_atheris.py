@@ -125,7 +125,7 @@ def test_flags_are_for_the_guided_engine_only(tmp_path, capsys):
 def test_mutants_of_cases_are_cases(one, other, seed):
     mutator = Mutator(seed)
     for data in (mutator.mutate(one), mutator.cross(one, other)):
-        assert len(data) <= wire.SIZE
+        assert len(data) <= wire.MOST
         scenario = wire.decode(data)
         assert validity.problems(scenario) == []
         assert wire.decode(wire.encode(scenario)) == scenario

@@ -156,7 +156,7 @@ def _all_orders(lookup: int) -> list[Scenario]:
             for frame in special.frames:
                 seen = [s._replace(bound_dev_if=LO) if s.bound_dev_if == SDIF and not frame.sdif else s for s in socks]
                 head, packet = made(lookup, frame, False)
-                found.append(with_derived(Scenario._make((*head, packet, special.netns, groups, tuple(seen)))))
+                found.append(with_derived(Scenario._make((*head, packet, special.netns, groups, tuple(seen), ()))))
     return found
 
 

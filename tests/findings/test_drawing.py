@@ -10,7 +10,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.cases import find_cases
 from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump, load
-from skdiff.cases.scenario import EHASH, NONE, TCP_ESTABLISHED, Group, Packet, Scenario, Sock
+from skdiff.cases.scenario import AT_NODE, EHASH, LEAVES, NONE, TCP_ESTABLISHED, Event, Group, Packet, Scenario, Sock
 from skdiff.cases.steps import Step
 from skdiff.cli import main
 from skdiff.findings.drawing import FIRST, GREEN, SECOND, Side, draw, drawing, read_sides, sides_text, svg
@@ -110,6 +110,15 @@ def test_the_boxes_have_state_ends_and_device():
     assert "<br/>ESTABLISHED<br/>at 10.0.0.2:80<br/>peer 10.0.0.1:40000<br/>device 7>" in source
     assert "<br/>LISTEN<br/>at *:80<br/>any device>" in source
     assert "<br/>from 10.0.0.1:40000<br/>to 10.0.0.2:80<br/>device 1, sdif 3>" in source
+
+
+def test_an_event_has_its_moment_and_an_arrow_to_whom_it_happens():
+    leaves = Event(point=AT_NODE, action=LEAVES, at=1, sk=1)
+    case = Case(Scenario(socks=(listener(), CONNECTED), events=(leaves,)))
+    source = drawing(case, [answer("kernel", 0)]).source
+    assert re.search(r"event1 \[label=<<b>event 1</b><br/>when the link to established1 has been read", source)
+    assert ("event1", "sock1") in edges(case, answer("kernel", 0))
+    assert ("event1", "sock0") not in edges(case, answer("kernel", 0))
 
 
 def test_names_are_text_and_no_markup():

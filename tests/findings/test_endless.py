@@ -77,5 +77,5 @@ def test_a_kernel_that_goes_round_is_told_once():
 def test_explain_of_a_lookup_that_does_not_end(kernel_tree, capsys):
     assert main(["explain", str(CORPUS / "mutants" / "unhashed-in-chain.toml")]) == 0
     *_, where_, empty, last = capsys.readouterr().out.splitlines()
-    assert where_.startswith("It does not end: close0 matches, and is marked as unhashed")
+    assert where_.startswith("It does not end: close1 matches, and is marked as unhashed")
     assert (empty, last) == ("", "Answer: none, the lookup does not end.")

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,12 +13,25 @@ from skdiff.base.paths import CORPUS
 from skdiff.campaign.finding_files import steps_of
 from skdiff.cases import find_cases, wire
 from skdiff.cases.case_file import Case, dump, load
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.outcome import RETURNED
-from skdiff.cases.scenario import LHASH2, TCP_LISTEN, Scenario, Sock
+from skdiff.cases.scenario import (
+    AT_LINK,
+    AT_NODE,
+    LHASH2,
+    MOVES,
+    NONE,
+    TCP_LISTEN,
+    UDP4,
+    UDP6,
+    Scenario,
+    Sock,
+)
 from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, parting
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.comparison.parting import culprit
+from skdiff.engines.aimed_events import fresh
 from skdiff.findings import keep_cases
 from skdiff.findings.answer import answer
 from skdiff.findings.drawing import read_sides
@@ -49,13 +63,36 @@ def summary_of(case, traced, model):
 
 
 def test_both_sides_take_the_same_steps(traced):
-    from random import Random
-
     draw, model = Random(21).randbytes, Model()
     for _ in range(3000):
         scenario = wire.decode(draw(wire.SIZE))
         if model.run(scenario).ended == RETURNED:
             assert traced.trace(scenario) == model.trace(scenario)
+
+
+def test_both_sides_take_the_same_steps_while_others_write(traced):
+    random, others, model, seen = Random(21), Random(22), Model(), 0
+    for _ in range(4000):
+        scenario = wire.decode(fresh(random, others))
+        if scenario.events and not scenario.hostile and model.run(scenario).ended == RETURNED:
+            assert traced.trace(scenario) == model.trace(scenario)
+            seen += 1
+    assert seen > 300
+
+
+def test_what_a_writer_calls_is_no_step_of_the_lookup(traced):
+    """Hostile cases of UDP that have a socket bound anew: udp_lib_get_port() gives it the port that the case says."""
+    random, model, seen = Random(23), Model(), 0
+    for number in range(800):
+        data = bytearray(random.randbytes(wire.SIZE))
+        wire.put(data, "head", 0, "lookup", UDP6 if number % 2 else UDP4)
+        case = wire.decode(bytes(data))._replace(hostile=1)
+        moves = (0, random.choice((AT_LINK, AT_NODE)), 1, MOVES, random.randrange(8), NONE, number % 8, NONE)
+        case = with_events(case, [moves])
+        if case.events and model.run(case).ended == RETURNED:
+            assert traced.trace(case) == model.trace(case)
+            seen += 1
+    assert seen > 150
 
 
 def test_tracing_changes_no_outcome(traced, reference):

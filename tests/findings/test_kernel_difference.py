@@ -54,7 +54,7 @@ def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     assert status == 1
     single = [rules for rules in rules_of(summary) if len(rules) == 1]
     assert {("demux_pfree",), ("reselect",), ("syncookie",)} <= {*single}
-    known = {"demux_pfree", "reselect", "syncookie", "udp_pernet"}
+    known = {"demux_pfree", "reselect", "syncookie", "twsk_replace", "udp_pernet"}
     assert all({*rules} <= known for rules in rules_of(summary))
     assert not any(group["unlike"] for group in summary["groups"])
     text = " ".join(capsys.readouterr().out.split())

@@ -10,7 +10,10 @@ from skdiff.kernel.manifest import Manifest
 from skdiff.kernel.source import find
 from skdiff.variants.version_rules import expected
 
-UDP_RULES = ("udp_pernet", "demux_pfree", "hash4", "lookup1", "udp_own_tables", "udp_sk_lookup_always")
+UDP_RULES = (
+    *("udp_pernet", "demux_pfree", "hash4", "hash4_again", "unhash4_first", "lookup1"),
+    *("udp_own_tables", "udp_sk_lookup_always"),
+)
 # lookup1 came to 6.1 and 6.12 as a fix; 6.12.8 is older than that.
 OF_KERNELS: Mapping[str, tuple[str, ...]] = {
     "6.12": ("udp_pernet", "demux_pfree", "lookup1"),
@@ -18,7 +21,7 @@ OF_KERNELS: Mapping[str, tuple[str, ...]] = {
     "6.12.8": ("udp_pernet", "demux_pfree"),
     "6.17.8": ("udp_pernet", "demux_pfree", "hash4", "lookup1"),
     "6.18.15": ("udp_pernet", "demux_pfree", "hash4", "lookup1"),
-    "7.1.13": UDP_RULES,
+    "7.1.13": ("udp_pernet", "demux_pfree", "hash4", "lookup1", "udp_own_tables", "udp_sk_lookup_always"),
     "7.2": UDP_RULES,
     "7.3": UDP_RULES,
 }
@@ -57,6 +60,10 @@ static struct sock *__udp4_lib_mcast_demux_lookup(struct net *net)
 }
 static bool attach(struct sk_buff *skb, struct sock *sk)
 { skb->destructor = sock_pfree; return true; }
+void udp_lib_hash4(struct sock *sk, u16 hash)
+{ if (udp_hashed4(sk)) udp_rehash4(udptable, sk, hash); }
+int udp_disconnect(struct sock *sk, int flags)
+{ udp_unhash4_on_disconnect(sk); return 0; }
 int udp_v4_early_demux(struct sk_buff *skb)
 { struct sock *sk = __udp4_lib_mcast_demux_lookup(net); return attach(skb, sk); }
 """
@@ -64,6 +71,8 @@ CHANGED = {
     "udp_pernet": [("net->ipv4.udp_table;\n\treturn", "&udp_table;\n\treturn")],
     "demux_pfree": [("sock_pfree", "sock_efree")],
     "lookup1": [("?: udp4_lib_lookup1(udptable)", "")],
+    "hash4_again": [("udp_rehash4(udptable, sk, hash)", "return")],
+    "unhash4_first": [("udp_unhash4_on_disconnect(sk); ", "")],
     "udp_own_tables": [("skb, __be16 sport, __be16 dport)\n{ return", "skb, struct udp_table *udptable)\n{ return")],
     "udp_sk_lookup_always": [("bpf_sk_lookup_enabled)", "bpf_sk_lookup_enabled && udptable == net->ipv4.udp_table)")],
 }
@@ -100,7 +109,8 @@ def test_a_mention_in_a_comment_or_of_another_function_is_none() -> None:
     for change in without:
         text = text.replace(*change)
     comment = ("\tif (bpf_sk", "\t/* hash4, lookup1, sock_pfree */\n\tif (bpf_sk")
-    assert of_udp(told_of(text + other, comment)) == {"udp_pernet", "udp_own_tables", "udp_sk_lookup_always"}
+    left = {"udp_pernet", "hash4_again", "unhash4_first", "udp_own_tables", "udp_sk_lookup_always"}
+    assert of_udp(told_of(text + other, comment)) == left
 
 
 def test_linux_6_1_asks_for_the_tables_where_it_asks_programs() -> None:
@@ -128,6 +138,7 @@ def test_a_helper_of_the_lookup_is_looked_at_too() -> None:
     [
         ("__udp4_lib_lookup_skb", {"udp_own_tables"}),
         ("__udp4_lib_lookup", {"hash4", "lookup1", "udp_sk_lookup_always"}),
+        ("udp_disconnect", {"unhash4_first"}),
         ("__udp4_lib_mcast_demux_lookup", {"udp_pernet"}),
         ("udp_v4_early_demux", {"demux_pfree"}),
     ],

@@ -1,5 +1,6 @@
 """The compiled copy of the model: it says the same, and whoever cannot compile it is told."""
 
+import gc
 import shutil
 from pathlib import Path
 from random import Random
@@ -32,8 +33,8 @@ def test_it_says_what_the_model_says(compiled) -> None:
     random = Random(1)
     for arguments in ((), (OLD,), (Rules(), MINIMAL)):
         ours, theirs = compiled(*arguments), Model(*arguments)
-        for _ in range(2000):
-            case = wire.decode(random.randbytes(wire.SIZE))
+        for number in range(4000):
+            case = wire.decode(random.randbytes(wire.MOST if number % 2 else wire.SIZE))
             other = wire.other_packet(case, random.randbytes(wire.FRAME_SIZE))
             assert [ours.run(case), ours.run(other)] == [theirs.run(case), theirs.run(other)]
 
@@ -92,3 +93,20 @@ def test_a_cut_file_is_noticed(compiled, tmp_path) -> None:
     library = next((folder / compiled_model.NAME).glob("lookup.*.so"))
     library.write_bytes(library.read_bytes()[:1000])
     assert not is_whole(folder)
+
+
+def test_what_a_case_with_events_needed_is_freed_when_it_is_over() -> None:
+    """Not only by garbage collection, which would have as much to look at as all else together."""
+    random, model = Random(2), Model()
+    cases = [wire.decode(random.randbytes(wire.MOST)) for _ in range(300)]
+    outcomes = [model.run(case) for case in cases]
+    cases = [case for case, outcome in zip(cases, outcomes, strict=True) if case.events and not outcome.ended]
+    assert len(cases) > 100
+    gc.collect()
+    gc.disable()
+    try:
+        for case in cases:
+            model.run(case)
+        assert not gc.collect()
+    finally:
+        gc.enable()

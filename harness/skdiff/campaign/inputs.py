@@ -128,7 +128,7 @@ def converted(data: bytes, places: Places) -> bytes:
     ours lacks the field's value, and for fields that are new. An address of 32 bits is one of IPv4: older layouts had
     no others.
     """
-    fresh = bytearray(wire.SIZE)
+    fresh = bytearray(wire.MOST)
     for key, (to, _) in _OURS.items():
         if key in places:
             at, table = places[key]

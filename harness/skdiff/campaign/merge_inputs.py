@@ -24,7 +24,7 @@ from skdiff.base.paths import command, shell_path
 from skdiff.base.scratch import scratch
 from skdiff.campaign.inputs import Say, add, converted, discard, layouts, seeded
 from skdiff.cases.other_lookup import fitting
-from skdiff.cases.wire import SIZE, decode
+from skdiff.cases.wire import MOST, decode
 from skdiff.engines.atheris_engine import make_libfuzzer_global
 from skdiff.kernel.build import Build
 from skdiff.kernel.compilation import preload
@@ -87,7 +87,7 @@ def merge(build: Build, folder: Path, sources: Sequence[Path], say: Say) -> Merg
                         add(every, data if place.name == ours.name else converted(data, places))
             before, reached = sum(1 for _ in every.iterdir()), edges_of(build, every)
             say(f"merging {before:,} inputs, which reach {len(reached)} edges of the C")
-            said = run_process(build, [str(small), str(every)], "-merge=1", "-use_value_profile=1", f"-max_len={SIZE}")
+            said = run_process(build, [str(small), str(every)], "-merge=1", "-use_value_profile=1", f"-max_len={MOST}")
             # gcc's hooks number the edges as they are met: libFuzzer may take two inputs for equal that are not quite.
             # An edge that depends on the case before (where fuel ends) is not always taken by the inputs that took it.
             kept = edges_of(build, small) if any(small.iterdir()) else frozenset[int]()

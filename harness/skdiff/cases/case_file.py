@@ -116,7 +116,7 @@ def is_words(document: dict[str, Any]) -> bool:
     packet = document.get("packet")
     if isinstance(packet, str) or any(key in document for key in words_format.OWN_KEYS):
         return True
-    if any(key in document for key in ("scenario", *raw_format.ARRAYS)):
+    if any(key in document for key in ("scenario", *raw_format.ARRAYS) if key != "event"):
         return False
     like = any(near(key, words_format.ARRAYS) for key in document if key not in ("packet", *KEYS))
     return like or (isinstance(packet, dict) and bool(_OF_PACKET & packet.keys()))

@@ -48,6 +48,8 @@ def show(field: Field, value: Any, socks: Sequence[str]) -> Any:
             return field.words.get(value, value)
         case Kind.SOCKETS:
             return _sockets(value, socks)
+        case Kind.EVENTS:
+            return [bit + 1 for bit in range(value.bit_length()) if value >> bit & 1]
     return value
 
 

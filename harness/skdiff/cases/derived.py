@@ -237,3 +237,20 @@ def with_derived(s: Scenario) -> Scenario:
         netns=tuple(net._replace(run_array=run_array(net.progs)) for net in s.netns),
         groups=tuple(groups),
     )
+
+
+def is_named(s: Scenario, index: int) -> bool:
+    """Whether something of a scenario points to a socket, beside its events."""
+    if s.packet.sk == index:
+        return True
+    for sock in s.socks:
+        if sock.listener == index:
+            return True
+    for group in s.groups:
+        if group.select == index or index in group.slots:
+            return True
+    for net in s.netns:
+        for program in net.progs:
+            if program.assign == index:
+                return True
+    return False

@@ -52,6 +52,9 @@ def _check(field: Field, key: str, value: Any, socks: Mapping[str, int]) -> None
             raise BadError(f"{where}: a list of names of sockets is needed, not {value!r}")
         for name in value:
             lookup(name, socks, where)
+    elif field.kind is Kind.EVENTS:
+        if not isinstance(value, list) or not all(isinstance(one, int) for one in value):
+            raise BadError(f"{where}: a list of numbers of events is needed, from 1 on, not {value!r}")
     elif field.kind is Kind.WRITTEN:
         lookup(value, _WRITTEN, where)
     elif field.kind is Kind.SHOWN:
@@ -100,6 +103,8 @@ def _pairs(key: str, wanted: Any, got: Any, socks: Sequence[str]) -> Iterator[tu
                 yield f"{key} of {name}", show(field, values[name], socks) if name in values else None, value
         case Kind.TEXTS:
             yield key, list(got), wanted
+        case Kind.EVENTS:
+            yield key, show(field, got, socks), sorted(wanted)
         case Kind.SOCKETS:
             yield key, sorted(show(field, got, socks)), sorted(wanted)
         case Kind.WRITTEN:

@@ -24,6 +24,7 @@ class Kind(Enum):
     GROUP = auto()  # an index; NONE
     LIST = auto()  # of things that have tables of their own, or of sockets
     SOCKETS = auto()  # a bit mask of them
+    EVENTS = auto()  # a bit mask of them
     TEXTS = auto()  # a list of texts
     WRITTEN = auto()  # an object of WRITTEN_NAMES, which one of these, and a byte in it; () for nothing
     SHOWN = auto()  # a list of programs' runs: kind, and arguments named by SHOWN_NAMES
@@ -51,3 +52,8 @@ class Field:
     frame: bool = False
     derived: bool = False
     each: bool = False
+
+
+def numbered(*words: str) -> dict[int, str]:
+    """Words by their numbers from 0 on."""
+    return dict(enumerate(words))

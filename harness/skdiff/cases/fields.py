@@ -11,7 +11,8 @@ from typing import Any
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import ANY, MAPPED_ANY
-from skdiff.cases.field_kinds import Field, Kind
+from skdiff.cases.event_fields import EVENT_FIELDS
+from skdiff.cases.field_kinds import Field, Kind, numbered
 from skdiff.cases.pools import (
     DEVICE,
     FLAG,
@@ -63,7 +64,6 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
-    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
@@ -75,12 +75,10 @@ from skdiff.cases.scenario import (
     RECEIVE,
     REFCOUNT_SATURATED,
     REHASHED,
-    REUSED,
     SK_DROP,
     SK_PASS,
     SK_REUSEPORT,
     STALE,
-    STAYS,
     TCP4,
     TCP6,
     TCP_CLOSE,
@@ -97,6 +95,7 @@ from skdiff.cases.scenario import (
     UDP4,
     UDP6,
     UDP_HASHED,
+    Event,
     Group,
     Netns,
     Packet,
@@ -104,12 +103,6 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-
-
-def numbered(*words: str) -> dict[int, str]:
-    """Words by their numbers from 0 on."""
-    return dict(enumerate(words))
-
 
 LOOKUPS = numbered("tcp4", "tcp6", "udp4", "udp6")
 CALLERS = numbered("receive", "demux", "helper")
@@ -229,7 +222,6 @@ SOCK_FIELDS: dict[str, Field] = {
     "hash2": Field(Kind.WORD, ((BOUND, 12), (REHASHED, 3), (STALE, 1)), numbered("bound", "rehashed", "stale")),
     "mc_refuses": Field(Kind.FLAG, SOME),
     "no_pprev": Field(Kind.FLAG, RARE),
-    "race": Field(Kind.WORD, ((STAYS, 12), (LEAVES, 1), (REUSED, 1)), numbered("stays", "leaves", "reused")),
     "syncookie": Field(Kind.FLAG, ((0, 2), (1, 1))),
     "group": Field(Kind.GROUP, ((NONE, 3), (0, 5), (1, 3), (2, 1), (3, 1))),
     "listener": Field(Kind.SOCKET, index(none=3, first=4, rest=1, most=16)),
@@ -281,6 +273,7 @@ STRUCTS = {
     Program: "program_record",
     Group: "group_record",
     Sock: "sock_record",
+    Event: "event_record",
 }
 
 
@@ -319,6 +312,7 @@ FIELDS: dict[Any, dict[str, Field]] = {
         (Program, PROGRAM_FIELDS),
         (Group, GROUP_FIELDS),
         (Sock, SOCK_FIELDS),
+        (Event, EVENT_FIELDS),
     )
 }
 
@@ -349,7 +343,7 @@ def _check() -> None:
     Raises CannotRun, which names what is not everywhere.
     """
     for record, fields in FIELDS.items():
-        parts = ("packet", "netns", "groups", "socks") if record is Scenario else ()
+        parts = ("packet", "netns", "groups", "socks", "events") if record is Scenario else ()
         if record._fields != (*fields, *parts):
             raise CannotRun(_differ(f"{record.__name__} of cases/scenario.py", record._fields, (*fields, *parts)))
         if names(STRUCTS[record]) != record._fields:

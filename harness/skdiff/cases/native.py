@@ -15,6 +15,7 @@ from skdiff.base.compiler import compiler, digest, load_module, python_headers, 
 from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases.addresses import ADDRESS_BYTES
 from skdiff.cases.derived import CONNECTION, GROUP_KEY, UDP_GROUP_KEY, UDP_HEADER
+from skdiff.cases.events import MOST_REFERENCES
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, STRUCTS, pools
 from skdiff.cases.pools import (
@@ -31,13 +32,13 @@ from skdiff.cases.pools import (
     Pool,
     table,
 )
-from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, MOST_REFERENCES, PLAIN
+from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, PLAIN
 from skdiff.cases.record import code_of, ffi
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 
 MODULE = "_skdiff_cases"
 # The order of csrc/cases/records.h.
-_KINDS = (Scenario, Packet, Netns, Program, Group, Sock)
+_KINDS = (Scenario, Packet, Netns, Program, Group, Sock, Event)
 
 # Where a value of the wire format goes: its offset and its size in a record, and 256 values in the record's byte order.
 Place = tuple[int, int, bytes]
@@ -141,7 +142,7 @@ def encode(scenario: Scenario, buffer: Any) -> None:
 
 
 def encode_frame(scenario: Scenario, buffer: Any) -> None:
-    """Write only what is not in a table: enough where the buffer holds the same namespaces, groups and sockets."""
+    """Write only what is not in a table: enough where the buffer holds the same tables, groups and events."""
     module().encode_frame(scenario, buffer)
 
 

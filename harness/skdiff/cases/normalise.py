@@ -9,6 +9,7 @@ def normalise(raw: Raw) -> Scenario:
     """The valid Scenario nearest to the drawn fields. It is its own nearest one.
 
     The fields may have any values of `valid_values.valid_range`, not only those of their pools.
+    Events are not among them: `normalise_events.py`.
     """
     return normalised(scenario_of(raw))
 
@@ -19,7 +20,7 @@ def come_in(packet: list[int], lookup: int, caller: int) -> None:
 
 
 def scenario_of(raw: Raw) -> Scenario:
-    """The fields as they are, valid or not, in the classes of a Scenario."""
+    """The fields as they are, valid or not, in the classes of a Scenario, without events."""
     return Scenario._make(
         (
             *raw.head,
@@ -27,5 +28,6 @@ def scenario_of(raw: Raw) -> Scenario:
             tuple(Netns._make((*fields, tuple(map(Program._make, progs)))) for fields, progs in raw.netns),
             tuple(Group._make((*fields, tuple(slots))) for fields, slots in raw.groups),
             tuple(map(Sock._make, raw.socks)),
+            (),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 from skdiff.cases.addresses import is_ipv6
 from skdiff.cases.native import of_lookup
 from skdiff.cases.normalise import normalise
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.places import FAMILY, HASHED, IPV6ONLY, P_DOFF, STATE
 from skdiff.cases.pools import Raw
 from skdiff.cases.scenario import (
@@ -56,7 +57,7 @@ def as_lookup(scenario: Scenario, lookup: int) -> Scenario:
             sock[FAMILY] = AF_INET6  # both lookups find it
         if sock[FAMILY] != AF_INET6:  # of a listener on an address of IPv6
             sock[IPV6ONLY] = 0
-    return normalise(raw)
+    return with_events(normalise(raw), scenario.events)
 
 
 def _of_other_protocol(sock: list[int], old: Sock) -> None:

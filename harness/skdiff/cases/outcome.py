@@ -48,6 +48,7 @@ class Outcome(NamedTuple):
     Sockets are indices, NONE or FOREIGN (a pointer that is no socket's); `refcounted` is UNSET as long as nobody wrote
     it; `skb_data` counts bytes from the TCP header, `skb_cb` the changed bytes of skb->cb, `clones` those that leaked;
     `freed` is a bit mask of sockets (and MAX_SOCKS bits higher, of those that were freed as what they are not);
+    `fired` is a bit mask of the events that came about;
     `sections` counts sections that were opened and not closed, each kind in a place of its own (csrc/record.h, enum
     section); `listener` is each request's rsk_listener, NONE
     for other sockets; `written` is what else was changed, () for nothing: which object of WRITTEN_NAMES, which of them,
@@ -69,6 +70,7 @@ class Outcome(NamedTuple):
     skb_cb: int = 0
     clones: int = 0
     freed: int = 0
+    fired: int = 0
     sections: int = 0
     refcnt: tuple[int, ...] = ()
     listener: tuple[int, ...] = ()

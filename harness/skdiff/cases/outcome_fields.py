@@ -1,7 +1,7 @@
 """What each field of an Outcome is, and of what BPF programs were shown: these have no pools, for nobody draws them."""
 
-from skdiff.cases.field_kinds import Field, Kind
-from skdiff.cases.fields import PACKET_FIELDS, SOCK_FIELDS, numbered
+from skdiff.cases.field_kinds import Field, Kind, numbered
+from skdiff.cases.fields import PACKET_FIELDS, SOCK_FIELDS
 from skdiff.cases.outcome import ENDED_NAMES, SHOWN_NAMES, Outcome
 
 _NUMBER, _SOCKET, _FLAG = Field(Kind.NUMBER), Field(Kind.SOCKET), Field(Kind.FLAG)
@@ -13,6 +13,7 @@ OUTCOME_FIELDS: dict[str, Field] = {
     "refcounted": _FLAG,
     "destructor": PACKET_FIELDS["destructor"],
     "freed": Field(Kind.SOCKETS),
+    "fired": Field(Kind.EVENTS),
     "refcnt": Field(Kind.NUMBER, each=True),
     "listener": Field(Kind.SOCKET, each=True),
     "written": Field(Kind.WRITTEN),

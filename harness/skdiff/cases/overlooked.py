@@ -32,11 +32,13 @@ def overlooked(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
 def twins(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
     """A line for each connection that has the ends of an earlier one, by the same device or none: connect() refuses the
     second (net/ipv4/inet_hashtables.c __inet_check_established()). Such sockets come about, but not by connect() alone.
+    Who comes to take another one's place is no such socket.
     """
     ends = attrgetter(*(name for name in CONNECTION if name != "bound_dev_if"))
+    successors = {event.other for event in scenario.events}
     earlier: list[tuple[int, Sock]] = []
     for i, sock in enumerate(scenario.socks):
-        if sock.hashed != EHASH or scenario.hostile:
+        if sock.hashed != EHASH or scenario.hostile or i in successors:
             continue
         for n, other in earlier:
             devices = {sock.bound_dev_if, other.bound_dev_if}

@@ -3,8 +3,8 @@
 from skdiff.cases.fields import positions
 from skdiff.cases.scenario import Group, Packet, Scenario, Sock
 
-FAMILY, IPV6ONLY, STATE, HASHED, HASH2, KIND, DEVICE, GROUP, RACE, MC_REFUSES = positions(
-    Sock, "family", "ipv6only", "state", "hashed", "hash2", "kind", "bound_dev_if", "group", "race", "mc_refuses"
+FAMILY, IPV6ONLY, STATE, HASHED, HASH2, KIND, DEVICE, GROUP, MC_REFUSES = positions(
+    Sock, "family", "ipv6only", "state", "hashed", "hash2", "kind", "bound_dev_if", "group", "mc_refuses"
 )
 P_DOFF, P_DATA_LEN, P_DESTRUCTOR, P_PKT_TYPE, P_SK = positions(
     Packet, "doff", "data_len", "destructor", "pkt_type", "sk"

@@ -41,17 +41,17 @@ BAD_VERDICT = 2
 VERDICT: Pool = ((SK_PASS, 8), (SK_DROP, 3), (BAD_VERDICT, 1))
 
 
+def index(none: int, first: int, rest: int, most: int) -> Pool:
+    """No such thing, the first two with some weight, the others with less."""
+    return ((NONE, none), (0, first), (1, first), *((i, rest) for i in range(2, most)))
+
+
 def table(pool: Pool) -> tuple[int, ...]:
     """256 entries: each value in its pool's order, as many as its weight asks for, one at least."""
     total = sum(weight for _, weight in pool)
     shares = [max(1, weight * 256 // total) for _, weight in pool]
     shares[shares.index(max(shares))] += 256 - sum(shares)
     return tuple(value for (value, _), share in zip(pool, shares, strict=True) for _ in range(share))
-
-
-def index(none: int, first: int, rest: int, most: int) -> Pool:
-    """No such thing, the first two with some weight, the others with less."""
-    return ((NONE, none), (0, first), (1, first), *((i, rest) for i in range(2, most)))
 
 
 SECRETS: Pool = tuple((i * 0x9E3779B1 & 0xFFFFFFFF, 1) for i in range(64))

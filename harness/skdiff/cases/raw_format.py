@@ -15,10 +15,10 @@ from skdiff.cases.derived import plain_packet
 from skdiff.cases.faults import Faults
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, of_kind
-from skdiff.cases.scenario import NONE, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import NONE, Event, Group, Netns, Packet, Program, Scenario, Sock
 
-TABLES = ("scenario", "packet", "netns", "group", "sock")
-ARRAYS = ("netns", "group", "sock")
+TABLES = ("scenario", "packet", "netns", "group", "sock", "event")
+ARRAYS = ("netns", "group", "sock", "event")
 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
@@ -58,7 +58,17 @@ def dump(case: Case) -> str:
             tables.append(table)
         if things:
             document[key] = tables
+    if scenario.events:
+        document["event"] = event_tables(scenario, socks)
     return tomlkit.dumps(document)
+
+
+def event_tables(scenario: Scenario, socks: Sequence[str]) -> Any:
+    """The events of a scenario; where and what they are is always said."""
+    tables = tomlkit.aot()
+    for event in scenario.events:
+        tables.append(_table(event, Event(), socks, ("point", "action")))
+    return tables
 
 
 def _table(
@@ -140,7 +150,9 @@ def read(document: dict[str, Any], faults: Faults) -> Case:
     packet = reader.fill(Packet, table, "packet", "packet")
     plain = plain_packet(scenario.lookup, packet.daddr)
     left_out = {name: getattr(plain, name) for name in ("doff", "pkt_type") if name not in table}
+    events = array(document, "event", faults)
     scenario = scenario._replace(
+        events=tuple(reader.fill(Event, t, f"event {i + 1}", "event", i) for i, t in enumerate(events)),
         packet=packet._replace(**left_out),
         netns=tuple(netns) or (Netns(),),
         groups=tuple(

@@ -20,6 +20,7 @@ from skdiff.cases.derived import (
     is_routed,
     pkt_type_of,
 )
+from skdiff.cases.events import MOST_REFERENCES, comes_to_timewait, is_joining, unreachable_events
 from skdiff.cases.reachable_udp import udp_group, udp_sock
 from skdiff.cases.scenario import (
     AF_INET,
@@ -57,8 +58,6 @@ from skdiff.cases.scenario import (
 _key = attrgetter(*GROUP_KEY)
 _udp_key = attrgetter(*UDP_GROUP_KEY)
 _connection = attrgetter(*CONNECTION)
-# Far below INT_MAX, where refcount_t saturates; as many requests would take more memory than machines have.
-MOST_REFERENCES = 1 << 30
 MOST_CPUS = 8192  # arch/x86/Kconfig: the greatest CONFIG_NR_CPUS
 PLAIN = Packet()
 # What a BPF helper has not, which gives addresses, ports and devices alone: net/core/filter.c __bpf_skc_lookup().
@@ -113,6 +112,8 @@ def unreachable(s: Scenario) -> Iterator[str]:
     for i in range(len(s.groups)):
         for problem in _group(s, i):
             yield f"group {i}: {problem}"
+    if s.events:
+        yield from unreachable_events(s)
 
 
 def assignable(lookup: int, sock: Sock) -> bool:
@@ -260,7 +261,7 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
         if sock.state in (TCP_LISTEN, TCP_CLOSE):
             yield "listeners and closed sockets are not in ehash (net/ipv4/tcp.c tcp_set_state())"
     cookie = sock.kind == KIND_REQUEST and sock.syncookie
-    if not cookie and not 1 <= sock.refcnt <= MOST_REFERENCES:
+    if not cookie and not (comes_to_timewait(s, i) and not sock.refcnt) and not 1 <= sock.refcnt <= MOST_REFERENCES:
         yield f"what somebody can find has 1 to {MOST_REFERENCES} references (include/linux/refcount.h refcount_inc())"
     if sock.kind == KIND_REQUEST:
         yield from _request(s, i, sock)
@@ -270,7 +271,8 @@ def _sock(s: Scenario, i: int, sock: Sock) -> Iterator[str]:
     elif sock.protocol == IPPROTO_TCP:
         if sock.hashed == LHASH2 and not (sock.state == TCP_LISTEN and sock.rcu_free):
             yield "lhash2 has listeners, each SOCK_RCU_FREE (net/ipv4/inet_hashtables.c inet_hash())"
-        if sock.hashed == LHASH2 and sock.group == NONE and sock.reuseport != sock.reuseport_changed:
+        alone = sock.group == NONE and not is_joining(s, i)
+        if sock.hashed == LHASH2 and alone and sock.reuseport != sock.reuseport_changed:
             yield "who has SO_REUSEPORT in listen() comes into a group (net/ipv4/inet_hashtables.c inet_hash())"
         if sock.hashed == NOWHERE and sock.state != TCP_CLOSE:
             yield "an unhashed TCP socket is closed (net/ipv4/tcp.c tcp_set_state())"

@@ -19,10 +19,12 @@ KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT = range(3)
 NOWHERE, EHASH, LHASH2, UDP_HASHED = range(4)
 BOUND, REHASHED, STALE = range(3)
 HASH_OWN, HASH_WRONG, HASH_PACKET = range(3)
-STAYS, LEAVES, REUSED = range(3)
 DESTRUCTOR_NONE, PFREE, EDEMUX, DESTRUCTOR_OTHER, EFREE = range(5)
 PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST = range(3)
 PROG_NONE, FILTER, SK_REUSEPORT = range(3)
+AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN, AT_MEMBERS, AT_PROGRAM, AT_RAN = range(7)
+LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, SYSCTL, DETACHED, GOES_ON, ATTACHED, SK_LOOKUP = range(11)
+CONNECTS, DISCONNECTS, MOVES = range(11, 14)  # of UDP
 SK_DROP, SK_PASS = range(2)
 
 AF_INET, AF_INET6 = 2, 10
@@ -83,9 +85,8 @@ class Sock(NamedTuple):
     of the flag `reuseport`, nor of the slots of that group. `reuseport_changed` tells that the flag is not what it was
     in listen() or UDP's bind(), which decides where an AF_INET6 socket stands in its chain. `hash2` tells of a socket
     in UDP's tables how it came into its chain there, and whether that is still its own: BOUND, REHASHED, STALE (in the
-    wildcard's, as in the middle of connect()). `mc_refuses` tells that ip_mc_sf_allow() refuses it the packet. `race`
-    is what another CPU does to a socket of ehash right after the lookup took its reference: LEAVES, it is unhashed and
-    the table's reference is gone; REUSED, its memory is another connection's by now. Hostile only: `hash_kind` tells
+    wildcard's, as in the middle of connect()). `mc_refuses` tells that ip_mc_sf_allow() refuses it the packet. Hostile
+    only: `hash_kind` tells
     that sk_hash is wrong, or collides with the packet's (HASH_PACKET: the socket is in that bucket), `no_pprev` marks a
     hashed socket as unhashed.
     """
@@ -111,7 +112,6 @@ class Sock(NamedTuple):
     hash2: int = BOUND
     mc_refuses: int = 0
     no_pprev: int = 0
-    race: int = STAYS
     syncookie: int = 0
     group: int = NONE
     listener: int = NONE
@@ -158,8 +158,30 @@ class Group(NamedTuple):
     slots: tuple[int, ...] = ()
 
 
+class Event(NamedTuple):
+    """What another CPU does in the middle of the lookup: `action`, at the `nth` visit of a `point`.
+
+    `at` counts only the visits that have to do with a socket: whose link is read (AT_LINK), which is reached (AT_NODE),
+    whose reference is taken (AT_TAKING, AT_TAKEN); NONE counts all. `sk` is who it happens to, `other` who takes its
+    place. `value` is a device (REBOUND), a peer's port (REUSED, CONNECTS), a port (MOVES), the number of a group from 1
+    on (COMES; 0 for none) or from 0 on (DETACHED, ATTACHED), or a flag (SYSCTL, SK_LOOKUP). Each action has steps,
+    which are the stores that a lookup can see: so many `steps` are done then, and the rest when the next event comes,
+    or the lookup is over; 0 is for all at once.
+    """
+
+    value: int = 0
+    point: int = AT_LINK
+    nth: int = 1
+    action: int = LEAVES
+    steps: int = 0
+    at: int = NONE
+    sk: int = NONE
+    other: int = NONE
+
+
 class Scenario(NamedTuple):
-    """One case of a `lookup`. `socks` are in the order of insertion, table sizes are powers of two.
+    """One case of a `lookup`. `socks` are in the order of insertion, `events` in that of those of one visit, and table
+    sizes are powers of two.
 
     `hostile` 0 says that system calls and BPF helpers can produce this state (see `validity.py`); 1, that the C at
     least accepts it without undefined behaviour. `caller` is who asks: the receive path, UDP's early demux and then the
@@ -183,3 +205,4 @@ class Scenario(NamedTuple):
     netns: tuple[Netns, ...] = (Netns(),)
     groups: tuple[Group, ...] = ()
     socks: tuple[Sock, ...] = ()
+    events: tuple[Event, ...] = ()

@@ -42,8 +42,13 @@ def load_kinds(path: Path = CSRC / "steps.toml") -> tuple[StepKind, ...]:
 
 
 KINDS = load_kinds()
+# No kernel function: another CPU does something here, and whether it could.
+EVENT = "event"
 # By the number that a trace record has: the kernel function, and the names of up to three values.
-FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("", ()), *((k.name, tuple(k.values)) for k in KINDS))
+FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (EVENT, ("number", "came")),
+    *((k.name, tuple(k.values)) for k in KINDS),
+)
 VALUES = dict(FUNCTIONS)
 # Noted only for what has to do with the packet, or what they take all the same.
 CHOOSY = tuple(kind.name for kind in KINDS if kind.only_if)
@@ -54,6 +59,11 @@ class Step(NamedTuple):
 
     function: str
     values: tuple[int, ...]
+
+
+def of_kernel(steps: Sequence[Step]) -> list[Step]:
+    """The steps without what other CPUs do between them."""
+    return [step for step in steps if step.function != EVENT]
 
 
 def parting(ours: list[Step], theirs: list[Step]) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, as_ipv4, is_ipv6
 from skdiff.cases.derived import UDP_HEADER
+from skdiff.cases.events import wrong_events
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, of_kind
 from skdiff.cases.on_kernel import needed
@@ -20,14 +21,12 @@ from skdiff.cases.scenario import (
     BOUND,
     DEMUX,
     DESTRUCTOR_NONE,
-    EHASH,
     HELPER,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
-    LEAVES,
     LHASH2,
     NONE,
     TCP_NEW_SYN_RECV,
@@ -101,6 +100,7 @@ def _things(s: Scenario) -> Iterator[tuple[str, Any]]:
         yield from ((f"a program of namespace {i}", program) for program in net.progs)
     yield from ((f"group {i}", group) for i, group in enumerate(s.groups))
     yield from ((f"socket {i}", sock) for i, sock in enumerate(s.socks))
+    yield from ((f"event {i + 1}", event) for i, event in enumerate(s.events))
 
 
 def _too_many(s: Scenario) -> Iterator[str]:
@@ -125,8 +125,9 @@ def _out_of_range(s: Scenario) -> Iterator[str]:
 
 def _structure(s: Scenario) -> Iterator[str]:
     socks = range(len(s.socks))
-    if len(s.socks) > constants.MAX_SOCKS:
-        yield f"{len(s.socks)} sockets, there is room for {constants.MAX_SOCKS}"
+    for what, things, most in (("sockets", s.socks, constants.MAX_SOCKS), ("events", s.events, constants.MAX_EVENTS)):
+        if len(things) > most:
+            yield f"{len(things)} {what}, there is room for {most}"
     counts = Counts.of(s)
     for what, thing in _things(s):
         for name in _INDICES[type(thing)]:
@@ -160,14 +161,10 @@ def _structure(s: Scenario) -> Iterator[str]:
             yield f"socket {i}: {problem}"
         if not mini and sock.state in MINI_STATE.values():
             yield f"socket {i}: a full socket in state {sock.state} would be taken for a mini socket"
-        if sock.race and (sock.hashed != EHASH or sock.no_pprev):
-            yield f"socket {i}: what is not in ehash, or is marked as unhashed, cannot leave it"
         if sock.syncookie and sock.kind != KIND_REQUEST:
             yield f"socket {i}: only a request has a SYN cookie"
         if sock.reuseport_changed and sock.hashed not in (LHASH2, UDP_HASHED):
             yield f"socket {i}: only a listener has SO_REUSEPORT changed since listen(), and UDP since bind()"
-        if sock.race == LEAVES and sock.refcnt == 1 and i in _named(s):
-            yield f"socket {i}: the lookup frees it, and something else still names it"
     for i, group in enumerate(s.groups):
         if len(group.slots) > constants.MAX_SLOTS:
             yield f"group {i}: {len(group.slots)} slots, there is room for {constants.MAX_SLOTS}"
@@ -181,6 +178,8 @@ def _structure(s: Scenario) -> Iterator[str]:
         for program in net.progs:
             if program.assign in socks and s.socks[program.assign].kind != KIND_FULL:
                 yield f"namespace {i}: a program assigns {program.assign}, which is no full socket"
+    if s.events:
+        yield from wrong_events(s)
 
 
 def _in_udp_tables(sock: Sock) -> Iterator[str]:
@@ -192,11 +191,3 @@ def _in_udp_tables(sock: Sock) -> Iterator[str]:
         yield "a socket in UDP's tables is a full one of UDP, with a port"
     if sock.hash2 != BOUND and sock.rcv_saddr in (ANY, MAPPED_ANY):
         yield "connect() puts a socket into another chain, or is about to, when it gives it a local address"
-
-
-def _named(s: Scenario) -> set[int]:
-    """The sockets that something of the scenario points to."""
-    named = {s.packet.sk, *(sock.listener for sock in s.socks)}
-    named.update(index for group in s.groups for index in (group.select, *group.slots))
-    named.update(program.assign for net in s.netns for program in net.progs)
-    return named

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from skdiff.cases.addresses import other_family
 from skdiff.cases.fields import FIELDS, pools
 from skdiff.cases.native import module
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.other_lookup import raw_of
 from skdiff.cases.pools import (
     COUNTS,
@@ -27,7 +28,16 @@ from skdiff.cases.pools import (
     table,
 )
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Event, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.udp_event_rules import goes_with_packet
+from skdiff.cases.wire_events import (
+    DRAWN_EVENTS,
+    EVENT_SIZE,
+    EVENTS_SIZE,
+    EVENTS_TABLES,
+    drawn_events,
+    written_events,
+)
 
 
 def _tables(pools: Mapping[str, Pool]) -> tuple[tuple[int, ...], ...]:
@@ -49,10 +59,11 @@ PACKET_AT = HEAD_AT + len(_HEAD)
 NETNS_AT = [PACKET_AT + len(_PACKET) + i * len(_NETNS) for i in range(constants.MAX_NETNS)]
 GROUPS_AT = [NETNS_AT[-1] + len(_NETNS) + i * len(_GROUP) for i in range(constants.MAX_GROUPS)]
 MEANT: tuple[tuple[int, ...], ...] = (*_FIXED, *_SOCK * DRAWN_SOCKS)
+MOST = SIZE + EVENTS_SIZE  # bytes of a case with events
 
 
 def draw(data: bytes, lookups: bytes = b"") -> Raw:
-    """The fields that the bytes mean, of any length; what is beyond SIZE means nothing. See `decode`."""
+    """The fields that the bytes mean, of any length; those beyond SIZE mean events (`wire_events.py`). See `decode`."""
     return raw_of(module().draw(data, lookups))
 
 
@@ -61,10 +72,17 @@ def decode(data: bytes, lookups: bytes = b"") -> Scenario:
     each, what would be of another lookup is of one of these, and each has the same share of all bytes.
     """
     scenario: Scenario = module().draw_valid(data, lookups)
-    return scenario
+    return with_events(scenario, drawn_events(data[SIZE:])) if len(data) > SIZE else scenario
 
 
-_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in MEANT]
+def lookup_of(data: bytes, lookups: bytes = b"") -> int:
+    """The lookup of the case that bytes of SIZE mean: see `decode`, and `csrc/cases/draw.c` draw_lookup()."""
+    lookup = take(data, "head", 0, "lookup")
+    return lookups[data[PLACES["head", "lookup"][0]] % len(lookups)] if lookups and lookup not in lookups else lookup
+
+
+_EVERY = (*MEANT, *EVENTS_TABLES)
+_INVERSE = [{value: at for at, value in reversed([*enumerate(table)])} for table in _EVERY]
 
 
 # What may change with the tables as they are: nothing that a valid case holds against a socket.
@@ -72,8 +90,13 @@ FRAME_SIZE = sum(field.frame for record in (Scenario, Packet) for field in FIELD
 
 
 def other_packet(scenario: Scenario, data: bytes) -> Scenario:
-    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes."""
+    """Another packet (addresses, ports, devices), CPU and secret for the same tables; `data` has FRAME_SIZE bytes. An
+    event that does not go with the packet, as a connect() to its sender may not, is left out.
+    """
     found: Scenario = module().draw_frame(scenario, data)
+    for event in found.events:
+        if not goes_with_packet(found, event):
+            return with_events(found._replace(events=()), found.events)
     return found
 
 
@@ -88,6 +111,8 @@ _FIELDS = {
     ),
     "group": (GROUPS_AT[0], len(_GROUP), [*GROUP, *(f"slot{i}" for i in range(DRAWN_SLOTS))]),
     "sock": (FIXED_SIZE, SOCK_SIZE, list(SOCK)),
+    "events": (SIZE, 1, ["count"]),
+    "event": (SIZE + 1, EVENT_SIZE, list(pools(Event))),
 }
 PLACES = {
     (kind, name): (start + i, size) for kind, (start, size, names) in _FIELDS.items() for i, name in enumerate(names)
@@ -101,10 +126,10 @@ Layout: TypeAlias = list[tuple[str, int, list[tuple[str, list[tuple[int, int]]]]
 
 def layout() -> Layout:
     """What each byte means."""
-    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS}
+    many = {"netns": constants.MAX_NETNS, "group": constants.MAX_GROUPS, "sock": DRAWN_SOCKS, "event": DRAWN_EVENTS}
     kinds: Layout = [("count", 1, list(zip(COUNTS, map(_runs, COUNTS_MEANT), strict=True)))]
     for kind, (start, size, names) in _FIELDS.items():
-        kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, MEANT[start : start + size]), strict=True))))
+        kinds.append((kind, many.get(kind, 1), list(zip(names, map(_runs, _EVERY[start : start + size]), strict=True))))
     return kinds
 
 
@@ -113,13 +138,15 @@ def _runs(table: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def cut(data: bytearray) -> bytes:
-    """Bytes of SIZE without those behind the last socket that counts."""
+    """Bytes of a case without those that mean nothing: behind the last socket that counts, if there are no events."""
+    if len(data) > SIZE and drawn_events(bytes(data[SIZE:])):
+        return bytes(data[: SIZE + EVENTS_SIZE])
     return bytes(data[: FIXED_SIZE + COUNTS_MEANT[2][data[2]] * SOCK_SIZE])
 
 
 def value(at: int, byte_: int) -> int:
     """The value that a byte means at a place."""
-    return MEANT[at][byte_]
+    return _EVERY[at][byte_]
 
 
 def byte(at: int, value_: int) -> int:
@@ -127,18 +154,36 @@ def byte(at: int, value_: int) -> int:
     return _INVERSE[at].get(value_, 0)
 
 
+# The same with the meaning of a byte and that of a value, which things of a kind have in common.
+_MEANINGS = {place: (start, size, _EVERY[start], _INVERSE[start]) for place, (start, size) in PLACES.items()}
+
+
 def take(data: bytes | bytearray, kind: str, index: int, name: str) -> int:
-    """The value of a field in bytes of SIZE."""
-    start, size = PLACES[kind, name]
-    at = start + index * size
-    return MEANT[at][data[at]]
+    """The value of a field in bytes of SIZE, or of MOST."""
+    start, size, values, _ = _MEANINGS[kind, name]
+    return values[data[start + index * size]]
 
 
 def put(data: bytearray, kind: str, index: int, name: str, value_: int) -> None:
-    """Set a field in bytes of SIZE; a value that its pool lacks becomes the plainest."""
-    start, size = PLACES[kind, name]
-    at = start + index * size
-    data[at] = _INVERSE[at].get(value_, 0)
+    """Set a field in bytes of SIZE, or of MOST; a value that its pool lacks becomes the plainest."""
+    start, size, _, bytes_ = _MEANINGS[kind, name]
+    data[start + index * size] = bytes_.get(value_, 0)
+
+
+def put_all(data: bytearray, kind: str, index: int, values: Mapping[str, int]) -> None:
+    """The same of several fields."""
+    for name, value_ in values.items():
+        start, size, _, bytes_ = _MEANINGS[kind, name]
+        data[start + index * size] = bytes_.get(value_, 0)
+
+
+def as_put(kind: str, ours: str, theirs: str) -> tuple[int, int, bytes]:
+    """Where a field of the first thing of a kind stands, where one of the packet, and for each byte of that the one
+    that means the same in the first: what put() makes of what take() tells.
+    """
+    at, (_, _, values, _) = PLACES["packet", theirs][0], _MEANINGS["packet", theirs]
+    start, _, _, bytes_ = _MEANINGS[kind, ours]
+    return start, at, bytes(bytes_.get(value, 0) for value in values)
 
 
 def encode(scenario: Scenario) -> bytes:
@@ -190,4 +235,6 @@ def near(scenario: Scenario) -> bytes:
         write(at, [*group[:-1], len(slots), *slots])
     for i, sock in enumerate(socks):
         write(FIXED_SIZE + i * SOCK_SIZE, sock)
+    if scenario.events:
+        data = data.ljust(SIZE, b"\0") + written_events(scenario.events)
     return bytes(data)

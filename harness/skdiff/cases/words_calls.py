@@ -40,13 +40,13 @@ from skdiff.cases.scenario import (
     Group,
     Sock,
 )
+from skdiff.cases.words_events import event_values
 from skdiff.cases.words_keys import EARLY_DEMUX
 from skdiff.cases.words_sockets import is_alike, meet
 from skdiff.cases.words_text import Hex, table
 from skdiff.cases.words_values import End, address_text, end_text
 
 _PROTOCOLS = {IPPROTO_TCP: "tcp", IPPROTO_UDP: "udp", IPPROTO_SCTP: "sctp"}
-_MEANWHILE = ("stays", "leaves", "reused")
 _SECOND = "second"  # the other namespace
 
 Values = dict[str, Any]
@@ -76,6 +76,7 @@ class Writer:
         case_head.add_tables(document, self._case)
         parts = [tomlkit.dumps(document)]
         parts += [table(f"[{name}]", values) for name, values in self._tables() if values]
+        entries += [("event", event_values(event, self._names)) for event in self._s.events]
         parts += [table(f"[[{name}]]", values) for name, values in (*self._namespaces(), *entries)]
         return "\n".join(parts)
 
@@ -222,8 +223,6 @@ class Writer:
             if kind == "request":
                 values["listener"] = self._names[sock.listener]
                 values |= {"syncookie": True} if sock.syncookie else {}
-            if sock.race:
-                values["meanwhile"] = _MEANWHILE[sock.race]
             values |= {"v6only": True} if sock.ipv6only else {}
         elif sock.hashed == LHASH2 or self._was_listener(i, sock):
             kind = "listener"

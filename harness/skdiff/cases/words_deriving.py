@@ -39,6 +39,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.cases.words_events import Events
 from skdiff.cases.words_programs import Programs
 from skdiff.cases.words_reading import Device, Entry, Words
 from skdiff.cases.words_sockets import (
@@ -80,6 +81,7 @@ class _Host:
         self._tried: set[str] = set()  # names that were made, or refused
         self._packet = self._packet_of_case()
         self._programs = Programs(self._packet, words.top.get("cpu", 0), words.devices, faults, self._find)
+        self._events = Events(self._find)
         self._sysctl = [net.sysctl for net in words.namespaces.values()]
         calls: dict[str, Callable[[Entry], None]] = {
             "listener": self._listen,
@@ -92,6 +94,7 @@ class _Host:
             "setsockopt": self._setsockopt,
             "shutdown": self._shutdown,
             "close": self._close,
+            "event": self._events.add,
         }
         for entry in words.entries:
             with faults.noted(*entry.place):
@@ -134,6 +137,7 @@ class _Host:
             netns=tuple(netns),
             groups=tuple(group.record(number, index) for number, group in enumerate(groups)),
             socks=tuple(socks),
+            events=self._events.made(index),
         )
         places = [(made.entry.told, made.entry.place) for made in there]
         of_groups = [(f"the group of {group.first.name}", group.first.entry.place) for group in groups]
@@ -277,7 +281,6 @@ class _Host:
             num=own.port,
             hashed=EHASH,
             ipv6only=entry.get("v6only", 0),
-            race=entry.get("meanwhile", 0),
             **{"family": AF_INET6 if own.ipv6 else AF_INET, **fields},
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from skdiff.cases.event_fields import ACTIONS, MOST_STEPS, MOST_VISITS, POINTS
 from skdiff.cases.fields import CALLERS, STATES
 from skdiff.cases.scenario import (
     INT_MAX,
@@ -77,12 +78,6 @@ _V6ONLY = Key(What.FLAG, "IPV6_V6ONLY", "false; bind() to an address of IPv6 set
 _INCOMING_CPU = Key(What.NUMBER, "SO_INCOMING_CPU", "not set", range=(0, INT_MAX))
 _FROM = Key(What.END, "the other end", needed=True)
 _TO = Key(What.END, "its own end; with brackets it is an AF_INET6 socket", needed=True)
-_MEANWHILE = Key(
-    What.WORD,
-    "what another CPU does right after the lookup took its reference: it leaves ehash, or its memory is reused",
-    "stays",
-    words=_words("stays", "leaves", "reused"),
-)
 _ONCE_LISTENED = Key(What.FLAG, "it has listened before, and so is SOCK_RCU_FREE", "false")
 _SOCKET = Key(What.SOCKET, "whose", needed=True)
 
@@ -158,7 +153,6 @@ CONNECTION: dict[str, Key] = {
     "v6only": _V6ONLY,
     "incoming_cpu": _INCOMING_CPU,
     "once_listened": _ONCE_LISTENED,
-    "meanwhile": _MEANWHILE,
 }
 TIMEWAIT: dict[str, Key] = {
     "from": _FROM,
@@ -166,7 +160,6 @@ TIMEWAIT: dict[str, Key] = {
     **COMMON,
     "reuseport": _REUSEPORT,
     "v6only": _V6ONLY,
-    "meanwhile": _MEANWHILE,
 }
 REQUEST: dict[str, Key] = {
     "from": _FROM,
@@ -175,7 +168,6 @@ REQUEST: dict[str, Key] = {
     **COMMON,
     "v6only": _V6ONLY,
     "syncookie": Key(What.FLAG, "BPF has made it of a SYN cookie: it hangs on the packet alone", "false"),
-    "meanwhile": _MEANWHILE,
 }
 UDP_SOCKET: dict[str, Key] = {
     "bind": Key(What.END, "what bind() was told; *:53 or 0.0.0.0:53, and [::]:53", needed=True),
@@ -229,6 +221,19 @@ SETSOCKOPT: dict[str, Key] = {
 }
 ENDING: dict[str, Key] = {"socket": _SOCKET}
 
+EVENT: dict[str, Key] = {
+    "point": Key(What.WORD, "where the lookup is", needed=True, words=_words(*POINTS.values())),
+    "nth": Key(What.NUMBER, "how often it has come there by then", "1", range=(1, MOST_VISITS)),
+    "at": Key(What.SOCKET, "the socket that this has to do with; others do not count", "any"),
+    "action": Key(What.WORD, "what another CPU does", needed=True, words=_words(*ACTIONS.values())),
+    "sk": Key(What.SOCKET, "the socket that it happens to"),
+    "other": Key(What.SOCKET, "the socket that takes its place"),
+    "value": Key(What.NUMBER, "a device, a peer's port, a group's number, or 0 and 1, as the action has it", "0"),
+    "steps": Key(
+        What.NUMBER, "how many of its steps are done, and the others later", "all at once", range=(0, MOST_STEPS)
+    ),
+}
+
 SOCKETS: dict[str, dict[str, Key]] = {
     "listener": LISTENER,
     "connection": CONNECTION,
@@ -243,6 +248,7 @@ ACTS: dict[str, dict[str, Key]] = {
     "setsockopt": SETSOCKOPT,
     "shutdown": ENDING,
     "close": ENDING,
+    "event": EVENT,
 }
 ENTRIES = {**SOCKETS, **ACTS}
 SINGLE: dict[str, dict[str, Key]] = {"devices": DEVICES, "sysctl": SYSCTL, "hash": HASH}
@@ -262,6 +268,7 @@ MEANING = {
     "setsockopt": "a call of setsockopt() at this point of the file",
     "shutdown": "a call of shutdown() for a listener at this point of the file",
     "close": "a call of close() at this point of the file",
+    "event": "what another CPU does in the middle of the lookup",
 }
 ALL: dict[str, dict[str, Key]] = {"": TOP, **SINGLE, "namespace": NAMESPACE, **ENTRIES}
 # What people write for these keys.

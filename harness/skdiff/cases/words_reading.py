@@ -304,5 +304,6 @@ def _sysctl(table: Mapping[str, Any], told: str, place: Place, faults: Faults) -
     return values
 
 
-OWN_KEYS = frozenset({*SINGLE, "namespace", *ENTRIES, "proto", "in", "sender_device", "attached"})
+# Not of both formats.
+OWN_KEYS = frozenset({*SINGLE, "namespace", *ENTRIES, "proto", "in", "sender_device", "attached"} - {"event"})
 ARRAYS = ("namespace", *ENTRIES)

@@ -61,6 +61,10 @@ def _differences(wanted: Scenario, got: Scenario, names: Sequence[str]) -> Itera
     if len(wanted.socks) != len(got.socks):
         yield f"it has {len(wanted.socks)} sockets, and the calls make {len(got.socks)}"
         return
+    if len(wanted.events) != len(got.events):
+        yield f"it has {len(wanted.events)} events, and the words make {len(got.events)}"
+        return
+    pairs += [(f"event {i + 1}", a, b) for i, (a, b) in enumerate(zip(wanted.events, got.events, strict=True))]
     pairs += zip(names, wanted.socks, got.socks, strict=True)
     for what, thing, other in pairs:
         for name, field in FIELDS[type(thing)].items():

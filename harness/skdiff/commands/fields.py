@@ -6,7 +6,7 @@ from skdiff.cases import expectations
 from skdiff.cases.case_values import show as shown
 from skdiff.cases.field_kinds import Field, Kind
 from skdiff.cases.fields import FIELDS
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.words_keys import ALL, MEANING, SINGLE, Key
 from skdiff.commands.output import AGREED, show
 
@@ -22,6 +22,7 @@ _RAW = {
     "[[netns.progs]]": Program,
     "[[group]]": Group,
     "[[sock]]": Sock,
+    "[[event]]": Event,
 }
 
 

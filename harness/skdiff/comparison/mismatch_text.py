@@ -11,6 +11,7 @@ from skdiff.base.words import counted
 from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
+from skdiff.cases.event_text import event_text
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, UNSEEN, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
@@ -58,6 +59,7 @@ def describe_case(case: Case, rules: Rules | None = None, config: Config | None 
     lines += [_sock(name, sock, socks, groups) for name, sock in zip(socks, scenario.socks, strict=True)]
     lines += [_group(name, group, socks) for name, group in zip(groups, scenario.groups, strict=True)]
     lines += [_netns(i, net, socks) for i, net in enumerate(scenario.netns)]
+    lines += [f"event {i}: {event_text(event, socks, groups)}." for i, event in enumerate(scenario.events, 1)]
     lines += [*overlooked(scenario, socks), *twins(scenario, socks)]
     sizes = f"{scenario.ehash_size} ehash and {scenario.lhash2_size} lhash2 buckets"
     if scenario.lookup in UDP_LOOKUPS:
@@ -133,8 +135,6 @@ def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> st
         parts.append(("", "sk_hash is wrong", "sk_hash is the packet's")[s.hash_kind])
     if s.no_pprev:
         parts.append("marked as unhashed")
-    if s.race:
-        parts.append(("", "leaves ehash while it is taken", "becomes another connection while it is taken")[s.race])
     return ", ".join([*parts, f"refcnt {s.refcnt}"]) + "."
 
 

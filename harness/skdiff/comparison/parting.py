@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from skdiff.cases.addresses import ipv4_view
 from skdiff.cases.outcome import CRASHED, SHOWN_FILTER, SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT, STUCK, Outcome
-from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, REUSED, Scenario
-from skdiff.cases.steps import CHOOSY, VALUES, Step, above, parting
+from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, Scenario
+from skdiff.cases.steps import CHOOSY, VALUES, Step, above, of_kernel, parting
 from skdiff.kernel.call_graph import Callers
 from skdiff.oracles.model import Model
 from skdiff.oracles.model.functions import FUNCTIONS
@@ -53,11 +53,12 @@ class Parting:
         """Where the kernel may have crashed, the innermost function first: in that from which the other side returns
         next, or on the way from the last one that it surely was in. Else the `function` alone.
         """
-        ours, theirs = self.traces
-        if self.outcomes[0].ended != CRASHED or self.at is None or len(ours) > self.at:
+        ours, theirs = map(of_kernel, self.traces)
+        at = parting(ours, theirs)
+        if self.outcomes[0].ended != CRASHED or at is None or len(ours) > at:
             return (self.function,)
-        road = [step.function for step in _road(theirs, self.at, self.callers)]
-        inside = {step.function for step in _road(theirs, self.at - 1, self.callers)[1:]} if self.at else set()
+        road = [step.function for step in _road(theirs, at, self.callers)]
+        inside = {step.function for step in _road(theirs, at - 1, self.callers)[1:]} if at else set()
         last = next((i for i, name in enumerate(road) if name in inside), len(road) - 1)
         return tuple(road[: last + 1])
 
@@ -77,7 +78,7 @@ class Parting:
                 if kind == SHOWN_SK_LOOKUP:
                     return f"bpf_sk_lookup_run_v{6 if self.scenario.lookup in IPV6_LOOKUPS else 4}"
                 return _RUNS[kind]
-        trace = self.traces[1] or self.traces[0]
+        trace = of_kernel(self.traces[1] or self.traces[0])
         return trace[-1].function if trace else FUNCTIONS[self.scenario.lookup].lookup_skb
 
 
@@ -96,7 +97,8 @@ def culprit(
     which the other returns, that function; or the nearest one from which both have still to return. What the kernel
     took of a bucket, and should not have by the rules of the `model`, is the fault of what took it.
     """
-    at = parting(list(ours), list(theirs))
+    ours, theirs = of_kernel(ours), of_kernel(theirs)
+    at = parting(ours, theirs)
     if at is None:
         return ""
     one, other = _road(ours, at, callers), _road(theirs, at, callers)
@@ -178,9 +180,11 @@ def _where_it_ended(theirs: Sequence[Step], stuck: bool) -> str:
 
 
 def _fits(step: Step, walk: Step, before: Sequence[Step], scenario: Scenario, model: Model) -> bool:
-    """Whether the rules let a socket that is asked have the packet; `before` is what came before."""
+    """Whether the rules let a socket that is asked have the packet; `before` is what came before. Of one
+    that another CPU changes meanwhile nobody says so.
+    """
     number, packet = step.values[0], scenario.packet
-    if not 0 <= number < len(scenario.socks):
+    if not 0 <= number < len(scenario.socks) or any(number in (event.sk, event.other) for event in scenario.events):
         return False
     sock = scenario.socks[number]
     state = State(scenario, Tables((), model.config, scenario.lookup in IPV6_LOOKUPS), model.rules, model.config, None)
@@ -190,9 +194,6 @@ def _fits(step: Step, walk: Step, before: Sequence[Step], scenario: Scenario, mo
         return False
     daddr, rcv_saddr = (at if state.ipv6 else ipv4_view(at) for at in (sock.daddr, sock.rcv_saddr))
     if "matches" in VALUES[step.function]:
-        again = any(other.function == step.function and other.values == step.values for other in before)
-        if again and sock.race == REUSED:
-            return False  # it is another connection's by now
         return (daddr, rcv_saddr, sock.dport) == (state.saddr, state.daddr, packet.sport)
     if compute_score(state, sock) <= WEIGHTS[scenario.lookup].refused:
         return False

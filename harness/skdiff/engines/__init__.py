@@ -30,6 +30,7 @@ ENGINES = {
     "wide": Entry("wide_engine", "random cases with one to three fields anywhere in their range"),
     "hypothesis": Entry("hypothesis_engine", "strategies of Hypothesis, with its shrinking"),
     "corpus": Entry("corpus_engine", "the kept cases, then random ones and mutations of the kept ones"),
+    "exhaustive": Entry("exhaustive_engine", "all that can happen while tables of up to three sockets are searched"),
 }
 TABLES = "tables"  # the engine of a sweep, which is a command of its own
 _OTHERS = {TABLES: Entry("table_engine", "every small table")}

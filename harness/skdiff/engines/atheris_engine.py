@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 
 from skdiff.base.errors import CannotRun
-from skdiff.cases.wire import SIZE, decode
+from skdiff.cases.wire import MOST, decode
 from skdiff.engines.interface import Run
 from skdiff.engines.mutation import Mutator
 
@@ -103,7 +103,7 @@ def drive(run: Run) -> None:
     names = {a.partition("=")[0] for a in flags}
     defaults = {
         "-use_value_profile": "1",  # ports have 16 bits: libFuzzer's table of compares takes 32 and 64
-        "-max_len": str(SIZE),
+        "-max_len": str(MOST),
         "-len_control": "0",
         "-verbosity": "0",
         "-timeout": "3600",  # the guard ends an endless case, long before

@@ -8,6 +8,7 @@ from skdiff.cases.case_file import load
 from skdiff.cases.find_cases import files
 from skdiff.cases.on_kernel import as_it_is
 from skdiff.cases.scenario import Scenario
+from skdiff.engines.aimed_events import fresh
 from skdiff.engines.interface import Run
 from skdiff.engines.mutation import Mutator
 
@@ -28,9 +29,9 @@ def drive(run: Run) -> None:
 
 def candidates(corpus: Sequence[Scenario], seed: int, lookups: bytes = b"") -> Iterator[Scenario]:
     """Random cases without end: half of them drawn, half mutated from the corpus; a seed fixes their sequence."""
-    random, mutator = Random(seed), Mutator(seed)
+    random, others, mutator = Random(seed), Random(~seed), Mutator(seed)
     seeds = [wire.near(scenario) for scenario in corpus]
     while True:
-        yield wire.decode(random.randbytes(wire.SIZE), lookups)
-        data = mutator.mutate(random.choice(seeds)) if seeds else random.randbytes(wire.SIZE)
+        yield wire.decode(fresh(random, others, lookups), lookups)
+        data = mutator.mutate(random.choice(seeds)) if seeds else fresh(random, others, lookups)
         yield wire.decode(data, lookups)

@@ -25,7 +25,9 @@ from skdiff.cases.scenario import (
     Packet,
     Sock,
 )
-from skdiff.cases.wire import FIXED_SIZE, SIZE, SOCK_SIZE, put, take
+from skdiff.cases.wire import FIXED_SIZE, MOST, SIZE, SOCK_SIZE, put, take
+from skdiff.cases.wire_events import DRAWN_EVENTS, EVENT_SIZE
+from skdiff.engines.aimed_events import aim, fresh
 
 # Drawn cases are good ones, for the pools have weights: a walk from case to case alone would miss what they hit.
 FRESH = 0.5
@@ -39,28 +41,29 @@ class Mutator:
     """Changes cases; its sequence is fixed by its seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
+        self._random, self._others = Random(seed), Random(~seed)
         self._ways: tuple[Callable[[bytearray, int], None], ...] = (
             *(self._flip,) * 4,
             *(self._meet,) * 2,
             *(self._add, self._drop, self._swap, self._attach, self._join, self._listen, self._connect),
             *(self._group_program, self._sk_lookup_program),
+            *(self._event, self._aimed_event, self._aimed_event),
         )
 
-    def mutate(self, data: bytes, most: int = SIZE) -> bytes:
+    def mutate(self, data: bytes, most: int = MOST) -> bytes:
         """One to three changes of a case, or another case altogether; `most` bounds the result's bytes."""
         if self._random.random() < FRESH:
-            return wire.cut(bytearray(self._random.randbytes(SIZE)))[:most]
-        case = bytearray(data[:SIZE].ljust(SIZE, b"\0"))
+            return wire.cut(bytearray(fresh(self._random, self._others)))[:most]
+        case = bytearray(data[:MOST].ljust(MOST, b"\0"))
         draw = self._random
         for _ in range(1 + (draw.random() < 0.4) + (draw.random() < 0.2)):
             draw.choice(self._ways)(case, self._count(case, _N_SOCKS))
         return wire.cut(case)[:most]
 
-    def cross(self, one: bytes, other: bytes, most: int = SIZE) -> bytes:
+    def cross(self, one: bytes, other: bytes, most: int = MOST) -> bytes:
         """A case with the frame of one and sockets of both, each at its own place or at the other's."""
-        a = bytearray(one[:SIZE].ljust(SIZE, b"\0"))
-        b = other[:SIZE].ljust(SIZE, b"\0")
+        a = bytearray(one[:MOST].ljust(MOST, b"\0"))
+        b = other[:MOST].ljust(MOST, b"\0")
         draw = self._random
         if draw.random() < 0.5:
             first, second = sorted(draw.sample(range(FIXED_SIZE), 2))
@@ -70,6 +73,8 @@ class Mutator:
             if draw.random() < 0.5:
                 theirs = draw.randrange(max(1, self._count(b, _N_SOCKS)))
                 a[_at(i) : _at(i + 1)] = b[_at(theirs) : _at(theirs + 1)]
+        if draw.random() < 0.5:
+            a[SIZE:] = b[SIZE:]
         return wire.cut(a)[:most]
 
     @staticmethod
@@ -115,7 +120,7 @@ class Mutator:
         if count:
             sock = self._sock(count)
             del case[_at(sock) : _at(sock + 1)]
-            case += bytes(SOCK_SIZE)
+            case[SIZE - SOCK_SIZE : SIZE - SOCK_SIZE] = bytes(SOCK_SIZE)
             self._set_count(case, _N_SOCKS, count - 1)
 
     def _swap(self, case: bytearray, count: int) -> None:
@@ -179,6 +184,23 @@ class Mutator:
         put(case, "netns", netns, f"verdict{number}", SK_PASS)
         put(case, "netns", netns, f"assign{number}", self._sock(count))
         put(case, "head", 0, "sk_lookup_enabled", 1)
+
+    def _event(self, case: bytearray, count: int) -> None:
+        """One more event, whatever it is, or one less, or another value in one."""
+        there, draw = take(case, "events", 0, "count"), self._random
+        which = draw.randrange(there + 1)
+        at = SIZE + 1 + min(which, DRAWN_EVENTS - 1) * EVENT_SIZE
+        if which < there and draw.random() < 0.6:
+            case[at + draw.randrange(EVENT_SIZE)] = draw.randrange(256)
+        elif there and draw.random() < 0.3:
+            put(case, "events", 0, "count", there - 1)
+        else:
+            case[at : at + EVENT_SIZE] = draw.randbytes(EVENT_SIZE)
+            put(case, "events", 0, "count", min(there + 1, DRAWN_EVENTS))
+
+    def _aimed_event(self, case: bytearray, count: int) -> None:
+        """Something happens to a socket that the packet meets, where the walk meets it."""
+        aim(case, self._random)
 
 
 def _at(sock: int) -> int:

@@ -5,17 +5,18 @@ Tables are dear to make and packets are cheap, so each set of tables is asked fo
 
 from random import Random
 
-from skdiff.cases.wire import FRAME_SIZE, SIZE, decode, other_packet
+from skdiff.cases.wire import FRAME_SIZE, decode, other_packet
+from skdiff.engines.aimed_events import fresh
 from skdiff.engines.interface import Run
 
 
 def drive(run: Run) -> None:
     """Feed random scenarios to a run until it is over. The run's seed fixes their sequence."""
     run.start()
-    draw, case, over, more = Random(run.seed).randbytes, run.case, run.over, run.packets - 1
-    lookups = bytes(run.lookups)
+    random, others, lookups = Random(run.seed), Random(~run.seed), bytes(run.lookups)
+    draw, case, over, more = random.randbytes, run.case, run.over, run.packets - 1
     while not over():
-        scenario = decode(draw(SIZE), lookups)
+        scenario = decode(fresh(random, others, lookups), lookups)
         case(scenario)
         for _ in range(more):
             if over():

@@ -13,10 +13,18 @@ from skdiff.cases.case_values import show
 from skdiff.cases.field_kinds import Field, Kind
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.pools import OTHER, OTHER_PROTOCOL, OTHER_TABLE
-from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import IPV6_LOOKUPS, UDP_LOOKUPS, Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.engines.small_tables import Block, Tables
 
-NAMES = {Scenario: "", Packet: "packet.", Netns: "netns.", Program: "netns.progs.", Group: "group.", Sock: "sock."}
+NAMES = {
+    Scenario: "",
+    Packet: "packet.",
+    Netns: "netns.",
+    Program: "netns.progs.",
+    Group: "group.",
+    Sock: "sock.",
+    Event: "event.",
+}
 # Indices are names of things, and of names one is as good as another; lists are told by what they hold.
 _NAMES_OF_THINGS = (Kind.SOCKET, Kind.GROUP, Kind.NETNS, Kind.LIST)
 _ONE_BY_ONE = 12  # values that are named; of a pool with more, how many

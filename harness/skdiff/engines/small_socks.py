@@ -31,14 +31,11 @@ from skdiff.cases.scenario import (
     IPV6_LOOKUPS,
     KIND_REQUEST,
     KIND_TIMEWAIT,
-    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
     REHASHED,
-    REUSED,
     STALE,
-    STAYS,
     TCP_CLOSE,
     TCP_CLOSE_WAIT,
     TCP_ESTABLISHED,
@@ -115,13 +112,13 @@ _PORTS, _PEER_PORTS = _each("num", PORT, OTHER_PORT), _each("dport", PEER_PORT, 
 _NETNS = _each("netns", 0, 1)
 _DEVICES = _each("bound_dev_if", NO_DEVICE, DIF, SDIF, LO)
 _CPUS = _each("incoming_cpu", NONE, THIS_CPU, OTHER_CPU)
-_RACES, _REFERENCES = _each("race", STAYS, LEAVES, REUSED), _each("refcnt", 1, 2)
+_REFERENCES = _each("refcnt", 1, 2)
 _REUSEPORT = tuple(
     {"reuseport": flag, "reuseport_changed": changed, "group": group}
     for group, changed, flag in product((NONE, JOINS), (0, 1), (0, 1))
 )
 _BOUND_AXES = (_BOUND_TO, _PORTS, _NETNS, _DEVICES, _CPUS, _REUSEPORT)
-_CONNECTED_AXES = (_CONNECTED, _PORTS, _PEER_PORTS, _NETNS, _DEVICES, _RACES, _REFERENCES)
+_CONNECTED_AXES = (_CONNECTED, _PORTS, _PEER_PORTS, _NETNS, _DEVICES, _REFERENCES)
 
 _LISTENER = Sock(rcv_saddr=HERE, state=TCP_LISTEN, rcu_free=1, hashed=LHASH2)
 _CONNECTION = Sock(daddr=PEER, rcv_saddr=HERE, dport=PEER_PORT, state=TCP_ESTABLISHED, hashed=EHASH)
@@ -133,7 +130,7 @@ _UDP = Sock(rcv_saddr=HERE, protocol=IPPROTO_UDP, rcu_free=1, hashed=UDP_HASHED)
 _UDP_CONNECTED = _UDP._replace(daddr=PEER, dport=PEER_PORT, state=TCP_ESTABLISHED)
 
 _LISTENERS = Role("listener", _LISTENER, _BOUND_AXES)
-_REQUESTS = Role("request", _REQUEST, (_CONNECTED, _DEVICES, _RACES, _REFERENCES), listener="listener")
+_REQUESTS = Role("request", _REQUEST, (_CONNECTED, _DEVICES, _REFERENCES), listener="listener")
 _COOKIES = Role("SYN cookie's request", _COOKIE, (_CONNECTED,), searched=False, listener="listener")
 _CLOSED_MEMBERS = Role("closed listener", _CLOSED, (_BOUND_TO, _CPUS, _REUSEPORT[4:]), searched=False)
 _CONNECTIONS = Role("connection", _CONNECTION, (*_CONNECTED_AXES, _each("state", TCP_ESTABLISHED, TCP_CLOSE_WAIT)))

@@ -37,7 +37,7 @@ class Block:
         for number in range(start, stop):
             socks = self._socks(number)
             groups = tuple([self._group(i, members, socks) for i, members in enumerate(self.groups)])
-            tables = special.netns, groups, tuple(socks)
+            tables = special.netns, groups, tuple(socks), ()
             yield [Scenario._make((*head, packet, *tables)) for head, packet in heads]
 
     def _socks(self, number: int) -> list[Sock]:

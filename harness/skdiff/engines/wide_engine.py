@@ -1,4 +1,7 @@
-"""The wide engine: random cases in which one to three fields have any valid value, not only those of their pools."""
+"""The wide engine: random cases in which one to three fields have any valid value, not only those of their pools.
+
+Where other CPUs write meanwhile every field of an event has any valid value.
+"""
 
 from collections.abc import Iterator
 from random import Random
@@ -7,10 +10,13 @@ from typing import Any
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.normalise import normalise
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.pools import Raw
-from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.cases.valid_values import Counts, valid_range
 from skdiff.cases.wire import SIZE, draw
+from skdiff.cases.wire_events import DRAWN_EVENTS
+from skdiff.engines.aimed_events import EVENTS_SHARE
 from skdiff.engines.interface import Run
 
 MOST_FIELDS = 3
@@ -41,11 +47,19 @@ def drive(run: Run) -> None:
 
 def scenarios(seed: int, lookups: bytes = b"") -> Iterator[Scenario]:
     """Valid scenarios without end, of these lookups (see `wire.decode`)."""
-    random = Random(seed)
+    random, others = Random(seed), Random(~seed)
     while True:
         raw = draw(random.randbytes(SIZE), lookups)
         widen(raw, random)
-        yield normalise(raw)
+        case = normalise(raw)
+        yield with_events(case, any_events(case, others)) if others.random() < EVENTS_SHARE else case
+
+
+def any_events(case: Scenario, random: Random) -> list[list[int]]:
+    """Fields of events, each with any valid value."""
+    counts = Counts(len(case.netns), len(case.groups), len(case.socks))
+    count = random.randint(1, DRAWN_EVENTS)
+    return [[any_value(Event, name, counts, random) for name in FIELDS[Event]] for _ in range(count)]
 
 
 def widen(raw: Raw, random: Random) -> None:

@@ -24,7 +24,6 @@ from skdiff.cases.scenario import (
     REHASHED,
     SK_PASS,
     SK_REUSEPORT,
-    STAYS,
     TCP_CLOSE,
     TCP_ESTABLISHED,
     TCP_LISTEN,
@@ -77,6 +76,7 @@ def changes(s: Scenario, i: int, others: Others) -> Iterator[Change]:
     yield from _of_group(s, i)
     yield from _of_others(s, i, others)
     yield from _of_packet(s, i, others)
+    yield from _of_events(s)
 
 
 def _of_socket(s: Scenario, i: int, others: Others) -> Iterator[Change]:
@@ -236,6 +236,13 @@ def _of_packet(s: Scenario, i: int, others: Others) -> Iterator[Change]:
             return
 
 
+def _of_events(s: Scenario) -> Iterator[Change]:
+    """Other CPUs that do one thing less meanwhile."""
+    for number in range(len(s.events)):
+        left = s._replace(events=(*s.events[:number], *s.events[number + 1 :]))
+        yield Change(f"if event {number + 1} did not come about", "others", left)
+
+
 def rejoined(s: Scenario, i: int, sock: Sock) -> Scenario:
     """The scenario with another socket in the place of socket `i`: it leaves its group if the members have other
     things in common, and with SO_REUSEPORT it joins those that have the same as it.
@@ -300,11 +307,13 @@ def _left(s: Scenario, i: int) -> Scenario:
 
 
 def closed(s: Scenario, i: int) -> Scenario:
-    """The scenario without what socket `i` has: it is in no table, no group and hangs on nothing; its requests are
-    gone as well (net/ipv4/inet_connection_sock.c inet_csk_listen_stop()).
+    """The scenario without what socket `i` has: it is in no table, no group and hangs on nothing, and no event is about
+    it; its requests are gone as well (net/ipv4/inet_connection_sock.c inet_csk_listen_stop()).
     """
     sock = s.socks[i]
-    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0, race=STAYS)
+    if s.events:
+        s = s._replace(events=tuple(event for event in s.events if i not in (event.at, event.sk, event.other)))
+    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0)
     if sock.kind == KIND_FULL:
         gone = gone._replace(state=TCP_CLOSE, daddr=0, dport=0)
     s = _left(_with_sock(s, i, gone), i)
@@ -347,4 +356,8 @@ def renumbered(s: Scenario, i: int, order: Sequence[int]) -> Scenario:
         net._replace(progs=tuple(prog._replace(assign=turned(prog.assign)) for prog in net.progs)) for net in s.netns
     )
     socks = tuple(s.socks[j]._replace(listener=turned(s.socks[j].listener)) for j in order)
-    return s._replace(socks=socks, groups=groups, netns=nets, packet=s.packet._replace(sk=turned(s.packet.sk)))
+    events = tuple(
+        event._replace(at=turned(event.at), sk=turned(event.sk), other=turned(event.other)) for event in s.events
+    )
+    packet = s.packet._replace(sk=turned(s.packet.sk))
+    return s._replace(socks=socks, groups=groups, netns=nets, packet=packet, events=events)

@@ -12,6 +12,7 @@ from skdiff.base.files import from_json, to_json
 from skdiff.cases.addresses import joined, mapped, with_port
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
+from skdiff.cases.event_text import action_text, point_text
 from skdiff.cases.fields import FAMILIES, KINDS, PROTOCOLS, STATES
 from skdiff.cases.scenario import (
     AF_INET,
@@ -184,6 +185,7 @@ def drawing(case: Case, sides: Sequence[Side]) -> graphviz.Digraph:
     _draw_tables(graph, case, sides)
     _draw_groups(graph, case)
     _draw_programs(graph, case, sides)
+    _draw_events(graph, case)
     _draw_winners(graph, case.scenario.lookup, sides)
     return graph
 
@@ -276,6 +278,17 @@ def _program(program: Program) -> Iterator[str]:
     if program.no_reuseport:
         yield "NO_REUSEPORT"
     yield "says SK_PASS" if program.verdict else "says SK_DROP"
+
+
+def _draw_events(graph: graphviz.Digraph, case: Case) -> None:
+    """What other CPUs do meanwhile, and when; arrows lead to whom it happens to."""
+    socks, groups, *_ = names_of(case)
+    for number, event in enumerate(case.scenario.events, 1):
+        lines = [point_text(event, socks), action_text(event, socks, groups)]
+        graph.node(f"event{number}", _label(f"event {number}", lines), shape="octagon")
+        for index in (event.sk, event.other):
+            if index != NONE:
+                graph.edge(f"event{number}", f"sock{index}", style="dotted")
 
 
 def _draw_winners(graph: graphviz.Digraph, lookup: int, sides: Sequence[Side]) -> None:

@@ -102,14 +102,14 @@ def listener_for(scenario: Scenario, model: Model) -> tuple[int, bool]:
 def _looked_up(scenario: Scenario, model: Model, without: Sequence[int]) -> tuple[int, bool]:
     """The winner without these sockets of ehash, and without one on the packet."""
     socks = tuple(
-        sock._replace(hashed=NOWHERE, race=0, no_pprev=0) if i in without else sock
-        for i, sock in enumerate(scenario.socks)
+        sock._replace(hashed=NOWHERE, no_pprev=0) if i in without else sock for i, sock in enumerate(scenario.socks)
     )
     asked = scenario._replace(
         socks=socks,
         packet=scenario.packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE),
         ehash_nulls_xor=0,
         foreign_hashinfo=0,
+        events=(),
     )
     return max(model.run(asked).sk, NONE), is_by_hash(model.trace(asked))
 

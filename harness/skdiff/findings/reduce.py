@@ -15,6 +15,7 @@ from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, LOOKUPS, of_kind
 from skdiff.cases.fields import derived as derived_fields
 from skdiff.cases.normalise import normalise
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.on_kernel import as_it_is
 from skdiff.cases.other_lookup import as_lookup, raw_of
 from skdiff.cases.pools import OTHER, OTHER_PROTOCOL, OTHER_TABLE
@@ -26,6 +27,7 @@ from skdiff.cases.scenario import (
     TCP4,
     TCP_CLOSE,
     UDP_LOOKUPS,
+    Event,
     Group,
     Netns,
     Packet,
@@ -113,10 +115,10 @@ def reduce(
 
     The same input gives the same result, if the time suffices. `differs` is asked about valid scenarios only, each
     smaller (see `size`) than the best so far; a hostile one becomes reachable if it can. A finished result is
-    1-minimal: `differs` holds for none of `steps(result)`. These have every valid scenario with one socket, slot,
-    group, program or namespace less, and every valid one with one field at its default, which is the one of its class
-    in `scenario.py`; in a reachable scenario also those that are valid with what the change entails. What a kernel that
-    `lacks` some abilities cannot reach is hostile here.
+    1-minimal: `differs` holds for none of `steps(result)`. These have every valid scenario with one event, socket,
+    slot, group, program or namespace less, and every valid one with one field at its default, which is the one of its
+    class in `scenario.py`; in a reachable scenario also those that are valid with what the change entails. What a
+    kernel that `lacks` some abilities cannot reach is hostile here.
     """
     start = time.monotonic()
     scenario = as_it_is(scenario, lacks)
@@ -149,8 +151,8 @@ def steps(scenario: Scenario) -> Iterator[Scenario]:
 
 
 def size(scenario: Scenario) -> tuple[int, ...]:
-    """What "smaller" means: reachable before hostile, then fewer sockets, groups, slots, programs, namespaces, then
-    fewer fields that are not at their defaults, then plainer values.
+    """What "smaller" means: reachable before hostile, then fewer events, sockets, groups, slots, programs,
+    namespaces, then fewer fields that are not at their defaults, then plainer values.
     """
     fields = ranks = 0
     all_choices = _choices(scenario)
@@ -166,7 +168,7 @@ def size(scenario: Scenario) -> tuple[int, ...]:
     slots = sum(len(group.slots) for group in scenario.groups)
     progs = sum(len(net.progs) for net in scenario.netns)
     counts = len(scenario.socks), len(scenario.groups), slots, progs, len(scenario.netns)
-    return (scenario.hostile, *counts, fields, ranks)
+    return (scenario.hostile, len(scenario.events), *counts, fields, ranks)
 
 
 def repair(s: Scenario) -> Scenario | None:
@@ -175,7 +177,7 @@ def repair(s: Scenario) -> Scenario | None:
         s = with_derived(s)  # often enough, and `normalise` would give up more
     if not problems(s):
         return s
-    normalised = normalise(raw_of(s))
+    normalised = with_events(normalise(raw_of(s)), s.events)
     return None if problems(normalised) else normalised
 
 
@@ -194,6 +196,9 @@ def _candidates(state: _State) -> Iterator[Scenario]:
 def _pass(state: _State) -> Iterator[Scenario]:
     """Things are dropped from the last to the first, so that a step does not renumber those to come."""
     yield as_lookup(state.best, TCP4)
+    for i in reversed(range(len(state.best.events))):
+        events = state.best.events
+        yield state.best._replace(events=events[:i] + events[i + 1 :])
     yield from _fewer_socks(state)
     yield from _fewer_others(state)
     for name, choices in _choices(state.best)[Sock].items():
@@ -230,6 +235,11 @@ def without_socks(s: Scenario, gone: Iterable[int], heir: int = NONE) -> Scenari
         netns=tuple(net._replace(progs=tuple(progs)) for net, progs in zip(s.netns, netns, strict=True)),
         groups=tuple(g._replace(select=at.get(g.select, NONE), slots=tuple(at[i] for i in g.slots)) for g in groups),
         socks=tuple(s.socks[i]._replace(listener=at.get(s.socks[i].listener, NONE)) for i in left),
+        events=tuple(
+            event._replace(at=at.get(event.at, NONE), sk=at[event.sk], other=at[event.other])
+            for event in s.events
+            if event.sk in at and event.other in at
+        ),
     )
 
 
@@ -280,7 +290,9 @@ def _plainer_fields(state: _State) -> Iterator[Scenario]:
     for place in dict(_things(state.best)):
         for name, choices in _choices(state.best)[place[0]].items():
             before = state.best
-            thing = dict(_things(before))[place]
+            thing = dict(_things(before)).get(place)
+            if thing is None:  # an event that the last step has made impossible
+                break
             met = _met(place[0], name, before.packet)
             ranks = {value: _rank(value, choices, met) for value in (*choices, met, getattr(thing, name))}
             for choice in sorted(choices if met is None else {*choices, met}, key=ranks.__getitem__):
@@ -339,6 +351,7 @@ def _things(s: Scenario) -> Iterator[tuple[Place, Any]]:
         yield from (((Program, i, j), program) for j, program in enumerate(net.progs))
     yield from (((Group, i, 0), group) for i, group in enumerate(s.groups))
     yield from (((Sock, i, 0), sock) for i, sock in enumerate(s.socks))
+    yield from (((Event, i, 0), event) for i, event in enumerate(s.events))
 
 
 def _put(s: Scenario, place: Place, thing: Any) -> Scenario:
@@ -350,7 +363,7 @@ def _put(s: Scenario, place: Place, thing: Any) -> Scenario:
     if kind is Program:
         progs = s.netns[i].progs
         kind, thing = Netns, s.netns[i]._replace(progs=(*progs[:j], thing, *progs[j + 1 :]))
-    name = {Netns: "netns", Group: "groups", Sock: "socks"}[kind]
+    name = {Netns: "netns", Group: "groups", Sock: "socks", Event: "events"}[kind]
     things = getattr(s, name)
     fields: dict[str, Any] = {name: (*things[:i], thing, *things[i + 1 :])}
     return s._replace(**fields)

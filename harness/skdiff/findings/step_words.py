@@ -9,7 +9,7 @@ from skdiff.cases.scenario import NONE
 from skdiff.cases.steps import VALUES, Step
 from skdiff.oracles.model.state import DROP
 
-FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches"})
+FLAGS = frozenset({"counted", "refcounted", "fits", "taken", "no_reuseport", "matches", "came"})
 SOCKETS = frozenset({"sk", "asked"})
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from skdiff.cases.addresses import joined, mapped
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
+from skdiff.cases.event_text import action_text, point_text
 from skdiff.cases.scenario import (
     AF_INET,
     DESTRUCTOR_NONE,
     EHASH,
     HELPER,
     IPV6_LOOKUPS,
-    LEAVES,
     LHASH2,
     NONE,
     PFREE,
@@ -19,7 +19,7 @@ from skdiff.cases.scenario import (
     Group,
     Sock,
 )
-from skdiff.cases.steps import Step
+from skdiff.cases.steps import EVENT, Step
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.step_words import device_text, devices_of, value_text
 from skdiff.oracles.model.functions import FUNCTIONS
@@ -52,6 +52,7 @@ class Story:
         """What tells of a step, by its function."""
         functions = self.functions
         return {
+            EVENT: self.event,
             "skb_steal_sock": self.steal,
             functions.steal_sock: self.stolen,
             functions.iif: self.iif,
@@ -94,6 +95,12 @@ class Story:
         after, functions = self.steps[self.at + 1], self.functions
         enders = (functions.walk, functions.steal_sock, functions.run_sk_lookup, functions.run_bpf)
         return after.function in enders and after.values[-1] == sk
+
+    def event(self, number: int, came: int) -> Iterator[str]:
+        event = self.scenario.events[number]
+        where, what = point_text(event, self.socks), action_text(event, self.socks, self.groups)
+        failed = "" if came else " But things are not so any more that it could."
+        yield f"Meanwhile, on another CPU, {where}: {what}.{failed}"
 
     def name(self, index: int) -> str:
         """A socket's name in a sentence."""
@@ -172,10 +179,8 @@ class Story:
         )
 
     def put(self, sk: int, refcnt: int) -> Iterator[str]:
-        left = self.scenario.socks[sk].race == LEAVES
-        why = "was unhashed" if left else "became another connection's"
         rest = f"{refcnt} left" if refcnt else "the last one: it is freed"
-        yield f"sock_gen_put(): {self.name(sk)} {why} meanwhile: the reference is given back ({rest})."
+        yield f"sock_gen_put(): {self.name(sk)} is no match any more: the reference is given back ({rest})."
         yield f"{self.functions.established}(): the search starts anew."
 
     def established(self, sk: int) -> Iterator[str]:
@@ -280,6 +285,8 @@ class Story:
             end = f"chooses {self.name(sk)}"
             if group is not None and group.returns < len(group.slots) and group.slots[group.returns] == sk:
                 end = f"returns {group.returns} and chooses {self.name(sk)}"
+        elif self.scenario.events:  # the group may have fewer members by now
+            end = "decides nothing, and the hash chooses"
         elif group is not None and group.returns >= group.num_socks:
             members = "member 0 alone" if group.num_socks == 1 else f"members 0 to {group.num_socks - 1}"
             end = f"returns {group.returns}, but the group has {members}: it decides nothing, and the hash chooses"

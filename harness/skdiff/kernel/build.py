@@ -350,8 +350,10 @@ def _what_it_has(order: Sequence[Definition], config: Config, roles: Mapping[str
             yield f"#define HAVE_{lookup.upper()} 1\n#define ROOT_CALL_{lookup.upper()} {call}"
             yield from (f"#define {macro} {call}" for macro, call in calls(order, lookup, roles).items())
     names = {name for d in order for name in d.names}
-    if "udp4_hash4" in names and not config.base_small:
-        yield "#define HAVE_HASH4 1"
+    if "udp4_hash4" in names:  # connect() sets the peer first since then
+        yield "#define HAVE_PEER_FIRST 1" + ("" if config.base_small else "\n#define HAVE_HASH4 1")
+    if "inet_twsk_hashdance_schedule" in names:
+        yield "#define HAVE_TWSK_SCHEDULE 1"
     if any("udp_table" in member.names for d in order if d.name == "netns_ipv4" for member in d.members or ()):
         yield "#define HAVE_NET_UDP_TABLE 1"
     secrets = (name for name in _SECRETS if name in names and (config.ipv6 or "6" not in name))

@@ -11,11 +11,16 @@ from skdiff.variants.version_rules import Rules
 
 _ROOT, _LISTENERS, _ESTABLISHED = "__inet_lookup_skb", "__inet_lookup_listener", "__inet_lookup_established"
 _STEAL, _EHASHFN, _INSERT = "skb_steal_sock", "inet_ehashfn", "inet_ehash_insert"
+_TIMEWAIT, _TIMEWAIT_BEFORE = "inet_twsk_hashdance_schedule", "inet_twsk_hashdance"  # 6.10 renamed it
 _EHASHFN6, _ESTABLISHED6 = "inet6_ehashfn", "__inet6_lookup_established"
 _UDP, _UDP_ROOT, _UDP_BPF = "__udp4_lib_lookup", "__udp4_lib_lookup_skb", "udp4_lookup_run_bpf"
 _DEMUX, _MCAST_DEMUX = "udp_v4_early_demux", "__udp4_lib_mcast_demux_lookup"
+_HASH4, _DISCONNECT = "udp_lib_hash4", "udp_disconnect"
 # These have no other names: nobody else is known by what they mention. UDP's twins of IPv6 have the same rules.
-_BY_NAME = (_INSERT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX)
+_BY_NAME = (
+    *(_INSERT, _TIMEWAIT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX),
+    *(_HASH4, _DISCONNECT),
+)
 # The functions whose text tells of a rule: without any of them it cannot be told.
 _SHOWN_BY = {
     "reselect": (_ROOT,),
@@ -27,9 +32,12 @@ _SHOWN_BY = {
     "sk_lookup_always": (_LISTENERS,),
     "unhashed_check": (_ESTABLISHED,),
     "ehash_replace": (_INSERT,),
+    "twsk_replace": (_TIMEWAIT,),
     "udp_pernet": (_MCAST_DEMUX,),
     "demux_pfree": (_DEMUX,),
     "hash4": (_UDP,),
+    "hash4_again": (),  # see below
+    "unhash4_first": (_DISCONNECT,),
     "lookup1": (_UDP,),
     "udp_own_tables": (_UDP_ROOT,),
     "udp_sk_lookup_always": (_UDP,),
@@ -54,6 +62,8 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
     played = {role: found[0].name for role, found in playing.items()} | {name: name for name in _BY_NAME}
 
     def texts(role: str) -> list[Definition]:
+        if role == _TIMEWAIT:
+            return functions.any(role) or functions.any(_TIMEWAIT_BEFORE)
         return functions.any(role) if role in _BY_NAME else playing.get(role, [])
 
     def helpers(role: str) -> list[Definition]:
@@ -83,9 +93,12 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         # A tree that has it for one family only differs for the other.
         unhashed_check=mentions(_ESTABLISHED, "unhashed") or mentions(_ESTABLISHED6, "unhashed"),
         ehash_replace=mentions(_INSERT, "replace"),
+        twsk_replace=mentions(_TIMEWAIT, "replace"),
         udp_pernet=any(r.kind == "field" and r.name == "udp_table" for d in texts(_MCAST_DEMUX) for r in d.references),
         demux_pfree=mentions(_DEMUX, "sock_pfree"),
         hash4=mentions(_UDP, "hash4"),
+        hash4_again=any(r.name == "udp_rehash4" for d in texts(_HASH4) for r in d.references),
+        unhash4_first=mentions(_DISCONNECT, "unhash4"),
         lookup1=mentions(_UDP, "lookup1"),
         udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),
         udp_sk_lookup_always=bool(texts(_UDP))
@@ -94,6 +107,8 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
     unknown = [rule for rule, needed in _SHOWN_BY.items() if not all(map(texts, needed))]
     if not asks:  # the programs may be asked anywhere
         unknown += [rule for rule in ("shared_sk_lookup", "sk_lookup_always") if rule not in unknown]
+    if (rules.hash4 or not texts(_UDP)) and not texts(_HASH4):  # a tree without hash4 has no such function
+        unknown.append("hash4_again")
     return TextRules(rules, tuple(unknown), played)
 
 

@@ -29,16 +29,17 @@ class Buffer:
         self._netns: object = None
         self._groups: object = None
         self._socks: object = None
+        self._events: object = None
 
     def write(self, scenario: Scenario) -> None:
         """Write a scenario: of one that has the last one's very own tables (another packet for them), only the rest."""
-        netns, groups, socks = scenario[-3:]
-        if socks is self._socks and groups is self._groups and netns is self._netns:
+        netns, groups, socks, events = scenario[-4:]
+        if socks is self._socks and events is self._events and groups is self._groups and netns is self._netns:
             encode_frame(scenario, self.memory)
         else:
             self.forget()  # what cannot be encoded leaves half a record
             encode(scenario, self.memory)
-            self._netns, self._groups, self._socks = netns, groups, socks
+            self._netns, self._groups, self._socks, self._events = netns, groups, socks, events
 
 
 class Reference:

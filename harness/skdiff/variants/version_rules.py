@@ -49,7 +49,10 @@ class Rules:
     - `unhashed_check`: a match in ehash that is no longer hashed when its reference is taken sends the walk back to its
       start (__inet_lookup_established()). Off: it is returned. It came with stable kernels of 2026.
     - `ehash_replace`: a socket takes the place of its request in ehash in one step (inet_ehash_insert()). Off: there is
-      a moment with neither. No lookup in tables that stand still can tell.
+      a moment with neither, which a lookup with events can meet.
+    - `twsk_replace`: a timewait socket takes the place of its connection in one step, with its references
+      (inet_twsk_hashdance_schedule()). Off: it comes before its connection goes, and has no reference until then, which
+      ends the search of a lookup that meets it.
     - `udp_pernet`: a namespace may have tables of UDP of its own. Off: there is one set of tables for all.
     - `demux_pfree`: what UDP's early demux found comes without a reference and counts as assigned (sock_pfree), so that
       its group chooses anew. Off: with a reference, and as found (sock_efree).
@@ -57,6 +60,10 @@ class Rules:
     - `lookup1`: who is bound to the packet's address is found by the port alone if nothing else found somebody
       (udp4_lib_lookup1()): while connect() has set an address and not yet rehashed.
     - `udp_own_tables`: UDP's lookups have no udptable argument. Off: the caller passes tables, so they may be foreign.
+    - `hash4_again`: a connected socket of UDP that connects once more is moved in hash4 (udp_lib_hash4()). Off: it
+      stays where its first peer had it, and the score finds it for the other one.
+    - `unhash4_first`: a disconnect() takes a socket of UDP out of hash4, before all else (udp_disconnect()). Off: it
+      stays there if bind() has given it its address.
     - `udp_sk_lookup_always`: sk_lookup programs are asked whatever tables of UDP are searched.
     """
 
@@ -84,11 +91,20 @@ class Rules:
         "1532ed0d0753",
         "inet: Avoid ehash lookup race in inet_ehash_insert()",
         levels={"6.1": 160, "6.12": 63},  # 6.17.8 and 6.18.15 are without it
-        silent=True,
+    )
+    twsk_replace: bool = _rule(
+        True,
+        "6.19",
+        "b8ec80b13021",
+        "inet: Avoid ehash lookup race in inet_twsk_hashdance_schedule()",
+        levels={"6.12": 63},  # 6.1.192, 6.17.8 and 6.18.15 are without it
     )
     udp_pernet: bool = _rule(True, "6.2", "9804985bf27f", "udp: Introduce optional per-netns hash table.")
     demux_pfree: bool = _rule(True, "6.9", "08842c43d016", "udp: no longer touch sk->sk_refcnt in early demux")
     hash4: bool = _rule(False, "6.13", "78c91ae2c6de", "ipv4/udp: Add 4-tuple hash for connected socket")
+    # That 7.2.13 and 7.3.4 have these two and 7.1.13 has not tells neither their versions nor their commits.
+    hash4_again: bool = _rule(False, "7.4", "", "udp_rehash4() in udp_lib_hash4()", levels={"7.2": 13, "7.3": 4})
+    unhash4_first: bool = _rule(False, "7.4", "", "udp_unhash4_on_disconnect()", levels={"7.2": 13, "7.3": 4})
     lookup1: bool = _rule(
         True,
         "6.14",

@@ -17,7 +17,22 @@ from skdiff.cases.addresses import from_text, low_word
 from skdiff.cases.derived import is_routed
 from skdiff.cases.outcome import ABSENT, SHOWN_SK_LOOKUP, UNSEEN, Outcome
 from skdiff.cases.pools import HERE
-from skdiff.cases.scenario import AF_INET6, DEMUX, FILTER, HELPER, LEAVES, NONE, PFREE, TCP4, TCP6, Group, Netns, Packet
+from skdiff.cases.scenario import (
+    AF_INET6,
+    AT_TAKEN,
+    DEMUX,
+    FILTER,
+    HELPER,
+    LEAVES,
+    NONE,
+    PFREE,
+    TCP4,
+    TCP6,
+    Event,
+    Group,
+    Netns,
+    Packet,
+)
 from skdiff.cli import main
 from skdiff.comparison.compare import compare
 from skdiff.comparison.running_kernel import JudgeWithHost
@@ -322,7 +337,10 @@ OF_VRF = datagram(skb_iif=9, sdif=7)
         (scenario(listener(bound_dev_if=7), packet=Packet(skb_iif=9, sdif=7)), ""),
         (scenario(listener(), hostile=1), "it is hostile"),
         (scenario(timewait()), ""),
-        (scenario(connection(race=LEAVES)), "system calls do not bring it about here: a socket's race"),
+        (
+            scenario(connection(), events=(Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0),)),
+            "system calls do not bring it about here: events on other CPUs",
+        ),
         (grouped(*2 * (bound(reuseport=1, group=0),), slots=(1, 0)), ""),
     ],
 )

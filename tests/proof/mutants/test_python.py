@@ -84,7 +84,7 @@ OPERATORS = {
     "what asserts": ("zip(x, strict=False)", ["x -> nothing"]),
     "a call with an opposite": ("any(x)", ["any(x) -> all(x)", "x -> nothing"]),
     "an attribute of a record": ("p.sport", ["p.sport -> p.dport", "p.sport -> p.num"]),
-    "another attribute": ("p.other", []),
+    "another attribute": ("p.another", []),
     "an index": ("x[i]", ["x[i] -> x[i + 1]", "x[i] -> x[i - 1]"]),
     "a slice": ("x[:n]", ["x[:n] -> x[:]", "x[:n] -> x[:n + 1]", "x[:n] -> x[:n - 1]"]),
     "elements": ("[x, y]", ["x -> nothing", "y -> nothing", "x, y -> y, x"]),
@@ -232,8 +232,7 @@ def test_the_case_that_kills_is_told(cases):
     for mutant, fate in told:
         assert fate.how.split()[0] == wanted[mutant.change]
         if fate.how == "outcome":
-            assert cases[fate.cases[0]].outcome.refcounted == 1
-            assert all(case.outcome.refcounted == 0 for case in cases[: fate.cases[0]])
+            assert fate.cases[0] == next(i for i, case in enumerate(cases) if case.outcome.refcounted != 0)
         if fate.how == "steps":
             steps = {step.function for step in cases[fate.cases[0]].steps}
             assert steps & {"__inet_lookup_established", "__inet6_lookup_established"}

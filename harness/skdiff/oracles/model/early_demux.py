@@ -1,10 +1,13 @@
 """Early demux of UDP: a socket for a packet before it has its route (udp_v4_early_demux(), udp_v6_early_demux())."""
 
+from collections.abc import Iterable
+
 from skdiff.cases.addresses import ipv4_view
 from skdiff.cases.scenario import EFREE, NONE, PACKET_HOST, PACKET_MULTICAST, PFREE, TCP_ESTABLISHED
+from skdiff.oracles.model import udp_moving
 from skdiff.oracles.model.device import udp_sk_bound_dev_eq
-from skdiff.oracles.model.established import refcount_inc_not_zero
 from skdiff.oracles.model.hash4 import inet_match
+from skdiff.oracles.model.references import refcount_inc_not_zero
 from skdiff.oracles.model.score import peer_of
 from skdiff.oracles.model.state import State
 from skdiff.oracles.model.udp_tables import Slots
@@ -29,9 +32,7 @@ def early_demux(state: State) -> None:
     if state.rules.demux_pfree:
         state.destructor = PFREE
     else:
-        taken = refcount_inc_not_zero(state, chosen)
-        state.note("refcount_inc_not_zero", int(taken), state.refcnt[chosen])
-        if not taken:
+        if not refcount_inc_not_zero(state, chosen):
             return
         state.destructor = EFREE
     state.skb_sk = chosen
@@ -70,31 +71,46 @@ def demux_lookup(state: State) -> int:
     """__udp4_lib_demux_lookup(), __udp6_lib_demux_lookup(): only the first socket of the slot of hash2 is looked at,
     whoever that is: it must have this very connection, and of IPv6 be connected.
     """
-    packet = state.packet
-    slots = Slots(state.scenario, state.udp_tables, state.rules.udp_pernet)
-    first = slots.everybody(slots.searched(packet.daddr, packet.netns), packet.netns)[:1]
-    for index in first:
+    for index in _first(state):
         connected = not state.ipv6 or state.socks[index].state == TCP_ESTABLISHED
         if connected and inet_match(state, index):
             return index
     return NONE
 
 
+def _first(state: State) -> Iterable[int]:
+    packet = state.packet
+    if state.schedule is not None:
+        return udp_moving.first(state, state.schedule)
+    slots = Slots(state.scenario, state.udp_tables, state.rules.udp_pernet)
+    return slots.everybody(slots.searched(packet.daddr, packet.netns), packet.netns)[:1]
+
+
 def mcast_demux_lookup(state: State) -> int:
     """__udp4_lib_mcast_demux_lookup(): the only socket that wants the packet. Nobody if there are two, or if too many
     sockets are in the slot of its port.
     """
-    packet = state.packet
-    slots = Slots(state.scenario, state.udp_tables, state.rules.udp_pernet)
-    if slots.crowd(packet.netns) > _CROWD:
+    if _crowd(state) > _CROWD:
         return NONE
     found = NONE
-    for index in state.udp_tables.ports.get((state.place, packet.dport), ()):
+    for index in _on_port(state):
         if _wants(state, index):
             if found != NONE:
                 return NONE
             found = index
     return found
+
+
+def _crowd(state: State) -> int:
+    if state.schedule is not None:
+        return udp_moving.crowd(state.schedule)
+    return Slots(state.scenario, state.udp_tables, state.rules.udp_pernet).crowd(state.packet.netns)
+
+
+def _on_port(state: State) -> Iterable[int]:
+    if state.schedule is not None:
+        return udp_moving.on_port(state, state.schedule)
+    return state.udp_tables.ports.get((state.place, state.packet.dport), ())
 
 
 def _wants(state: State, index: int) -> bool:

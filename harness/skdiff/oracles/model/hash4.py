@@ -4,8 +4,10 @@ from skdiff.cases.addresses import ipv4_view, is_ipv6, is_mapped, low_word
 from skdiff.cases.scenario import AF_INET6, NONE, Sock
 from skdiff.oracles.model.device import inet_sk_bound_dev_eq
 from skdiff.oracles.model.hashing import inet6_ehashfn, inet_ehashfn
+from skdiff.oracles.model.moving import walk
 from skdiff.oracles.model.score import peer_of
 from skdiff.oracles.model.state import State, Stuck
+from skdiff.oracles.model.udp_events import UdpSchedule
 from skdiff.oracles.model.udp_tables import Slots
 
 
@@ -16,8 +18,10 @@ def udp_lib_lookup4(state: State) -> int:
     It is asked only if somebody in hash4 has the slot of hash2 in which the packet's address is looked for. A chain
     whose end mark is not its own sends the walk back to the start, each time.
     """
-    if not state.rules.hash4 or state.config.base_small or not state.udp_tables.connected:
+    if not state.rules.hash4 or state.config.base_small:
         return NONE
+    if state.schedule is not None:
+        return _lookup_meanwhile(state, state.schedule)
     candidates = [] if state.foreign else [i for i in state.udp_tables.connected if _is_in_chain(state, i)]
     if not (candidates or state.scenario.ehash_nulls_xor) or not _is_asked(state):
         return NONE
@@ -29,6 +33,30 @@ def udp_lib_lookup4(state: State) -> int:
     if state.scenario.ehash_nulls_xor:
         raise Stuck
     return NONE
+
+
+def _lookup_meanwhile(state: State, schedule: UdpSchedule) -> int:
+    """The same where others write: a walk that ends in another chain begins anew."""
+    tables = schedule.tables
+    asked = tables.packet_address_slot(state.packet.daddr, bool(state.foreign))
+    slot = tables.packet_connection_slot(bool(state.foreign))
+    if not tables.counts.get(asked):
+        return NONE
+    before: list[int] = []
+    met = walk(schedule, tables.hash4, slot)
+    while True:
+        index = next(met)
+        if index < 0:
+            if ~index == slot[1]:
+                return NONE
+            if schedule.left == before:  # nobody has come nearer to an event: each walk is like the last
+                raise Stuck
+            before = [*schedule.left]
+            met = walk(schedule, tables.hash4, slot)
+        elif inet_match(state, index):
+            state.via.append("connected")
+            state.note(state.functions.connected, index)
+            return index
 
 
 def inet_match(state: State, index: int) -> bool:

@@ -1,6 +1,7 @@
 """Bob Jenkins' lookup3 as the kernel uses it for sockets (include/linux/jhash.h), on ints modulo 2**32."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from struct import unpack
 
 from skdiff.cases.addresses import ADDRESS_BYTES, is_ipv6, low_word
@@ -59,6 +60,12 @@ def _words(address: int) -> tuple[int, ...]:
     return unpack("<4I", address.to_bytes(ADDRESS_BYTES, "big"))
 
 
+@lru_cache(1 << 12)
+def _address_hash(address: int, initval: int) -> int:
+    """jhash2() of the four words of an IPv6 address. Drawn cases have few addresses and few secrets."""
+    return jhash_4words(_words(address), initval)
+
+
 def _big_endian_word(value: int) -> int:
     """How a little-endian CPU reads the four bytes of an address in network order."""
     return int.from_bytes(value.to_bytes(4, "big"), "little")
@@ -84,7 +91,7 @@ def inet6_ehashfn(key: int, secret: int, laddr: int, lport: int, faddr: int, fpo
     """
     fport_raw = (fport & 0xFF) << 8 | fport >> 8
     ports = fport_raw if lport_added else lport << 16 | fport_raw
-    hashed = jhash_3words(_words(laddr)[3], jhash_4words(_words(faddr), secret), ports, key)
+    hashed = jhash_3words(_words(laddr)[3], _address_hash(faddr, secret), ports, key)
     return (hashed + lport) & _M if lport_added else hashed
 
 
@@ -98,12 +105,13 @@ def inet6_whole_hash(secret: int, hash_mix: int, laddr: int, lport: int, faddr: 
     return (_final(a + theirs[2], b + theirs[3], c + ((fport & 0xFF) << 8 | fport >> 8)) + lport) & _M
 
 
+@lru_cache(1 << 12)
 def portaddr_hash(address: int, port: int, hash_mix: int) -> int:
     """What UDP's hash2 is keyed by: include/net/ip.h ipv4_portaddr_hash(), include/net/ipv6.h ipv6_portaddr_hash(). The
     address has 128 bits; a mapped one, and the wildcard, are hashed as IPv4's.
     """
     if is_ipv6(address):
-        return jhash_4words(_words(address), hash_mix) ^ port
+        return _address_hash(address, hash_mix) ^ port
     return jhash_1word(_big_endian_word(low_word(address)), hash_mix) ^ port
 
 

@@ -1,7 +1,10 @@
 """Step 3: the listeners (net/ipv4/inet_hashtables.c, and IPv6's)."""
 
+from collections.abc import Iterable
+
 from skdiff.cases.addresses import ANY, halves
 from skdiff.cases.scenario import NONE
+from skdiff.oracles.model import moving
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.score import compute_score
 from skdiff.oracles.model.sk_lookup import ask_programs
@@ -36,10 +39,15 @@ def inet_lhash2_lookup(state: State, daddr: int, via: str) -> int:
     return chosen
 
 
+def _listeners(state: State, daddr: int) -> Iterable[int]:
+    if state.schedule is not None:
+        return moving.listeners(state, state.schedule, daddr)
+    return state.tables.listeners.get((state.place, daddr, state.packet.dport), ())
+
+
 def _best_listener(state: State, daddr: int, via: str) -> int:
     best, best_score = NONE, 0
-    packet = state.packet
-    for index in state.tables.listeners.get((state.place, daddr, packet.dport), ()):
+    for index in _listeners(state, daddr):
         score = compute_score(state, state.socks[index])
         state.note(state.functions.score, index, score)
         if score > best_score:

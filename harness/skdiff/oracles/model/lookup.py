@@ -4,11 +4,13 @@ from skdiff.cases.outcome import STUCK, Outcome
 from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, NONE, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.established import inet_lookup_established
+from skdiff.oracles.model.events import Schedule
 from skdiff.oracles.model.hash_tables import Tables
 from skdiff.oracles.model.listeners import inet_lookup_listener
 from skdiff.oracles.model.state import DROP, State, Stuck
 from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp import udp_lib_lookup, udp_rcv
+from skdiff.oracles.model.udp_events import UdpSchedule
 from skdiff.oracles.model.udp_tables import UdpTables
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
@@ -90,16 +92,23 @@ class Model:
     def _run(self, scenario: Scenario, steps: list[Step] | None) -> Outcome:
         tables = self._tables
         ipv6, kind = scenario.lookup in IPV6_LOOKUPS, UdpTables if scenario.lookup in UDP_LOOKUPS else Tables
-        # Else: another packet for them.
-        if tables.socks is not scenario.socks or tables.ipv6 is not ipv6 or type(tables) is not kind:
+        # Else: another packet for them, or tables that change, which `events.py` has.
+        meanwhile = bool(scenario.events)
+        same = tables.socks is scenario.socks and tables.ipv6 is ipv6 and type(tables) is kind
+        if not (same or meanwhile):
             tables = self._tables = kind(scenario.socks, self.config, ipv6)
         foreign = scenario.foreign_hashinfo and not self.rules.own_tables and kind is Tables
         state = State(scenario, _EMPTY if foreign else tables, self.rules, self.config, steps)
+        if meanwhile:
+            state.schedule = UdpSchedule(state) if state.udp else Schedule(state)
         search = _HELPERS if scenario.caller == HELPER else _RECEIVERS
         try:
             chosen = search[state.udp](state)
         except Stuck:
             return Outcome(ended=STUCK, via=("stuck",))
+        schedule, state.schedule = state.schedule, None  # each has the other, which garbage collection alone would free
+        if schedule is not None:
+            schedule.go_on()
         packet = scenario.packet
         return Outcome(
             sk=chosen,
@@ -110,6 +119,7 @@ class Model:
             skb_data_len=state.data_len,
             skb_users=packet.users,
             freed=state.freed,
+            fired=schedule.fired if schedule is not None else 0,
             refcnt=tuple(state.refcnt),
             listener=tuple(state.listener),
             warns=tuple(state.warns),

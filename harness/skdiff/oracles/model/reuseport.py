@@ -1,7 +1,17 @@
 """SO_REUSEPORT groups: which member gets the packet (net/core/sock_reuseport.c)."""
 
 from skdiff.cases.outcome import SHOWN_FILTER, SHOWN_SK_REUSEPORT
-from skdiff.cases.scenario import NONE, PROG_NONE, SK_PASS, SK_REUSEPORT, TCP_ESTABLISHED, Group
+from skdiff.cases.scenario import (
+    AT_MEMBERS,
+    AT_PROGRAM,
+    AT_RAN,
+    NONE,
+    PROG_NONE,
+    SK_PASS,
+    SK_REUSEPORT,
+    TCP_ESTABLISHED,
+    Group,
+)
 from skdiff.oracles.model.hashing import inet6_ehashfn, inet6_whole_hash, inet_ehashfn, reciprocal_scale
 from skdiff.oracles.model.state import DROP, State
 
@@ -22,6 +32,14 @@ def inet_lookup_reuseport(state: State, index: int, daddr: int) -> int:
         state.note("reuseport_select_sock", index, phash, chosen)
     state.note(state.functions.reuseport, index, chosen)
     return chosen
+
+
+def reuseport_has_conns(state: State, index: int) -> bool:
+    """reuseport_has_conns(): whether a member of the socket's group has been connected. Who has left its group
+    meanwhile has none to ask.
+    """
+    number = state.socks[index].group
+    return number != NONE and bool(state.groups[number].has_conns)
 
 
 def _hash_of_packet(state: State, daddr: int) -> int:
@@ -45,8 +63,10 @@ def reuseport_select_sock(state: State, index: int, phash: int) -> int:
     number = state.socks[index].group
     if number == NONE:
         return NONE
-    group = state.scenario.groups[number]
-    if not group.num_socks:
+    group = state.groups[number]
+    members = group.num_socks  # read once: more or fewer may be there by now
+    state.visit(AT_MEMBERS)
+    if not members:
         return NONE
     chosen = NONE
     if state.helper:
@@ -55,12 +75,12 @@ def reuseport_select_sock(state: State, index: int, phash: int) -> int:
         chosen = bpf_run_sk_reuseport(state, number, group, index, phash)
         state.note("bpf_run_sk_reuseport", chosen)
     elif group.prog != PROG_NONE:
-        chosen = run_bpf_filter(state, number, group)
+        chosen = run_bpf_filter(state, number, group, members)
         state.note("run_bpf_filter", chosen)
     if chosen != NONE:
         state.via.append("group by program" if chosen != DROP else "drop")
         return chosen
-    chosen = reuseport_select_sock_by_hash(state, group, phash)
+    chosen = reuseport_select_sock_by_hash(state, number, members, phash)
     state.note("reuseport_select_sock_by_hash", chosen)
     if chosen != NONE:
         state.via.append("group by hash")
@@ -75,10 +95,12 @@ def bpf_run_sk_reuseport(state: State, number: int, group: Group, index: int, ph
             *(NONE, NONE, 1, state.packet.len - state.data_len),
         )
     )
+    state.visit(AT_PROGRAM)
+    state.visit(AT_RAN)
     return group.select if group.verdict == SK_PASS else DROP
 
 
-def run_bpf_filter(state: State, number: int, group: Group) -> int:
+def run_bpf_filter(state: State, number: int, group: Group, members: int) -> int:
     """run_bpf_filter(): a classic or socket filter returns the index of a live member; out of range it has no say.
 
     It sees the payload, so the header is pulled for its time. A packet that others hold too is cloned first. Without
@@ -101,18 +123,22 @@ def run_bpf_filter(state: State, number: int, group: Group) -> int:
     state.shown.append(
         (SHOWN_FILTER, number, int(shared), packet.doff, packet.len - packet.doff, data_len, cb_bytes_kept, 0)
     )
-    return group.slots[group.returns] if group.returns < group.num_socks else NONE
+    state.visit(AT_PROGRAM)
+    state.visit(AT_RAN)
+    chosen: int = state.groups[number].slots[group.returns] if group.returns < members else NONE
+    return chosen
 
 
-def reuseport_select_sock_by_hash(state: State, group: Group, phash: int) -> int:
+def reuseport_select_sock_by_hash(state: State, number: int, members: int, phash: int) -> int:
     """reuseport_select_sock_by_hash(): from the live member that the hash points to, and on in a circle.
 
     Connected members (UDP has them) take no new peers. As long as no member asked for a CPU (SO_INCOMING_CPU) the
     first one wins; else the first that asked for this CPU, and if none did, the first all the same.
     """
-    live = group.slots[: group.num_socks]
-    start = reciprocal_scale(phash, group.num_socks)
-    state.note("reciprocal_scale", phash, group.num_socks, start)
+    group: Group = state.groups[number]
+    live = group.slots[:members]
+    start = reciprocal_scale(phash, members)
+    state.note("reciprocal_scale", phash, members, start)
     willing = [i for i in live[start:] + live[:start] if state.socks[i].state != TCP_ESTABLISHED]
     if group.incoming_cpu:
         cpu = state.cpu

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 
 from skdiff.cases.outcome import SHOWN_SK_LOOKUP
-from skdiff.cases.scenario import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, LEAVE, NONE, SK_DROP, SK_PASS, Program
+from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    AT_PROGRAM,
+    AT_RAN,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    LEAVE,
+    NONE,
+    SK_DROP,
+    SK_PASS,
+    Program,
+)
 from skdiff.oracles.model.reuseport import inet_lookup_reuseport
 from skdiff.oracles.model.state import DROP, State
 
@@ -56,6 +68,8 @@ def bpf_sk_lookup_run(state: State) -> tuple[int, int]:
                 *(packet.dport, state.dif, *_choice(progs[:i]), int(state.ipv6)),
             )
         )
+        state.visit(AT_PROGRAM)
+        state.visit(AT_RAN)
     chosen, no_reuseport = _choice(progs)
     if chosen == NONE and any(program.verdict == SK_DROP for program in progs):
         chosen = DROP

@@ -1,7 +1,9 @@
 """What a lookup changes while it runs, as the model keeps it."""
 
+from typing import Any
+
 from skdiff.cases.addresses import low_word
-from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, UDP_LOOKUPS, UNSET, Scenario
+from skdiff.cases.scenario import HELPER, IPV6_LOOKUPS, NONE, UDP_LOOKUPS, UNSET, Scenario
 from skdiff.cases.steps import Step
 from skdiff.oracles.model.functions import FUNCTIONS
 from skdiff.oracles.model.hash_tables import ONE, Tables
@@ -30,6 +32,7 @@ class State:
             "config",
             "packet",
             "socks",
+            "groups",
             "netns",
             "tables",
             "udp_tables",
@@ -51,6 +54,7 @@ class State:
             "freed",
         ),
         *("refcnt", "listener", "warns", "shown", "via", "steps"),
+        "schedule",
     )
 
     def __init__(
@@ -69,7 +73,9 @@ class State:
         socks = scenario.socks
         self.scenario = scenario
         self.packet = packet
-        self.socks = socks
+        # Where others write meanwhile these are lists of the State's own.
+        self.socks: Any = socks
+        self.groups: Any = scenario.groups
         self.netns = scenario.netns[packet.netns]
         self.functions = FUNCTIONS[scenario.lookup]
         self.ipv6 = scenario.lookup in IPV6_LOOKUPS
@@ -104,6 +110,16 @@ class State:
         self.shown: list[tuple[int, ...]] = []
         self.via: list[str] = []
         self.steps = steps
+        self.schedule: Any = None  # of `events.py`, if there are any
+        if scenario.events:
+            self.socks, self.groups = list(socks), list(scenario.groups)
+
+    def visit(self, point: int, at: int = NONE) -> None:
+        """The lookup comes to a point where another CPU may get between (see `events.py`), which has to do with this
+        socket, if with any.
+        """
+        if self.schedule is not None:
+            self.schedule.visit(point, at)
 
     def note(self, function: str, *values: int) -> None:
         """A kernel function returns; told to whoever wants to follow the steps (see harness/skdiff/cases/steps.py)."""

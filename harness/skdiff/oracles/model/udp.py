@@ -1,10 +1,13 @@
 """The road of a datagram: udp_rcv() of net/ipv4/udp.c, udpv6_rcv() of net/ipv6/udp.c, and their lookups."""
 
-from skdiff.cases.addresses import ANY, halves, ipv4_view
-from skdiff.cases.scenario import AF_INET6, DEMUX, NONE, TCP_ESTABLISHED, UDP_HASHED
+from collections.abc import Iterable
+
+from skdiff.cases.addresses import ANY, halves
+from skdiff.cases.scenario import DEMUX, NONE, TCP_ESTABLISHED
+from skdiff.oracles.model import udp_moving
 from skdiff.oracles.model.early_demux import early_demux, is_for_group
 from skdiff.oracles.model.hash4 import udp_lib_lookup4
-from skdiff.oracles.model.reuseport import inet_lookup_reuseport
+from skdiff.oracles.model.reuseport import inet_lookup_reuseport, reuseport_has_conns
 from skdiff.oracles.model.score import compute_score
 from skdiff.oracles.model.sk_lookup import ask_programs
 from skdiff.oracles.model.state import DROP, State
@@ -12,7 +15,6 @@ from skdiff.oracles.model.steal import inet_steal_sock, skb_steal_sock
 from skdiff.oracles.model.udp_tables import Slots
 
 _IPV4_BROADCAST = 0xFFFFFFFF
-_REFUSED = -1
 
 
 def udp_rcv(state: State) -> int:
@@ -107,11 +109,11 @@ def _best(state: State, daddr: int) -> tuple[int, list[str]]:
         chosen, trace = (index if member == NONE else member), state.via[:]
         if member == NONE:
             continue
-        if not state.scenario.groups[sock.group].has_conns:
+        if not reuseport_has_conns(state, index):
             break
         trace = [*trace, "has_conns"]
-        if member != DROP:
-            best = max(best, _score_of_member(state, member, daddr))
+        if member != DROP and _is_on(state, member, daddr):
+            best = max(best, _scored(state, member))
     return chosen, trace
 
 
@@ -121,23 +123,18 @@ def _scored(state: State, index: int) -> int:
     return score
 
 
-def _score_of_member(state: State, index: int, daddr: int) -> int:
-    """The score of what a group chose, which need not be on the address that is searched for, nor on the port. Who is
-    not in UDP's tables has no port there.
+def _is_on(state: State, index: int, daddr: int) -> bool:
+    """Whether what a group chose is on the address that is searched for, and on the packet's port, as who was asked is.
+    Who is not in UDP's tables has no port there.
     """
-    sock, dport = state.socks[index], state.packet.dport
-    address = sock.rcv_saddr if state.ipv6 else ipv4_view(sock.rcv_saddr)
-    there = not state.config.net_ns or sock.netns == state.packet.netns
-    if not there or address != daddr or (state.ipv6 and sock.family != AF_INET6):
-        return _REFUSED
-    if dport == (sock.num if sock.hashed == UDP_HASHED else 0):
-        return _scored(state, index)
-    if dport == sock.num:
-        state.note(state.functions.score, index, _REFUSED)
-    return _REFUSED
+    if state.schedule is not None:
+        return udp_moving.is_on(state, state.schedule, index, daddr)
+    return index in state.udp_tables.bound[state.place, daddr, state.packet.dport]
 
 
-def _chain(state: State, daddr: int) -> list[int]:
+def _chain(state: State, daddr: int) -> Iterable[int]:
+    if state.schedule is not None:
+        return udp_moving.bound(state, state.schedule, daddr)
     if state.foreign:
         return []
     key = (state.place, daddr, state.packet.dport)
@@ -149,13 +146,19 @@ def _chain(state: State, daddr: int) -> list[int]:
     return slots.chain(key, slots.searched(state.packet.daddr, state.packet.netns))
 
 
+def _chain_of_port(state: State) -> Iterable[int]:
+    if state.schedule is not None:
+        return udp_moving.by_port(state, state.schedule)
+    key = (state.place, state.daddr, state.packet.dport)
+    return () if state.foreign else state.udp_tables.bound.get(key, ())
+
+
 def udp_lib_lookup1(state: State) -> int:
     """udp4_lib_lookup1(), udp6_lib_lookup1(): of all sockets on the packet's address, wherever hash2 has them, the
     best; groups are not asked. Somebody must score: a plain socket of IPv6, which has 0, is not found.
     """
     chosen, best = NONE, 0
-    key = (state.place, state.daddr, state.packet.dport)
-    for index in () if state.foreign else state.udp_tables.bound.get(key, ()):
+    for index in _chain_of_port(state):
         score = _scored(state, index)
         if score > best:
             chosen, best = index, score

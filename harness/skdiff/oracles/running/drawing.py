@@ -26,7 +26,6 @@ from skdiff.cases.places import (
     P_DESTRUCTOR,
     P_PKT_TYPE,
     P_SK,
-    RACE,
     STATE,
 )
 from skdiff.cases.scenario import (
@@ -85,7 +84,7 @@ def names_vrf(scenario: Scenario) -> bool:
 def plain_tables(
     scenario: Scenario, rules: Rules, by_helper: bool, device_of: Callable[[int], int] = device
 ) -> Scenario:
-    """The scenario without what is not drawn here: hostile cases, races, the middle of connect(), multicast filters,
+    """The scenario without what is not drawn here: hostile cases, events, the middle of connect(), multicast filters,
     closed members of groups, tables of a namespace's own, pages behind a packet's linear part, sockets attached by
     others than BPF, attached mini sockets, members that had no SO_REUSEPORT in listen() or bind(), mini sockets whose
     ends another one has later; and what this kernel's version cannot reach. Or, `by_helper`, as a BPF helper asks it.
@@ -100,7 +99,7 @@ def plain_tables(
     if raw.packet[P_SK] != NONE and raw.socks[raw.packet[P_SK]][KIND] != KIND_FULL:
         raw.packet[P_SK] = NONE
     for sock in raw.socks:
-        sock[RACE] = sock[MC_REFUSES] = 0
+        sock[MC_REFUSES] = 0
         sock[DEVICE] = device_of(sock[DEVICE])
         if sock[HASH2] == STALE:
             sock[HASH2], sock[STATE] = BOUND, TCP_CLOSE
@@ -202,6 +201,8 @@ def what_changed(drawn: Scenario, asked: Scenario, by_bpf: bool = True) -> str:
     """What of the tables that a lookup reads is not as it was drawn, the first thing; "" for nothing. The kernel's own
     secrets and sizes of tables are no change.
     """
+    if asked.events != drawn.events:
+        return "events on other CPUs"
     if not by_bpf and (what := needs_bpf(drawn)):
         return f"needs CAP_BPF: {what}"
     if asked.caller != drawn.caller:

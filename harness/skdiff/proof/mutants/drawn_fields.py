@@ -6,8 +6,9 @@ from typing import Any
 
 from skdiff.cases import wire
 from skdiff.cases.addresses import ANY, MAPPED_ANY, mapped
+from skdiff.cases.events import MOST_REFERENCES
 from skdiff.cases.pools import DRAWN_SOCKS, Raw
-from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS, MOST_REFERENCES
+from skdiff.cases.reachable import MOST_BYTES, MOST_CPUS
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
@@ -21,13 +22,10 @@ from skdiff.cases.scenario import (
     KIND_FULL,
     KIND_REQUEST,
     KIND_TIMEWAIT,
-    LEAVES,
     LHASH2,
     NONE,
     NOWHERE,
     RECEIVE,
-    REUSED,
-    STAYS,
     TCP4,
     TCP6,
     TCP_CLOSE,
@@ -135,18 +133,6 @@ def routed(random: Random) -> Raw:
     return raw
 
 
-def raced(random: Random) -> Raw:
-    """A few connections that another CPU takes away, and which something may name."""
-    raw = wire.draw(random.randbytes(wire.SIZE))
-    del raw.socks[random.randrange(1, 4) :]
-    _set(Scenario, raw.head, hostile=random.randrange(2))
-    _set(Packet, raw.packet, sk=NONE)
-    for sock in raw.socks:
-        _set(Sock, sock, race=random.choice((STAYS, LEAVES, LEAVES, REUSED)), refcnt=random.choice((1, 1, 2)))
-        _set(Sock, sock, hashed=random.choice((EHASH, EHASH, EHASH, LHASH2)), protocol=IPPROTO_TCP, no_pprev=0)
-    return raw
-
-
 def attached(random: Random) -> Raw:
     """A socket of any kind that hangs on the packet."""
     raw = wire.draw(random.randbytes(wire.SIZE))
@@ -240,7 +226,6 @@ MAKERS: tuple[Callable[[Random], Raw], ...] = (
     widened,
     limited,
     routed,
-    raced,
     attached,
     unattachable,
     grouped,

@@ -81,7 +81,7 @@ def planted(scenarios: Sequence[Scenario], model: Model) -> list[Planted]:
         *(most(lambda s, kind=kind: sum(sock.kind == kind for sock in s.socks)) for kind in range(3)),  # type: ignore[misc]
     }
     freed = [i for i in ended if model.run(scenarios[i]).freed]
-    moving = [*freed, *(i for i in ended if any(sock.race for sock in scenarios[i].socks))]
+    moving = [*freed, *(i for i in ended if scenarios[i].events)]
     return [
         *(Planted(i, constants.PLANTED_BEHIND) for i in sorted(full | {*freed[:4]})),
         *(Planted(i, constants.PLANTED_IN_TABLES) for i in sorted(full)),

@@ -6,6 +6,7 @@ and the names of findings are made of steps.
 
 import contextlib
 import mmap
+import signal
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +23,25 @@ from skdiff.base.paths import CORPUS
 from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.case_file import load
 from skdiff.cases.derived import UDP_HEADER
+from skdiff.cases.event_fields import MOST_VISITS
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import COMPARED, Outcome
-from skdiff.cases.scenario import DEMUX, IPV6_LOOKUPS, NOWHERE, RECEIVE, TCP4, TCP6, UDP4, UDP6, UDP_LOOKUPS, Scenario
+from skdiff.cases.scenario import (
+    AT_RAN,
+    DEMUX,
+    GOES_ON,
+    IPV6_LOOKUPS,
+    NOWHERE,
+    RECEIVE,
+    TCP4,
+    TCP6,
+    UDP4,
+    UDP6,
+    UDP_LOOKUPS,
+    Event,
+    Scenario,
+)
 from skdiff.cases.steps import Step
 from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles.model import Model
@@ -39,7 +55,7 @@ from skdiff.variants.config import MATRIX, Config
 from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, describe
 
 MODEL = Path(skdiff.oracles.model.__file__).parent
-CPU_SECONDS = 2.0  # of a mutant, beside TIMES what the model itself needs for all cases: who survives runs them all
+CPU_SECONDS = 1.0  # of a mutant in one case; in all, this beside TIMES what the model itself needs for all
 TIMES = 4
 FEW = 500  # cases that most mutants do not survive: asked for steps too before the others are asked
 _OTHER_FAMILY = {TCP4: TCP6, TCP6: TCP4, UDP4: UDP6, UDP6: UDP4}
@@ -73,6 +89,7 @@ KERNELS: tuple[tuple[Rules, Config], ...] = (
     (Rules(), Config()),
     *((rules, Config()) for rules in EPOCHS.values()),
     *((replace(Rules(), **{name: not getattr(Rules(), name)}), Config()) for name in NAMES),
+    (Rules(**dict.fromkeys(NAMES, True)), Config()),
     *((rules, config) for rules in (Rules(), list(EPOCHS.values())[-1]) for config in MATRIX[1:]),
 )
 
@@ -92,7 +109,8 @@ def cases(paths: Sequence[Path] = ()) -> list[Expected]:
     for name, plain in mixed:
         for kernel, (rules, config) in enumerate(KERNELS[1:], 1):
             if has_lookup(LOOKUPS[plain.lookup], config):
-                found.append(expected(f"{name}, {describe(rules)} {config}", plain, kernel))
+                for what, same in (("", plain), *_link_by_link(plain)):
+                    found.append(expected(f"{name}{what}, {describe(rules)} {config}", same, kernel))
     return found
 
 
@@ -119,13 +137,22 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     yield ", as the other family's", scenario._replace(hostile=1, packet=other, lookup=lookup)
     lookup, caller = _OTHER_PROTOCOL[scenario.lookup], RECEIVE if scenario.caller == DEMUX else scenario.caller
     header = packet._replace(doff=UDP_HEADER if lookup in UDP_LOOKUPS else packet.doff)
-    yield ", as the other protocol's", scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller)
+    changed_protocol = scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller, events=())
+    yield ", as the other protocol's", changed_protocol
     yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
+    yield from _link_by_link(scenario)
+
+
+def _link_by_link(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
+    """The same with an event that never comes: with events the model walks from link to link, without them it sorts."""
+    if not scenario.events:
+        never = Event(point=AT_RAN, nth=MOST_VISITS, action=GOES_ON)
+        yield ", link by link", scenario._replace(hostile=1, events=(never,))
 
 
 class Hunted(NamedTuple):
     """Each mutant of the model and its fate, in the order of the text; and how many of some lists of cases tell it from
-    the model, see Telling: those of the corpus that a system can reach come first.
+    the model, see Telling: those of the corpus that a system can reach, without events, come first.
     """
 
     fates: list[tuple[Mutant, Fate]]
@@ -144,8 +171,8 @@ def hunt(
     jobs = [(source, change) for source in of_model for change in source.changes]
     lines = Lines([source.path for source in of_model])
     known = with_lines(cases, lines)
-    reachable = [case for case in known if not case.kernel and not case.scenario.hostile]
-    telling = Telling(jobs, (reachable, *(with_lines(some, lines) for some in lists)), lines)
+    standing = [case for case in known if not (case.kernel or case.scenario.hostile or case.scenario.events)]
+    telling = Telling(jobs, (standing, *(with_lines(some, lines) for some in lists)), lines)
     fates = run(jobs, known, progress, lines, telling)
     return Hunted(fates, [telling.told(i) for i in range(len(jobs))])
 
@@ -239,7 +266,7 @@ class Telling:
             self._told[i] = len(self._lists)
         while self._told[i] < len(self._lists):
             at = self._told[i]
-            if not _told(loaded, self._lists[at], self._asked[at][_place(self._jobs[i])]):
+            if not _told(loaded, self._lists[at], self._asked[at][_place(self._jobs[i])], _begin_case):
                 return
             self._told[i] += 1
 
@@ -285,10 +312,21 @@ def _asked(
     return found
 
 
-def _told(kind: type[Model], cases: Sequence[Expected], asked: Iterable[int]) -> bool:
+def _begin_case() -> None:
+    """In a child process: it dies if the case that comes now takes too long, so that who hangs is told soon."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
+
+
+def _told(
+    kind: type[Model], cases: Sequence[Expected], asked: Iterable[int], begin: Callable[[], None] = lambda: None
+) -> bool:
     try:
         model = kind(*KERNELS[0])
-        return any(model.run(cases[at].scenario)[:COMPARED] != cases[at].outcome[:COMPARED] for at in asked)
+        for at in asked:
+            begin()
+            if model.run(cases[at].scenario)[:COMPARED] != cases[at].outcome[:COMPARED]:
+                return True
+        return False
     except Exception:  # noqa: BLE001 - a mutant may raise anything
         return True
 
@@ -315,10 +353,12 @@ def _attack(source: Source, change: Change, cases: Sequence[Expected], asked: Se
         for some in (asked[:FEW], asked[FEW:]):
             for at in some:
                 case = cases[at]
+                _begin_case()
                 if models[case.kernel].run(case.scenario) != case.outcome:
                     return "outcome", at
             for at in some:
                 case = cases[at]
+                _begin_case()
                 if models[case.kernel].trace(case.scenario) != case.steps:
                     return "steps", at
     except Exception as error:  # noqa: BLE001 - a mutant may raise anything

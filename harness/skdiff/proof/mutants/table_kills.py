@@ -1,7 +1,8 @@
 """What the sweep of two sockets tells of mutants: those that no small table tells from the original are outside of its
 domain.
 
-Only mutants that some case tells apart that a system can reach are asked about: the corpus has one for each.
+Only mutants that some case tells apart that a system can reach, and to which nothing happens meanwhile, are asked
+about: the corpus has one for each.
 """
 
 import mmap
@@ -87,9 +88,10 @@ def kinds_of(kernel: Kernel) -> list[Scenario]:
 def of_c(made: Schemata, config: Config, corpus: Sequence[Scenario], fates: Mapping[int, Fate]) -> TableKills:
     """Of the mutants of the C; `fates` are what the `corpus` makes of them."""
     model, kernel = Model(made.rules, config), Kernel(made.rules, config)
-    wanted = {n for n, fate in fates.items() if any(i < len(corpus) and not corpus[i].hostile for i in fate.cases)}
+    standing = {i for i, case in enumerate(corpus) if not (case.hostile or case.events)}
+    wanted = {n for n, fate in fates.items() if standing.intersection(fate.cases)}
     others = [n for n, fate in fates.items() if fate.killed and n not in wanted]
-    wanted |= Sieve(made, [case for case in corpus if not case.hostile], model).killed(others)
+    wanted |= Sieve(made, [corpus[i] for i in sorted(standing)], model).killed(others)
     small = [*kinds_of(kernel), *any_cases(tables_of(kernel))]
     return TableKills(frozenset(wanted), frozenset(Sieve(made, small, model).killed(wanted)))
 

@@ -10,8 +10,9 @@ from skdiff.cases.outcome import COMPARED, Outcome
 from skdiff.cases.scenario import Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.proof.mutants import harness as harness_mutants
 from skdiff.proof.mutants.common import Mutant, judge, judgements
-from skdiff.proof.mutants.harness import Job, jobs, run
+from skdiff.proof.mutants.harness import TESTS, Job, jobs, run
 from skdiff.proof.mutants.slips import slips
+from tests.helpers import mostly_long
 
 QUICK = ("tests/comparison/test_compare.py",)
 
@@ -52,6 +53,15 @@ def test_tests_with_arguments_are_asked_where_the_plain_ones_see_nothing():
 def test_tests_that_fail_by_themselves_tell_nothing():
     with pytest.raises(CannotRun, match=r"tests/no_such_test\.py must pass before mutants can be told: import"):
         run([job(harness_mutants.install_tests, ("tests/no_such_test.py",))])
+
+
+@pytest.mark.parametrize("tests", mostly_long((tests,) for tests in sorted(set(TESTS.values()), key=len, reverse=True)))
+def test_all_tests_that_tell_mutants_pass_without_one(tests):
+    def die():
+        raise SystemExit
+
+    (found,) = run([job(die, tests)])
+    assert found[1].how == "import: SystemExit"
 
 
 def test_all_fields_of_all_records_have_their_slips():

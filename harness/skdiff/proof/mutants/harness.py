@@ -108,11 +108,17 @@ def _tested(tests: Sequence[str], make: Callable[[], None]) -> str:
         for file in tests:
             module = import_module(file.removesuffix(".py").replace("/", "."))
             for name, test in list(vars(module).items()):
-                if name.startswith("test_") and not hasattr(test, "hypothesis") and not signature(test).parameters:
+                if name.startswith("test_") and _is_plain(test):
                     test()
     except BaseException as error:  # noqa: BLE001 - a mutant may raise anything, and so do tests
         return f"{name}: {type(error).__name__}"
     return _all_tested(tests)
+
+
+def _is_plain(test: Callable[..., object]) -> bool:
+    """Whether a test takes no arguments, and is not one of the long ones, which pytest leaves out as well."""
+    long = any(mark.name == "long" for mark in getattr(test, "pytestmark", ()))
+    return not (long or hasattr(test, "hypothesis") or signature(test).parameters)
 
 
 def _quiet() -> None:

@@ -44,13 +44,13 @@ class Hashes:
     def __init__(self, scenario: Scenario, config: Config) -> None:
         self.made_of = (scenario.socks, scenario.netns, scenario.packet.netns)
         self.config = config
-        self.tables = [net.own_hashinfo for net in scenario.netns]
+        self._tables = [net.own_hashinfo for net in scenario.netns]
         self.mixes = [net.hash_mix for net in scenario.netns]
         self.listening: list[tuple[int, int, int, bool]] = []
         self.connected: list[tuple[int, int, int, bool, Ends, bool]] = []
         for index, sock in enumerate(scenario.socks):
             netns = self.netns_of(sock)
-            table = self.tables[netns]
+            table = self.table_of(netns)
             if sock.hashed == LHASH2:
                 self.listening.append((index, table, self.listening_hash(sock), self.goes_to_tail(sock)))
             elif sock.hashed == EHASH:
@@ -60,6 +60,10 @@ class Hashes:
     def netns_of(self, sock: Sock) -> int:
         """Without CONFIG_NET_NS the packet's namespace is the only one."""
         return sock.netns if self.config.net_ns else self.made_of[2]
+
+    def table_of(self, netns: int) -> int:
+        """The tables of a namespace."""
+        return self._tables[netns]
 
     def goes_to_tail(self, sock: Sock) -> bool:
         """inet_hash(): AF_INET6 listeners with SO_REUSEPORT do, behind all others."""
@@ -182,7 +186,7 @@ class Chains(Links[Slot]):
     def slot_of(self, sock: Sock) -> Slot:
         """Where a socket is put."""
         netns = self.hashes.netns_of(sock)
-        table = self.hashes.tables[netns]
+        table = self.hashes.table_of(netns)
         if sock.hashed == LHASH2:
             return LHASH2, table, self.hashes.listening_hash(sock) & self.lhash2_mask
         if sock.hash_kind == HASH_PACKET:

@@ -46,7 +46,6 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
-    index = NONE
     for index in walk(schedule, schedule.chains, slot):
         if index < 0 or not inet_match(state, schedule, index):
             continue

@@ -97,8 +97,8 @@ class UdpHashes:
         self.made_of = (scenario.socks, scenario.netns, scenario.packet.netns)
         self.config = config
         # Before the rule `udp_pernet` there is one set of tables for all namespaces.
-        self.tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
-        self.mixes = [net.hash_mix for net in scenario.netns]
+        self._tables = [net.own_hashinfo if rules.udp_pernet else 0 for net in scenario.netns]
+        self._mixes = [net.hash_mix for net in scenario.netns]
         self.places: list[tuple[int, int, int, int, int, bool]] = []
         for index, sock in enumerate(scenario.socks):
             if sock.hashed == UDP_HASHED:
@@ -106,11 +106,19 @@ class UdpHashes:
                 bound = self.address_hash(sock if sock.hash2 == BOUND else sock._replace(rcv_saddr=ANY))
                 now = self.address_hash(sock) if sock.hash2 == REHASHED else bound
                 tail = self.goes_to_tail(sock, sock.reuseport != sock.reuseport_changed)
-                self.places.append((index, self.tables[netns], self.port_hash(sock), bound, now, tail))
+                self.places.append((index, self.table_of(netns), self.port_hash(sock), bound, now, tail))
 
     def netns_of(self, sock: Sock) -> int:
         """Without CONFIG_NET_NS the packet's namespace is the only one."""
         return sock.netns if self.config.net_ns else self.made_of[2]
+
+    def table_of(self, netns: int) -> int:
+        """The tables of a namespace."""
+        return self._tables[netns]
+
+    def mix(self, netns: int) -> int:
+        """The hash_mix of a namespace."""
+        return self._mixes[netns]
 
     def goes_to_tail(self, sock: Sock, reuseport: bool) -> bool:
         """bind(): at the head of both chains, but for AF_INET6 sockets with SO_REUSEPORT."""
@@ -118,12 +126,12 @@ class UdpHashes:
 
     def port_hash(self, sock: Sock) -> int:
         """udp_hashfn()."""
-        return sock.num + self.mixes[self.netns_of(sock)]
+        return sock.num + self.mix(self.netns_of(sock))
 
     def address_hash(self, sock: Sock) -> int:
         """ipv4_portaddr_hash(), ipv6_portaddr_hash()."""
         address = sock.rcv_saddr if self.config.ipv6 else mapped(ipv4_view(sock.rcv_saddr))
-        return portaddr_hash(address, sock.num, self.mixes[self.netns_of(sock)])
+        return portaddr_hash(address, sock.num, self.mix(self.netns_of(sock)))
 
 
 class UdpChains:
@@ -131,7 +139,7 @@ class UdpChains:
     known there (udp_port_hash), 0 for who never was; `counts` is how many in hash4 a slot of hash2 has.
     """
 
-    def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: UdpHashes) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: UdpHashes, absent: list[int]) -> None:
         count = len(scenario.socks)
         self.scenario = scenario
         self.hashes = hashes
@@ -142,15 +150,15 @@ class UdpChains:
         self.hash2 = Chain(count)
         self.hash4 = Chain(count, scenario.ehash_nulls_xor)
         self.ports = [0] * count
-        self._absent: list[int] = []
+        self._absent = absent
         self.address_slots: dict[int, Slot] = {}  # of hash2, as udp_portaddr_hash has it
         self.counts: dict[Slot, int] = {}
 
-    def fill(self, absent: list[int]) -> None:
-        """bind() and connect() of all sockets in their order, but for some."""
-        mask, self._absent = self.mask, absent
+    def fill(self) -> None:
+        """bind() and connect() of all sockets in their order, but for those that are absent."""
+        mask = self.mask
         for index, table, _, bound, now, tail in self.hashes.places:
-            if index in absent:
+            if index in self._absent:
                 continue
             sock = self.scenario.socks[index]
             self.ports[index] = sock.num
@@ -187,7 +195,7 @@ class UdpChains:
 
     def table_of(self, sock: Sock) -> int:
         """The tables of its namespace."""
-        return self.hashes.tables[self.hashes.netns_of(sock)]
+        return self.hashes.table_of(self.hashes.netns_of(sock))
 
     def port_slot(self, sock: Sock) -> Slot:
         """Where a socket is put in hash."""
@@ -210,25 +218,25 @@ class UdpChains:
         return table, found & self.mask
 
     def _hash4(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key = self.scenario.hash_secret + self.hashes.mixes[netns]
+        key = self.scenario.hash_secret + self.hashes.mix(netns)
         return inet_ehashfn(key, laddr, lport, faddr, fport, lport_added=False)
 
     def _hash6(self, netns: int, laddr: int, lport: int, faddr: int, fport: int) -> int:
-        key, case = self.scenario.hash_secret + self.hashes.mixes[netns], self.scenario
+        key, case = self.scenario.hash_secret + self.hashes.mix(netns), self.scenario
         return inet6_ehashfn(key, case.hash_secret6, laddr, lport, faddr, fport, lport_added=False)
 
     def _packet_table(self, foreign: bool) -> int:
-        return self.hashes.tables[self.scenario.packet.netns] ^ foreign
+        return self.hashes.table_of(self.scenario.packet.netns) ^ foreign
 
     def packet_port_slot(self, foreign: bool) -> Slot:
         """Where the packet's port is looked for, in the tables of its namespace or in the other ones."""
         packet = self.scenario.packet
-        return self._packet_table(foreign), (packet.dport + self.hashes.mixes[packet.netns]) & self.mask
+        return self._packet_table(foreign), (packet.dport + self.hashes.mix(packet.netns)) & self.mask
 
     def packet_address_slot(self, address: int, foreign: bool) -> Slot:
         """Where an address of 128 bits and the packet's port are looked for in hash2."""
         packet = self.scenario.packet
-        hashed = portaddr_hash(address, packet.dport, self.hashes.mixes[packet.netns])
+        hashed = portaddr_hash(address, packet.dport, self.hashes.mix(packet.netns))
         return self._packet_table(foreign), hashed & self.mask
 
     def packet_connection_slot(self, foreign: bool) -> Slot:

@@ -35,8 +35,8 @@ class UdpSchedule(Schedule):
 
     def __init__(self, state: State, hashes: UdpHashes) -> None:
         super().__init__(state, None)
-        self.tables = UdpChains(state.scenario, state.rules, state.config, hashes)
-        self.tables.fill(absent(state.scenario))
+        self.tables = UdpChains(state.scenario, state.rules, state.config, hashes, absent(state.scenario))
+        self.tables.fill()
 
     def is_hashed(self, index: int) -> bool:
         """Whether a socket is in a chain of hash: sk_hashed()."""

@@ -109,7 +109,7 @@ def cases(paths: Sequence[Path] = ()) -> list[Expected]:
     for name, plain in mixed:
         for kernel, (rules, config) in enumerate(KERNELS[1:], 1):
             if has_lookup(LOOKUPS[plain.lookup], config):
-                for what, same in (("", plain), *_link_by_link(plain)):
+                for what, same in (("", plain), *_link_by_link(plain), *_other_namespace(plain)):
                     found.append(expected(f"{name}{what}, {describe(rules)} {config}", same, kernel))
     return found
 
@@ -148,6 +148,15 @@ def _link_by_link(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     if not scenario.events:
         never = Event(point=AT_RAN, nth=MOST_VISITS, action=GOES_ON)
         yield ", link by link", scenario._replace(hostile=1, events=(never,))
+
+
+def _other_namespace(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
+    """A packet of the other namespace for the same tables: with events the model keeps what sockets are hashed by, and
+    without CONFIG_NET_NS the packet tells whose tables they all are in.
+    """
+    if scenario.events and len(scenario.netns) > 1:
+        packet = scenario.packet._replace(netns=1 - scenario.packet.netns)
+        yield ", in the other namespace", scenario._replace(hostile=1, packet=packet)
 
 
 class Hunted(NamedTuple):

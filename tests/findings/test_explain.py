@@ -349,7 +349,7 @@ def test_a_group_has_the_last_word_where_the_walk_ends_there_and_not_elsewhere()
     assert "that is final" not in story(case, [answer, score])[0]
 
 
-def test_an_event_that_does_not_come_about_is_told():
+def test_an_event_that_does_not_come_about_is_told(kernel_tree, tmp_path, capsys):
     """By explain, by replay, and in what programs are told: a case whose event never happens tests nothing."""
     often = Event(point=AT_TAKEN, nth=9, at=0, action=LEAVES, sk=0)
     case = Case(scenario(connection(refcnt=2), events=(often,)), socks=("conn",))
@@ -357,6 +357,13 @@ def test_an_event_that_does_not_come_about_is_told():
     assert told[-2].startswith("Event 1 (when the reference to conn is taken")
     assert told[-2].endswith("does not come about: the lookup does not come there as often.")
     assert told[-1] == "__inet_lookup_skb(): conn gets the packet."
+    path, summary = tmp_path / "case.toml", tmp_path / "summary.json"
+    path.write_text(dump(case))
+    assert main(["replay", str(path), "--json", str(summary)]) == 0
+    out = capsys.readouterr().out
+    assert "event 1 does not come about: when the reference to conn is taken" in out
+    assert "1 case, 1 agreed; in 1 some event does not come about" in out
+    assert [told["missed"] for told in json.loads(summary.read_text())["cases"]] == [[1]]
     once = replace(case, scenario=scenario(connection(refcnt=2), events=(often._replace(nth=1),)))
     assert not any("does not come about" in text for text in story(once, Model().trace(once.scenario)))
 

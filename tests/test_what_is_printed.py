@@ -88,7 +88,7 @@ def test_explain_has_both_outcomes_for_programs(kernel_tree, tmp_path):
     assert len(told["outcomes"]) == 2
     assert list(told["outcomes"]) == list(told["steps"])
     for outcome in told["outcomes"].values():
-        assert outcome == {"ended": "returned", "sk": "one", "refcounted": False}
+        assert outcome == {"ended": "returned", "sk": "one", "refcounted": False, "fired": []}
     assert told["kernel"]["version"] == kernel_tree.version
 
 

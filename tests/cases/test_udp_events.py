@@ -73,7 +73,10 @@ WRONG = {
     "listens": (of(Event(action=LISTENS, sk=0), _BOUND), "no other CPU does this"),
     "replaced": (of(Event(action=REPLACED, sk=0, other=1), _BOUND, _BOUND), "no other CPU does this"),
     "of no table": (of(Event(action=CONNECTS, sk=0), _BOUND._replace(hashed=0)), "in no table"),
-    "one reference": (of(Event(action=LEAVES, sk=0), _BOUND._replace(refcnt=1)), "it has 2 to"),
+    "one reference": (
+        of(Event(action=LEAVES, sk=0), _BOUND._replace(refcnt=1)),
+        "its refcnt is 1: this action needs 2 to",
+    ),
     "no port": (of(Event(action=MOVES, sk=0, value=1 << 16), _BOUND), "a port is needed"),
     "another family": (of(Event(action=CONNECTS, sk=0), _BOUND._replace(family=AF_INET6)), "does not connect"),
     "half a peer": (

@@ -47,6 +47,14 @@ def test_a_member_comes_into_its_group() -> None:
     assert all(case.socks[case.events[0].sk].hashed == LHASH2 for case in found)
 
 
+@pytest.mark.parametrize("lookup", [TCP4, TCP6, UDP4, UDP6])
+def test_the_hash_chooses_each_member_of_two_and_of_three(lookup) -> None:
+    """A kernel that goes by a number of members which has changed is told by who is chosen."""
+    members = [table for table in TABLES if table.lookup == lookup and all(s.group == 0 for s in table.socks)]
+    chosen = {count: [Model().run(t).sk for t in members if len(t.socks) == count] for count in (2, 3)}
+    assert {*zip(chosen[2], chosen[3], strict=True)} == {(0, 0), (0, 1), (1, 1), (1, 2)}
+
+
 def test_a_seed_says_where_it_begins_and_the_sequence_is_its_own() -> None:
     assert [*islice(scenarios(0), 50)] == [*islice(scenarios(0), 50)] != [*islice(scenarios(3), 50)]
     assert next(scenarios(len(TABLES))) == next(scenarios(0))

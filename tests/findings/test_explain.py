@@ -18,16 +18,21 @@ from skdiff.cases.outcome import RETURNED
 from skdiff.cases.scenario import (
     AT_LINK,
     AT_NODE,
+    AT_TAKEN,
+    DISCONNECTS,
+    LEAVES,
     LHASH2,
     MOVES,
     NONE,
     TCP_LISTEN,
     UDP4,
     UDP6,
+    Event,
     Scenario,
     Sock,
 )
 from skdiff.cases.steps import FUNCTIONS, MAX_VALUES, Step, parting
+from skdiff.cases.validity import problems
 from skdiff.cli import main
 from skdiff.comparison import known_differences
 from skdiff.comparison.parting import culprit
@@ -43,9 +48,10 @@ from skdiff.oracles.reference import Reference
 from skdiff.variants.config import Config
 from skdiff.variants.requirements import unmet_needs
 from skdiff.variants.version_rules import EPOCHS, Rules
-from tests.helpers import mostly_long
+from tests.helpers import connected, connection, mostly_long, scenario
 from tests.patched import Patch, patched_tree
 from tests.running import made
+from tests.udp_cases import udp4
 
 HASHTABLES_C, HASHTABLES_H = "net/ipv4/inet_hashtables.c", "include/net/inet_hashtables.h"
 REUSEPORT = "net/core/sock_reuseport.c"
@@ -341,3 +347,32 @@ def test_a_group_has_the_last_word_where_the_walk_ends_there_and_not_elsewhere()
     answer, score = Step("inet_lookup_reuseport", (0, 1)), Step("compute_score", (1, 2))
     assert "that is final" in story(case, [answer])[0]
     assert "that is final" not in story(case, [answer, score])[0]
+
+
+def test_an_event_that_does_not_come_about_is_told(kernel_tree, tmp_path, capsys):
+    """By explain, by replay, and in what programs are told: a case whose event never happens tests nothing."""
+    often = Event(point=AT_TAKEN, nth=9, at=0, action=LEAVES, sk=0)
+    case = Case(scenario(connection(refcnt=2), events=(often,)), socks=("conn",))
+    told = story(case, Model().trace(case.scenario))
+    assert told[-2].startswith("Event 1 (when the reference to conn is taken")
+    assert told[-2].endswith("does not come about: the lookup does not come there as often.")
+    assert told[-1] == "__inet_lookup_skb(): conn gets the packet."
+    path, summary = tmp_path / "case.toml", tmp_path / "summary.json"
+    path.write_text(dump(case))
+    assert main(["replay", str(path), "--json", str(summary)]) == 0
+    out = capsys.readouterr().out
+    assert "event 1 does not come about: when the reference to conn is taken" in out
+    assert "1 case, 1 agreed; in 1 some event does not come about" in out
+    assert [told["missed"] for told in json.loads(summary.read_text())["cases"]] == [[1]]
+    once = replace(case, scenario=scenario(connection(refcnt=2), events=(often._replace(nth=1),)))
+    assert not any("does not come about" in text for text in story(once, Model().trace(once.scenario)))
+
+
+def test_what_the_case_says_of_a_socket_is_no_reason_once_an_event_has_changed_it():
+    event = Event(point=AT_LINK, action=DISCONNECTS, sk=0)
+    case = udp4(connected(refcnt=2), events=(event,))
+    assert problems(case) == []
+    told = story(Case(case, socks=("u",)), Model().trace(case))
+    assert [text for text in told if text.startswith("compute_score")] == ["compute_score(): u scores 2."]
+    plain = case._replace(events=())
+    assert any("(" in text for text in story(Case(plain, socks=("u",)), Model().trace(plain)) if "scores" in text)

@@ -29,13 +29,13 @@ from skdiff.oracles.interface import Oracle
 from skdiff.variants.abilities import NOTHING, Ability
 
 # The classes of cases: those of all lookups, of TCP's, and of UDP's.
-_OF_ALL = ("stolen", "re-selected", "group by hash", "group by program", "sk_lookup", "drop", "none")
+_OF_ALL = ("stolen", "re-selected", "group by hash", "group by program", "sk_lookup", "drop", "event", "none")
 _OF_TCP = ("established", "exact listener", "wildcard listener", "stuck")
 _OF_UDP = ("early demux", "connected", "exact", "wildcard", "has_conns", "fallback", "delivery")
 CLASSES = (
     *("early demux", "stolen", "re-selected", "established", "connected", "exact listener", "wildcard listener"),
     *("exact", "wildcard", "has_conns", "fallback", "group by hash", "group by program", "sk_lookup", "drop"),
-    *("delivery", "none", "stuck"),
+    *("delivery", "event", "none", "stuck"),
 )
 
 
@@ -146,7 +146,7 @@ class Run:
     def counted(self, scenario: Scenario, outcomes: Sequence[Outcome]) -> Mismatch | None:
         """Count a case, and keep it if its outcomes differ."""
         first = outcomes[0]
-        via = outcomes[-1].via
+        via = (*outcomes[-1].via, "event") if first.fired else outcomes[-1].via
         classes = self.classes[scenario.lookup]
         seen = classes[via] = classes[via] + 1
         self.done += 1

@@ -43,7 +43,13 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.cases.udp_event_rules import UDP_ALONE, most_udp_steps, unreachable_udp_action, wrong_udp_action
+from skdiff.cases.udp_event_rules import (
+    AS_IT_WILL_BE,
+    UDP_ALONE,
+    most_udp_steps,
+    unreachable_udp_action,
+    wrong_udp_action,
+)
 
 OF_SOCKET = (AT_LINK, AT_NODE, AT_TAKING, AT_TAKEN)  # points that have to do with a socket, which `at` may name
 HAVE_SK = frozenset((LEAVES, REUSED, LISTENS, COMES, REPLACED, REBOUND, ATTACHED, *UDP_ALONE))
@@ -104,20 +110,23 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
     """What is wrong with an event; `later` are the sockets that are brought."""
     if event.at != NONE and event.point not in OF_SOCKET:
         yield "at: no visit of this point has to do with a socket"
-    if (event.sk != NONE) != (event.action in HAVE_SK) or (event.other != NONE) != (event.action == REPLACED):
-        yield "sk and other: each action has those that it needs, and no others"
+    needs = (("sk", event.sk, event.action in HAVE_SK), ("other", event.other, event.action == REPLACED))
+    wrong = [(name, needed) for name, given, needed in needs if (given != NONE) != needed]
+    yield from (f"{name}: this action {f'needs {name}' if needed else 'has none'}" for name, needed in wrong)
+    if wrong:
         return
     if event.value and event.action not in HAVE_VALUE:
         yield "value: this action has none"
     if s.lookup in UDP_LOOKUPS:
         yield from wrong_udp_action(s, event, later, MOST_REFERENCES)
     elif event.action in UDP_ALONE:
-        yield "action: it is of UDP alone"
+        yield "action: it is of UDP alone, and this is a lookup of TCP"
     else:
         yield from _of_action(s, event, later)
     yield from _of_any(s, event)
     if event.steps > 0 and event.steps > most_steps(event, s.socks):
-        yield f"steps: it can stand still behind {most_steps(event, s.socks)}"
+        most = most_steps(event, s.socks)
+        yield f"steps: {event.steps} are too many: this action has {most + 1} here, and can stand still behind {most}"
 
 
 def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
@@ -128,16 +137,16 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
         and event.action not in (REBOUND, ATTACHED)
         and (sock.hashed not in tables or sock.no_pprev)
     ):
-        yield "sk: it is in no table that this can happen in"
+        yield f"sk: it is in no table that this can happen in{AS_IT_WILL_BE if event.action == COMES else ''}"
     if event.action == REUSED and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == LISTENS and not can_listen(sock):
         yield "sk: it cannot listen"
     if event.action == COMES:
         if sock.group != NONE or later.count(event.sk) > 1 or is_named(s, event.sk):
-            yield "sk: who comes is not there before, for anybody"
+            yield "sk: who comes is in no group before, and nobody names it: not another event, nor packet or program"
         if event.value and not (0 < event.value <= len(s.groups) and sock.hashed == LHASH2):
-            yield "value: a listener comes into a group, which has a number from 1 on; 0 is none"
+            yield f"value: a listener comes into a group, by its number from 1 on: there are {len(s.groups)}; 0 is none"
     if event.action == REPLACED:
         other = s.socks[event.other]
         if later.count(event.other) > 1 or is_named(s, event.other):

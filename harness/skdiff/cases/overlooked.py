@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
 from skdiff.cases.derived import CONNECTION
+from skdiff.cases.outcome import Outcome
 from skdiff.cases.scenario import EHASH, IPPROTO_UDP, LHASH2, NOWHERE, UDP_HASHED, UDP_LOOKUPS, Scenario, Sock
 
 
@@ -27,6 +28,13 @@ def overlooked(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
     if udp:
         nowhere = 'in none (hashed = "udp" puts a socket into UDP\'s)'
         yield from told(nowhere, lambda sock: sock.protocol == IPPROTO_UDP and sock.hashed == NOWHERE)
+
+
+def missed_events(scenario: Scenario, outcome: Outcome) -> list[int]:
+    """The events, from 1 on, that did not come about: the lookup was not at the point, or not as often, or things were
+    not so any more that it could be.
+    """
+    return [number + 1 for number in range(len(scenario.events)) if not outcome.fired >> number & 1]
 
 
 def twins(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:

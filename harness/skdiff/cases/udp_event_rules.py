@@ -39,6 +39,8 @@ LEAST_REFERENCES = {LEAVES: 2, MOVES: 2, COMES: 1}  # the tables' and the socket
 # With the most stores of any kernel: of its group one, of each table one to leave it and one to come into it.
 _MOST_STEPS = {LEAVES: 4, COMES: 2, REBOUND: 1, CONNECTS: 9, DISCONNECTS: 9, MOVES: 11}
 
+AS_IT_WILL_BE = ": who comes is written as it will be then, in its table"
+
 
 def most_udp_steps(event: Event, sock: Sock) -> int:
     """How many steps an action has at most that it can stand still behind: one less than it has."""
@@ -56,10 +58,10 @@ def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int)
         return
     in_tables = sock.hashed == UDP_HASHED or event.action == REBOUND
     if event.action in _OF_TABLES and (not in_tables or sock.no_pprev):
-        yield "sk: it is in no table that this can happen in"
+        yield f"sk: it is in no table that this can happen in{AS_IT_WILL_BE if event.action == COMES else ''}"
     least = LEAST_REFERENCES.get(event.action)
     if least and not least <= sock.refcnt <= most:
-        yield f"sk: it has {least} to {most} references, of which the tables have one"
+        yield f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, one of which is the tables'"
     if event.action in (CONNECTS, MOVES) and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == MOVES and not event.value:

@@ -1,10 +1,12 @@
 """The exhaustive engine: all that can happen while small tables are searched, at every point where it can.
 
-Tables of up to three sockets, and one or two events. Which points a lookup comes to is asked of an oracle: an event
-whose point is not reached is no case.
+Tables of up to three sockets, and one or two events; those with a group once for each way in which the hash chooses
+among two members and among three, for a group that grows or shrinks is told by that. Which points a lookup comes to is
+asked of an oracle: an event whose point is not reached is no case.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 
 from skdiff.cases.addresses import other_family
@@ -12,7 +14,7 @@ from skdiff.cases.derived import plain_packet, with_derived
 from skdiff.cases.event_fields import MOST_STEPS, MOST_VISITS
 from skdiff.cases.events import HAVE_SK, most_steps
 from skdiff.cases.normalise_events import with_events
-from skdiff.cases.pools import HERE, OTHER_PEER_PORT, OTHER_PORT, PEER, PEER_PORT, PORT
+from skdiff.cases.pools import HERE, OTHER_PEER_PORT, OTHER_PORT, PEER, PEER_PORT, PORT, SECRETS
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -116,12 +118,25 @@ def tables() -> Iterator[Scenario]:
     """All tables of up to three sockets, in each order, that a system can reach."""
     for count, lookup in product(range(1, MOST_SOCKS + 1), (TCP4, TCP6, UDP4, UDP6)):
         for roles in product(UDP_ROLES if lookup in UDP_LOOKUPS else ROLES, repeat=count):
-            table = _table(lookup, roles)
-            if not problems(table):
-                yield table
+            grouped = any(sock.group == 0 for sock in roles)
+            for secret in _secrets(lookup) if grouped else (0,):
+                table = _table(lookup, roles, secret)
+                if not problems(table):
+                    yield table
 
 
-def _table(lookup: int, roles: Sequence[Sock]) -> Scenario:
+@cache
+def _secrets(lookup: int) -> tuple[int, ...]:
+    """A hash secret for each pair of members that the hash can choose, of a group of two and of one of three."""
+    member = (UDP_ROLES if lookup in UDP_LOOKUPS else ROLES)[-1]
+    found: dict[tuple[int, ...], int] = {}
+    for secret, _ in SECRETS:
+        chosen = tuple(_MODEL.run(_table(lookup, [member] * count, secret)).sk for count in (2, 3))
+        found.setdefault(chosen, secret)
+    return tuple(found.values())
+
+
+def _table(lookup: int, roles: Sequence[Sock], secret: int) -> Scenario:
     listener = next((i for i, sock in enumerate(roles) if sock.hashed == LHASH2), NONE)
     members = tuple(i for i, sock in enumerate(roles) if sock.group == 0)
     socks = [sock._replace(listener=listener if sock.kind == KIND_REQUEST else NONE) for sock in roles]
@@ -131,7 +146,7 @@ def _table(lookup: int, roles: Sequence[Sock]) -> Scenario:
         socks = [_of_ipv6(sock) for sock in socks]
     groups = (Group(num_socks=len(members), slots=members),) if members else ()
     size = _UDP_SIZE if lookup in UDP_LOOKUPS else 1
-    case = Scenario(lookup=lookup, udp_size=size, packet=packet, groups=groups, socks=tuple(socks))
+    case = Scenario(hash_secret=secret, lookup=lookup, udp_size=size, packet=packet, groups=groups, socks=tuple(socks))
     return with_derived(case)
 
 

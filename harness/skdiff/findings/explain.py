@@ -27,7 +27,7 @@ from skdiff.oracles.model import Model
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import NAMES, Rules
 
-TOLD = ("ended", "sk", "refcounted")  # of an outcome, to programs: the others are steps, or stay as they were
+TOLD = ("ended", "sk", "refcounted", "fired")  # of an outcome, to programs: the others are steps, or stay as they were
 
 
 class Tracing(Protocol):

@@ -12,13 +12,14 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.base.words import counted
 from skdiff.cases.case_file import Case, load
+from skdiff.cases.event_text import event_text
 from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.fields import LOOKUPS
-from skdiff.cases.overlooked import overlooked
+from skdiff.cases.overlooked import missed_events, overlooked
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
 from skdiff.comparison.compare import Mismatch, compare
-from skdiff.comparison.mismatch_text import render
+from skdiff.comparison.mismatch_text import names_of, render
 from skdiff.findings.explain import explanation
 from skdiff.findings.triage import cause
 from skdiff.kernel.build import Build
@@ -36,7 +37,8 @@ WORDS = (*GOOD, "mismatch", "unexpected", "gone", "unreadable", NOT_RUN)
 class Replayed(msgspec.Struct):
     """A case: one of WORDS ("absent": this kernel has no such lookup in this configuration; "not run": another one was
     wrong before), why, and what it needs that the kernel is not: then nobody looked at what it expects; `unreachable`
-    says why this kernel cannot reach it, `said_by` who said what it expects, if it `expects` anything of this kernel.
+    says why this kernel cannot reach it, `said_by` who said what it expects, if it `expects` anything of this kernel,
+    `missed` which events (from 1 on) did not come about.
     """
 
     file: str
@@ -46,6 +48,7 @@ class Replayed(msgspec.Struct):
     unreachable: list[str] = []
     said_by: str = msgspec.field(default="", name="from")
     expects: bool = False
+    missed: list[int] = []
 
 
 class ReplaySummary(BuiltKernelSummary, kw_only=True):
@@ -132,7 +135,15 @@ class _Replay:
         needs = unmet_needs(case.needs, build.rules, build.config)
         elsewhere = [] if case.scenario.hostile else not_on(case.scenario, build.rules, build.config)
         said = case.said_by if case.expect and not needs else ""
-        result = Replayed(str(path), word, why, list(needs), list(elsewhere), said, bool(case.expect) and not needs)
+        expects = bool(case.expect) and not needs
+        missed = missed_events(case.scenario, self.model.run(case.scenario))
+        if case.said_by != MODEL and "fired" not in case.expect:
+            names = names_of(case)
+            lines += [
+                f"{place}: event {i} does not come about: {event_text(case.scenario.events[i - 1], *names)}."
+                for i in missed
+            ]
+        result = Replayed(str(path), word, why, list(needs), list(elsewhere), said, expects, missed)
         if mismatch is not None:
             again = f"{command()} replay --kernel {self.kernel} {place}"
             rules, config = build.rules, build.config
@@ -188,6 +199,7 @@ def summary_line(summary: ReplaySummary) -> str:
     counts = {w: sum(r.verdict == w for r in results) for w in WORDS}
     unchecked = sum(bool(r.needs) for r in results)
     unreachable = sum(bool(r.unreachable) for r in results)
+    missed = sum(bool(r.missed) for r in results)
     said_by = Counter(r.said_by for r in results if r.said_by)
     outside, expected = said_by.total() - said_by[MODEL], summary.expectations.get("all", 0)
     return (
@@ -195,5 +207,6 @@ def summary_line(summary: ReplaySummary) -> str:
         + ", ".join(f"{n:,} {w}" for w, n in counts.items() if n or w == AGREED)
         + (f"; {unchecked} expect what another kernel does" if unchecked else "")
         + (f"; {unreachable} can be reached on another kernel only" if unreachable else "")
+        + (f"; in {missed:,} some event does not come about" if missed else "")
         + (f"; {outside:,} of {expected:,} expectations come from outside the model" if expected else "")
     )

@@ -1,13 +1,14 @@
 """The steps of a lookup of TCP as sentences, and what UDP's have in common with them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from skdiff.cases.addresses import joined, mapped
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
-from skdiff.cases.event_text import action_text, point_text
+from skdiff.cases.event_text import action_text, event_text, point_text
 from skdiff.cases.scenario import (
     AF_INET,
+    COMES,
     DESTRUCTOR_NONE,
     EHASH,
     HELPER,
@@ -43,6 +44,8 @@ class Story:
         self.functions = FUNCTIONS[case.scenario.lookup]
         self.ipv6 = case.scenario.lookup in IPV6_LOOKUPS
         self.scored: set[int] = set()
+        # Sockets that are not as the case has them, by events: what the case says of them is no reason for anything.
+        self.changed = {e.sk if e.action == COMES else e.other for e in case.scenario.events} - {NONE}
         self.helper = case.scenario.caller == HELPER
         self.dif = case.scenario.packet.skb_iif if self.helper else 0
         self.steps: Sequence[Step] = ()
@@ -77,6 +80,8 @@ class Story:
         self.steps = steps
         yield from self.before()
         for self.at, step in enumerate(steps):
+            if self.at == len(steps) - 1:  # the last one says who gets the packet
+                yield from self.missed({step.values[0] for step in steps if step.function == EVENT})
             if step.function in describe:
                 yield from describe[step.function](*step.values)
 
@@ -99,8 +104,19 @@ class Story:
     def event(self, number: int, came: int) -> Iterator[str]:
         event = self.scenario.events[number]
         where, what = point_text(event, self.socks), action_text(event, self.socks, self.groups)
-        failed = "" if came else " But things are not so any more that it could."
-        yield f"Meanwhile, on another CPU, {where}: {what}.{failed}"
+        if came:
+            self.changed |= {event.sk, event.other} - {NONE}
+            yield f"Meanwhile, on another CPU, {where}: {what}."
+        else:
+            yield f"Event {number + 1} does not come about {where}: as things are by now, it cannot be that {what}."
+
+    def missed(self, visited: Container[int]) -> Iterator[str]:
+        """The events whose points the lookup does not come to, or not as often."""
+        for number, event in enumerate(self.scenario.events):
+            if number not in visited:
+                text = event_text(event, self.socks, self.groups)
+                how = "never comes there" if event.nth == 1 else "does not come there as often"
+                yield f"Event {number + 1} ({text}) does not come about: the lookup {how}."
 
     def name(self, index: int) -> str:
         """A socket's name in a sentence."""
@@ -195,6 +211,8 @@ class Story:
 
     def not_connected(self, index: int) -> str:
         """Why a socket in ehash is not the packet's."""
+        if index in self.changed:
+            return ""
         p, s = self.scenario.packet, self.scenario.socks[index]
         if self.ipv6 and s.family == AF_INET:
             return "is of AF_INET"
@@ -222,6 +240,9 @@ class Story:
         self.scored.add(sk)
         if not score:
             yield f"compute_score(): {self.name(sk)} may not have the packet."
+            return
+        if sk in self.changed:
+            yield f"compute_score(): {self.name(sk)} scores {score}."
             return
         s = self.scenario.socks[sk]
         parts = ["1 for the match"]
@@ -256,6 +277,8 @@ class Story:
     def why_by_hash(self, group: Group, start: int, sk: int) -> str:
         """What else than the hash had a say in reuseport_select_sock_by_hash(); "" if nothing had."""
         live = group.slots[: group.num_socks]
+        if not self.changed.isdisjoint(live):
+            return ""
         in_turn = live[start:] + live[:start]
         willing = [i for i in in_turn if self.scenario.socks[i].state != TCP_ESTABLISHED]
         if not willing:
@@ -321,7 +344,7 @@ class Story:
         losers = [
             f"{self.name(i)} {why}"
             for i, s in enumerate(self.scenario.socks)
-            if s.hashed == LHASH2 and i not in self.scored and (why := self.not_listening(s, daddr))
+            if s.hashed == LHASH2 and i not in self.scored | self.changed and (why := self.not_listening(s, daddr))
         ]
         text = f"{self.functions.walk}(): among listeners on {where} "
         text += "nobody is found" if sk == NONE else "an error decides" if sk == DROP else f"{self.name(sk)} wins"

@@ -107,6 +107,10 @@ class UdpStory(Story):
     def score(self, sk: int, score: int) -> Iterator[str]:
         self.scored.add(sk)
         s, weights = self.scenario.socks[sk], WEIGHTS[self.scenario.lookup]
+        if sk in self.changed:
+            told = "may not have the packet" if score == weights.refused else f"scores {score}"
+            yield f"compute_score(): {self.name(sk)} {told}."
+            return
         if score == weights.refused:
             yield f"compute_score(): {self.name(sk)} may not have the packet{self.refusal(s)}."
             return
@@ -154,7 +158,7 @@ class UdpStory(Story):
         losers = [
             f"{self.name(i)} {why}"
             for i, s in enumerate(self.scenario.socks)
-            if s.hashed == UDP_HASHED and i not in self.scored and (why := self.not_there(s, daddr))
+            if s.hashed == UDP_HASHED and i not in self.scored | self.changed and (why := self.not_there(s, daddr))
         ]
         text = f"{self.functions.walk}(): among sockets on {where} "
         text += "nobody is found" if sk == NONE else "an error decides" if sk == DROP else f"{self.name(sk)} wins"

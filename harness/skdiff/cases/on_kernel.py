@@ -110,8 +110,7 @@ def _with_udp_socks(scenario: Scenario, lacks: Set[Ability]) -> Scenario:
             socks[i] = sock._replace(daddr=_peer_of(scenario), dport=packet.sport)
     groups = tuple(_without(group, leavers) for group in scenario.groups) if leavers else scenario.groups
     fresh = scenario._replace(socks=tuple(socks), groups=groups, netns=netns, events=())
-    fresh = with_derived(fresh) if leavers else fresh
-    return with_events(fresh, scenario.events)
+    return with_events(with_derived(fresh) if leavers else fresh, scenario.events)
 
 
 _IN_CONNECT = frozenset({PEER_BEFORE_ADDRESS, ADDRESS_BEFORE_PEER})

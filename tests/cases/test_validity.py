@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from random import Random
 from types import ModuleType
 
 import pytest
 from hypothesis import given
 
-from skdiff.cases import reachable, reachable_udp, validity
+from skdiff.cases import reachable, reachable_udp, validity, wire
 from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
@@ -46,6 +47,7 @@ from skdiff.cases.scenario import (
 )
 from skdiff.cases.valid_values import fault
 from skdiff.cases.validity import not_on, problems
+from skdiff.engines.aimed_events import fresh
 from skdiff.engines.strategies import scenarios
 from skdiff.variants.abilities import NOTHING, lacking
 from skdiff.variants.config import Config
@@ -785,6 +787,17 @@ def test_a_drawn_case_becomes_one_that_the_kernel_reaches(case: Scenario) -> Non
     assert problems(there, EPOCHS["6.1"]) == []
     assert there is case or problems(case, EPOCHS["6.1"])
     assert reachable_without(case, NOTHING) is case
+
+
+def test_the_events_of_such_a_case_are_those_that_it_can_have() -> None:
+    """A member that leaves its group, which may lose its program with it, has fewer steps to take."""
+    lacks, random, others, changed = lacking([EPOCHS["7.1"]]), Random(5), Random(6), 0
+    for _ in range(6000):
+        drawn = wire.decode(fresh(random, others))
+        there = reachable_without(drawn, lacks)
+        changed += there.events != drawn.events
+        assert there is drawn or not any(text.startswith("event") for text in problems(there))
+    assert changed
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ from skdiff.cases.scenario import (
     Sock,
 )
 from skdiff.cases.udp_event_rules import (
-    AS_IT_WILL_BE,
     UDP_ALONE,
+    in_no_table,
     most_udp_steps,
     unreachable_udp_action,
     wrong_udp_action,
@@ -110,10 +110,13 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
     """What is wrong with an event; `later` are the sockets that are brought."""
     if event.at != NONE and event.point not in OF_SOCKET:
         yield "at: no visit of this point has to do with a socket"
-    needs = (("sk", event.sk, event.action in HAVE_SK), ("other", event.other, event.action == REPLACED))
-    wrong = [(name, needed) for name, given, needed in needs if (given != NONE) != needed]
-    yield from (f"{name}: this action {f'needs {name}' if needed else 'has none'}" for name, needed in wrong)
-    if wrong:
+    sk_fits = (event.sk != NONE) == (event.action in HAVE_SK)
+    other_fits = (event.other != NONE) == (event.action == REPLACED)
+    if not sk_fits:
+        yield "sk: this action needs sk" if event.sk == NONE else "sk: this action has none"
+    if not other_fits:
+        yield "other: this action needs other" if event.other == NONE else "other: this action has none"
+    if not (sk_fits and other_fits):
         return
     if event.value and event.action not in HAVE_VALUE:
         yield "value: this action has none"
@@ -124,8 +127,7 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
     else:
         yield from _of_action(s, event, later)
     yield from _of_any(s, event)
-    if event.steps > 0 and event.steps > most_steps(event, s.socks):
-        most = most_steps(event, s.socks)
+    if event.steps > 0 and event.steps > (most := most_steps(event, s.socks)):
         yield f"steps: {event.steps} are too many: this action has {most + 1} here, and can stand still behind {most}"
 
 
@@ -137,7 +139,7 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
         and event.action not in (REBOUND, ATTACHED)
         and (sock.hashed not in tables or sock.no_pprev)
     ):
-        yield f"sk: it is in no table that this can happen in{AS_IT_WILL_BE if event.action == COMES else ''}"
+        yield in_no_table(event)
     if event.action == REUSED and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == LISTENS and not can_listen(sock):

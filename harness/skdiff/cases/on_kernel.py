@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from skdiff.cases.addresses import as_ipv4, mapped
 from skdiff.cases.derived import CONNECTION, is_handed_over, was_connected, with_derived
+from skdiff.cases.normalise_events import with_events
 from skdiff.cases.scenario import (
     AF_INET6,
     DEMUX,
@@ -108,8 +109,8 @@ def _with_udp_socks(scenario: Scenario, lacks: Set[Ability]) -> Scenario:
         else:
             socks[i] = sock._replace(daddr=_peer_of(scenario), dport=packet.sport)
     groups = tuple(_without(group, leavers) for group in scenario.groups) if leavers else scenario.groups
-    fresh = scenario._replace(socks=tuple(socks), groups=groups, netns=netns)
-    return with_derived(fresh) if leavers else fresh
+    fresh = scenario._replace(socks=tuple(socks), groups=groups, netns=netns, events=())
+    return with_events(with_derived(fresh) if leavers else fresh, scenario.events)
 
 
 _IN_CONNECT = frozenset({PEER_BEFORE_ADDRESS, ADDRESS_BEFORE_PEER})

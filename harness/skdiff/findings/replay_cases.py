@@ -136,7 +136,7 @@ class _Replay:
         elsewhere = [] if case.scenario.hostile else not_on(case.scenario, build.rules, build.config)
         said = case.said_by if case.expect and not needs else ""
         expects = bool(case.expect) and not needs
-        missed = missed_events(case.scenario, self.model.run(case.scenario))
+        missed = missed_events(case.scenario, self.model.run(case.scenario)) if case.scenario.events else []
         if case.said_by != MODEL and "fired" not in case.expect:
             names = names_of(case)
             lines += [

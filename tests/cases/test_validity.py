@@ -17,6 +17,7 @@ from skdiff.cases.fields import FIELDS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.scenario import (
     AF_INET6,
+    COMES,
     DESTRUCTOR_OTHER,
     EDEMUX,
     EHASH,
@@ -38,6 +39,7 @@ from skdiff.cases.scenario import (
     TCP_NEW_SYN_RECV,
     TCP_SYN_SENT,
     TCP_TIME_WAIT,
+    Event,
     Group,
     Netns,
     Packet,
@@ -798,6 +800,22 @@ def test_the_events_of_such_a_case_are_those_that_it_can_have() -> None:
         changed += there.events != drawn.events
         assert there is drawn or not any(text.startswith("event") for text in problems(there))
     assert changed
+
+
+def test_who_comes_with_another_state_than_a_listeners_does_not_stand_still() -> None:
+    """inet_hash() is for who listens: the driver gives its own state to a hostile socket behind it. The kernel's side was
+    seen to select who stood still in there, in a state that it was not to have.
+    """
+
+    def coming(steps: int, state: int) -> list[str]:
+        comer = listener(reuseport=1, state=state)
+        member, group = comer._replace(state=TCP_LISTEN, group=0), Group(num_socks=1, slots=(0,))
+        event = Event(action=COMES, sk=1, value=1, steps=steps)
+        return problems(scenario(member, comer, groups=(group,), hostile=1, events=(event,)))
+
+    assert coming(2, TCP_LISTEN) == coming(0, TCP_ESTABLISHED) == []
+    [said] = coming(1, TCP_ESTABLISHED)
+    assert "1 are too many: this action has 1 here" in said
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def most_steps(event: Event, socks: Sequence[Sock]) -> int:
         return most_udp_steps(event, socks[event.sk])
     if event.action == LEAVES:
         return 1 + leaves_group(socks[event.sk])
-    if event.action == COMES:
-        return 2 * (event.value > 0)
+    if event.action == COMES:  # inet_hash() is for who listens: who is to have another state has it behind all steps
+        return 2 * (event.value > 0 and socks[event.sk].state == TCP_LISTEN)
     if event.action == REPLACED:
         return 1 + (socks[event.other].kind == KIND_TIMEWAIT)
     return _MOST_STEPS.get(event.action, 0)

@@ -22,7 +22,7 @@ from skdiff.base.files import read_json, write_json
 from skdiff.base.paths import CASES, CSRC, builds
 from skdiff.cases import native, wire
 from skdiff.cases.normalise import scenario_of
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import Event, Scenario
 from skdiff.kernel.index import definitions
 from skdiff.proof.mutants.c_types import types
 from skdiff.proof.mutants.common import Mutant
@@ -53,6 +53,7 @@ OF = "drawing"  # whose mutants these are in the list of those that are judged
 DRAWN = 3000  # of each kind, as in the tests
 CPU_SECONDS = 20.0
 _BEHIND = b"\xff" * 32
+_EVENTS = (Event(), Event())
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -90,7 +91,7 @@ def hunt(progress: Callable[[int, int], None], jobs: int = 0, one_in: int = 1) -
 
 
 class Expected(NamedTuple):
-    """What is made of some bytes, of some bytes for another packet, and of fields with any values."""
+    """What is made of some bytes, of some bytes for another packet, and of fields with any values and events."""
 
     drawn: list[tuple[bytes, Scenario]]
     packets: list[tuple[Scenario, bytes, Scenario]]
@@ -102,7 +103,8 @@ def expected() -> Expected:
     random, draw = Random(1), native.module().draw_valid
     drawn = [(data, draw(data, b"")) for data in (*EXTREMES, *(some_bytes(random) for _ in range(DRAWN)))]
     packets = [(case, data, wire.other_packet(case, data)) for case, data in _packets(drawn, random)]
-    fields = (scenario_of(make(own)) for make in MAKERS for own in (Random(make.__name__),) for _ in range(DRAWN))
+    made = (scenario_of(make(own)) for make in MAKERS for own in (Random(make.__name__),) for _ in range(DRAWN))
+    fields = (case._replace(events=_EVENTS) for case in made)  # which must go
     others = [(case, native.normalised(case)) for case in fields]
     return Expected(drawn, packets, others)
 
@@ -124,6 +126,12 @@ def first_difference(loaded: Any, wanted: Expected) -> str:
     for case, valid in wanted.others:
         if loaded.normalise(case) != valid:
             return "a case of any values"
+    before = wanted.drawn[0][1]._replace(events=_EVENTS)
+    for data, _ in wanted.drawn[:200]:
+        for one in (loaded, native.module()):
+            one.of_lookup(before)  # the record that cases are drawn into is never empty
+        if loaded.draw(data, b"") != native.module().draw(data, b""):
+            return "drawn fields"
     lookups = [bytes(lookups) for lookups in ((0,), (3,), (1, 3))]
     some, draw = ((data, of) for data, _ in wanted.drawn[:200] for of in lookups), native.module().draw_valid
     return "" if all(loaded.draw_valid(data, of) == draw(data, of) for data, of in some) else "a wanted lookup"

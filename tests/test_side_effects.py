@@ -330,7 +330,7 @@ IN_IPV6 = {
 }
 
 
-def first_finding(kernel_tree, tmp_path, edit, cases=40_000, lookups=tuple(LOOKUPS)):
+def first_finding(kernel_tree, tmp_path, edit, cases=1_000_000, lookups=tuple(LOOKUPS)):
     """What a run over a patched tree finds first: the finding's case and its oracles, or None."""
     tree = Tree(edited_tree(kernel_tree.path, tmp_path / "tree", [edit]), kernel_tree.version, edit.function)
     told: list[object] = []

@@ -803,8 +803,8 @@ def test_the_events_of_such_a_case_are_those_that_it_can_have() -> None:
 
 
 def test_who_comes_with_another_state_than_a_listeners_does_not_stand_still() -> None:
-    """inet_hash() is for who listens: the driver gives its own state to a hostile socket behind it. The kernel's side was
-    seen to select who stood still in there, in a state that it was not to have.
+    """inet_hash() is for who listens: a hostile socket has its own state behind it. The kernel's side selected one that
+    stood still in there, in a state that it was not to have.
     """
 
     def coming(steps: int, state: int) -> list[str]:

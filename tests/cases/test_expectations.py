@@ -10,7 +10,7 @@ from skdiff.cases.expectations import FIELDS, SOURCES, unmet
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.outcome import COMPARED, CRASHED, SHOWN_KINDS, STUCK, WRITTEN_NAMES, Outcome
 from skdiff.cases.outcome_fields import SHOWN_FIELDS
-from skdiff.cases.scenario import FOREIGN, NONE, PFREE, UNSET, Sock
+from skdiff.cases.scenario import FOREIGN, GOES_ON, NONE, PFREE, UNSET, Event, Sock
 from tests.helpers import HERE, PEER, scenario
 
 SOCKS = ("a", "b")
@@ -122,7 +122,16 @@ def test_every_field_that_is_compared_can_be_expected() -> None:
 def test_an_expectation_is_read_as_it_was_written() -> None:
     for source in ("", *SOURCES):
         for expect in (MET, dict(reversed(MET.items()))):
-            read = parse(dump(Case(scenario(Sock(), Sock()), expect=expect, said_by=source, socks=SOCKS)))
+            read = parse(
+                dump(
+                    Case(
+                        scenario(Sock(), Sock(), events=(Event(action=GOES_ON),) * 3),
+                        expect=expect,
+                        said_by=source,
+                        socks=SOCKS,
+                    )
+                )
+            )
             assert (read.expect, read.said_by) == (MET, source)
 
 
@@ -171,6 +180,7 @@ def test_strange_outcomes_meet_no_plain_expectation() -> None:
 
 
 SHOWN = "[[expect.shown]]\n"
+EVENT = '[[event]]\npoint = "link"\naction = "goes on"\n'
 WRONG = [
     ('from = "me"\n', 7, f"expect.from: 'me' is none of {', '.join(SOURCES)}"),
     ("from = []\n", 7, "expect.from: [] is none of "),
@@ -180,6 +190,12 @@ WRONG = [
     ('freed = "a"\n', 7, "expect.freed: a list of names of sockets is needed, not 'a'"),
     ('freed = ["b"]\n', 7, "expect.freed: 'b' is none of a"),
     ('freed = ["none"]\n', 7, "expect.freed: 'none' is none of a"),
+    ("fired = 1\n", 7, "expect.fired: a list of numbers of events is needed, from 1 on, not 1"),
+    ("fired = [true]\n", 7, "expect.fired: a list of numbers of events is needed, from 1 on, not [True]"),
+    ("fired = [1]\n", 7, "expect.fired: there is no event 1: the case has none"),
+    ("fired = [7]\n" + EVENT, 7, "expect.fired: there is no event 7: they are counted from 1 to 1"),
+    ("fired = [1, 0]\n" + EVENT, 7, "expect.fired: there is no event 0: they are counted from 1 to 1"),
+    ("fired = [1, 1]\n" + EVENT, 7, "expect.fired: event 1 is there twice, and comes about once"),
     ("written = []\n", 7, "expect.written: [] is none of nothing, socket, group"),
     ('written = "a"\n', 7, "expect.written: 'a' is none of nothing, socket, group"),
     ("shown = 1\n", 7, "expect.shown: tables [[expect.shown]] are needed, or []"),
@@ -201,6 +217,14 @@ def test_what_cannot_be_expected_is_refused(text: str, line: int, message: str) 
     with pytest.raises(CannotRun) as caught:
         parse(TEXT + text, "case.toml")
     assert str(caught.value).startswith(f"case.toml:{line}: {message}")
+
+
+def test_an_event_that_is_not_there_is_refused_in_words_too() -> None:
+    text = f'version = 1\npacket = "10.0.0.1:1 -> 10.0.0.2:80"\n{EVENT}[expect]\n'
+    assert parse(f"{text}fired = [1]\n").expect == {"fired": [1]}
+    with pytest.raises(CannotRun) as caught:
+        parse(f"{text}fired = [2]\n", "case.toml")
+    assert str(caught.value) == "case.toml:7: expect.fired: there is no event 2: they are counted from 1 to 1"
 
 
 def test_kinds_of_sockets_and_lists_have_a_form_of_their_own() -> None:

@@ -56,13 +56,13 @@ def read(document: Mapping[str, Any], faults: Faults) -> Head:
     return Head(str(why), tuple(needs), found, expect, said_by)
 
 
-def check_expect(head: Head, socks: Mapping[str, int], faults: Faults) -> None:
-    """Each fault of [expect], in a case that has these sockets."""
+def check_expect(head: Head, socks: Mapping[str, int], events: int, faults: Faults) -> None:
+    """Each fault of [expect], in a case that has these sockets, and so many events."""
     with faults.noted(), at("expect"):
-        expectations.check({}, head.said_by, socks)
+        expectations.check({}, head.said_by, socks, events)
     for key, value in head.expect.items():
         with faults.noted(), at("expect"):
-            expectations.check({key: value}, "", socks)
+            expectations.check({key: value}, "", socks, events)
 
 
 def subtable(document: Mapping[str, Any], key: str, faults: Faults) -> dict[str, Any]:

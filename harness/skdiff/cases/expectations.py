@@ -23,18 +23,20 @@ def table(expect: Mapping[str, Any], said_by: str) -> dict[str, Any]:
     return {**({FROM: said_by} if said_by else {}), **expect}
 
 
-def check(expect: Mapping[str, Any], said_by: Any, socks: Mapping[str, int]) -> None:
-    """Raises BadError for what cannot be expected of an outcome; `socks` are the case's sockets."""
+def check(expect: Mapping[str, Any], said_by: Any, socks: Mapping[str, int], events: int) -> None:
+    """Raises BadError for what cannot be expected of an outcome; `socks` are the case's sockets, and it has so many
+    events.
+    """
     with at("expect", 0, FROM):
         if said_by != "":
             lookup(said_by, dict.fromkeys(SOURCES, 0), f"expect.{FROM}")
     for key, value in expect.items():
         with at("expect", 0, key):
             known_only({key: value}, {FROM, *FIELDS}, "expect")
-            _check(FIELDS[key], key, value, socks)
+            _check(FIELDS[key], key, value, socks, events)
 
 
-def _check(field: Field, key: str, value: Any, socks: Mapping[str, int]) -> None:
+def _check(field: Field, key: str, value: Any, socks: Mapping[str, int], events: int) -> None:
     where = f"expect.{key}"
     if field.each:
         if not isinstance(value, dict):
@@ -53,8 +55,14 @@ def _check(field: Field, key: str, value: Any, socks: Mapping[str, int]) -> None
         for name in value:
             lookup(name, socks, where)
     elif field.kind is Kind.EVENTS:
-        if not isinstance(value, list) or not all(isinstance(one, int) for one in value):
+        if not isinstance(value, list) or not all(type(one) is int for one in value):
             raise BadError(f"{where}: a list of numbers of events is needed, from 1 on, not {value!r}")
+        for number in value:
+            if not 1 <= number <= events:
+                there = f"they are counted from 1 to {events}" if events else "the case has none"
+                raise BadError(f"{where}: there is no event {number}: {there}")
+            if value.count(number) > 1:
+                raise BadError(f"{where}: event {number} is there twice, and comes about once")
     elif field.kind is Kind.WRITTEN:
         lookup(value, _WRITTEN, where)
     elif field.kind is Kind.SHOWN:

@@ -164,7 +164,7 @@ def read(document: dict[str, Any], faults: Faults) -> Case:
             for i, (name, t) in enumerate(zip(sock_names, sock_tables, strict=True))
         ),
     )
-    check_expect(head, sock_at, faults)
+    check_expect(head, sock_at, len(events), faults)
     if not faults:
         things = Things(
             socks=[(f"sock.{name}", ("sock", i, "")) for i, name in enumerate(sock_names)],

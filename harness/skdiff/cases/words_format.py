@@ -28,7 +28,8 @@ def read(document: Mapping[str, Any], lines: TomlLines, faults: Faults) -> Case:
     derived = derive(words, faults)
     names = tuple(entry.name for entry in words.entries if entry.name)
     there = tuple(told.split(" ", 1)[1] for told, _ in derived.socks)
-    check_expect(head, {name: i for i, name in enumerate(there if not faults else names)}, faults)
+    n_events = sum(entry.kind == "event" for entry in words.entries)
+    check_expect(head, {name: i for i, name in enumerate(there if not faults else names)}, n_events, faults)
     if not faults:
         check_scenario(derived.scenario, Things(derived.socks, derived.groups, ("", 0, "packet")), faults)
     groups = default_names(derived.scenario)[1]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
 from skdiff.cases.case_file import MAX_BYTES, VERSION, Case, default_names, dump, load, parse, role
+from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET6,
     DESTRUCTOR_OTHER,
@@ -361,6 +362,55 @@ def refused(text: str) -> str:
 @pytest.mark.parametrize(("text", "line", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_one_line_that_says_where(text: str, line: int, message: str) -> None:
     assert refused(text).startswith(f"{line}: {message}")
+
+
+EVENTS = 'version = 1\n[scenario]\n[[event]]\npoint = "link"\naction = "goes on"\n[[event]]\n'
+IN_WORDS = EVENTS.replace("[scenario]", 'packet = "10.0.0.1:1 -> 10.0.0.2:80"')
+# What is wrong with the second event, whose first line is the sixth.
+WRONG_EVENTS: dict[str, tuple[str, int, str]] = {
+    "a socket is missing": ('action = "leaves"\npoint = "link"\n', 6, "event 2: sk: this action needs sk"),
+    "a value where there is none": (
+        'point = "link"\naction = "goes on"\nvalue = 1\n',
+        9,
+        "event 2: value: this action has none",
+    ),
+    "too many steps": (
+        'point = "link"\nsteps = 2\naction = "goes on"\n',
+        8,
+        "event 2: steps: 2 are too many: this action has 1 here, and can stand still behind 0",
+    ),
+    "a program that is not there": (
+        'point = "link"\naction = "detached"\n',
+        6,
+        "event 2: value: a group with a program is needed, from 0 on",
+    ),
+    "what no other CPU can do": (
+        'point = "link"\naction = "sysctl"\nvalue = 2\n',
+        9,
+        "event 2: value: 0 or 1 is needed",
+    ),
+}
+
+
+@pytest.mark.parametrize("head", [EVENTS, IN_WORDS], ids=["raw", "words"])
+@pytest.mark.parametrize(("text", "line", "message"), WRONG_EVENTS.values(), ids=WRONG_EVENTS)
+def test_what_is_wrong_with_an_event_is_told_at_its_line(head: str, text: str, line: int, message: str) -> None:
+    assert refused(head + text) == f"{line}: {message}"
+
+
+def test_an_event_that_no_cpu_can_bring_about_is_told_at_its_line() -> None:
+    text = (
+        f'{EVENTS}point = "taken"\naction = "reused"\nvalue = 1\nsk = "a"\n[[sock]]\nname = "a"\nhashed = "ehash"\n'
+        'state = "ESTABLISHED"\nrcv_saddr = "10.0.0.2"\nnum = 80\ndaddr = "10.0.0.1"\ndport = 1\n'
+    )
+    assert refused(text).startswith("6: event 2: memory that somebody has a reference to is not reused")
+
+
+def test_the_first_event_that_has_no_room_is_told() -> None:
+    one = '[[event]]\npoint = "link"\naction = "goes on"\n'
+    text = f"version = 1\n[scenario]\n{one * constants.MAX_EVENTS}# one more\n{one}"
+    wanted = f"{4 + 3 * constants.MAX_EVENTS}: scenario: {constants.MAX_EVENTS + 1} events, there is room for "
+    assert refused(text).startswith(wanted)
 
 
 def test_all_problems_are_told_at_once_each_with_its_line() -> None:

@@ -11,7 +11,7 @@ from skdiff.cases.case import NAME, TAKEN, Case
 from skdiff.cases.case_values import BadError, at
 from skdiff.cases.did_you_mean import near
 from skdiff.cases.faults import Faults, Place
-from skdiff.cases.scenario import Group, Packet, Scenario, Sock
+from skdiff.cases.scenario import Event, Group, Packet, Scenario, Sock
 from skdiff.variants.requirements import WORDS
 
 VERSION = 1
@@ -121,6 +121,10 @@ def _told(problem: str, things: Things) -> tuple[str, Place]:
     text = re.sub(r"\b(socket|group) (\d+)\b", name, problem)
     if begins := re.match(r"(socket|group) (\d+):", problem):
         return text, _with_key(named[begins[1]][int(begins[2])][1], text)
+    if begins := re.match(r"event (\d+): (\w+)", text):
+        return text, ("event", int(begins[1]) - 1, begins[2] if begins[2] in Event._fields else "")
+    if begins := re.match(r"\d+ events, there is room for (\d+)", text):
+        return f"scenario: {text}", ("event", int(begins[1]), "")  # the first that has no room
     if begins := re.match(r"(a program of )?namespace (\d+):", problem):
         return f"scenario: {text}", ("netns", int(begins[2]), "")
     if problem.startswith(_OF_PACKET):

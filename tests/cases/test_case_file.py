@@ -398,6 +398,23 @@ def test_what_is_wrong_with_an_event_is_told_at_its_line(head: str, text: str, l
     assert refused(head + text) == f"{line}: {message}"
 
 
+NO_SOCKET = ('""', '"none"', '"any"', '"leave"', '"foreign"', '"b"', "0", "true", "[]")
+WITH_A = 'version = 1\npacket = "10.0.0.1:1 -> 10.0.0.2:80"\n[[listener]]\nname = "a"\nlisten = "*:80"\n'
+
+
+@pytest.mark.parametrize("key", ["at", "sk", "other"])
+@pytest.mark.parametrize("value", NO_SOCKET)
+def test_an_event_names_a_socket_or_nothing(value: str, key: str) -> None:
+    """The same in both formats."""
+    event = f'[[event]]\npoint = "link"\naction = "goes on"\n{key} = {value}\n'
+    hint = {"at": "; left out, any visit counts"}.get(key, "; left out, there is none")
+    for head in (ONE, WITH_A):
+        told = refused(head + event)
+        assert told.startswith("9: ")
+        assert f"{key}: " in told
+        assert told.endswith(hint) == (value in NO_SOCKET[:3])
+
+
 def test_an_event_that_no_cpu_can_bring_about_is_told_at_its_line() -> None:
     text = (
         f'{EVENTS}point = "taken"\naction = "reused"\nvalue = 1\nsk = "a"\n[[sock]]\nname = "a"\nhashed = "ehash"\n'

@@ -350,6 +350,12 @@ WRONG: dict[str, tuple[str, int, Any]] = {
     "a table in the plural": (TOP4 + "[[listeners]]\n", 3, "did you mean [[listener]]?"),
     "a socket of later": (TOP4 + '[[close]]\nsocket = "a"\n' + A.format("*:80"), 4, "is the order of the calls"),
     "a socket of nobody": (TOP4 + A.format("*:80") + '[[close]]\nsocket = "b"\n', 7, "no socket b; there is a"),
+    "a close of nobody": (TOP4 + A.format("*:80") + '[[close]]\nsocket = ""\n', 7, "no socket ''; there is a"),
+    "a close of nobody, behind another one": (
+        TOP4 + A.format("*:80") + B.format("*:81") + '[[close]]\nsocket = "a"\n[[close]]\nsocket = ""\n',
+        12,
+        "no socket ''; there is a, b",
+    ),
     "a program before listen()": (
         TOP4 + '[[bound]]\nname = "a"\nbind = "*:80"\n[[program]]\ntype = "filter"\nattach = "a"\n',
         8,

@@ -60,6 +60,13 @@ def instead_of_address(text: str) -> str:
     return ""
 
 
+def instead_of_socket(key: str, word: object) -> str:
+    """What to do in the place of a text that names no socket of an event; "" if nothing is known of it."""
+    if word in ("", "any", "none"):
+        return "; left out, any visit counts" if key == "at" else "; left out, there is none"
+    return ""
+
+
 def instead_of_number(value: object, is_device: bool) -> str:
     """The same of a value that should be a number; that of a device is its index."""
     if is_device and isinstance(value, str) and _DEVICE.fullmatch(value):

@@ -3,6 +3,7 @@ differs from the plain case.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import tomlkit
@@ -12,6 +13,7 @@ from skdiff.cases.case import Case, default_names
 from skdiff.cases.case_head import Things, array, check_expect, check_scenario, name_of, subtable
 from skdiff.cases.case_values import BadError, known_only, lookup, read_value, show
 from skdiff.cases.derived import plain_packet
+from skdiff.cases.did_you_mean import instead_of_socket
 from skdiff.cases.faults import Faults
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS, of_kind
@@ -105,6 +107,8 @@ class _Reader:
     def fill(self, kind: type[Any], table: Mapping[str, Any], where: str, header: str, number: int = 0) -> Any:
         fields = FIELDS[kind]
         special: dict[str, Callable[[Any], Any]] = {"slots": self._slots, "group": self._group}
+        if kind is Event:
+            special = {key: partial(self._of_event, f"{where}.{key}", key) for key in of_kind(Event, Kind.SOCKET)}
         known = set(fields) - {"progs"} | ({"name"} if kind in (Group, Sock) else set())
         values = {}
         for name, value in table.items():
@@ -120,6 +124,13 @@ class _Reader:
         if not isinstance(value, list):
             raise BadError("slots: a list of names of sockets is needed")
         return tuple(lookup(v, self._sock_at, "slots") for v in value)
+
+    def _of_event(self, where: str, key: str, value: Any) -> int:
+        """A socket that is there: one that the event has not is left out."""
+        try:
+            return lookup(value, self._sock_at, where)
+        except BadError as error:
+            raise BadError(f"{error}{instead_of_socket(key, value)}", error.place) from None
 
     def _group(self, value: Any) -> int:
         return lookup(value, self._groups, "group")

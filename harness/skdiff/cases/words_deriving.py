@@ -98,7 +98,8 @@ class _Host:
         }
         for entry in words.entries:
             with faults.noted(*entry.place):
-                self._tried.add(entry.name)
+                if entry.name:
+                    self._tried.add(entry.name)
                 calls[entry.kind](entry)
 
     def derived(self) -> Derived:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from skdiff.cases.case_values import BadError, FollowsError
+from skdiff.cases.did_you_mean import instead_of_socket
 from skdiff.cases.event_fields import ACTIONS, POINTS
 from skdiff.cases.faults import Place
 from skdiff.cases.scenario import COMES, NONE, Event
@@ -22,17 +24,21 @@ class Events:
 
     def add(self, entry: Entry) -> None:
         """What another CPU does meanwhile. Who comes into a group then is in none before."""
-        socks = {
-            key: self._find(entry.get(key), f"{entry.told}: {key}", entry.at(key))
-            for key in _NAMED
-            if key in entry.values
-        }
+        socks = {key: self._named(entry, key) for key in _NAMED if key in entry.values}
         if "point" not in entry.values or "action" not in entry.values:
             return
         fields = {key: entry.get(key) for key in ("point", "action", *_NUMBERS) if key in entry.values}
         if fields["action"] == COMES and "sk" in socks:
             leave_group(socks["sk"])
         self._events.append((Event(**fields), socks))
+
+    def _named(self, entry: Entry, key: str) -> Made:
+        try:
+            return self._find(entry.get(key), f"{entry.told}: {key}", entry.at(key))
+        except FollowsError:
+            raise
+        except BadError as error:
+            raise BadError(f"{error}{instead_of_socket(key, entry.get(key))}", error.place) from None
 
     def made(self, index: Mapping[int, int]) -> tuple[Event, ...]:
         """The events; `index` has where each socket is by now."""

@@ -224,7 +224,7 @@ ENDING: dict[str, Key] = {"socket": _SOCKET}
 EVENT: dict[str, Key] = {
     "point": Key(What.WORD, "where the lookup is", needed=True, words=_words(*POINTS.values())),
     "nth": Key(What.NUMBER, "how often it has come there by then", "1", range=(1, MOST_VISITS)),
-    "at": Key(What.SOCKET, "the socket that this has to do with; others do not count", "any"),
+    "at": Key(What.SOCKET, "the socket that this has to do with; others do not count", "any visit"),
     "action": Key(What.WORD, "what another CPU does", needed=True, words=_words(*ACTIONS.values())),
     "sk": Key(What.SOCKET, "the socket that it happens to"),
     "other": Key(What.SOCKET, "the socket that takes its place"),

@@ -75,7 +75,7 @@ def _raw(field: Field) -> str:
 
 def _default(record: type, name: str, field: Field) -> str:
     defaults = record._field_defaults  # type: ignore[attr-defined]
-    if name not in defaults or field.kind is Kind.LIST:
+    if name not in defaults or field.kind is Kind.LIST or (record is Event and field.kind is Kind.SOCKET):
         return ""
     value = "none" if field.kind is Kind.GROUP else shown(field, defaults[name], ())
     return f" (default: {str(value).lower() if isinstance(value, bool) else value})"

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,9 +11,22 @@ from skdiff.base.errors import CannotRun
 from skdiff.cases import find_cases
 from skdiff.cases.addresses import mapped
 from skdiff.cases.case_file import Case, dump, load
-from skdiff.cases.scenario import AT_NODE, EHASH, LEAVES, NONE, TCP_ESTABLISHED, Event, Group, Packet, Scenario, Sock
+from skdiff.cases.scenario import (
+    AT_NODE,
+    COMES,
+    EHASH,
+    LEAVES,
+    NONE,
+    TCP_ESTABLISHED,
+    Event,
+    Group,
+    Packet,
+    Scenario,
+    Sock,
+)
 from skdiff.cases.steps import Step
 from skdiff.cli import main
+from skdiff.comparison.mismatch_text import describe_case
 from skdiff.findings.drawing import FIRST, GREEN, SECOND, Side, draw, drawing, read_sides, sides_text, svg
 from skdiff.oracles.model import Model
 from tests.helpers import listener
@@ -110,6 +124,36 @@ def test_the_boxes_have_state_ends_and_device():
     assert "<br/>ESTABLISHED<br/>at 10.0.0.2:80<br/>peer 10.0.0.1:40000<br/>device 7>" in source
     assert "<br/>LISTEN<br/>at *:80<br/>any device>" in source
     assert "<br/>from 10.0.0.1:40000<br/>to 10.0.0.2:80<br/>device 1, sdif 3>" in source
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "later", "table"),
+    [
+        ("child-replaces-request-under-the-walk", "request", "child", "ehash"),
+        ("comes-and-is-chosen", "first", "second", "lhash2"),
+        ("udp-comes-in-time", "", "server", "UDP's tables"),
+    ],
+)
+def test_who_comes_later_is_in_no_table_before(name: str, there: str, later: str, table: str) -> None:
+    case = load(find_cases.file(Path(f"corpus/races/{name}.toml")))
+    told = {line.partition(":")[0]: line for line in describe_case(case)}
+    assert f", comes into {table} of namespace 0 later" in told[later]
+    assert f", in {table}" not in told[later]
+    sides = [Side("model", Model().trace(case.scenario))]
+    lines = drawing(case, sides).source.splitlines()
+    [line] = [line for line in lines if re.search(rf"-> sock{case.socks.index(later)} .*comes later", line)]
+    assert "style=dashed" in line
+    if there:
+        assert f", in {table} of namespace 0" in told[there]
+        [line] = [line for line in lines if re.search(rf"{table} -> sock{case.socks.index(there)} ", line)]
+        assert "dashed" not in line
+
+
+def test_who_comes_later_into_a_table_that_nobody_searches_has_no_arrow() -> None:
+    comes = Event(point=AT_NODE, action=COMES, sk=1)
+    source = drawing(Case(Scenario(socks=(listener(), CONNECTED), events=(comes,))), [answer("kernel", 0)]).source
+    [line] = [line for line in source.splitlines() if "ehash -> sock1" in line]
+    assert all(part in line for part in ('label="comes later"', "dir=none", "style=dotted"))
 
 
 def test_an_event_has_its_moment_and_an_arrow_to_whom_it_happens():

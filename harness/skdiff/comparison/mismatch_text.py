@@ -12,6 +12,7 @@ from skdiff.cases.addresses import with_port
 from skdiff.cases.case_file import Case, default_names
 from skdiff.cases.case_values import show
 from skdiff.cases.event_text import event_text
+from skdiff.cases.events import brought
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import DESTRUCTORS, FAMILIES, PKT_TYPES, PROTOCOLS, STATES, VERDICTS
 from skdiff.cases.outcome import COMPARED, RETURNED, SHOWN_KINDS, UNSEEN, WRITTEN_NAMES, WRITTEN_SOCK, Outcome
@@ -56,7 +57,8 @@ def describe_case(case: Case, rules: Rules | None = None, config: Config | None 
     scenario = case.scenario
     socks, groups = names_of(case)
     lines = [_packet(scenario, socks)]
-    lines += [_sock(name, sock, socks, groups) for name, sock in zip(socks, scenario.socks, strict=True)]
+    later = brought(scenario.events)
+    lines += [_sock(socks[i], sock, socks, groups, i in later) for i, sock in enumerate(scenario.socks)]
     lines += [_group(name, group, socks) for name, group in zip(groups, scenario.groups, strict=True)]
     lines += [_netns(i, net, socks) for i, net in enumerate(scenario.netns)]
     lines += [f"event {i}: {event_text(event, socks, groups)}." for i, event in enumerate(scenario.events, 1)]
@@ -101,12 +103,12 @@ def _packet(scenario: Scenario, socks: Sequence[str]) -> str:
     return text + "."
 
 
-def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str]) -> str:
-    what = {EHASH: "in ehash", LHASH2: "in lhash2", UDP_HASHED: "in UDP's tables"}.get(s.hashed, "in no table")
+def _sock(name: str, s: Sock, socks: Sequence[str], groups: Sequence[str], comes_later: bool) -> str:
+    table = {EHASH: "ehash", LHASH2: "lhash2", UDP_HASHED: "UDP's tables"}.get(s.hashed, "no table")
     parts = [
         f"{name}: {FAMILIES.get(s.family, s.family)} {PROTOCOLS.get(s.protocol, s.protocol)} {STATES[s.state]}",
         f"{with_port(s.rcv_saddr, s.num)}" + (f" from {with_port(s.daddr, s.dport)}" if s.daddr or s.dport else ""),
-        f"{what} of namespace {s.netns}",
+        f"comes into {table} of namespace {s.netns} later" if comes_later else f"in {table} of namespace {s.netns}",
     ]
     if s.bound_dev_if:
         parts.append(f"bound to device {s.bound_dev_if}")

@@ -13,6 +13,7 @@ from skdiff.cases.addresses import joined, mapped, with_port
 from skdiff.cases.case_file import Case
 from skdiff.cases.case_values import address
 from skdiff.cases.event_text import action_text, point_text
+from skdiff.cases.events import brought
 from skdiff.cases.fields import FAMILIES, KINDS, PROTOCOLS, STATES
 from skdiff.cases.scenario import (
     AF_INET,
@@ -211,8 +212,11 @@ def _colour(index: int, sides: Sequence[Side]) -> str:
 
 
 def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> None:
-    """The tables with their sockets: those that were searched, and those that hold a socket without being searched."""
+    """The tables with their sockets: those that were searched, and those that hold a socket without being searched. A
+    dashed line leads to who comes later, by an event, and is in no table before.
+    """
     udp = case.scenario.lookup in UDP
+    later = brought(case.scenario.events)
     for table, name in TABLES.items():
         held = [i for i, s in enumerate(case.scenario.socks) if s.hashed == table]
         searchers = [side for side in sides if side.searched(table)] if (table == UDP_HASHED) == udp else []
@@ -227,6 +231,8 @@ def _draw_tables(graph: graphviz.Digraph, case: Case, sides: Sequence[Side]) -> 
             how = (
                 {"penwidth": "2" if found else "1"} if searchers else {"dir": "none", "style": "dotted", "color": QUIET}
             )
+            if index in later:
+                how |= {"label": "comes later", "style": "dashed" if searchers else "dotted"}
             graph.edge(name, f"sock{index}", **how)
 
 

@@ -85,6 +85,18 @@ def test_what_a_referee_says_comes_first():
     assert Mismatch(("a", "b"), outcomes, ("sk",)).signature == "none-sk"
 
 
+def test_which_events_came_about_is_named_where_nothing_else_differs():
+    model = PLAIN._replace(via=("none",), fired=3)
+    assert signature(PLAIN._replace(fired=1), model) == "none-fired"
+    assert (
+        signature(PLAIN._replace(fired=1, sk=5), model) == signature(PLAIN._replace(fired=3, sk=5), model) == "none-sk"
+    )
+    both = compare(["a", "b"], [PLAIN._replace(fired=1, refcnt=(7, 7)), model])
+    assert (both.fields, both.telling, both.way) == (("fired", "refcnt"), ("refcnt",), "refcnt")
+    alone = compare(["a", "b"], [PLAIN._replace(fired=1), model])
+    assert (alone.telling, alone.way) == (("fired",), "fired")
+
+
 def test_a_signature_names_how_it_ended_rather_than_fields():
     stuck, crashed = (Outcome(ended=ended) for ended in (STUCK, CRASHED))
     model = PLAIN._replace(via=("established",))

@@ -31,7 +31,9 @@ from skdiff.cases.scenario import (
     PFREE,
     SK_DROP,
     SK_REUSEPORT,
+    SYSCTL,
     TCP4,
+    Event,
     Group,
     Netns,
     Packet,
@@ -42,7 +44,7 @@ from skdiff.cases.scenario import (
 from skdiff.cases.validity import problems
 from skdiff.comparison.compare import compare
 from skdiff.findings.reduce import reduce, size, steps, without_socks
-from skdiff.findings.reduce_findings import reduce_findings
+from skdiff.findings.reduce_findings import reduce_findings, reduced
 from skdiff.oracles.guarded import Guarded
 from skdiff.oracles.model import Model
 from skdiff.variants.abilities import lacking
@@ -469,6 +471,32 @@ def test_no_time_and_no_build_leave_the_findings(tree, tmp_path, monkeypatch):
     reduce_findings(findings, lambda: [made_of(tree)], "replay", said.append)
     assert said == ["not reduced: no compiler", "1 of 1 findings are left as they were found"]
     assert path.read_text() == before
+
+
+class MeetsNoEvent(Model):
+    """A lookup that no event comes into; it also finds nobody, if it is `blind`."""
+
+    name = "other"
+
+    def __init__(self, blind):
+        super().__init__()
+        self._blind = blind
+
+    def run(self, scenario):
+        outcome = super().run(scenario)
+        return outcome._replace(fired=0, sk=NONE if self._blind else outcome.sk)
+
+
+@pytest.mark.parametrize(("blind", "fields", "left"), [(True, ("sk",), 0), (False, ("fired",), 1)])
+def test_an_event_stays_only_if_the_difference_needs_it(blind, fields, left):
+    """That other events come about follows from most mistakes: these are no part of them. Where nothing else differs,
+    one has to stay."""
+    event = Event(action=SYSCTL, value=1)
+    case = Case(scenario(listener(), events=(event, event._replace(nth=2))))
+    done, mismatch, reduction = reduced(case, [MeetsNoEvent(blind), Model()])
+    assert reduction.finished
+    assert (mismatch.fields, len(done.scenario.events)) == (fields, left)
+    assert mismatch.signature == f"wildcard_listener-{fields[0]}"
 
 
 def test_what_the_kernel_cannot_reach_stays_hostile():

@@ -22,21 +22,28 @@ class Mismatch:
     said: tuple[str, ...] = ()
 
     @property
+    def telling(self) -> tuple[str, ...]:
+        """The fields that differ; `fired` only if it alone does. A lookup that goes on elsewhere meets other events,
+        which may have nothing to do with what is wrong: without them the mismatch is the same, and smaller.
+        """
+        return tuple(name for name in self.fields if name != "fired") or self.fields
+
+    @property
     def signature(self) -> str:
-        """One line that names the kind of mismatch: how the model found its socket, and the fields that differ.
+        """One line that names the kind of mismatch: how the model found its socket, and the fields that tell.
 
         Stable over seeds and kernels; the same cause may have several, the same signature may have several causes.
         """
         ended = [ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED]
         via = next((o.via for o in self.outcomes if o.via), ("?",))
-        parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.fields)]
+        parts = [*([self.cause] if self.cause else []), *(via), *(dict.fromkeys(ended) or self.telling)]
         return "-".join(parts).replace(" ", "_").replace(".", "_")
 
     @property
     def way(self) -> str:
         """The first thing that differs, in a word: how a side ended that did not return, or a field of an Outcome."""
         ended = sorted(ENDED_NAMES[o.ended] for o in self.outcomes if o.ended != RETURNED)
-        return ended[0] if ended else self.fields[0]
+        return ended[0] if ended else self.telling[0]
 
 
 def compare(names: Sequence[str], outcomes: Sequence[Outcome]) -> Mismatch | None:

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,9 +18,11 @@ from skdiff import cli
 from skdiff.base.summary import read_summary
 from skdiff.campaign.run import CLASSES
 from skdiff.cases import case_file, case_values, expectations, words_keys
+from skdiff.cases.event_fields import MOST_STEPS, MOST_VISITS
 from skdiff.cases.field_kinds import Kind
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.outcome import COMPARED, Outcome
+from skdiff.cases.record import constants
 from skdiff.cases.scenario import Event, Group, Netns, Packet, Program, Scenario, Sock
 from skdiff.commands.markdown_table import markdown_table
 from skdiff.findings.explain import ExplainSummary
@@ -225,6 +228,22 @@ def test_cases_has_each_key_of_the_format_of_words(heading: str) -> None:
 
 def test_each_table_of_the_format_of_words_has_its_heading() -> None:
     assert {id(keys) for tables in WORDS.values() for keys in tables} >= {id(keys) for keys in words_keys.ALL.values()}
+
+
+def test_the_example_of_races_can_be_replayed(oracle: Any) -> None:
+    text = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/races.md").read_text(), re.M | re.S)[0]
+    case = case_file.parse(text)
+    assert case.scenario.events
+    assert case.expect["fired"] == [1]
+    assert expectations.unmet(case.expect, case.socks, oracle.run(case.scenario)) == []
+
+
+def test_races_has_the_limits_of_events() -> None:
+    text = " ".join((ROOT / "docs/races.md").read_text().split())
+    assert f"up to {constants.MAX_EVENTS} events" in text
+    assert f"`nth`, the visit at which an event comes, is 1 to {MOST_VISITS};" in text
+    assert f"`steps` is 0 to {MOST_STEPS}," in text
+    assert f"a case has at most {constants.MAX_SOCKS} sockets, of which a group holds {constants.MAX_SLOTS} " in text
 
 
 def test_the_number_of_conformance_cases() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 
 from skdiff.cases import reachable, reachable_udp, validity, wire
 from skdiff.cases.addresses import MAPPED_ANY, from_text, mapped
+from skdiff.cases.derived import with_derived
 from skdiff.cases.fields import FIELDS
 from skdiff.cases.on_kernel import as_it_is, reachable_without
 from skdiff.cases.scenario import (
@@ -24,6 +25,7 @@ from skdiff.cases.scenario import (
     FILTER,
     HASH_PACKET,
     HASH_WRONG,
+    HELPER,
     IPPROTO_SCTP,
     KIND_REQUEST,
     KIND_TIMEWAIT,
@@ -39,6 +41,8 @@ from skdiff.cases.scenario import (
     TCP_NEW_SYN_RECV,
     TCP_SYN_SENT,
     TCP_TIME_WAIT,
+    UDP4,
+    UDP6,
     Event,
     Group,
     Netns,
@@ -799,6 +803,24 @@ def test_the_events_of_such_a_case_are_those_that_it_can_have() -> None:
         there = reachable_without(drawn, lacks)
         changed += there.events != drawn.events
         assert there is drawn or not any(text.startswith("event") for text in problems(there))
+    assert changed
+
+
+def test_what_a_helper_asks_for_has_no_link_layer() -> None:
+    """Whoever has left a group, what follows from a case is made anew: a multicast address says nothing there."""
+    lacks, random, others, changed = lacking([EPOCHS["7.1"]]), Random(7), Random(8), 0
+    many = {UDP4: mapped(0xE0000001), UDP6: MANY6}
+    for _ in range(20_000):
+        drawn = wire.decode(fresh(random, others))
+        if drawn.hostile or drawn.caller != HELPER or drawn.lookup not in many:
+            continue
+        packet = drawn.packet._replace(daddr=many[drawn.lookup])
+        case = drawn._replace(packet=packet, events=())
+        assert problems(case) == []
+        assert with_derived(case).packet == packet
+        there = reachable_without(case, lacks)
+        assert problems(there, EPOCHS["7.1"]) == []
+        changed += there is not case
     assert changed
 
 

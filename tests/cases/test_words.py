@@ -6,7 +6,7 @@ import pytest
 
 from skdiff.base.errors import CannotRun
 from skdiff.cases.addresses import MAPPED_ANY, from_text
-from skdiff.cases.case_file import parse
+from skdiff.cases.case_file import Case, dump, parse
 from skdiff.cases.scenario import (
     AF_INET,
     AF_INET6,
@@ -20,6 +20,8 @@ from skdiff.cases.scenario import (
     LHASH2,
     NONE,
     NOWHERE,
+    PACKET_HOST,
+    PACKET_MULTICAST,
     PFREE,
     REHASHED,
     SK_DROP,
@@ -94,6 +96,19 @@ def test_a_device_says_iif_and_sdif(device: str, fields: tuple[int, int, int]) -
 def test_a_helper_of_a_slave_is_given_the_slave_twice() -> None:
     packet = read(f'{TOP4}caller = "helper"\nin = "eth1"\n{DEVICES}').packet
     assert (packet.skb_iif, packet.sdif) == (9, 9)
+
+
+@pytest.mark.parametrize("caller", ["receive", "helper", "demux"])
+@pytest.mark.parametrize("ends", ["10.0.0.1:1 -> 239.0.0.1:80", "[2001:db8::1]:1 -> [ff0e::1]:80"])
+def test_what_a_helper_asks_for_has_no_link_layer(ends: str, caller: str) -> None:
+    """A datagram to many has, and is looked up by early demux alone."""
+    text = f'version = 1\npacket = "{ends}"\nproto = "udp"\ncaller = "{caller}"\n'
+    if caller == "receive":
+        assert "a packet for many is delivered to all" in told(text)[0]
+        return
+    made = read(text)
+    assert made.packet.pkt_type == (PACKET_HOST if caller == "helper" else PACKET_MULTICAST)
+    assert parse(dump(Case(made))).scenario == made
 
 
 def test_what_hangs_on_the_packet_has_its_reference() -> None:

@@ -7,6 +7,7 @@ from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped, low_word
 from skdiff.cases.scenario import (
     AF_INET6,
     BOUND,
+    HELPER,
     IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_LOOKUPS,
@@ -15,6 +16,7 @@ from skdiff.cases.scenario import (
     PACKET_BROADCAST,
     PACKET_HOST,
     PACKET_MULTICAST,
+    RECEIVE,
     TCP4,
     TCP6,
     TCP_CLOSE,
@@ -86,11 +88,12 @@ def pkt_type_of(lookup: int, daddr: int) -> int:
     return PACKET_BROADCAST if broadcast else PACKET_HOST
 
 
-def plain_packet(lookup: int, daddr: int) -> Packet:
-    """A packet of a lookup to that address of which nothing else is said."""
+def plain_packet(lookup: int, daddr: int, caller: int = RECEIVE) -> Packet:
+    """A packet of a lookup to that address of which nothing else is said; for a BPF helper it has no link layer."""
     if lookup not in UDP_LOOKUPS:
         return Packet(daddr=daddr)
-    return Packet(daddr=daddr, doff=UDP_HEADER, pkt_type=pkt_type_of(lookup, daddr))
+    pkt_type = PACKET_HOST if caller == HELPER else pkt_type_of(lookup, daddr)
+    return Packet(daddr=daddr, doff=UDP_HEADER, pkt_type=pkt_type)
 
 
 def is_routed(lookup: int, saddr: int, daddr: int) -> bool:
@@ -230,7 +233,7 @@ def with_derived(s: Scenario) -> Scenario:
         members = group_members(s.socks, i, group.num_socks)
         facts = facts_of_members(i, s.socks, members, group.bind_inany, group.has_conns)
         groups.append(group._replace(**facts._asdict()))
-    plain = plain_packet(s.lookup, s.packet.daddr)
+    plain = plain_packet(s.lookup, s.packet.daddr, s.caller)
     return s._replace(
         packet=s.packet._replace(pkt_type=plain.pkt_type),
         sk_lookup_enabled=sk_lookup_enabled(net.progs for net in s.netns),

@@ -34,7 +34,7 @@ def dump(case: Case) -> str:
     case_head.add_tables(document, case)
     document["scenario"] = _table(scenario, Scenario(), socks)
     ends = (*of_kind(Packet, Kind.ADDRESS), *of_kind(Packet, Kind.PORT))  # who talks to whom is always said
-    packet = plain_packet(scenario.lookup, scenario.packet.daddr)
+    packet = plain_packet(scenario.lookup, scenario.packet.daddr, scenario.caller)
     document["packet"] = _table(scenario.packet, packet, socks, ends)
     nets = tomlkit.aot()
     for net in scenario.netns:
@@ -159,7 +159,7 @@ def read(document: dict[str, Any], faults: Faults) -> Case:
     scenario = reader.fill(Scenario, subtable(document, "scenario", faults), "scenario", "scenario")
     table = subtable(document, "packet", faults)
     packet = reader.fill(Packet, table, "packet", "packet")
-    plain = plain_packet(scenario.lookup, packet.daddr)
+    plain = plain_packet(scenario.lookup, packet.daddr, scenario.caller)
     left_out = {name: getattr(plain, name) for name in ("doff", "pkt_type") if name not in table}
     events = array(document, "event", faults)
     scenario = scenario._replace(

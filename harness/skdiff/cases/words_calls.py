@@ -86,7 +86,7 @@ class Writer:
         s, p = self._s, self._s.packet
         ipv6 = s.lookup in IPV6_LOOKUPS
         ends = [end_text(End(*end, ipv6)) for end in ((p.saddr, p.sport), (p.daddr, p.dport))]
-        plain = plain_packet(s.lookup, p.daddr)
+        plain = plain_packet(s.lookup, p.daddr, s.caller)
         values: Values = {"packet": " -> ".join(ends)}
         if s.lookup in UDP_LOOKUPS:
             values["proto"] = "udp"

@@ -25,6 +25,7 @@ from skdiff.cases.scenario import (
     NONE,
     NOWHERE,
     PFREE,
+    RECEIVE,
     REHASHED,
     TCP4,
     TCP_CLOSE,
@@ -155,7 +156,7 @@ class _Host:
         if "packet" not in top:
             return Packet()
         source, destination = top["packet"]
-        plain = plain_packet(self._lookup(), destination.address)
+        plain = plain_packet(self._lookup(), destination.address, top.get("caller", RECEIVE))
         device: Device = top.get("in", Device(1))
         skb_iif, sdif = device.index, 0
         if device.vrf:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -9,24 +10,43 @@ from skdiff.campaign.messages import Counters, Finding, summed
 from skdiff.cases.outcome import CRASHED, Outcome
 from skdiff.cases.scenario import Scenario
 from skdiff.cases.steps import Step
+from skdiff.cases.wire import decode
 from skdiff.cli import main
 from skdiff.comparison.known_differences import matches
 from skdiff.comparison.parting import Parting, culprit
+from skdiff.comparison.visits import visits_part_in
+from skdiff.engines.aimed_events import fresh
 from skdiff.findings.listed import in_order, lines_of
 from skdiff.findings.triage import Described, functions_of, names_of_causes
 from skdiff.oracles.model import Model
+from skdiff.oracles.reference import Reference
 from tests import patched
 from tests.detection import HASHTABLES_C, HASHTABLES_H, UDP4
-from tests.helpers import connection, listener, scenario
+from tests.helpers import connection, listener, mostly_long, scenario
 from tests.patched import Patch, patched_tree
+from tests.running import made
 
 SCORE = Patch(HASHTABLES_C, "compute_score", 0, "2", "1")
 LATER = Patch(HASHTABLES_C, "inet_lhash2_lookup", 0, ">", ">=")
 DEVICE = Patch("include/net/inet_sock.h", "inet_bound_dev_eq", 0, "||", "&&")
 MATCH = Patch(HASHTABLES_H, "inet_match", 1, "||", "&&")
 ASKED = Patch(HASHTABLES_C, "inet_lookup_run_sk_lookup", 0, "||", "&&")
+HASHTABLES6_C = "net/ipv6/inet6_hashtables.c"
+REUSEPORT_C = "net/core/sock_reuseport.c"
 UDP = Patch(UDP4, "__udp4_lib_lookup", 0, "&&", "||")
 DEMUX = Patch(UDP4, "udp_v4_early_demux", 0, "==", "!=")
+
+
+READ = "(void)rcu_dereference_raw({}.first);"
+COUNTED = "socks = READ_ONCE ( reuse -> num_socks ) ;"
+# One link is read once more than it should be, or a number of members once more, or where nobody comes in between.
+VISITS = [
+    Patch(HASHTABLES_C, "__inet_lookup_established", 0, "begin :", f"begin: {READ.format('head->chain')}"),
+    Patch(HASHTABLES6_C, "__inet6_lookup_established", 0, "begin :", f"begin: {READ.format('head->chain')}"),
+    Patch(UDP4, "udp4_lib_lookup2", 0, "badness = 0 ;", f"badness = 0; {READ.format('hslot2->head')}"),
+    Patch(REUSEPORT_C, "reuseport_select_sock", 0, COUNTED, f"{COUNTED} {COUNTED}"),
+    Patch(REUSEPORT_C, "reuseport_select_sock", 0, COUNTED, "socks = reuse->num_socks;"),
+]
 
 
 def two_patches(kernel, folder, one, other, monkeypatch):
@@ -58,6 +78,27 @@ def test_a_mistake_is_one_finding_in_however_many_ways_it_shows(patch, kernel_tr
     assert all(file in told for file in files)
     assert main(["replay", "--kernel", str(tmp_path / "tree"), *files]) == 1
     assert f"{len(files)} cases, 0 agreed, {len(files)} mismatch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("patch", mostly_long(VISITS, len(VISITS)))
+def test_a_visit_too_many_or_too_few_is_one_finding(patch, kernel_tree, tmp_path):
+    """What follows from it is elsewhere in each case, for events come sooner, or later."""
+    [found] = fuzz(patched_tree(kernel_tree.path, tmp_path / "tree", patch), tmp_path)
+    assert found["signature"] == patch.function
+    report = Path(found["file"]).with_name("report.txt").read_text()
+    assert f"The sides part in {patch.function}():" in report
+
+
+def test_where_the_visits_are_the_same_they_are_no_cause(reference):
+    """Of a kernel that does nothing wrong, in whatever drawn case."""
+    random, others, model, told = Random(1), Random(2), Model(), 0
+    kernel = Reference(made("6.12", "traced"))
+    for _ in range(1500):
+        case = decode(fresh(random, others))
+        told += bool(case.events)
+        differ = (Outcome(), Outcome(sk=1))
+        assert visits_part_in(case, differ, (kernel.trace, model.trace), reference.build.callers) == ""
+    assert told
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from skdiff.cases.steps import Step, parting
 from skdiff.comparison.compare import Mismatch
 from skdiff.comparison.parting import Parting
 from skdiff.comparison.referee import SIDES, Referee, Verdict
+from skdiff.comparison.visits import visits_part_in
 from skdiff.kernel.build import Build
 from skdiff.kernel.call_graph import merged
 from skdiff.oracles.model import Model
@@ -38,7 +39,8 @@ def _with_model(kernel: Traced) -> CauseOf:
     def function(scenario: Scenario, mismatch: Mismatch) -> str:
         traces = (kernel.trace(scenario), model.trace(scenario))
         outcomes = (mismatch.outcomes[0], mismatch.outcomes[-1])
-        return Parting(("", ""), traces, parting(*traces), build.callers, scenario, outcomes, model).function
+        visits = visits_part_in(scenario, outcomes, (kernel.trace, model.trace), build.callers)
+        return Parting(("", ""), traces, parting(*traces), build.callers, scenario, outcomes, model, visits).function
 
     return function
 
@@ -51,7 +53,7 @@ def _of_two(kernels: Sequence[Traced]) -> CauseOf:
         if verdict is None or not verdict.unlike:
             return ""  # the rules are the cause, and a mismatch of a referee has them in its name
         steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
-        return parted(scenario, mismatch.outcomes, verdict, steps, referee).function
+        return parted(scenario, mismatch.outcomes, verdict, steps, kernels, referee).function
 
     return function
 
@@ -61,19 +63,21 @@ def parted(
     outcomes: Sequence[Outcome],
     verdict: Verdict,
     steps: tuple[list[Step], list[Step]],
+    kernels: Sequence[Traced],
     referee: Referee,
 ) -> Parting:
     """The two traces that show best where two kernels part, or one and its model; `steps` are those of the kernels."""
+    callers, visits = merged(build.callers for build in referee.builds), ""
     if verdict.unlike:
         side = SIDES.index(verdict.unlike[-1])
         model = referee.turned(side)
         names = (referee.names[side], f"the model of {SIDES[side]}")
         traces = (steps[side], model.trace(scenario))
         both = (outcomes[side], model.run(scenario))
+        visits = visits_part_in(scenario, both, (kernels[side].trace, model.trace), callers)
     else:
         model = referee.turned(0, *verdict.words)
         names = ("the model of A", f"the same with {', '.join(verdict.words)}")
         traces = (referee.turned(0).trace(scenario), model.trace(scenario))
         both = (referee.turned(0).run(scenario), model.run(scenario))
-    callers = merged(build.callers for build in referee.builds)
-    return Parting(names, traces, parting(*traces), callers, scenario, both, model)
+    return Parting(names, traces, parting(*traces), callers, scenario, both, model, visits)

@@ -31,7 +31,8 @@ _RUNS = {SHOWN_FILTER: "run_bpf_filter", SHOWN_SK_REUSEPORT: "bpf_run_sk_reusepo
 @dataclass(frozen=True)
 class Parting:
     """Two traces of one case, and what came of each: `at` is the first step at which they part, None if they do not;
-    `callers` are the functions that each function returns to, `model` is what says what is right.
+    `callers` are the functions that each function returns to, `model` is what says what is right. `visits_in` is the
+    function in which they come to a point differently often (`visits.py`), "" for none.
     """
 
     names: tuple[str, str]
@@ -41,10 +42,13 @@ class Parting:
     scenario: Scenario
     outcomes: tuple[Outcome, Outcome]
     model: Model
+    visits_in: str = ""
 
     @property
     def function(self) -> str:
         """The kernel function in which the sides part: where its text and the rules do."""
+        if self.visits_in:
+            return self.visits_in
         found = culprit(*self.traces, self.callers, self.scenario, self.model, self.outcomes[0].ended == STUCK)
         return found or (self._of_outcomes() if self.outcomes[0] != self.outcomes[1] else "")
 
@@ -57,10 +61,10 @@ class Parting:
         at = parting(ours, theirs)
         if self.outcomes[0].ended != CRASHED or at is None or len(ours) > at:
             return (self.function,)
-        road = [step.function for step in _road(theirs, at, self.callers)]
-        inside = {step.function for step in _road(theirs, at - 1, self.callers)[1:]} if at else set()
-        last = next((i for i, name in enumerate(road) if name in inside), len(road) - 1)
-        return tuple(road[: last + 1])
+        names = [step.function for step in road(theirs, at, self.callers)]
+        inside = {step.function for step in road(theirs, at - 1, self.callers)[1:]} if at else set()
+        last = next((i for i, name in enumerate(names) if name in inside), len(names) - 1)
+        return tuple(names[: last + 1])
 
     def _of_outcomes(self) -> str:
         """The function, if all steps are the same: whose warning or whose program one side lacks, else the one that
@@ -101,7 +105,7 @@ def culprit(
     at = parting(ours, theirs)
     if at is None:
         return ""
-    one, other = _road(ours, at, callers), _road(theirs, at, callers)
+    one, other = road(ours, at, callers), road(theirs, at, callers)
     if not one:
         return _where_it_ended(other, stuck)
     below = one if not other else one[: _meeting(one, other)]
@@ -144,23 +148,23 @@ def _is_taken(step: Step) -> bool:
     )
 
 
-def _road(trace: Sequence[Step], at: int, callers: Callers) -> list[Step]:
+def road(trace: Sequence[Step], at: int, callers: Callers) -> list[Step]:
     """A step, the step in which its function returns to that which called it, and so on; nothing behind the end. What
     is not noted, since nothing was taken, and where the trace ends before they return, those of the call graph, are
     without values, the nearest first.
     """
     if at >= len(trace):
         return []
-    road = [trace[at]]
+    found = [trace[at]]
     for step in trace[at + 1 :]:
-        below = road[-1].function
+        below = found[-1].function
         if step.function in callers.get(below, ()):
-            road.append(step)
+            found.append(step)
         elif step.function in above(below, callers):
             between = (f for f in callers[below] if f in _ASKED_OF_EACH and step.function in callers[f])
-            road += [*(Step(f, ()) for f in between), step]
-    seen = {step.function for step in road}
-    return road + [Step(name, ()) for name in above(road[-1].function, callers) if name not in seen]
+            found += [*(Step(f, ()) for f in between), step]
+    seen = {step.function for step in found}
+    return found + [Step(name, ()) for name in above(found[-1].function, callers) if name not in seen]
 
 
 def _given(step: Step) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from skdiff.cases.validity import not_on
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
 from skdiff.comparison.parting import Parting
+from skdiff.comparison.visits import visits_part_in
 from skdiff.findings.answer import Answer, Part, RestsOn
 from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
@@ -187,7 +188,9 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     names = (reference.name, model.name)
     outcomes = (reference.run(case.scenario), model.run(case.scenario))
     traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    parted = Parting(names, traces, parting(*traces), reference.build.callers, case.scenario, outcomes, model)
+    callers = reference.build.callers
+    visits = visits_part_in(case.scenario, outcomes, (reference.trace, model.trace), callers)
+    parted = Parting(names, traces, parting(*traces), callers, case.scenario, outcomes, model, visits)
     return Explanation(case, parted, outcomes, compare(names, outcomes), model.config, model.rules)
 
 

@@ -130,7 +130,7 @@ def difference(case: Case, kernels: Sequence[Tracing], referee: Referee) -> Diff
     if verdict is None or mismatch is None:
         return None
     steps = (kernels[0].trace(scenario), kernels[1].trace(scenario))
-    where = parted(scenario, outcomes, verdict, steps, referee)
+    where = parted(scenario, outcomes, verdict, steps, kernels, referee)
     return Difference(case, referee.builds, verdict, mismatch, where, steps)
 
 

@@ -14,7 +14,7 @@ from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import COMPARED, STUCK
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import TCP6
+from skdiff.cases.scenario import TCP4, TCP6
 from skdiff.engines import random_engine
 from skdiff.findings.explain import explanation
 from skdiff.findings.replay_cases import verdict
@@ -330,8 +330,11 @@ IN_IPV6 = {
 }
 
 
-def first_finding(kernel_tree, tmp_path, edit, cases=1_000_000, lookups=tuple(LOOKUPS)):
-    """What a run over a patched tree finds first: the finding's case and its oracles, or None."""
+def first_finding(kernel_tree, tmp_path, edit, cases=1_000_000, lookups=()):
+    """What a run over a patched tree, of the lookups that may come by the edit, finds first: the finding's case and its
+    oracles, or None.
+    """
+    lookups = lookups or ((TCP4, TCP6) if edit.file == INET_HASHTABLES_C else tuple(LOOKUPS))
     tree = Tree(edited_tree(kernel_tree.path, tmp_path / "tree", [edit]), kernel_tree.version, edit.function)
     told: list[object] = []
     oracles = [Reference(build(tree)), Model()]

@@ -57,7 +57,7 @@ ENDS = {
     # The end of a chain sends the walk back to its start: it runs out of fuel.
     "endless-walk": (Patch("net/ipv4/inet_hashtables.c", "__inet_lookup_established", 1, "!=", "=="), "stuck", 300),
     # A loop that touches no chain: the watchdog sees that the case makes no progress.
-    "endless-loop": (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 6000),
+    "endless-loop": (Patch(REUSEPORT, "reuseport_select_sock_by_hash", 2, "num_socks", "i"), "stuck", 2500),
 }
 
 

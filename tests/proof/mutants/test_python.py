@@ -18,7 +18,6 @@ from skdiff.proof.mutants.lines_run import ALL, Lines
 from skdiff.proof.mutants.python import Source
 from skdiff.variants.config import Config
 from skdiff.variants.version_rules import Rules
-from tests.helpers import mostly_long
 
 
 @pytest.fixture(scope="module")
@@ -328,11 +327,10 @@ def test_cases_and_their_neighbours_agree_on_the_reference(reference, cases):
         assert ours._replace(via=()) == case.outcome._replace(via=()), case.name
 
 
-@pytest.mark.parametrize(("first", "step"), mostly_long([(0, 600), (1, 40)]))
-def test_of_a_sample_the_corpus_leaves_no_mutant_of_the_model_unjudged(first, step, cases):
+def test_of_a_sample_the_corpus_leaves_no_mutant_of_the_model_unjudged(cases):
     """`make mutants` asks all of them, and so does CI."""
     jobs, told = [(source, change) for source in model.sources() for change in source.changes], []
-    fates = model.run(jobs[first::step], cases, lambda done, of: told.append((done, of)))
+    fates = model.run(jobs[::600], cases, lambda done, of: told.append((done, of)))
     survivors = [mutant for mutant, fate in fates if not fate.killed]
     judged = judge(survivors, judgements())
     assert [str(mutant) for mutant in survivors if mutant not in judged] == []

@@ -54,6 +54,7 @@ DRAWN = 3000  # of each kind, as in the tests
 CPU_SECONDS = 20.0
 _BEHIND = b"\xff" * 32
 _EVENTS = (Event(), Event())
+_SOME = 50  # one in so many
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -115,7 +116,12 @@ def _packets(drawn: list[tuple[bytes, Scenario]], random: Random) -> Iterator[tu
 
 
 def first_difference(loaded: Any, wanted: Expected) -> str:
-    """What a library makes otherwise than it should, "" for nothing."""
+    """What a library makes otherwise than it should, "" for nothing. Some cases of each kind see most mutants."""
+    some = Expected(*(cases[::_SOME] for cases in wanted))
+    return _difference(loaded, some) or _difference(loaded, wanted)
+
+
+def _difference(loaded: Any, wanted: Expected) -> str:
     for data, case in wanted.drawn:
         # Behind them is something else than zeros, for who reads more than there is.
         if loaded.draw_valid(memoryview(data + _BEHIND)[: len(data)], b"") != case:

@@ -423,6 +423,13 @@ def test_an_event_that_no_cpu_can_bring_about_is_told_at_its_line() -> None:
     assert refused(text).startswith("6: event 2: memory that somebody has a reference to is not reused")
 
 
+@pytest.mark.parametrize("rest", ["", "[packet]\nsport = 1\n"])
+def test_events_alone_say_nothing_of_the_format(rest: str) -> None:
+    """Both have them: without a key of the format in words a case is a raw one."""
+    text = f'version = 1\n{rest}[[event]]\npoint = "link"\naction = "goes on"\n'
+    assert len(parse(text).scenario.events) == 1
+
+
 def test_the_first_event_that_has_no_room_is_told() -> None:
     one = '[[event]]\npoint = "link"\naction = "goes on"\n'
     text = f"version = 1\n[scenario]\n{one * constants.MAX_EVENTS}# one more\n{one}"

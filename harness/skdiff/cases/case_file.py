@@ -118,7 +118,7 @@ def is_words(document: dict[str, Any]) -> bool:
         return True
     if any(key in document for key in ("scenario", *raw_format.ARRAYS) if key != "event"):
         return False
-    like = any(near(key, words_format.ARRAYS) for key in document if key not in ("packet", *KEYS))
+    like = any(near(key, words_format.ARRAYS) for key in document if key not in ("packet", "event", *KEYS))
     return like or (isinstance(packet, dict) and bool(_OF_PACKET & packet.keys()))
 
 

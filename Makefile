@@ -110,10 +110,10 @@ history: $(VENV)/ready ## Write what changed from kernel to kernel in KERNELS= t
 CLEAN := EPOCH= CONFIG= PYTHONDONTWRITEBYTECODE=
 
 test: $(VENV)/ready ## Run the tests, some minutes
-	$(CLEAN) $(BIN)/pytest -n auto $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-long: $(VENV)/ready ## Run the long tests: the others of each kind that `make test` has some of
-	$(CLEAN) $(BIN)/pytest -n auto -m long $(ARGS)
+	$(CLEAN) $(BIN)/pytest -n auto --dist worksteal -m long $(ARGS)
 
 test-guests: $(VENV)/ready ## Run the tests that boot kernels under QEMU, which must be there
 	$(CLEAN) $(BIN)/pytest -m guest $(ARGS)

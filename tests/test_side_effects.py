@@ -379,7 +379,7 @@ def test_each_byte_that_changes_is_told(reference):
     cases = [load(path).scenario for path in files([])]
     ended = [scenario for scenario in cases if reference.run(scenario).ended != STUCK]
     assert len(cases) - len(ended) <= 2 * len(LOOKUPS)
-    for scenario in ended[::3]:  # bytes of the same objects: a sample shows what all would
+    for scenario in ended[::9]:  # bytes of the same objects: a sample shows what all would
         whole = reference.run(scenario)
         count = reference.plant(0, constants.PLANTED_NEVER)
         assert count > 1500

@@ -273,6 +273,7 @@ def test_more_parts_than_there_are_pieces_are_refused(tmp_path, capsys):
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.long
 def test_the_printed_command_goes_on_with_a_sweep(kernel_tree, tmp_path, capsys):
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", MISTAKES["tcp4"])
     of = ("--kernel", str(tree), "--lookup", "tcp4", "--part", "1/12", "--state", str(tmp_path / "the state"))
@@ -289,6 +290,7 @@ def test_the_printed_command_goes_on_with_a_sweep(kernel_tree, tmp_path, capsys)
     assert "go on: " not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_two_sweeps_do_not_work_on_one_file(tmp_path, capsys):
     state = tmp_path / "state"
     process = begun(tmp_path, state, "--lookup", "udp4", "--part", "1/2")
@@ -316,6 +318,7 @@ def test_two_kernels_on_every_small_table(kernel_tree, tmp_path, capsys):
         assert "--sweep asks every small table" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_two_kernels_on_a_part_of_the_small_tables(kernel_tree, tmp_path, capsys):
     harmless = Patch("net/ipv4/inet_hashtables.c", "compute_score", 0, "2", "( 2 )")
     tree = patched_tree(kernel_tree.path, tmp_path / "tree", harmless)

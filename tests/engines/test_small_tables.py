@@ -160,7 +160,7 @@ def _all_orders(lookup: int) -> list[Scenario]:
     return found
 
 
-@pytest.mark.parametrize("lookup", mostly_long(LOOKUPS, every=2), ids=LOOKUPS.values())
+@pytest.mark.parametrize("lookup", mostly_long(LOOKUPS, every=4), ids=LOOKUPS.values())
 def test_the_order_that_is_left_out_changes_nothing(small, lookup):
     """Of sockets in different chains one order is left out, and tables whose devices differ in their numbers alone:
     each lookup in each order of each pair gives what one of the tables gives."""
@@ -180,6 +180,7 @@ def test_the_order_that_is_left_out_changes_nothing(small, lookup):
     assert not missing, next(iter(missing.items()))
 
 
+@pytest.mark.long
 def test_that_test_sees_a_chain_that_is_not_told_apart(monkeypatch):
     """Had all sockets that the lookup finds chains of their own, an order would be lost."""
     of_class = small_classes.class_of

@@ -216,6 +216,7 @@ def test_a_mutant_that_hangs_or_raises_is_killed(tmp_path, cases, monkeypatch):
     assert fates["if 0 -> if True"].how == "died or hung"
 
 
+@pytest.mark.long
 def test_the_case_that_kills_is_told(cases):
     lookup = next(s for s in model.sources() if s.file.endswith("/lookup.py"))
     changes = {c.mutant.change: c for c in lookup.changes}
@@ -265,6 +266,7 @@ def test_mutants_are_told_by_one_list_of_cases_after_the_other(cases):
         assert [telling.told(i) for i in range(len(jobs))] == [0, 0, count, 0]
 
 
+@pytest.mark.long
 def test_who_is_hunted_is_told_too(cases):
     """In the process that hunts it, or in another one if that has died."""
     sources = model.sources()
@@ -282,6 +284,7 @@ def test_who_is_hunted_is_told_too(cases):
     assert any(fate.how == "steps" and not count for (_, fate), count in zip(fates, told, strict=True))
 
 
+@pytest.mark.long
 def test_a_mutant_that_hangs_is_told_by_all_lists(tmp_path, cases, monkeypatch):
     monkeypatch.setattr(model, "CPU_SECONDS", 0.5)
     jobs = planted_jobs("\ndef planted():\n    while 0:\n        pass\n\nplanted()\n", tmp_path)

@@ -43,6 +43,7 @@ from skdiff.cases.scenario import (
     Scenario,
 )
 from skdiff.cases.steps import Step
+from skdiff.cases.validity import problems
 from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import Mutant
@@ -139,7 +140,8 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     header = packet._replace(doff=UDP_HEADER if lookup in UDP_LOOKUPS else packet.doff)
     changed_protocol = scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller, events=())
     yield ", as the other protocol's", changed_protocol
-    yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
+    empty = scenario._replace(hostile=1, socks=unhashed)
+    yield ", with empty tables", empty._replace(events=()) if problems(empty) else empty
     yield from _link_by_link(scenario)
 
 

@@ -117,7 +117,7 @@ def _packets(drawn: list[tuple[bytes, Scenario]], random: Random) -> Iterator[tu
 
 def first_difference(loaded: Any, wanted: Expected) -> str:
     """What a library makes otherwise than it should, "" for nothing. Some cases of each kind see most mutants."""
-    some = Expected(*(cases[::_SOME] for cases in wanted))
+    some = Expected(wanted.drawn[::_SOME], wanted.packets[::_SOME], wanted.others[::_SOME])
     return _difference(loaded, some) or _difference(loaded, wanted)
 
 

@@ -57,13 +57,13 @@ def test_every_step_of_a_night_is_in_one_part(monkeypatch):
 
 
 def test_the_parts_of_ci_are_parts_of_the_script():
-    """Together they are all of it but the night, which has a workflow of its own."""
+    """Together they are all of it but the night, which has a workflow of its own, and the long tests."""
     script = (FOLDER.parent.parent / ".ci/run").read_text()
-    parts = re.search(r"^PARTS=\((.*)\)$", script, re.MULTILINE)[1].split()
-    assert all(re.search(rf"^{part}\(\) {{", script, re.MULTILINE) for part in parts)
+    parts, named = (re.search(rf"^{n}=\((.*)\)$", script, re.MULTILINE)[1].split() for n in ("PARTS", "NAMED"))
+    assert all(re.search(rf"^{part}\(\) {{", script, re.MULTILINE) for part in (*parts, *named))
     matrix = WORKFLOWS["test"]["jobs"]["part"]["strategy"]["matrix"]
     rows = [*matrix["part"], *(row["part"] for row in matrix["include"])]
-    assert {part for row in rows for part in row.split()} == set(parts) - {"night"}
+    assert {part for row in rows for part in row.split()} == {*parts, "test-long"} - {"night"}
     listed = re.search(r'^\twithout_tools make test ARGS="([^"]*)"', script, re.MULTILINE)[1]
     assert all((FOLDER.parent.parent / path).exists() for path in re.findall(r"tests/\S+", listed))
 

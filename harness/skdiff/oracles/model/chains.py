@@ -92,13 +92,12 @@ class Chains(Links[Slot]):
     has changed since they were hashed whether their hash is the packet's.
     """
 
-    def __init__(self, scenario: Scenario, rules: Rules, config: Config, hashes: Hashes) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, hashes: Hashes) -> None:
         super().__init__(len(scenario.socks))
         self.scenario = scenario
         self.hashes = hashes
         self.ehash_mask, self.lhash2_mask = scenario.ehash_size - 1, scenario.lhash2_size - 1
         self.rules = rules
-        self.config = config
         self.first: dict[Slot, int] = {}
         self.where: list[Slot | None] = [None] * len(scenario.socks)
         self.kept: dict[int, bool] = {}

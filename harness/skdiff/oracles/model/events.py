@@ -60,7 +60,7 @@ class Schedule:
         self._places = [(event.point, event.at) for event in self.events]
         self.fired = 0
         if hashes is not None:  # of UDP they are others
-            self.chains = Chains(state.scenario, state.rules, state.config, hashes)
+            self.chains = Chains(state.scenario, state.rules, hashes)
             self.chains.fill(absent(state.scenario))
         self._begun: Iterator[None] | None = None
 

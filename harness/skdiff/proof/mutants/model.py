@@ -24,6 +24,7 @@ from skdiff.cases.addresses import as_ipv4, other_family
 from skdiff.cases.case_file import load
 from skdiff.cases.derived import UDP_HEADER
 from skdiff.cases.event_fields import MOST_VISITS
+from skdiff.cases.events import brought
 from skdiff.cases.fields import LOOKUPS
 from skdiff.cases.find_cases import files
 from skdiff.cases.outcome import COMPARED, Outcome
@@ -43,7 +44,6 @@ from skdiff.cases.scenario import (
     Scenario,
 )
 from skdiff.cases.steps import Step
-from skdiff.cases.validity import problems
 from skdiff.kernel.root_call import has_lookup
 from skdiff.oracles.model import Model
 from skdiff.proof.mutants.common import Mutant
@@ -131,7 +131,8 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     packet = scenario.packet
     back = packet._replace(saddr=packet.daddr, daddr=packet.saddr)
     yield ", with its packet's way back", scenario._replace(hostile=1, packet=back)
-    unhashed = tuple(sock._replace(hashed=NOWHERE) for sock in scenario.socks)
+    later = brought(scenario.events)  # who comes has a table to come into
+    unhashed = tuple(sock if i in later else sock._replace(hashed=NOWHERE) for i, sock in enumerate(scenario.socks))
     changed = as_ipv4 if scenario.lookup in IPV6_LOOKUPS else other_family
     lookup = _OTHER_FAMILY[scenario.lookup]
     other = packet._replace(saddr=changed(packet.saddr), daddr=changed(packet.daddr))
@@ -140,8 +141,7 @@ def _neighbours(scenario: Scenario) -> Iterable[tuple[str, Scenario]]:
     header = packet._replace(doff=UDP_HEADER if lookup in UDP_LOOKUPS else packet.doff)
     changed_protocol = scenario._replace(hostile=1, packet=header, lookup=lookup, caller=caller, events=())
     yield ", as the other protocol's", changed_protocol
-    empty = scenario._replace(hostile=1, socks=unhashed)
-    yield ", with empty tables", empty._replace(events=()) if problems(empty) else empty
+    yield ", with empty tables", scenario._replace(hostile=1, socks=unhashed)
     yield from _link_by_link(scenario)
 
 

@@ -11,7 +11,7 @@ from skdiff.kernel.source import find
 from skdiff.variants.version_rules import expected
 
 UDP_RULES = (
-    *("udp_pernet", "demux_pfree", "hash4", "hash4_again", "unhash4_first", "lookup1"),
+    *("udp_pernet", "demux_pfree", "hash4", "hash4_again", "unhash4_first", "wildcard_unhash4", "lookup1"),
     *("udp_own_tables", "udp_sk_lookup_always"),
 )
 # lookup1 came to 6.1 and 6.12 as a fix; 6.12.8 is older than that.
@@ -21,7 +21,10 @@ OF_KERNELS: Mapping[str, tuple[str, ...]] = {
     "6.12.8": ("udp_pernet", "demux_pfree"),
     "6.17.8": ("udp_pernet", "demux_pfree", "hash4", "lookup1"),
     "6.18.15": ("udp_pernet", "demux_pfree", "hash4", "lookup1"),
-    "7.1.13": ("udp_pernet", "demux_pfree", "hash4", "lookup1", "udp_own_tables", "udp_sk_lookup_always"),
+    "7.1.13": (
+        *("udp_pernet", "demux_pfree", "hash4", "wildcard_unhash4", "lookup1"),
+        *("udp_own_tables", "udp_sk_lookup_always"),
+    ),
     "7.2": UDP_RULES,
     "7.3": UDP_RULES,
 }
@@ -62,6 +65,8 @@ static bool attach(struct sk_buff *skb, struct sock *sk)
 { skb->destructor = sock_pfree; return true; }
 void udp_lib_hash4(struct sock *sk, u16 hash)
 { if (udp_hashed4(sk)) udp_rehash4(udptable, sk, hash); }
+void udp_lib_rehash(struct sock *sk, u16 hash)
+{ if (inet_rcv_saddr_any(sk)) udp_unhash4(udptable, sk); }
 int udp_disconnect(struct sock *sk, int flags)
 { udp_unhash4_on_disconnect(sk); return 0; }
 int udp_v4_early_demux(struct sk_buff *skb)
@@ -73,6 +78,7 @@ CHANGED = {
     "lookup1": [("?: udp4_lib_lookup1(udptable)", "")],
     "hash4_again": [("udp_rehash4(udptable, sk, hash)", "return")],
     "unhash4_first": [("udp_unhash4_on_disconnect(sk); ", "")],
+    "wildcard_unhash4": [("udp_unhash4(udptable, sk)", "return")],
     "udp_own_tables": [("skb, __be16 sport, __be16 dport)\n{ return", "skb, struct udp_table *udptable)\n{ return")],
     "udp_sk_lookup_always": [("bpf_sk_lookup_enabled)", "bpf_sk_lookup_enabled && udptable == net->ipv4.udp_table)")],
 }
@@ -109,7 +115,7 @@ def test_a_mention_in_a_comment_or_of_another_function_is_none() -> None:
     for change in without:
         text = text.replace(*change)
     comment = ("\tif (bpf_sk", "\t/* hash4, lookup1, sock_pfree */\n\tif (bpf_sk")
-    left = {"udp_pernet", "hash4_again", "unhash4_first", "udp_own_tables", "udp_sk_lookup_always"}
+    left = {*UDP_RULES} - {"demux_pfree", "hash4", "lookup1"}
     assert of_udp(told_of(text + other, comment)) == left
 
 

@@ -15,11 +15,11 @@ _TIMEWAIT, _TIMEWAIT_BEFORE = "inet_twsk_hashdance_schedule", "inet_twsk_hashdan
 _EHASHFN6, _ESTABLISHED6 = "inet6_ehashfn", "__inet6_lookup_established"
 _UDP, _UDP_ROOT, _UDP_BPF = "__udp4_lib_lookup", "__udp4_lib_lookup_skb", "udp4_lookup_run_bpf"
 _DEMUX, _MCAST_DEMUX = "udp_v4_early_demux", "__udp4_lib_mcast_demux_lookup"
-_HASH4, _DISCONNECT = "udp_lib_hash4", "udp_disconnect"
+_HASH4, _DISCONNECT, _REHASH = "udp_lib_hash4", "udp_disconnect", "udp_lib_rehash"
 # These have no other names: nobody else is known by what they mention. UDP's twins of IPv6 have the same rules.
 _BY_NAME = (
     *(_INSERT, _TIMEWAIT, _EHASHFN6, _ESTABLISHED6, _UDP, _UDP_ROOT, _UDP_BPF, _DEMUX, _MCAST_DEMUX),
-    *(_HASH4, _DISCONNECT),
+    *(_HASH4, _DISCONNECT, _REHASH),
 )
 # The functions whose text tells of a rule: without any of them it cannot be told.
 _SHOWN_BY = {
@@ -38,6 +38,7 @@ _SHOWN_BY = {
     "hash4": (_UDP,),
     "hash4_again": (),  # see below
     "unhash4_first": (_DISCONNECT,),
+    "wildcard_unhash4": (_REHASH,),
     "lookup1": (_UDP,),
     "udp_own_tables": (_UDP_ROOT,),
     "udp_sk_lookup_always": (_UDP,),
@@ -99,6 +100,7 @@ def detect(kernel: Iterable[Definition]) -> TextRules:
         hash4=mentions(_UDP, "hash4"),
         hash4_again=any(r.name == "udp_rehash4" for d in texts(_HASH4) for r in d.references),
         unhash4_first=mentions(_DISCONNECT, "unhash4"),
+        wildcard_unhash4=any(r.name == "udp_unhash4" for d in texts(_REHASH) for r in d.references),
         lookup1=mentions(_UDP, "lookup1"),
         udp_own_tables=bool(texts(_UDP_ROOT)) and not any("udp_table" in _parameters(d) for d in texts(_UDP_ROOT)),
         udp_sk_lookup_always=bool(texts(_UDP))

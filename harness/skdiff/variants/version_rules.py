@@ -64,6 +64,8 @@ class Rules:
       stays where its first peer had it, and the score finds it for the other one.
     - `unhash4_first`: a disconnect() takes a socket of UDP out of hash4, before all else (udp_disconnect()). Off: it
       stays there if bind() has given it its address.
+    - `wildcard_unhash4`: a socket of UDP that a disconnect() leaves without an address leaves hash4 (udp_lib_rehash()).
+      Off: it is moved there, to where a connection without addresses is.
     - `udp_sk_lookup_always`: sk_lookup programs are asked whatever tables of UDP are searched.
     """
 
@@ -105,6 +107,8 @@ class Rules:
     # That 7.2.13 and 7.3.4 have these two and 7.1.13 has not tells neither their versions nor their commits.
     hash4_again: bool = _rule(False, "7.4", "", "udp_rehash4() in udp_lib_hash4()", levels={"7.2": 13, "7.3": 4})
     unhash4_first: bool = _rule(False, "7.4", "", "udp_unhash4_on_disconnect()", levels={"7.2": 13, "7.3": 4})
+    # 7.1.13 has this one, and 6.18.15 has not.
+    wildcard_unhash4: bool = _rule(False, "7.1", "", "udp_unhash4() in udp_lib_rehash()")
     lookup1: bool = _rule(
         True,
         "6.14",

@@ -210,7 +210,7 @@ class UdpChains:
         table, netns = self.table_of(sock), self.hashes.netns_of(sock)
         if not self.mask:
             return table, 0
-        if self.config.ipv6 and not is_mapped(sock.rcv_saddr):  # an AF_INET socket's address is mapped
+        if self.config.ipv6 and sock.family == AF_INET6 and not is_mapped(sock.rcv_saddr):
             found = self._hash6(netns, sock.rcv_saddr, sock.num, sock.daddr, sock.dport)
         else:
             peer = peer_of(sock, ipv6=False)

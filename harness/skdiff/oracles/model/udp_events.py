@@ -102,7 +102,7 @@ class UdpSchedule(Schedule):
 
     def _rehash(self, index: int) -> Iterator[None]:
         """udp_lib_rehash(): out of the group in any case; into the slot of the address, and into that of the
-        connection. Who has no address any more leaves hash4.
+        connection, whose count goes along. With the rule `wildcard_unhash4` who has no address any more leaves hash4.
         """
         tables, sock = self.tables, self.state.socks[index]
         if not self.is_hashed(index):
@@ -115,10 +115,12 @@ class UdpSchedule(Schedule):
             tables.hash2.prepare(index, new)
             yield
             tables.hash2.publish(index)
-        if sock.rcv_saddr in WILDCARDS:
+        if sock.rcv_saddr in WILDCARDS and self.state.rules.wildcard_unhash4:
             yield from self._unhash4(index)
         elif tables.hash4.where[index] is not None:
             yield from self._rehash4(index)
+            tables.count(old, -1)
+            tables.count(new, 1)
         tables.address_slots[index] = new
 
     def _rehash4(self, index: int) -> Iterator[None]:

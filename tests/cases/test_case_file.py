@@ -377,7 +377,7 @@ WRONG_EVENTS: dict[str, tuple[str, int, str]] = {
     "too many steps": (
         'point = "link"\nsteps = 2\naction = "goes on"\n',
         8,
-        "event 2: steps: 2 are too many: this action has 1 here, and can stand still behind 0",
+        "event 2: steps: 2 are too many: this action has one here, and cannot stand still: leave them out",
     ),
     "a program that is not there": (
         'point = "link"\naction = "detached"\n',

@@ -30,9 +30,11 @@ from skdiff.cases.scenario import (
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LHASH2,
+    LISTENS,
     NONE,
     NOWHERE,
     PFREE,
+    REPLACED,
     SK_REUSEPORT,
     TCP6,
     TCP_CLOSE,
@@ -837,7 +839,26 @@ def test_who_comes_with_another_state_than_a_listeners_does_not_stand_still() ->
 
     assert coming(2, TCP_LISTEN) == coming(0, TCP_ESTABLISHED) == []
     [said] = coming(1, TCP_ESTABLISHED)
-    assert "1 are too many: this action has 1 here" in said
+    assert "1 are too many: this action has one here, and cannot stand still" in said
+
+
+@pytest.mark.parametrize(
+    ("socks", "event", "said"),
+    [
+        ((connection(),), Event(action=COMES, sk=0, value=1), "value: only a listener comes into a group"),
+        ((listener(),), Event(action=COMES, sk=0, value=2), "by its number from 1 on: there are 0; 0 is none"),
+        ((listener(),), Event(action=LISTENS, sk=0), "in no table that this can happen in (ehash)"),
+        (
+            (connection(), connection()),
+            Event(action=REPLACED, sk=0, other=1),
+            "its refcnt is 1: this action needs 2 to ",
+        ),
+        ((connection(refcnt=2),), Event(action=REPLACED, sk=0, other=0), "a socket does not take its own place"),
+    ],
+)
+def test_what_is_wrong_with_an_event_is_said_with_what_it_needs(socks, event, said) -> None:
+    found = problems(scenario(*socks, hostile=1, events=(event,)))
+    assert any(said in problem for problem in found), found
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from skdiff.findings import keep_cases
 from skdiff.findings.answer import answer
 from skdiff.findings.drawing import read_sides
 from skdiff.findings.explain import explanation
+from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
 from skdiff.kernel.summary import Kernel
 from skdiff.oracles.model import Model
@@ -376,3 +377,7 @@ def test_what_the_case_says_of_a_socket_is_no_reason_once_an_event_has_changed_i
     assert [text for text in told if text.startswith("compute_score")] == ["compute_score(): u scores 2."]
     plain = case._replace(events=())
     assert any("(" in text for text in story(Case(plain, socks=("u",)), Model().trace(plain)) if "scores" in text)
+
+
+def test_a_step_counts_events_as_all_else_does() -> None:
+    assert step_text(Step("event", (0, 1)), ()) == "event: number 1, came yes"

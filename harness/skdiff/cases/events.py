@@ -128,7 +128,13 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
         yield from _of_action(s, event, later)
     yield from _of_any(s, event)
     if event.steps > 0 and event.steps > (most := most_steps(event, s.socks)):
-        yield f"steps: {event.steps} are too many: this action has {most + 1} here, and can stand still behind {most}"
+        yield f"steps: {event.steps} are too many: {_steps(most)}"
+
+
+def _steps(most: int) -> str:
+    if not most:
+        return "this action has one here, and cannot stand still: leave them out"
+    return f"this action has {most + 1} here, and can stand still behind {most}"
 
 
 def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
@@ -139,7 +145,7 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
         and event.action not in (REBOUND, ATTACHED)
         and (sock.hashed not in tables or sock.no_pprev)
     ):
-        yield in_no_table(event)
+        yield in_no_table(event, "ehash or lhash2" if LHASH2 in tables else "ehash")
     if event.action == REUSED and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == LISTENS and not can_listen(sock):
@@ -147,14 +153,19 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
     if event.action == COMES:
         if sock.group != NONE or later.count(event.sk) > 1 or is_named(s, event.sk):
             yield "sk: who comes is in no group before, and nobody names it: not another event, nor packet or program"
-        if event.value and not (0 < event.value <= len(s.groups) and sock.hashed == LHASH2):
+        if event.value and sock.hashed != LHASH2:
+            yield "value: only a listener comes into a group"
+        elif not 0 <= event.value <= len(s.groups):
             yield f"value: a listener comes into a group, by its number from 1 on: there are {len(s.groups)}; 0 is none"
     if event.action == REPLACED:
         other = s.socks[event.other]
+        if event.other == event.sk:
+            yield "other: a socket does not take its own place"
         if later.count(event.other) > 1 or is_named(s, event.other):
             yield "other: who comes is not there before, for anybody"
         if other.kind != KIND_TIMEWAIT and not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
-            yield "sk: it loses ehash's reference, which is not its last one"
+            least = lost(s.events, event.sk) + 1
+            yield f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {MOST_REFERENCES}, for ehash's goes"
         if other.kind == KIND_TIMEWAIT and sock.kind != KIND_FULL:
             yield "other: a timewait socket takes the place of a full one"
         if not is_replaceable(sock, other):

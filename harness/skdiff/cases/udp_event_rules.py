@@ -40,10 +40,10 @@ LEAST_REFERENCES = {LEAVES: 2, MOVES: 2, COMES: 1}  # the tables' and the socket
 _MOST_STEPS = {LEAVES: 4, COMES: 2, REBOUND: 1, CONNECTS: 9, DISCONNECTS: 9, MOVES: 11}
 
 
-def in_no_table(event: Event) -> str:
-    """What is said of a socket that has to be in a table for an action, of any lookup."""
+def in_no_table(event: Event, tables: str) -> str:
+    """What is said of a socket that has to be in one of these tables for an action, of any lookup."""
     as_it_will_be = ": who comes is written as it will be then, in its table"
-    return f"sk: it is in no table that this can happen in{as_it_will_be if event.action == COMES else ''}"
+    return f"sk: it is in no table that this can happen in ({tables}){as_it_will_be if event.action == COMES else ''}"
 
 
 def most_udp_steps(event: Event, sock: Sock) -> int:
@@ -62,7 +62,7 @@ def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int)
         return
     in_tables = sock.hashed == UDP_HASHED or event.action == REBOUND
     if event.action in _OF_TABLES and (not in_tables or sock.no_pprev):
-        yield in_no_table(event)
+        yield in_no_table(event, "UDP's tables")
     least = LEAST_REFERENCES.get(event.action)
     if least and not least <= sock.refcnt <= most:
         yield f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, one of which is the tables'"

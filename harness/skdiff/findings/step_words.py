@@ -19,6 +19,8 @@ def value_text(name: str, value: int, socks: Sequence[str]) -> str:
         return {NONE: "none", DROP: "error"}.get(value) or (socks[value] if 0 <= value < len(socks) else "?")
     if name in FLAGS:
         return "yes" if value else "no"
+    if name == "number":  # of an event, as all that is told of it counts: from 1 on
+        return str(value + 1)
     if name == "daddr":
         return address(mapped(value))
     return f"{value:#x}" if name == "hash" or name.endswith("_half") else str(value)

@@ -388,11 +388,10 @@ def test_who_cannot_be_asked_for():
         why_not(case, "dns", MODEL)
 
 
-@pytest.mark.parametrize("step", mostly_long([3, 1]))
-def test_every_loser_of_the_corpus_has_a_reason(step):
+def test_every_loser_of_the_corpus_has_a_reason():
     """Most losers of reachable cases have a change that helps; the others lose for two reasons, or are connections."""
     helped = asked = 0
-    for case in map(load, files([])[::step]):
+    for case in map(load, files([])):
         outcome = MODEL.run(case.scenario)
         for index, name in enumerate(names_of(case)[0]):
             if index == outcome.sk:
@@ -402,7 +401,7 @@ def test_every_loser_of_the_corpus_has_a_reason(step):
             assert len(found.changes) <= MOST_CHANGES
             asked += not case.scenario.hostile
             helped += bool(found.changes) and not case.scenario.hostile
-    assert asked > 1000 / step
+    assert asked > 1000
     assert helped / asked > 0.7
 
 

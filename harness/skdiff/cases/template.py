@@ -64,6 +64,13 @@ reuseport = true
 
 # What happens later: [[setsockopt]], [[shutdown]] and [[close]], each with socket = "web".
 
+# What another CPU does in the middle of the lookup (docs/races.md): "web" leaves its table once the walk has come to it.
+# [[event]]
+# point = "node"
+# at = "web"
+# action = "leaves"
+# sk = "web"
+
 # What is expected, and who says so; `skdiff replay FILE` looks whether it is so.
 # [expect]
 # from = "document"

@@ -64,7 +64,7 @@ reuseport = true
 
 # What happens later: [[setsockopt]], [[shutdown]] and [[close]], each with socket = "web".
 
-# What another CPU does in the middle of the lookup (docs/races.md): "web" leaves its table once the walk has come to it.
+# What another CPU does in the middle of the lookup (docs/races.md): "web" leaves its table once the walk comes to it.
 # [[event]]
 # point = "node"
 # at = "web"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from skdiff.cases.addresses import ipv4_view, is_ipv6, mapped
-from skdiff.cases.scenario import AF_INET6, AT_LINK, AT_NODE, NONE
+from skdiff.cases.scenario import AF_INET6, AT_LINK, AT_NODE, EHASH, NONE
 from skdiff.oracles.model.chains import Links, Slot, SlotOf
 from skdiff.oracles.model.device import inet_sk_bound_dev_eq
 from skdiff.oracles.model.events import Schedule
@@ -52,7 +52,7 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
         if not refcount_inc_not_zero(state, index):
             return NONE
         unhashed = not schedule.is_hashed(index) or state.socks[index].no_pprev
-        if (unhashed and state.rules.unhashed_check) or not inet_match(state, schedule, index):
+        if (unhashed and state.rules.unhashed_check) or not inet_match(state, schedule, index, again=True):
             sock_gen_put(state, index)
             return None
         state.via.append("established")
@@ -60,12 +60,14 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
     return NONE if ~index == slot[2] else None
 
 
-def inet_match(state: State, schedule: Schedule, index: int) -> bool:
-    """Namespace, both ends and device, of whoever has the packet's hash."""
+def inet_match(state: State, schedule: Schedule, index: int, again: bool = False) -> bool:
+    """Namespace, both ends and device, of whoever has the packet's hash, which is not asked for again. Who listens by
+    then has no other end.
+    """
     sock, packet = state.socks[index], state.packet
-    if (sock.dport, sock.num) != (packet.sport, packet.dport):
+    if (sock.dport, sock.num) != (packet.sport, packet.dport) or sock.hashed != EHASH:
         return False
-    if not schedule.chains.is_hashed_as(index, sock, state.ipv6):
+    if not again and not schedule.chains.is_hashed_as(index, sock, state.ipv6):
         return False
     if state.config.net_ns and sock.netns != packet.netns:
         return False

@@ -47,12 +47,14 @@ def inet_lookup_established(state: State, schedule: Schedule) -> int:
 def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | None:
     """None to start anew."""
     for index in walk(schedule, schedule.chains, slot):
-        if index < 0 or not inet_match(state, schedule, index):
+        if index < 0 or not schedule.chains.is_hashed_as(index, state.socks[index], state.ipv6):
+            continue
+        if not inet_match(state, index):
             continue
         if not refcount_inc_not_zero(state, index):
             return NONE
         unhashed = not schedule.is_hashed(index) or state.socks[index].no_pprev
-        if (unhashed and state.rules.unhashed_check) or not inet_match(state, schedule, index, again=True):
+        if (unhashed and state.rules.unhashed_check) or not inet_match(state, index):
             sock_gen_put(state, index)
             return None
         state.via.append("established")
@@ -60,14 +62,10 @@ def _walk_established(state: State, schedule: Schedule, slot: Slot) -> int | Non
     return NONE if ~index == slot[2] else None
 
 
-def inet_match(state: State, schedule: Schedule, index: int, again: bool = False) -> bool:
-    """Namespace, both ends and device, of whoever has the packet's hash, which is not asked for again. Who listens by
-    then has no other end.
-    """
+def inet_match(state: State, index: int) -> bool:
+    """Namespace, both ends and device. Who listens by now has no other end."""
     sock, packet = state.socks[index], state.packet
     if (sock.dport, sock.num) != (packet.sport, packet.dport) or sock.hashed != EHASH:
-        return False
-    if not again and not schedule.chains.is_hashed_as(index, sock, state.ipv6):
         return False
     if state.config.net_ns and sock.netns != packet.netns:
         return False

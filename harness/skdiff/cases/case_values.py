@@ -116,6 +116,17 @@ def at(header: str, number: int = 0, key: str = "") -> Iterator[None]:
         raise
 
 
+@contextmanager
+def hinted(hint: str) -> Iterator[None]:
+    """What does not fit in here, unless it follows from another fault, is told with what to do instead."""
+    try:
+        yield
+    except FollowsError:
+        raise
+    except BadError as error:
+        raise BadError(f"{error}{hint}", error.place) from None
+
+
 def lookup(value: Any, names: Mapping[str, int], key: str) -> int:
     """The number that a word stands for. Raises BadError, which names the key."""
     if not isinstance(value, str) or value not in names:

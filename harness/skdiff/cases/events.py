@@ -47,6 +47,7 @@ from skdiff.cases.udp_event_rules import (
     UDP_ALONE,
     in_no_table,
     most_udp_steps,
+    not_so_many,
     unreachable_udp_action,
     wrong_udp_action,
 )
@@ -163,9 +164,9 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
             yield "other: a socket does not take its own place"
         if later.count(event.other) > 1 or is_named(s, event.other):
             yield "other: who comes is not there before, for anybody"
-        if other.kind != KIND_TIMEWAIT and not lost(s.events, event.sk) < sock.refcnt <= MOST_REFERENCES:
-            least = lost(s.events, event.sk) + 1
-            yield f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {MOST_REFERENCES}, for ehash's goes"
+        least = lost(s.events, event.sk) + 1
+        if other.kind != KIND_TIMEWAIT and not least <= sock.refcnt <= MOST_REFERENCES:
+            yield not_so_many(sock, least, MOST_REFERENCES, "for ehash's goes")
         if other.kind == KIND_TIMEWAIT and sock.kind != KIND_FULL:
             yield "other: a timewait socket takes the place of a full one"
         if not is_replaceable(sock, other):

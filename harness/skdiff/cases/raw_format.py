@@ -11,7 +11,7 @@ import tomlkit
 from skdiff.cases import case_head
 from skdiff.cases.case import Case, default_names
 from skdiff.cases.case_head import Things, array, check_expect, check_scenario, name_of, subtable
-from skdiff.cases.case_values import BadError, known_only, lookup, read_value, show
+from skdiff.cases.case_values import BadError, hinted, known_only, lookup, read_value, show
 from skdiff.cases.derived import plain_packet
 from skdiff.cases.did_you_mean import instead_of_socket
 from skdiff.cases.faults import Faults
@@ -127,10 +127,8 @@ class _Reader:
 
     def _of_event(self, where: str, key: str, value: Any) -> int:
         """A socket that is there: one that the event has not is left out."""
-        try:
+        with hinted(instead_of_socket(key, value)):
             return lookup(value, self._sock_at, where)
-        except BadError as error:
-            raise BadError(f"{error}{instead_of_socket(key, value)}", error.place) from None
 
     def _group(self, value: Any) -> int:
         return lookup(value, self._groups, "group")

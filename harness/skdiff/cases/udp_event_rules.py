@@ -46,6 +46,11 @@ def in_no_table(event: Event, tables: str) -> str:
     return f"sk: it is in no table that this can happen in ({tables}){as_it_will_be if event.action == COMES else ''}"
 
 
+def not_so_many(sock: Sock, least: int, most: int, why: str) -> str:
+    """What is said of a socket that has not as many references as an action needs, of any lookup."""
+    return f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, {why}"
+
+
 def most_udp_steps(event: Event, sock: Sock) -> int:
     """How many steps an action has at most that it can stand still behind: one less than it has."""
     in_group = 2 * (event.value > 0) if event.action == COMES else int(sock.group != NONE)
@@ -65,7 +70,7 @@ def wrong_udp_action(s: Scenario, event: Event, later: Sequence[int], most: int)
         yield in_no_table(event, "UDP's tables")
     least = LEAST_REFERENCES.get(event.action)
     if least and not least <= sock.refcnt <= most:
-        yield f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, one of which is the tables'"
+        yield not_so_many(sock, least, most, "one of which is the tables'")
     if event.action in (CONNECTS, MOVES) and not 0 <= event.value <= 0xFFFF:
         yield "value: a port is needed"
     if event.action == MOVES and not event.value:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from skdiff.cases.case_values import BadError, FollowsError
+from skdiff.cases.case_values import hinted
 from skdiff.cases.did_you_mean import instead_of_socket
 from skdiff.cases.event_fields import ACTIONS, POINTS
 from skdiff.cases.faults import Place
@@ -33,12 +33,9 @@ class Events:
         self._events.append((Event(**fields), socks))
 
     def _named(self, entry: Entry, key: str) -> Made:
-        try:
-            return self._find(entry.get(key), f"{entry.told}: {key}", entry.at(key))
-        except FollowsError:
-            raise
-        except BadError as error:
-            raise BadError(f"{error}{instead_of_socket(key, entry.get(key))}", error.place) from None
+        value = entry.get(key)
+        with hinted(instead_of_socket(key, value)):
+            return self._find(value, f"{entry.told}: {key}", entry.at(key))
 
     def made(self, index: Mapping[int, int]) -> tuple[Event, ...]:
         """The events; `index` has where each socket is by now."""

@@ -37,12 +37,22 @@ def _with_model(kernel: Traced) -> CauseOf:
     model = Model(build.rules, build.config)
 
     def function(scenario: Scenario, mismatch: Mismatch) -> str:
-        traces = (kernel.trace(scenario), model.trace(scenario))
-        outcomes = (mismatch.outcomes[0], mismatch.outcomes[-1])
-        visits = visits_part_in(scenario, outcomes, (kernel.trace, model.trace), build.callers)
-        return Parting(("", ""), traces, parting(*traces), build.callers, scenario, outcomes, model, visits).function
+        return parted_from_model(kernel, model, scenario, (mismatch.outcomes[0], mismatch.outcomes[-1])).function
 
     return function
+
+
+def parted_from_model(
+    kernel: Traced,
+    model: Model,
+    scenario: Scenario,
+    outcomes: tuple[Outcome, Outcome],
+    names: tuple[str, str] = ("", ""),
+) -> Parting:
+    """Where a kernel and its model, with these outcomes, part."""
+    traces, callers = (kernel.trace(scenario), model.trace(scenario)), kernel.build.callers
+    visits = visits_part_in(scenario, outcomes, (kernel.trace, model.trace), callers)
+    return Parting(names, traces, parting(*traces), callers, scenario, outcomes, model, visits)
 
 
 def _of_two(kernels: Sequence[Traced]) -> CauseOf:

@@ -12,12 +12,12 @@ from skdiff.cases.case_file import Case
 from skdiff.cases.outcome import ENDED_NAMES, RETURNED, Outcome
 from skdiff.cases.outcome_fields import OUTCOME_FIELDS
 from skdiff.cases.scenario import NONE, Scenario
-from skdiff.cases.steps import Step, parting
+from skdiff.cases.steps import Step
 from skdiff.cases.validity import not_on
+from skdiff.comparison.causes import parted_from_model
 from skdiff.comparison.compare import Mismatch, compare
 from skdiff.comparison.mismatch_text import describe_case, names_of, outcomes_table
 from skdiff.comparison.parting import Parting
-from skdiff.comparison.visits import visits_part_in
 from skdiff.findings.answer import Answer, Part, RestsOn
 from skdiff.findings.step_words import step_text
 from skdiff.findings.story import story
@@ -187,10 +187,7 @@ def explanation(case: Case, reference: Tracing, model: Model) -> Explanation:
     """Ask both oracles for their steps and outcomes."""
     names = (reference.name, model.name)
     outcomes = (reference.run(case.scenario), model.run(case.scenario))
-    traces = (reference.trace(case.scenario), model.trace(case.scenario))
-    callers = reference.build.callers
-    visits = visits_part_in(case.scenario, outcomes, (reference.trace, model.trace), callers)
-    parted = Parting(names, traces, parting(*traces), callers, case.scenario, outcomes, model, visits)
+    parted = parted_from_model(reference, model, case.scenario, outcomes, names)
     return Explanation(case, parted, outcomes, compare(names, outcomes), model.config, model.rules)
 
 

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from skdiff.base.errors import CannotRun
+from skdiff.base.paths import CORPUS
 from skdiff.cases import wire
 from skdiff.cases.addresses import from_text
 from skdiff.cases.case_file import Case, dump, load, parse
@@ -32,7 +33,7 @@ from skdiff.kernel.source import Tree, find
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
 from skdiff.variants import version_rules
-from skdiff.variants.config import Config
+from skdiff.variants.config import MATRIX, Config
 from skdiff.variants.requirements import unmet_needs
 from skdiff.variants.version_rules import (
     EPOCHAL,
@@ -43,6 +44,7 @@ from skdiff.variants.version_rules import (
     describe,
     describe_doubts,
     epoch_of_version,
+    expected,
     nearest_epoch,
 )
 from tests.helpers import connection, cookie, hash_of, listener, mostly_long, scenario, secret_for, whole_hash_of
@@ -283,12 +285,20 @@ def test_both_sides_take_the_same_steps_on_linux_6_1():
     assert not seen & {"inet_steal_sock", "inet_lookup_run_sk_lookup"}
 
 
-def test_an_expectation_that_falls_in_another_epoch_says_what_it_needs():
-    for path in files([]):
-        case = load(path)
-        for rules in EPOCHS.values():
-            wrong = unmet(case.expect, case.socks, Model(rules).run(case.scenario))
-            assert not wrong or unmet_needs(case.needs, rules, Config()), path
+LEVELS = [levels for rule in fields(Rules) for levels in [rule.metadata["levels"]] if levels]
+# The first version of each epoch, and the point releases that brought a rule.
+RELEASES = sorted({*EPOCHS, *(f"{series}.{point}" for levels in LEVELS for series, point in levels.items())})
+
+
+@pytest.mark.parametrize("options", MATRIX, ids=lambda options: str(options) or "default")
+def test_an_expectation_that_falls_on_another_kernel_says_what_it_needs(options):
+    followed = [Rules(**{name: name in expected(release) for name in NAMES}) for release in RELEASES]
+    cases = [(path, load(path)) for path in files([])]
+    there = [(path, case) for path, case in cases if options.ipv6 or not LOOKUPS[case.scenario.lookup].endswith("6")]
+    for path, case in there:
+        for rules in followed:
+            wrong = unmet(case.expect, case.socks, Model(rules, options).run(case.scenario))
+            assert not wrong or unmet_needs(case.needs, rules, options), path
 
 
 def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
@@ -305,6 +315,12 @@ def test_a_case_is_kept_with_what_its_expectation_needs(monkeypatch, tmp_path):
     kept = load(tmp_path / "regressions" / "old.toml")
     assert (kept.needs, kept.expect["sk"]) == (("no-reselect",), "listener0")
     assert parse(dump(kept)).needs == kept.needs
+
+
+def test_a_case_is_kept_with_a_need_that_shows_on_a_kernel_without_two_things():
+    """Without IPv6 the sockets of a chain are others; that tells only where early demux takes a reference."""
+    case = load(CORPUS / "mutants/model-udp-rehash-b39b25d9c692.toml")
+    assert keep_cases.needed(case, Model()) == case.needs == ("IPV6",)
 
 
 def test_what_a_helper_finds_of_udp_is_expected_without_a_count():

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -83,14 +84,24 @@ def expectation(case: Case, model: Model) -> dict[str, Any]:
 
 def needed(case: Case, model: Model) -> tuple[str, ...]:
     """What the case's expectation needs of a kernel, beginning with the one that the model follows, which meets it:
-    the rules and options with which it falls, when they alone are turned over.
+    the rules and options with which it falls when they alone are turned over, and the later one of each two with which
+    it falls only together (an option rather than a rule: most kernels have it).
     """
-    found = []
-    for word in WORDS:
-        need, rules, config = with_one_changed(word, model.rules, model.config)
-        if unmet(case.expect, case.socks, Model(rules, config).run(case.scenario)):
-            found.append(need)
-    return tuple(found)
+
+    def turned(*words: str) -> tuple[str, bool]:
+        """The need for the last of the words, and whether the expectation falls with all of them turned over."""
+        need, rules, config = "", model.rules, model.config
+        for word in words:
+            need, rules, config = with_one_changed(word, rules, config)
+        return need, bool(unmet(case.expect, case.socks, Model(rules, config).run(case.scenario)))
+
+    found = {word: need for word in WORDS for need, falls in [turned(word)] if falls}
+    for one, other in combinations(WORDS, 2):
+        if not {one, other} & {*found}:
+            need, falls = turned(one, other)
+            if falls:
+                found[other] = need
+    return tuple(found.values())
 
 
 def features(reference: Reference, model: Model, scenario: Scenario) -> frozenset[tuple[object, ...]]:

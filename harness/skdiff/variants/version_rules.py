@@ -72,10 +72,14 @@ class Rules:
     reselect: bool = _rule(True, "6.6", "9c02bec95954", "bpf, net: Support SO_REUSEPORT sockets with bpf_sk_assign")
     shared_sk_lookup: bool = _rule(True, "6.6", "6c886db2e78c", "net: remove duplicate sk_lookup helpers", silent=True)
     syncookie: bool = _rule(True, "6.9", "8b5ac68fb5ee", "tcp: bpf: Handle BPF SYN Cookie in skb_steal_sock().")
-    lport_added: bool = _rule(False, "6.15", "9544d60a2605", "")
+    lport_added: bool = _rule(
+        False, "6.15", "9544d60a2605", "inet: change lport contribution to inet_ehashfn() and inet6_ehashfn()"
+    )
     whole_hash6: bool = _rule(False, "7.1", "854587e69ef3", "tcp: improve inet6_ehashfn() entropy")
-    own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d", "")
-    sk_lookup_always: bool = _rule(False, "6.18", "8150f3a44b17", "")
+    own_tables: bool = _rule(False, "6.18", "cb16f4b6c73d", "tcp: Don't pass hashinfo to socket lookup helpers.")
+    sk_lookup_always: bool = _rule(
+        False, "6.18", "8150f3a44b17", "tcp: Remove hashinfo test for inet6?_lookup_run_sk_lookup()."
+    )
     unhashed_check: bool = _rule(
         True,
         # Not in 7.3.0. That 7.3.4 has it as a fix means that mainline had it before 7.4, in a release candidate that is
@@ -107,8 +111,13 @@ class Rules:
     # That 7.2.13 and 7.3.4 have these two and 7.1.13 has not tells neither their versions nor their commits.
     hash4_again: bool = _rule(False, "7.4", "", "udp_rehash4() in udp_lib_hash4()", levels={"7.2": 13, "7.3": 4})
     unhash4_first: bool = _rule(False, "7.4", "", "udp_unhash4_on_disconnect()", levels={"7.2": 13, "7.3": 4})
-    # 7.1.13 has this one, and 6.18.15 has not.
-    wildcard_unhash4: bool = _rule(False, "7.1", "", "udp_unhash4() in udp_lib_rehash()")
+    wildcard_unhash4: bool = _rule(
+        False,
+        "7.0",
+        "6996a2d2d0a6",
+        "udp: Unhash auto-bound connected sk from 4-tuple hash table when disconnected.",
+        levels={"6.18": 17, "6.19": 7},
+    )
     lookup1: bool = _rule(
         True,
         "6.14",

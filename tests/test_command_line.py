@@ -159,6 +159,8 @@ def test_near_names_are_told(tmp_path):
         file(Path("wildcard_grop"))
     with pytest.raises(CannotRun, match=r"xyzzy: no such file or folder$"):
         file(Path("xyzzy"))
+    with pytest.raises(CannotRun, match=r"nothere.toml: no such file or folder$"):  # another_peer has half of it
+        file(Path("nothere.toml"))
 
 
 def test_the_folder_of_a_finding_is_its_case(tmp_path):

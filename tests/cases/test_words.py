@@ -427,6 +427,7 @@ WRONG: dict[str, tuple[str, int, Any]] = {
         2,
         "net/ipv6/ip6_input.c ip6_rcv_core())",
     ),
+    "a size that is none": (TOP4 + "[hash]\nudp_size = 3\n", 4, "x:4: hash: udp_size is 3, a power of two is needed"),
 }
 
 

@@ -95,12 +95,15 @@ def name_of(table: Mapping[str, Any], default: str, taken: Sequence[str]) -> str
 
 
 class Things(NamedTuple):
-    """What a scenario's sockets and groups are called in errors, and where a text has them."""
+    """What a scenario's sockets and groups are called in errors, and where a text has them; `table` has the sizes of
+    its tables, and `hostile` says whether the format can say so.
+    """
 
     socks: Sequence[tuple[str, Place]]
     groups: Sequence[tuple[str, Place]]
     packet: Place
-    hostile: bool = False  # whether the format can say so
+    table: str
+    hostile: bool
 
 
 def check_scenario(scenario: Scenario, things: Things, faults: Faults) -> None:
@@ -129,7 +132,9 @@ def _told(problem: str, things: Things) -> tuple[str, Place]:
         return f"scenario: {text}", ("netns", int(begins[2]), "")
     if problem.startswith(_OF_PACKET):
         return f"scenario: {text}", _with_key(things.packet, text)
-    return f"scenario: {text}", ("scenario", 0, "")
+    if begins := re.match(r"the scenario: (\w+)", text):
+        return f"{things.table}: {text.removeprefix('the scenario: ')}", (things.table, 0, begins[1])
+    return f"scenario: {text}", (things.table, 0, "")
 
 
 def _with_key(place: Place, text: str) -> Place:

@@ -130,8 +130,9 @@ def hinted(hint: str) -> Iterator[None]:
 def lookup(value: Any, names: Mapping[str, int], key: str) -> int:
     """The number that a word stands for. Raises BadError, which names the key."""
     if not isinstance(value, str) or value not in names:
-        hint = near(value, names)
-        raise BadError(f"{key}: {value!r} is none of {', '.join(names) or 'nothing'}{hint}")
+        if not names:
+            raise BadError(f"{key}: {value!r} names nothing: there is none here")
+        raise BadError(f"{key}: {value!r} is none of {', '.join(names)}{near(value, names)}")
     return names[value]
 
 

@@ -8,6 +8,7 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
 
 NEAR = 3  # names that are told for one that is not there
+LIKE = 0.75  # how much of them it has at least: what is less like them was no slip of the pen
 STDIN = Path("-")
 NAMING = (
     "A case of the corpus can also be named as corpus/FOLDER/NAME.toml, or by NAME alone, from wherever you stand; -"
@@ -68,7 +69,7 @@ def _place(path: Path) -> Path:
             return named[0]
         if named:
             raise CannotRun(f"{path}: which one? {', '.join(map(_in_corpus, named))}")
-    near = get_close_matches(path.stem, sorted({case.stem for case in _cases_in(CORPUS)}), NEAR)
+    near = get_close_matches(path.stem, sorted({case.stem for case in _cases_in(CORPUS)}), NEAR, LIKE)
     raise CannotRun(f"{path}: no such file or folder" + (f"; the corpus has {', '.join(near)}" if near else ""))
 
 

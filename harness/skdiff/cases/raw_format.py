@@ -179,6 +179,7 @@ def read(document: dict[str, Any], faults: Faults) -> Case:
             socks=[(f"sock.{name}", ("sock", i, "")) for i, name in enumerate(sock_names)],
             groups=[(f"group.{name}", ("group", i, "")) for i, name in enumerate(group_names)],
             packet=("packet", 0, ""),
+            table="scenario",
             hostile=True,
         )
         check_scenario(scenario, things, faults)

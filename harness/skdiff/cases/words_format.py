@@ -31,7 +31,8 @@ def read(document: Mapping[str, Any], lines: TomlLines, faults: Faults) -> Case:
     n_events = sum(entry.kind == "event" for entry in words.entries)
     check_expect(head, {name: i for i, name in enumerate(there if not faults else names)}, n_events, faults)
     if not faults:
-        check_scenario(derived.scenario, Things(derived.socks, derived.groups, ("", 0, "packet")), faults)
+        things = Things(derived.socks, derived.groups, ("", 0, "packet"), table="hash", hostile=False)
+        check_scenario(derived.scenario, things, faults)
     groups = default_names(derived.scenario)[1]
     return Case(
         derived.scenario,

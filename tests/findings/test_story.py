@@ -4,11 +4,15 @@ import pytest
 
 from skdiff.cases.case_file import Case
 from skdiff.cases.scenario import (
+    AT_NODE,
+    AT_TAKEN,
     EDEMUX,
     FILTER,
+    LEAVES,
     SK_DROP,
     SK_REUSEPORT,
     UDP4,
+    Event,
     Group,
     Netns,
     Packet,
@@ -113,6 +117,14 @@ BY_HASH = "reuseport_select_sock_by_hash(): "
         (
             scenario(connection(), connection(refcnt=0), hostile=1),
             "refcount_inc_not_zero(): t1 is dying (no reference left): the established search is over.",
+        ),
+        (
+            scenario(connection(refcnt=2), events=(Event(point=AT_NODE, at=0, action=LEAVES, sk=0),)),
+            "refcount_inc_not_zero(): a reference is taken, 2 now.",
+        ),
+        (
+            scenario(connection(refcnt=2), events=(Event(point=AT_TAKEN, at=0, action=LEAVES, sk=0),)),
+            "refcount_inc_not_zero(): the reference was taken just before that; the count is 2 now.",
         ),
         (
             scenario(listener(), **with_programs(Program(assign=0))),

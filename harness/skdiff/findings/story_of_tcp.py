@@ -8,6 +8,7 @@ from skdiff.cases.case_values import address
 from skdiff.cases.event_text import action_text, event_text, point_text
 from skdiff.cases.scenario import (
     AF_INET,
+    AT_TAKEN,
     COMES,
     DESTRUCTOR_NONE,
     EHASH,
@@ -188,11 +189,14 @@ class Story:
     def refcount(self, taken: int, refcnt: int) -> Iterator[str]:
         before = self.last_of(self.functions.match, self.functions.demux)
         who = self.name(before.values[0]) if before is not None else "the match"
-        yield (
-            f"refcount_inc_not_zero(): a reference is taken, {refcnt} now."
-            if taken
-            else f"refcount_inc_not_zero(): {who} is dying (no reference left): the established search is over."
-        )
+        came = self.steps[self.at - 1] if self.at else None
+        if not taken:
+            how = f"{who} is dying (no reference left): the established search is over"
+        elif came is not None and came.function == EVENT and self.scenario.events[came.values[0]].point == AT_TAKEN:
+            how = f"the reference was taken just before that; the count is {refcnt} now"
+        else:
+            how = f"a reference is taken, {refcnt} now"
+        yield f"refcount_inc_not_zero(): {how}."
 
     def put(self, sk: int, refcnt: int) -> Iterator[str]:
         rest = f"{refcnt} left" if refcnt else "the last one: it is freed"

@@ -8,7 +8,7 @@ import pytest
 
 from skdiff.campaign.messages import Counters, Finding, summed
 from skdiff.cases.outcome import CRASHED, Outcome
-from skdiff.cases.scenario import Scenario
+from skdiff.cases.scenario import AT_LINK, LEAVES, Event, Scenario
 from skdiff.cases.steps import Step
 from skdiff.cases.wire import decode
 from skdiff.cli import main
@@ -130,6 +130,7 @@ LISTENED = [
     ("inet_lhash2_lookup", 0, 0),
     ("__inet_lookup_listener", 0),
 ]
+DYING = [("inet_bound_dev_eq", 0, 1), ("inet_match", 0, 1), ("refcount_inc_not_zero", 0, 0)]
 PLAIN = ("skb_steal_sock", -1, 0), ("inet_steal_sock", -1), ("inet_iif", 1)
 
 
@@ -156,6 +157,12 @@ def steps(*told):
             scenario(connection()),
             [("inet_bound_dev_eq", 0, 1), ("inet_match", 0, 1), ("__inet_lookup_established", 0)],
             [("__inet_lookup_established", -1)],
+            "__inet_lookup_established",
+        ),
+        (  # both sides took a dying connection, which has changed since then: who asks for it again should not have
+            scenario(connection(refcnt=0), hostile=1, events=(Event(point=AT_LINK, at=0, action=LEAVES, sk=0),)),
+            DYING * 3,
+            [*DYING, ("__inet_lookup_established", -1)],
             "__inet_lookup_established",
         ),
         (  # each side asks another one

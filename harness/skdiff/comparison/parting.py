@@ -184,10 +184,12 @@ def _where_it_ended(theirs: Sequence[Step], stuck: bool) -> str:
 
 
 def _fits(step: Step, walk: Step, before: Sequence[Step], scenario: Scenario, model: Model) -> bool:
-    """Whether the rules let a socket that is asked have the packet; `before` is what came before. Of one
-    that another CPU changes meanwhile nobody says so.
+    """Whether the rules let a socket that is asked have the packet; `before` is what came before, and what both sides
+    said there holds. Of one that another CPU changes meanwhile nobody says so.
     """
     number, packet = step.values[0], scenario.packet
+    if step in before:
+        return True
     if not 0 <= number < len(scenario.socks) or any(number in (event.sk, event.other) for event in scenario.events):
         return False
     sock = scenario.socks[number]

@@ -221,13 +221,13 @@ class Chains(Links[Slot]):
         return LHASH2, table, portaddr_hash(address, port, self.hashes.mixes[netns]) & self.lhash2_mask
 
     def is_hashed_as(self, index: int, sock: Sock, ipv6: bool) -> bool:
-        """Whether a socket with the packet's ends has the packet's hash, which the kernel compares before all else: who
-        listens has none, and which family's it is depends on the peer.
+        """Whether a connection with the packet's ends has the packet's hash, which the kernel compares before all else:
+        which family's it is depends on the peer.
         """
         if index in self.kept:
             return self.kept[index]
         own = sock.hash_kind == HASH_OWN and self.hashes.has_ipv6_hash(sock) == ipv6
-        return sock.hashed == EHASH and (own or sock.hash_kind == HASH_PACKET)
+        return own or sock.hash_kind == HASH_PACKET
 
     def keep_hash(self, index: int, sock: Sock) -> None:
         """A socket's peer's port changes now, and its hash does not. All else of its connection is compared still."""

@@ -13,6 +13,7 @@ from skdiff.kernel.build import build
 from skdiff.kernel.source import Tree
 from skdiff.oracles.model import Model
 from skdiff.oracles.reference import Reference
+from tests.helpers import mostly_long
 from tests.patched import Patch, patched_tree
 
 HASHTABLES, HASHTABLES6 = "net/ipv4/inet_hashtables.c", "net/ipv6/inet6_hashtables.c"
@@ -70,7 +71,7 @@ def first_difference(one: Reference | Model, other: Reference | Model) -> Scenar
     raise AssertionError
 
 
-@pytest.mark.parametrize("name", PATCHES)
+@pytest.mark.parametrize("name", mostly_long(PATCHES))
 def test_a_tree_that_is_wrong_while_others_write_is_reported(name, kernel_tree, reference, tmp_path):
     tree = Tree(patched_tree(kernel_tree.path, tmp_path / "tree", PATCHES[name]), kernel_tree.version, name)
     case = first_difference(Reference(build(tree)), Model())

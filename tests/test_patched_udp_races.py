@@ -21,37 +21,41 @@ from tests.patched import Patch, patched_tree
 UDP, UDP6, REUSEPORT = "net/ipv4/udp.c", "net/ipv6/udp.c", "net/core/sock_reuseport.c"
 MOVED = "if ( hslot2 != nhslot2 ) {"
 LEFT = "hlist_del_init_rcu ( & udp_sk ( sk ) -> udp_portaddr_node )"
-# In the kernel with hash4.
 PATCHES = {
     "no search by port": Patch(UDP, "__udp4_lib_lookup", 0, "udp4_lib_lookup1", "NULL; (void)udp4_lib_lookup1"),
     "no search by port, IPv6": Patch(UDP6, "__udp6_lib_lookup", 0, "udp6_lib_lookup1", "NULL; (void)udp6_lib_lookup1"),
-    "no look at the end of hash4": Patch(UDP, "udp4_lib_lookup4", 0, "!= slot", "!= slot && 0"),
-    "no look at the end of hash4, IPv6": Patch(UDP6, "udp6_lib_lookup4", 0, "!= slot", "!= slot && 0"),
     "members counted twice": Patch(
         REUSEPORT, "reuseport_select_sock", 0, "( reuse , hash , socks )", "(reuse, hash, reuse->num_socks)"
     ),
-    "rehashed in hash4 alone": Patch(UDP, "udp_lib_rehash", 0, MOVED, "if (0 && hslot2 != nhslot2) {"),
-    "rehashed without hash4": Patch(UDP, "udp_rehash4", 0, "hslot4 != nhslot4", "0 && hslot4 != nhslot4"),
     "rehashed within the group": Patch(UDP, "udp_lib_rehash", 0, "reuseport_detach_sock ( sk )", "(void)0"),
     "unhashed but for hash2": Patch(UDP, "udp_lib_unhash", 0, LEFT, "(void)0"),
+}
+# Of a kernel with hash4.
+HASH4 = {
+    "no look at the end of hash4": Patch(UDP, "udp4_lib_lookup4", 0, "!= slot", "!= slot && 0"),
+    "no look at the end of hash4, IPv6": Patch(UDP6, "udp6_lib_lookup4", 0, "!= slot", "!= slot && 0"),
+    "rehashed in hash4 alone": Patch(UDP, "udp_lib_rehash", 0, MOVED, "if (0 && hslot2 != nhslot2) {"),
+    "rehashed without hash4": Patch(UDP, "udp_rehash4", 0, "hslot4 != nhslot4", "0 && hslot4 != nhslot4"),
     "disconnected within hash4": Patch(UDP, "udp_unhash4_on_disconnect", 0, "! udp_hashed4", "1 || !udp_hashed4"),
 }
+EACH = [
+    *(pytest.param("6.12", patch, id=f"6.12, {name}") for name, patch in PATCHES.items()),
+    *(
+        pytest.param("7.3", patch, id=f"7.3, {name}", marks=pytest.mark.long)
+        for name, patch in (PATCHES | HASH4).items()
+    ),
+]
 MOST_CASES = 120_000
 MOST_EVENTS = 2
 
 
 @cache
-def whole() -> Tree:
-    """The kernel with hash4."""
+def unpatched(kernel: str) -> tuple[Tree, Reference, Model]:
+    """A kernel's tree, what is built of it, and its rules."""
     manifest = Manifest.load()
-    return find("7.3", manifest.files, optional=manifest.optional)
-
-
-@cache
-def unpatched() -> tuple[Reference, Model]:
-    """That kernel, and its rules."""
-    made = build(whole())
-    return Reference(made), Model(made.rules)
+    tree = find(kernel, manifest.files, optional=manifest.optional)
+    made = build(tree)
+    return tree, Reference(made), Model(made.rules)
 
 
 def first_difference(one: Reference, other: Model) -> Scenario:
@@ -68,10 +72,10 @@ def first_difference(one: Reference, other: Model) -> Scenario:
     raise AssertionError
 
 
-@pytest.mark.parametrize("name", PATCHES)
-def test_a_tree_whose_udp_is_wrong_while_others_write_is_reported(name, tmp_path):
-    tree = Tree(patched_tree(whole().path, tmp_path / "tree", PATCHES[name]), whole().version, name)
-    reference, model = unpatched()
+@pytest.mark.parametrize(("kernel", "patch"), EACH)
+def test_a_tree_whose_udp_is_wrong_while_others_write_is_reported(kernel, patch, tmp_path):
+    whole, reference, model = unpatched(kernel)
+    tree = Tree(patched_tree(whole.path, tmp_path / "tree", patch), whole.version, str(patch))
     case = first_difference(Reference(build(tree)), model)
     assert compare(("kernel", "model"), (reference.run(case), model.run(case))) is None
     assert case.lookup in LOOKUPS

@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+import pytest
+
 from skdiff import cli
 from skdiff.base.paths import CORPUS
 from skdiff.cases.case_file import Case, dump, load
@@ -45,6 +47,7 @@ def test_reduce_keeps_the_difference_under_ubsan(kernel_tree, tmp_path, monkeypa
     assert "sk" in small.found["fields"]
 
 
+@pytest.mark.long
 def test_doctor_looks_at_an_asan_build_where_it_can_be_loaded(kernel_tree):
     done = with_asan("doctor")
     assert done.returncode in (0, 2), done.stderr

@@ -79,6 +79,7 @@ def test_a_planted_mistake_is_found_reduced_and_told(kernel_tree, tmp_path, name
     assert Path(finding["file"]).with_name("report.txt").read_text()
 
 
+@pytest.mark.long
 def test_the_parts_of_a_sweep_are_all_of_it(tmp_path):
     _, whole = run(tmp_path, *FEW)
     parts = [run(tmp_path, *FEW, "--part", f"{part}/3") for part in (1, 2, 3)]

@@ -163,6 +163,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path, capsys):
     assert "atheris engine" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @NEEDS_ATHERIS
 def test_a_run_with_kept_inputs_starts_where_the_last_one_ended(kernel_tree, tmp_path):
     def fuzz(cases, name):

@@ -38,6 +38,7 @@ def drawn(hostile: bool, look: Callable[[Scenario], None], number: int) -> None:
     batch()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hostile", [False, True], ids=["reachable", "hostile"])
 def test_each_action_and_each_point_is_drawn_of_tcp_and_of_udp(hostile: bool) -> None:
     points, actions = {*POINTS}, {*ACTIONS}
@@ -61,7 +62,8 @@ def test_each_action_and_each_point_is_drawn_of_tcp_and_of_udp(hostile: bool) ->
     assert missing == set()
 
 
-@pytest.mark.parametrize("needed", [pytest.param(0, marks=pytest.mark.long), 1], ids=["none", "one"])
+@pytest.mark.long
+@pytest.mark.parametrize("needed", [0, 1], ids=["none", "one"])
 def test_hypothesis_drops_the_events_that_a_difference_does_not_need(needed: int, tmp_path: Path) -> None:
     """From the first case with several events on, in which a socket leaves, all cases differ, or those in which one
     leaves.

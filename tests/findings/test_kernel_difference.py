@@ -49,6 +49,7 @@ def rules_of(summary):
     return [tuple(rule["rule"] for rule in group["rules"]) for group in summary["groups"]]
 
 
+@pytest.mark.long
 def test_6_1_and_6_12_differ_in_the_known_rules_alone(tmp_path, capsys):
     status, summary = diff(tmp_path, "6.1", "6.12")
     assert status == 1

@@ -154,6 +154,7 @@ def test_without_tun_packets_come_in_by_pairs_of_devices():
     assert told["shown"] > told["asked"] / 4
 
 
+@pytest.mark.long
 def test_a_model_of_another_kernel_is_found_out():
     """Without hash4 a packet goes by the scores of UDP's connected sockets."""
     if not may_ask() or not changed_by_hand(Rules(), ".".join(os.uname().release.split(".")[:2])).hash4:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 from itertools import islice
 from random import Random
 
@@ -14,9 +15,20 @@ from skdiff.campaign.merge_inputs import FEW
 from skdiff.cases import wire
 from skdiff.cases.scenario import AF_INET, TCP4
 from skdiff.cli import main
-from skdiff.engines import atheris_engine
-from skdiff.engines.seed_inputs import seeds
+from skdiff.engines import atheris_engine, seed_inputs
 from tests.running import made
+
+
+@cache
+def seeds():
+    """The corpus's, read once."""
+    return tuple(seed_inputs.seeds())
+
+
+@pytest.fixture(autouse=True)
+def _corpus_is_read_once(monkeypatch):
+    monkeypatch.setattr(inputs, "seeds", seeds)
+
 
 NEEDS_ATHERIS = pytest.mark.skipif(not atheris_engine.available(), reason="no atheris for this Python")
 

@@ -152,7 +152,7 @@ def test_what_a_killed_worker_had_done_is_counted_though_it_could_not_tell(kerne
         assert process.counters.seconds == before.seconds + process.last.seconds
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", mostly_long([signal.SIGKILL, signal.SIGTERM]))
 def test_a_worker_that_somebody_kills_is_replaced_and_is_no_finding(number, kernel_tree, tmp_path):
     killed = []
 
@@ -345,7 +345,7 @@ def test_a_killed_parent_leaves_no_process_and_no_folder(engine, kernel_tree, tm
         assert gone(tmp_path)
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.2])
+@pytest.mark.parametrize("wait", mostly_long([0.0, 0.2]))
 def test_a_parent_that_is_killed_while_workers_start_leaves_nothing_either(wait, kernel_tree, tmp_path):
     with two_workers(tmp_path) as run:
         while len(workers(run.process.pid)) < 2:

@@ -39,7 +39,7 @@ from tests.helpers import mostly_long
 
 KERNEL = Kernel(Rules(), Config())
 OLD = Kernel(EPOCHS["6.1"], Config())
-each_lookup = pytest.mark.parametrize("lookup", LOOKUPS, ids=LOOKUPS.values())
+each_lookup = pytest.mark.parametrize("lookup", mostly_long(LOOKUPS, every=2), ids=LOOKUPS.values())
 
 
 @pytest.fixture(scope="module")

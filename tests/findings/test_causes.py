@@ -295,7 +295,7 @@ def test_the_cases_of_workers_keep_their_counts():
 # --- --first ---
 
 
-@pytest.mark.parametrize("command", ["fuzz", "diff"])
+@pytest.mark.parametrize("command", mostly_long(["diff", "fuzz"]))
 def test_first_ends_a_run_at_the_first_difference(command, kernel_tree, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     patched_tree(kernel_tree.path, tmp_path / "tree", ASKED)

@@ -286,13 +286,15 @@ def test_both_sides_take_the_same_steps_on_linux_6_1():
 
 
 LEVELS = [levels for rule in fields(Rules) for levels in [rule.metadata["levels"]] if levels]
+# Of two options no rule differs.
+TELLING = [options for options in MATRIX if options not in (Config(retpoline=True), Config(rx_queue=False))]
 # The first version of each epoch, and the point releases that brought a rule.
 RELEASES = sorted({*EPOCHS, *(f"{series}.{point}" for levels in LEVELS for series, point in levels.items())})
 
 
-@pytest.mark.parametrize("options", MATRIX, ids=lambda options: str(options) or "default")
+@pytest.mark.parametrize("options", TELLING, ids=lambda options: str(options) or "default")
 def test_an_expectation_that_falls_on_another_kernel_says_what_it_needs(options):
-    followed = [Rules(**{name: name in expected(release) for name in NAMES}) for release in RELEASES]
+    followed = {Rules(**{name: name in expected(release) for name in NAMES}) for release in RELEASES}
     cases = [(path, load(path)) for path in files([])]
     there = [(path, case) for path, case in cases if options.ipv6 or not LOOKUPS[case.scenario.lookup].endswith("6")]
     for path, case in there:

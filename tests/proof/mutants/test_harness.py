@@ -55,7 +55,9 @@ def test_tests_that_fail_by_themselves_tell_nothing():
         run([job(harness_mutants.install_tests, ("tests/no_such_test.py",))])
 
 
-@pytest.mark.parametrize("tests", mostly_long((tests,) for tests in sorted(set(TESTS.values()), key=len, reverse=True)))
+@pytest.mark.parametrize(
+    "tests", mostly_long(sorted({(tests,) for tests in TESTS.values()}, key=lambda t: (len(t[0]), t)), 8)
+)
 def test_all_tests_that_tell_mutants_pass_without_one(tests):
     def die():
         raise SystemExit

@@ -165,6 +165,17 @@ def steps(*told):
             [*DYING, ("__inet_lookup_established", -1)],
             "__inet_lookup_established",
         ),
+        (  # another one comes after the dying one: it fits, but nobody is asked any more
+            scenario(connection(num=81), connection(refcnt=0), hostile=1),
+            [("inet_bound_dev_eq", 0, 1), ("inet_match", 1, 1), ("refcount_inc_not_zero", 0, 0), *DYING],
+            [
+                ("inet_bound_dev_eq", 0, 1),
+                ("inet_match", 1, 1),
+                ("refcount_inc_not_zero", 0, 0),
+                ("__inet_lookup_established", -1),
+            ],
+            "__inet_lookup_established",
+        ),
         (  # each side asks another one
             scenario(connection(), connection(num=81)),
             [("inet_bound_dev_eq", 0, 1), ("inet_match", 1, 1), ("__inet_lookup_established", 1)],

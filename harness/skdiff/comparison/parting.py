@@ -108,6 +108,9 @@ def culprit(
     one, other = road(ours, at, callers), road(theirs, at, callers)
     if not one:
         return _where_it_ended(other, stuck)
+    before = ours[at - 1] if at else None
+    if before is not None and before.function == "refcount_inc_not_zero" and not before.values[0] and other:
+        return other[0].function  # a match that is dying ends the search, and nobody may be asked after it
     below = one if not other else one[: _meeting(one, other)]
     asked = next((i for i, step in enumerate(below) if _is_taken(step)), None)
     common = one[len(below)].function if len(below) < len(one) else ""

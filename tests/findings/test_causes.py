@@ -7,8 +7,9 @@ from random import Random
 import pytest
 
 from skdiff.campaign.messages import Counters, Finding, summed
-from skdiff.cases.outcome import CRASHED, Outcome
+from skdiff.cases.outcome import CRASHED, STUCK, Outcome
 from skdiff.cases.scenario import AT_LINK, LEAVES, Event, Scenario
+from skdiff.cases.scenario import UDP4 as UDP4_LOOKUP
 from skdiff.cases.steps import Step
 from skdiff.cases.wire import decode
 from skdiff.cli import main
@@ -223,6 +224,29 @@ def test_where_all_steps_are_the_same_the_outcomes_tell(ours, theirs, function, 
     for both in ([trace, trace], [[], []]):
         parted = Parting(("", ""), tuple(both), None, reference.build.callers, Scenario(), (ours, theirs), Model())
         assert parted.function == function
+
+
+SCORED = [("compute_score__net_ipv4_udp_c", 0, 2), ("udp4_lib_lookup2", 0, 0), ("__udp4_lib_lookup", 0)]
+AGAIN = [("inet_bound_dev_eq", 0, 1), ("inet_match", 0, 1)] * 3
+STUCK_MODEL, BOTH_STUCK = (Outcome(), Outcome(ended=STUCK)), (Outcome(ended=STUCK), Outcome(ended=STUCK))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "model", "outcomes", "function"),
+    [
+        ([("inet_bound_dev_eq", 0, 1), *SCORED], [], STUCK_MODEL, "udp4_lib_lookup4"),
+        (SCORED, AGAIN, STUCK_MODEL, "udp4_lib_lookup4"),
+        ([*AGAIN, ("udp4_lib_lookup4", 0)], [], STUCK_MODEL, "inet_match"),  # the kernel has found somebody there
+        ([("inet_bound_dev_eq", 0, 1), *SCORED], [], BOTH_STUCK, "compute_score__net_ipv4_udp_c"),
+    ],
+)
+def test_who_leaves_a_search_that_never_ends_is_to_blame(kernel, model, outcomes, function, reference):
+    """By the rules a walk of hash4 that ends in a foreign chain begins anew."""
+    ours, theirs = steps(*PLAIN, *kernel), steps(*PLAIN, *model)
+    hash4 = {"udp4_lib_lookup4": ("__udp4_lib_lookup",), "inet_match": ("udp4_lib_lookup4",)}  # as Linux 7.3 has it
+    callers = {**reference.build.callers, **hash4}
+    parted = Parting(("", ""), (ours, theirs), None, callers, Scenario(lookup=UDP4_LOOKUP), outcomes, Model())
+    assert parted.function == function
 
 
 def test_a_crash_may_be_in_what_was_called_last(reference):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from skdiff.cases.addresses import ipv4_view
 from skdiff.cases.outcome import CRASHED, SHOWN_FILTER, SHOWN_SK_LOOKUP, SHOWN_SK_REUSEPORT, STUCK, Outcome
-from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, Scenario
+from skdiff.cases.scenario import AF_INET6, IPV6_LOOKUPS, UDP_LOOKUPS, Scenario
 from skdiff.cases.steps import CHOOSY, VALUES, Step, above, of_kernel, parting
 from skdiff.kernel.call_graph import Callers
 from skdiff.oracles.model import Model
@@ -49,6 +49,8 @@ class Parting:
         """The kernel function in which the sides part: where its text and the rules do."""
         if self.visits_in:
             return self.visits_in
+        if left := self._left():
+            return left
         found = culprit(*self.traces, self.callers, self.scenario, self.model, self.outcomes[0].ended == STUCK)
         return found or (self._of_outcomes() if self.outcomes[0] != self.outcomes[1] else "")
 
@@ -65,6 +67,19 @@ class Parting:
         inside = {step.function for step in road(theirs, at - 1, self.callers)[1:]} if at else set()
         last = next((i for i, name in enumerate(names) if name in inside), len(names) - 1)
         return tuple(names[: last + 1])
+
+    def _left(self) -> str:
+        """The search for the connection, if it never ends by the rules and the kernel is out of it; "" otherwise."""
+        if self.outcomes[1].ended != STUCK or self.outcomes[0].ended == STUCK:
+            return ""
+        functions = FUNCTIONS[self.scenario.lookup]
+        search = functions.connected if self.scenario.lookup in UDP_LOOKUPS else functions.established
+        ours, theirs = map(of_kernel, self.traces)
+        at = parting(ours, theirs)
+        if at is None or any(step.function == search for step in road(ours, at, self.callers)):
+            return ""
+        inside = at == len(theirs) or any(step.function == search for step in road(theirs, at, self.callers))
+        return search if inside else ""
 
     def _of_outcomes(self) -> str:
         """The function, if all steps are the same: whose warning or whose program one side lacks, else the one that

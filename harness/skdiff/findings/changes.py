@@ -33,6 +33,7 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
+from skdiff.findings.lost_meanwhile import out_of_tables, without_events
 from skdiff.findings.step_words import device_text
 from skdiff.findings.values import WithValue
 from skdiff.oracles.model import Model
@@ -239,8 +240,7 @@ def _of_packet(s: Scenario, i: int, others: Others) -> Iterator[Change]:
 def _of_events(s: Scenario) -> Iterator[Change]:
     """Other CPUs that do one thing less meanwhile."""
     for number in range(len(s.events)):
-        left = s._replace(events=(*s.events[:number], *s.events[number + 1 :]))
-        yield Change(f"if event {number + 1} did not come about", "others", left)
+        yield Change(f"if event {number + 1} did not come about", "others", without_events(s, [number]))
 
 
 def rejoined(s: Scenario, i: int, sock: Sock) -> Scenario:
@@ -310,13 +310,8 @@ def closed(s: Scenario, i: int) -> Scenario:
     """The scenario without what socket `i` has: it is in no table, no group and hangs on nothing, and no event is about
     it; its requests are gone as well (net/ipv4/inet_connection_sock.c inet_csk_listen_stop()).
     """
-    sock = s.socks[i]
-    if s.events:
-        s = s._replace(events=tuple(event for event in s.events if i not in (event.at, event.sk, event.other)))
-    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0)
-    if sock.kind == KIND_FULL:
-        gone = gone._replace(state=TCP_CLOSE, daddr=0, dport=0)
-    s = _left(_with_sock(s, i, gone), i)
+    s = without_events(s, [n for n, event in enumerate(s.events) if i in (event.at, event.sk, event.other)])
+    s = _left(_with_sock(s, i, out_of_tables(s.socks[i])), i)
     if s.packet.sk == i:
         s = s._replace(packet=s.packet._replace(sk=NONE, destructor=DESTRUCTOR_NONE))
     nets = tuple(

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.words import share
@@ -30,6 +30,7 @@ from skdiff.cases.validity import problems
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.findings.chance import HASHES, chance
 from skdiff.findings.changes import Change, Others, changes, reopened
+from skdiff.findings.lost_meanwhile import lost_meanwhile
 from skdiff.findings.step_words import devices_of
 from skdiff.findings.story_of_tcp import Story
 from skdiff.findings.story_of_udp import UdpStory
@@ -78,10 +79,14 @@ def why_not(case: Case, name: str, model: Model, made: WithValue | None = None) 
     if outcome.sk == index:
         raise CannotRun(f"--why-not {name}: {name} gets the packet")
     told = UdpStory if case.scenario.lookup in UDP_LOOKUPS else Story
-    reasons = _Reasons(case, index, outcome, steps, told(case, model.config))
-    reason = reasons.reason()
+    when = lost_meanwhile(case, index, model)
+    if when.scenario is not case.scenario:
+        outcome, steps = model.run(when.scenario), model.trace(when.scenario)
+    there = replace(case, scenario=when.scenario)
+    reasons = _Reasons(there, index, outcome, steps, told(there, model.config))
+    reason = when.reason or reasons.reason()
     others = Others(names_of(case)[0], devices_of(case), model, made or as_it_stands(case.scenario))
-    return WhyNot(name, reason, tuple(_found(case, index, others, reasons.about)))
+    return WhyNot(name, reason, tuple(_found(case, index, others, "others" if when.reason else reasons.about)))
 
 
 def _found(case: Case, index: int, others: Others, about: str) -> list[str]:
@@ -226,8 +231,7 @@ class _Reasons:
         for step in self.steps:
             if step.function == "refcount_inc_not_zero" and not step.values[0]:
                 return "the first match of the table of connections has no reference left, which ends that search"
-        left = any(step.function == "sock_gen_put" and step.values[0] == self.index for step in self.steps)
-        return "it left the table while the lookup took its reference" if left else ""
+        return ""
 
     def _by_program(self) -> str:
         if "sk_lookup" in self.outcome.via and self.outcome.sk >= 0:
@@ -292,6 +296,8 @@ class _Reasons:
             return (
                 f"it is bound to device {story.device_name(s.bound_dev_if)}, and the packet's device is {device}{below}"
             )
+        if not p.sdif:
+            return ""
         self.about = "host"
         return f"it is bound to no device, the packet is of an L3 domain, and net.ipv4.{story.sysctl} is off"
 

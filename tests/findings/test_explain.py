@@ -365,8 +365,18 @@ def test_an_event_that_does_not_come_about_is_told(kernel_tree, tmp_path, capsys
     assert "event 1 does not come about: when the reference to conn is taken" in out
     assert "1 case, 1 agreed; in 1 some event does not come about" in out
     assert [told["missed"] for told in json.loads(summary.read_text())["cases"]] == [[1]]
+    path.write_text(dump(replace(case, expect={"fired": [1]}, said_by="document")))
+    assert main(["replay", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "fired is [], expected [1]" in out
+    assert "event 1 does not come about: when the reference to conn is taken" in out
     once = replace(case, scenario=scenario(connection(refcnt=2), events=(often._replace(nth=1),)))
     assert not any("does not come about" in text for text in story(once, Model().trace(once.scenario)))
+
+
+def test_of_a_lookup_that_does_not_end_nobody_says_that_an_event_does_not_come_about(kernel_tree, capsys):
+    assert main(["replay", "foreign-end-under-the-walk"]) == 0
+    assert "does not come about" not in capsys.readouterr().out
 
 
 def test_what_the_case_says_of_a_socket_is_no_reason_once_an_event_has_changed_it():

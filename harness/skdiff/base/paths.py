@@ -53,7 +53,11 @@ def command() -> str:
 
 
 def shell_path(path: Path) -> str:
-    """A path as a person would type it from here, quoted for a shell: printed commands have no path in another form."""
+    """A path as a person would type it from here, quoted for a shell: printed commands have no path in another form.
+    That of standard input stays as it is: a command that is given the same there shows the same.
+    """
+    if str(path) == "-":
+        return "-"
     try:
         text = str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
 from skdiff.cases.derived import CONNECTION
-from skdiff.cases.outcome import Outcome
+from skdiff.cases.outcome import RETURNED, Outcome
 from skdiff.cases.scenario import EHASH, IPPROTO_UDP, LHASH2, NOWHERE, UDP_HASHED, UDP_LOOKUPS, Scenario, Sock
 
 
@@ -32,8 +32,10 @@ def overlooked(scenario: Scenario, socks: Sequence[str]) -> Iterator[str]:
 
 def missed_events(scenario: Scenario, outcome: Outcome) -> list[int]:
     """The events, from 1 on, that did not come about: the lookup was not at the point, or not as often, or things were
-    not so any more that it could be.
+    not so any more that it could be. None of a lookup that does not end, whose outcome does not say what came about.
     """
+    if outcome.ended != RETURNED:
+        return []
     return [number + 1 for number in range(len(scenario.events)) if not outcome.fired >> number & 1]
 
 

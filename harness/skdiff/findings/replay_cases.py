@@ -12,9 +12,11 @@ from skdiff.base.errors import CannotRun
 from skdiff.base.paths import command, shell_path
 from skdiff.base.words import counted
 from skdiff.cases.case_file import Case, load
+from skdiff.cases.case_file import told as told_path
 from skdiff.cases.event_text import event_text
 from skdiff.cases.expectations import MODEL, unmet
 from skdiff.cases.fields import LOOKUPS
+from skdiff.cases.find_cases import STDIN
 from skdiff.cases.overlooked import missed_events, overlooked
 from skdiff.cases.validity import not_on
 from skdiff.comparison import known_differences
@@ -128,7 +130,7 @@ class _Replay:
         word, why, mismatch = verdict(case, self.oracle, self.model)
         if path.resolve() in self.listed:
             word, why, mismatch = _still_known(self.listed[path.resolve()], case, self.traced, self.model)
-        place = shell_path(path)
+        place = told_path(path) if path == STDIN else shell_path(path)
         # Nobody has to be told that of what was drawn.
         told = overlooked(case.scenario, case.socks) if case.said_by != MODEL else ()
         lines = [f"{place}: {line}" for line in told]
@@ -137,7 +139,8 @@ class _Replay:
         said = case.said_by if case.expect and not needs else ""
         expects = bool(case.expect) and not needs
         missed = missed_events(case.scenario, self.model.run(case.scenario)) if case.scenario.events else []
-        if case.said_by != MODEL and "fired" not in case.expect:
+        # A case that says so itself need not be told, unless it is wrong.
+        if case.said_by != MODEL and ("fired" not in case.expect or word != AGREED):
             names = names_of(case)
             lines += [
                 f"{place}: event {i} does not come about: {event_text(case.scenario.events[i - 1], *names)}."
@@ -145,7 +148,7 @@ class _Replay:
             ]
         result = Replayed(str(path), word, why, list(needs), list(elsewhere), said, expects, missed)
         if mismatch is not None:
-            again = f"{command()} replay --kernel {self.kernel} {place}"
+            again = f"{command()} replay --kernel {self.kernel} {shell_path(path)}"
             rules, config = build.rules, build.config
             text = render(mismatch, case, build.label, build.closure, again, rules=rules, config=config)
             lines.append(f"{place}:\n{text}")

@@ -377,12 +377,12 @@ WRONG_EVENTS: dict[str, tuple[str, int, str]] = {
     "too many steps": (
         'point = "link"\nsteps = 2\naction = "goes on"\n',
         8,
-        "event 2: steps: 2 are too many: this action has one here, and cannot stand still: leave them out",
+        "event 2: steps: 2 are too many: this action has none: leave them out",
     ),
     "a program that is not there": (
         'point = "link"\naction = "detached"\n',
         6,
-        "event 2: value: a group with a program is needed, from 0 on",
+        "event 2: value: a group with a program is needed, from 0 on: there is none",
     ),
     "what no other CPU can do": (
         'point = "link"\naction = "sysctl"\nvalue = 2\n',

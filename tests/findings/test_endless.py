@@ -70,7 +70,7 @@ def test_a_kernel_that_goes_round_is_told_once():
     assert len(trace) == FULL
     told = story(case, trace)
     assert len(told) < 10
-    assert told[-1] == "__inet_lookup_established(): the search starts anew."
+    assert told[-1] == "__inet_lookup_established(): by the rules the search starts anew now."
     assert Model().run(case.scenario).ended == STUCK
 
 

@@ -77,7 +77,8 @@ def action_text(event: Event, socks: Sequence[str], groups: Sequence[str]) -> st
     if event.action == COMES and event.value:
         text = f"{names['sk']} comes into {_name(groups, event.value - 1)}, and into its table"
     if event.steps:
-        text += f" (but stands still behind {event.steps} step{'s' if event.steps > 1 else ''})"
+        steps = "step" if event.steps == 1 else f"{event.steps} steps"
+        text += f" (its first {steps} alone; the rest, if there is one, comes later)"
     return text
 
 

@@ -21,6 +21,7 @@ from skdiff.cases.scenario import (
     CONNECTS,
     DETACHED,
     EHASH,
+    GOES_ON,
     HASH_OWN,
     KIND_FULL,
     KIND_REQUEST,
@@ -129,13 +130,15 @@ def wrong_event(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str
         yield from _of_action(s, event, later)
     yield from _of_any(s, event)
     if event.steps > 0 and event.steps > (most := most_steps(event, s.socks)):
-        yield f"steps: {event.steps} are too many: {_steps(most)}"
+        yield f"steps: {event.steps} are too many: {_steps(event.action, most)}"
 
 
-def _steps(most: int) -> str:
+def _steps(action: int, most: int) -> str:
+    if action == GOES_ON:
+        return "this action has none: leave them out"
     if not most:
         return "this action has one here, and cannot stand still: leave them out"
-    return f"this action has {most + 1} here, and can stand still behind {most}"
+    return f"this action has {most + 1} here at most, and can stand still behind {most}"
 
 
 def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]:
@@ -170,7 +173,10 @@ def _of_action(s: Scenario, event: Event, later: Sequence[int]) -> Iterator[str]
         if other.kind == KIND_TIMEWAIT and sock.kind != KIND_FULL:
             yield "other: a timewait socket takes the place of a full one"
         if not is_replaceable(sock, other):
-            yield "other: it has not the same connection, or is not in ehash"
+            yield (
+                "other: it has not the same connection, or is not in ehash: who comes is written as it is once it is"
+                " there"
+            )
 
 
 def _of_any(s: Scenario, event: Event) -> Iterator[str]:
@@ -179,9 +185,10 @@ def _of_any(s: Scenario, event: Event) -> Iterator[str]:
     if event.action in (SYSCTL, SK_LOOKUP) and event.value not in (0, 1):
         yield "value: 0 or 1 is needed"
     if event.action == DETACHED and not (0 <= event.value < len(s.groups) and s.groups[event.value].prog != PROG_NONE):
-        yield "value: a group with a program is needed, from 0 on"
+        having = [str(number) for number, group in enumerate(s.groups) if group.prog != PROG_NONE]
+        yield f"value: a group with a program is needed, from 0 on: there is {', '.join(having) or 'none'}"
     if event.action == ATTACHED and not 0 <= event.value < len(s.groups):
-        yield "value: a group is needed, from 0 on"
+        yield f"value: a group is needed, from 0 on: there are {len(s.groups)}"
 
 
 def can_listen(sock: Sock) -> bool:
@@ -237,7 +244,10 @@ def _unreachable(s: Scenario, event: Event) -> Iterator[str]:
                 " timewait socket that of a full one (net/ipv4/inet_timewait_sock.c inet_twsk_hashdance_schedule())"
             )
         if other.kind == KIND_TIMEWAIT and other.refcnt:
-            yield "a timewait socket has no reference as yet (net/ipv4/inet_timewait_sock.c inet_twsk_alloc())"
+            yield (
+                "a timewait socket has no reference as yet, so its refcnt is 0 (net/ipv4/inet_timewait_sock.c"
+                " inet_twsk_alloc())"
+            )
     if event.action == ATTACHED and event.sk not in live_members(s, event.value):
         yield "a program selects members (net/core/filter.c sk_select_reuseport())"
     if event.action == REBOUND and event.value < 0:

@@ -48,7 +48,10 @@ def in_no_table(event: Event, tables: str) -> str:
 
 def not_so_many(sock: Sock, least: int, most: int, why: str) -> str:
     """What is said of a socket that has not as many references as an action needs, of any lookup."""
-    return f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, {why}"
+    return (
+        f"sk: its refcnt is {sock.refcnt}: this action needs {least} to {most}, {why}; write refcnt = {least} at that"
+        " socket"
+    )
 
 
 def most_udp_steps(event: Event, sock: Sock) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from skdiff.cases.case_file import Case
 from skdiff.cases.event_text import action_text
-from skdiff.cases.scenario import BOUND, COMES, KIND_FULL, NONE, NOWHERE, TCP_CLOSE, Event, Scenario, Sock
+from skdiff.cases.events import brought
+from skdiff.cases.scenario import BOUND, KIND_FULL, NONE, NOWHERE, TCP_CLOSE, Scenario, Sock
 from skdiff.comparison.mismatch_text import names_of
 from skdiff.oracles.model import Model
 
@@ -20,15 +21,10 @@ class Meanwhile:
     scenario: Scenario
 
 
-def brought(event: Event) -> int:
-    """The socket that an event brings into its table, NONE if it brings none."""
-    return event.sk if event.action == COMES else event.other
-
-
 def without_events(s: Scenario, gone: Collection[int]) -> Scenario:
     """The scenario without the events of these numbers: whom they would have brought stays out of all tables."""
     left = tuple(event for number, event in enumerate(s.events) if number not in gone)
-    never = {brought(s.events[number]) for number in gone} - {brought(event) for event in left} - {NONE}
+    never = {*brought([s.events[number] for number in gone])} - {*brought(left)}
     return s._replace(events=left, socks=tuple(out_of_tables(k) if i in never else k for i, k in enumerate(s.socks)))
 
 
@@ -54,7 +50,7 @@ def lost_meanwhile(case: Case, index: int, model: Model) -> Meanwhile:
             return Meanwhile(f"meanwhile, on another CPU, {told(number)}", s)
     if fired and model.run(without_events(s, range(len(s.events)))).sk == index:
         return Meanwhile(f"meanwhile, on another CPU, {' and '.join(map(told, fired))}", s)
-    came = next((number for number, event in enumerate(s.events) if brought(event) == index), None)
+    came = next((number for number, event in enumerate(s.events) if index in brought([event])), None)
     if came is not None and came not in fired:
         return Meanwhile(f"it comes into its table by event {came + 1} alone, which does not come about", s)
     standing = s._replace(events=()) if came is not None else without_events(s, fired)

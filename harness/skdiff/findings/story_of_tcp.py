@@ -201,7 +201,7 @@ class Story:
     def put(self, sk: int, refcnt: int) -> Iterator[str]:
         rest = f"{refcnt} left" if refcnt else "the last one: it is freed"
         yield f"sock_gen_put(): {self.name(sk)} is no match any more: the reference is given back ({rest})."
-        yield f"{self.functions.established}(): the search starts anew."
+        yield f"{self.functions.established}(): by the rules the search starts anew now."
 
     def established(self, sk: int) -> Iterator[str]:
         connected = [i for i, s in enumerate(self.scenario.socks) if s.hashed == EHASH]

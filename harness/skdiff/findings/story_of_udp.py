@@ -87,8 +87,10 @@ class UdpStory(Story):
             yield f"{self.functions.mcast_demux}(): {self.name(sk)} alone wants the packet, and is attached to it."
 
     def connected(self, sk: int) -> Iterator[str]:
+        # Who connects while the walk is on its way may come too late for it.
+        of_several = "met first" if self.changed else "connected last"
         yield (
-            f"{self.functions.connected}(): {self.name(sk)} has this very connection; of several the one connected last"
+            f"{self.functions.connected}(): {self.name(sk)} has this very connection; of several the one {of_several}"
             " wins, whatever its device: that is final."
         )
 

@@ -4,11 +4,11 @@ from itertools import islice
 
 import pytest
 
-from skdiff.cases.scenario import AT_TAKEN, COMES, LEAVES, LHASH2, TCP4, TCP6, UDP4, UDP6
+from skdiff.cases.scenario import AT_TAKEN, COMES, LEAVES, LHASH2, TCP4, TCP6, UDP4, UDP6, Scenario
 from skdiff.cases.validity import problems
 from skdiff.comparison.compare import compare
 from skdiff.engines import exhaustive_engine
-from skdiff.engines.exhaustive_engine import MOST_SOCKS, placed, scenarios, tables
+from skdiff.engines.exhaustive_engine import MOST_SOCKS, placed, scenarios, tables, tables_from
 from skdiff.oracles.model import Model
 
 TABLES = list(tables())
@@ -56,14 +56,58 @@ def test_the_hash_chooses_each_member_of_two_and_of_three(lookup) -> None:
 
 
 def test_a_seed_says_where_it_begins_and_the_sequence_is_its_own() -> None:
-    assert [*islice(scenarios(0), 50)] == [*islice(scenarios(0), 50)] != [*islice(scenarios(3), 50)]
-    assert next(scenarios(len(TABLES))) == next(scenarios(0))
+    assert tables_from(0) == TABLES == tables_from(len(TABLES))
+    assert tables_from(3) == [*TABLES[3:], *TABLES[:3]]
+    assert [*islice(scenarios(TABLES), 50)] == [*islice(scenarios(TABLES), 50)]
+
+
+def test_those_with_one_event_come_first_and_each_says_of_which_table_it_is() -> None:
+    few = [table for table in TABLES if len(table.socks) == 1][:2]
+    found = [*scenarios(few)]
+    assert [(count, number) for count, number, _ in found] == sorted((count, number) for count, number, _ in found)
+    assert {(count, number) for count, number, _ in found} == {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert all(len(case.events) == count for count, _, case in found)
+    assert [case for count, number, case in found if (count, number) == (2, 1)] == [*placed(few[1], 2)]
+
+
+class Short:
+    """A run that is over after so many cases."""
+
+    seed, lookups, oracles = 0, (TCP4, TCP6, UDP4, UDP6), (Model(),)
+
+    def __init__(self, most: int) -> None:
+        self.left, self.told = most, list[str]()
+
+    def start(self) -> None:
+        pass
+
+    def over(self) -> bool:
+        return not self.left
+
+    def case(self, scenario: Scenario) -> None:
+        self.left -= 1
+
+
+def test_a_run_says_how_much_of_all_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [table for table in TABLES if len(table.socks) == 1][:2]
+    monkeypatch.setattr(exhaustive_engine, "tables", lambda: iter(few))
+    first, one = len([*placed(few[0], 1)]), sum(count == 1 for count, _, _ in scenarios(few))
+    every = len([*scenarios(few)])
+    for most, told in (
+        (0, "not all that can happen: 0 of 2 tables with one event, none with two"),
+        (first, "not all that can happen: 1 of 2 tables with one event, none with two"),
+        (one, "not all that can happen: all 2 tables with one event, 0 of 2 tables with two"),
+        (every, "all that can happen: all 2 tables, with one event and with two"),
+    ):
+        run = Short(most)
+        exhaustive_engine.drive(run)  # type: ignore[arg-type]
+        assert run.told == [told]
 
 
 @pytest.mark.parametrize("lookups", [(TCP4, TCP6), (UDP4, UDP6)])
 def test_kernel_and_model_agree_about_the_first(reference, lookups) -> None:
     model = Model()
-    for case in islice(scenarios(0, lookups), 4000):
+    for _, _, case in islice(scenarios(tables_from(0, lookups)), 4000):
         assert case.lookup in lookups
         assert compare(("kernel", "model"), (reference.run(case), model.run(case))) is None
 

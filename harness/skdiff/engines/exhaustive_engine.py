@@ -93,25 +93,37 @@ _UDP_SIZE = 2  # the packet's address and the wildcard have slots of their own, 
 
 
 def drive(run: Run) -> None:
-    """Feed all cases to a run, from the one that its seed says on, until it is over or all were there."""
+    """Feed all cases to a run, from the table that its seed says on, until it is over or all were there, and tell how
+    far it came: what is no difference among some of them says nothing of the others.
+    """
     run.start()
-    for scenario in scenarios(run.seed, run.lookups, run.oracles[-1]):
+    every = tables_from(run.seed, run.lookups)
+    asked = f"all {len(every):,} tables"
+    for count, number, scenario in scenarios(every, run.oracles[-1]):
         if run.over():
+            some = f"{number:,} of {len(every):,} tables"
+            with_one, with_two = (some, "none") if count == 1 else (asked, some)
+            run.told.append(f"not all that can happen: {with_one} with one event, {with_two} with two")
             return
         run.case(scenario)
+    run.told.append(f"all that can happen: {asked}, with one event and with two")
 
 
-def scenarios(
-    seed: int = 0, lookups: Sequence[int] = (TCP4, TCP6, UDP4, UDP6), oracle: Oracle = _MODEL
-) -> Iterator[Scenario]:
-    """All cases of lookups, those with one event first; the seed says with which table it begins. The oracle tells
-    which events come about.
-    """
+def tables_from(seed: int, lookups: Sequence[int] = (TCP4, TCP6, UDP4, UDP6)) -> list[Scenario]:
+    """All tables of lookups, from that on with which the seed begins."""
     every = [table for table in tables() if table.lookup in lookups]
     at = seed % len(every)
+    return [*every[at:], *every[:at]]
+
+
+def scenarios(every: Sequence[Scenario], oracle: Oracle = _MODEL) -> Iterator[tuple[int, int, Scenario]]:
+    """All cases of tables, those with one event first: how many events, the number of the table, and the case. The
+    oracle tells which events come about.
+    """
     for count in range(1, MOST_EVENTS + 1):
-        for table in (*every[at:], *every[:at]):
-            yield from placed(table, count, oracle)
+        for number, table in enumerate(every):
+            for scenario in placed(table, count, oracle):
+                yield count, number, scenario
 
 
 def tables() -> Iterator[Scenario]:

@@ -22,7 +22,7 @@ class Run(Protocol):
     sequence of cases. `arguments` are the engine's own flags, `inputs` is where a guided engine keeps what it learns,
     and others too unless the run is `alone`; `scratch` is a folder that is gone after the run. A kernel of the run
     `lacks` some abilities. Only cases of `lookups` are wanted: others become such. A set of tables is asked for so many
-    `packets`. A sweep is of a `part` of all small tables.
+    `packets`. A sweep is of a `part` of all small tables. What an engine says of its work is `told`, a line each.
     """
 
     seed: int
@@ -37,6 +37,7 @@ class Run(Protocol):
     packets: int
     part: Part | None
     tables: Callable[[], Tables] | None
+    told: list[str]
 
     def start(self) -> None:
         """Open the oracles, and start the clock."""

@@ -45,6 +45,9 @@ def show(console: Console, summary: FuzzSummary) -> None:
     if summary.running:
         for text in _asked(summary):
             console.print(text, markup=False, soft_wrap=True)
+    else:
+        for text in summary.told:
+            console.print(text, markup=False, soft_wrap=True)
     if len(summary.workers) > 1:
         each = ", ".join(f"{worker.cases:,}" for worker in summary.workers)
         console.print(f"{len(summary.workers)} workers: {each} cases", soft_wrap=True)

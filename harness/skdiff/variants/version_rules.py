@@ -181,6 +181,9 @@ EPOCHS: Mapping[str, Rules] = {
     version: _epoch(version) for version in sorted({_FIRST, *(_SINCE[name] for name in EPOCHAL)}, key=numbers)
 }
 
+# The mainline versions that were the first with a rule of stable levels: no epoch has these rules.
+FIRST_WITH_A_FIX = tuple(sorted({_SINCE[name] for name in NAMES if name not in EPOCHAL}, key=numbers))
+
 
 def epoch_of_version(version: str) -> str:
     """The epoch that a mainline version is in; the first one for what is older, or no version at all."""
@@ -221,6 +224,12 @@ def expected(version: str) -> tuple[str, ...]:
         return bool(since and numbers(since) <= found) or (level is not None and level <= point)
 
     return tuple(rule.name for rule in fields(Rules) if len(found) > 1 and should_have(rule))
+
+
+def of_version(version: str) -> Rules:
+    """The rules that a kernel of that version should have."""
+    there = expected(version)
+    return Rules(**{name: name in there for name in NAMES})
 
 
 def missing(text: Rules, unknown: Sequence[str], version: str) -> tuple[str, ...]:

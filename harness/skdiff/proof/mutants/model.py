@@ -53,7 +53,7 @@ from skdiff.proof.mutants.isolated import Died, each, in_shares
 from skdiff.proof.mutants.lines_run import ALL, Lines
 from skdiff.proof.mutants.python import Change, Source
 from skdiff.variants.config import MATRIX, Config
-from skdiff.variants.version_rules import EPOCHS, NAMES, Rules, describe
+from skdiff.variants.version_rules import EPOCHS, FIRST_WITH_A_FIX, NAMES, Rules, describe, of_version
 
 MODEL = Path(skdiff.oracles.model.__file__).parent
 CPU_SECONDS = 1.0  # of a mutant in one case; in all, this beside TIMES what the model itself needs for all
@@ -89,6 +89,7 @@ class Expected:
 KERNELS: tuple[tuple[Rules, Config], ...] = (
     (Rules(), Config()),
     *((rules, Config()) for rules in EPOCHS.values()),
+    *((of_version(version), Config()) for version in FIRST_WITH_A_FIX),
     *((replace(Rules(), **{name: not getattr(Rules(), name)}), Config()) for name in NAMES),
     (Rules(**dict.fromkeys(NAMES, True)), Config()),
     *((rules, config) for rules in (Rules(), list(EPOCHS.values())[-1]) for config in MATRIX[1:]),

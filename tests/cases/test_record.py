@@ -227,6 +227,12 @@ def test_a_frame_is_the_head_and_the_packet_and_no_more() -> None:
     assert set(frame[end:]) == {0xA5}
 
 
+def test_a_slot_is_a_byte_and_so_is_each_of_its_values() -> None:
+    ((at, size, values),) = native.format_of_bytes()[6]
+    assert (at, size) == (0, ffi.sizeof("int8_t"))
+    assert values == bytes(number for number in range(16) for _ in range(16))
+
+
 def test_a_socket_that_the_record_has_no_room_for_is_refused() -> None:
     for case in (Scenario(socks=(Sock(),) * 65), Scenario(groups=(Group(),) * 5), Scenario(events=(Event(),) * 65)):
         with pytest.raises(IndexError, match="more than the record has room for"):
@@ -375,6 +381,7 @@ def test_an_outcome_is_read_field_by_field() -> None:
         "skb_cb": 7,
         "clones": -1,
         "freed": 5,
+        "fired": 9,
         "sections": -2,
     }
     data = written(**plain, refcnt=[1, 0xC0000000, 3], listener=[-1, 0, -3])
@@ -384,6 +391,9 @@ def test_an_outcome_is_read_field_by_field() -> None:
     assert record.outcome(data_written, 1).written == (1, 2, 40, "sk_state")
     assert record.outcome(data, 1).refcnt == (1,)
     assert record.outcome(written(freed=5, freed_wrong=4), 3).freed == 5 | 4 << 64
+    wrong = written(**plain, freed_wrong=4, refcnt=[1, 2], listener=[-1, 0])
+    known = {**plain, "freed": 5 | 4 << 64}
+    assert record.outcome(wrong, 2) == Outcome(**known, refcnt=(1, 2), listener=(-1, 0))
     assert record.outcome(data, 0).listener == ()
     counts, listeners = tuple(range(100, 164)), tuple(range(-80, -16))
     data = written(refcnt=list(counts), listener=list(listeners))

@@ -113,6 +113,26 @@ def test_a_signature_names_how_it_ended_rather_than_fields():
     )
 
 
+def test_a_mismatch_says_of_itself_no_more_than_it_was_told():
+    found = compare(["a", "b"], [PLAIN, PLAIN._replace(sk=5)])
+    assert (found.cause, found.alike, found.half_seen, found.said) == ("", False, (), ())
+    told = Mismatch(("a", "b"), (PLAIN, PLAIN), ("sk",), "reselect", True, ("a",), ("Oops", "BUG"))
+    assert (told.cause, told.alike, told.half_seen, told.said) == ("reselect", True, ("a",), ("Oops", "BUG"))
+
+
+def test_the_way_is_the_first_field_that_tells_or_how_one_ended():
+    stuck, crashed = (Outcome(ended=ended) for ended in (STUCK, CRASHED))
+    for outcomes, way in (
+        ((PLAIN, PLAIN._replace(sk=5, freed=1, warns=())), "sk"),
+        ((PLAIN, PLAIN._replace(fired=1, warns=())), "warns"),
+        ((stuck, PLAIN), "stuck"),
+        ((PLAIN, crashed), "crashed"),
+        ((stuck, crashed), "crashed"),
+        ((crashed, stuck, PLAIN), "crashed"),
+    ):
+        assert compare(["a", "b", "c"][: len(outcomes)], outcomes).way == way
+
+
 def test_ends_have_names():
     assert [ENDED_NAMES[end] for end in (RETURNED, STUCK, CRASHED)] == ["returned", "stuck", "crashed"]
     assert len(ENDED_NAMES) == 3

@@ -12,17 +12,32 @@ from hypothesis import strategies as st
 
 from skdiff.cases import validity, wire
 from skdiff.cases.addresses import as_ipv4, other_family
-from skdiff.cases.pools import COUNTS, DRAWN_SOCKS, SLOT, Pool
+from skdiff.cases.pools import COUNTS, DRAWN_SOCKS, HERE, OTHER_PORT, PEER, PEER_PORT, PORT, SLOT, Pool
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
+    AF_INET,
+    AF_INET6,
+    AT_NODE,
+    CONNECTS,
+    EHASH,
+    IPPROTO_UDP,
     IPV6_LOOKUPS,
     KIND_REQUEST,
     KIND_TIMEWAIT,
     LEAVE,
+    SYSCTL,
+    TCP4,
+    TCP6,
+    TCP_CLOSE,
+    TCP_ESTABLISHED,
     TCP_LISTEN,
     TCP_NEW_SYN_RECV,
     TCP_TIME_WAIT,
+    UDP4,
+    UDP6,
+    UDP_HASHED,
     UDP_LOOKUPS,
+    Event,
     Group,
     Netns,
     Packet,
@@ -41,12 +56,16 @@ from skdiff.cases.wire import (
     SIZE,
     SOCK,
     SOCK_SIZE,
+    as_bytes,
+    as_put,
     decode,
     draw,
     encode,
     near,
     other_packet,
     put,
+    put_all,
+    put_bytes,
     take,
 )
 from skdiff.cases.wire_events import DRAWN_EVENTS
@@ -526,3 +545,151 @@ def test_cut_bytes_mean_the_same(data: bytes) -> None:
     short = wire.cut(bytearray(data.ljust(wire.SIZE, b"\0")))
     assert wire.decode(short) == wire.decode(data)
     assert len(short) == wire.FIXED_SIZE + len(wire.decode(data).socks) * wire.SOCK_SIZE
+
+
+# --- what engines write ---
+
+
+def test_places_say_where_the_first_of_a_kind_stands_and_how_far_it_is_to_the_next() -> None:
+    found = dict(wire.PLACES)
+    for at, (kind, index, name) in enumerate(places(), start=len(COUNTS)):
+        start, size = found[kind, name]
+        assert start + index * size == at
+    assert found["events", "count"][0] == SIZE
+    for i, name in enumerate(Event._fields):
+        assert found["event", name] == (SIZE + 1 + i, len(Event._fields))
+    assert len(found) == len({(kind, name) for kind, _, name in places()}) + 1 + len(Event._fields)
+
+
+def test_the_lookup_of_bytes_is_the_one_of_their_case() -> None:
+    at = len(COUNTS) + list(HEAD).index("lookup")
+    for byte in range(256):
+        assert wire.lookup_of(with_byte(DRAWN[0], at, byte)) == byte // 64
+        for lookups in (b"", bytes([UDP4]), bytes([TCP6, UDP6]), bytes([UDP6, TCP4, TCP6])):
+            data = with_byte(DRAWN[byte % 4], at, byte)
+            assert wire.lookup_of(data, lookups) == decode(data, lookups).lookup
+            wanted = byte // 64 if byte // 64 in lookups or not lookups else lookups[byte % len(lookups)]
+            assert wire.lookup_of(data, lookups) == wanted
+
+
+SOME_FIELDS = {"num": OTHER_PORT, "refcnt": 12345, "family": AF_INET6, "hashed": EHASH}
+
+
+def test_fields_that_are_put_together_are_those_that_are_put_one_by_one() -> None:
+    for index in (0, 3, 15):
+        one_by_one, together, later = (bytearray(b"\xff") * SIZE for _ in range(3))
+        for name, value in SOME_FIELDS.items():
+            put(one_by_one, "sock", index, name, value)
+        put_all(together, "sock", index, SOME_FIELDS)
+        assert together == one_by_one
+        put_bytes(later, index * SOCK_SIZE, as_bytes("sock", SOME_FIELDS))
+        assert later == one_by_one
+
+
+def test_the_bytes_of_fields_have_their_places() -> None:
+    sock = list(SOCK)
+    at = FIXED_SIZE + sock.index("family")
+    assert as_bytes("sock", {"family": AF_INET6}) == [(at, wire.byte(at, AF_INET6))]
+    assert [at for at, _ in as_bytes("sock", SOME_FIELDS)] == [FIXED_SIZE + sock.index(name) for name in SOME_FIELDS]
+    data = bytearray(6)
+    put_bytes(data, 2, [(0, 7), (3, 9)])
+    assert data == bytes([0, 0, 7, 0, 0, 9])
+
+
+def test_a_field_of_the_packet_is_put_into_a_socket_by_a_table() -> None:
+    pairs = (("daddr", "saddr"), ("rcv_saddr", "daddr"), ("daddr", "daddr"), ("num", "sport"), ("netns", "netns"))
+    for ours, theirs in pairs:
+        at, of_packet, means = as_put("sock", ours, theirs)
+        assert at == FIXED_SIZE + list(SOCK).index(ours)
+        assert of_packet == len(COUNTS) + len(HEAD) + list(PACKET).index(theirs)
+        assert len(means) == 256
+        data = bytearray(SIZE)
+        for byte in range(256):
+            data[of_packet] = byte
+            put(data, "sock", 0, ours, take(data, "packet", 0, theirs))
+            assert means[byte] == data[at]
+
+
+# --- events ---
+
+# Of two sockets one is in ehash, where something happens to it twice.
+GONE, FLAGGED = Event(sk=0), Event(value=1, point=AT_NODE, nth=2, action=SYSCTL)
+CONNECTED = {"hashed": EHASH, "state": TCP_ESTABLISHED, "daddr": PEER, "dport": PEER_PORT, "rcv_saddr": HERE}
+
+
+def with_two_events() -> bytearray:
+    data = bytearray(wire.MOST)
+    data[N_SOCKS_AT] = wire.byte(N_SOCKS_AT, 2)
+    put_all(data, "sock", 0, {**CONNECTED, "refcnt": 2})
+    put(data, "sock", 15, "listener", 1)
+    put(data, "events", 0, "count", 2)
+    for i, event in enumerate((GONE, FLAGGED)):
+        put_all(data, "event", i, event._asdict())
+    return data
+
+
+def test_what_is_behind_the_last_socket_means_events() -> None:
+    data = bytes(with_two_events())
+    case = decode(data)
+    assert case.events == (GONE, FLAGGED)
+    assert case._replace(events=()) == decode(data[:SIZE])
+    assert decode(data[: SIZE + 1]).events == (Event(sk=0), Event(sk=0))
+    assert decode(data[:SIZE]).events == decode(data[:SIZE] + b"\0").events == ()
+
+
+def test_near_writes_events_behind_the_last_socket_that_may_be() -> None:
+    case = decode(bytes(with_two_events()))
+    data = near(case)
+    assert len(data) == wire.MOST
+    assert data[:SIZE] == near(case._replace(events=())).ljust(SIZE, b"\0")
+    assert take(data, "events", 0, "count") == 2
+    for i, event in enumerate((GONE, FLAGGED)):
+        assert [take(data, "event", i, name) for name in Event._fields] == list(event)
+    assert decode(data) == case
+
+
+def test_near_leaves_out_what_drawn_cases_have_no_room_for() -> None:
+    socks = tuple(Sock(num=OTHER_PORT, refcnt=1 + i % 2) for i in range(19))
+    assert near(Scenario(socks=socks)) == near(Scenario(socks=socks[:16]))
+    assert len(near(Scenario(socks=socks))) == SIZE
+    groups = (Group(slots=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)), Group(reuseport_id=0))
+    fewer = (groups[0]._replace(slots=groups[0].slots[:8]), groups[1])
+    assert near(Scenario(groups=groups)) == near(Scenario(groups=fewer))
+    assert draw(near(Scenario(groups=groups))).groups[0][1] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_near_takes_a_family_that_is_in_no_pool_for_the_plainest_in_any_lookup() -> None:
+    at = FIXED_SIZE + list(SOCK).index("family")
+    for lookup in (TCP4, TCP6):
+        for other in (AF_INET, AF_INET6):
+            sock = Sock(*(other for _ in Sock._fields))._replace(family=5)
+            assert near(Scenario(lookup=lookup, socks=(sock,)))[at] == 0
+
+
+def test_bytes_are_cut_behind_what_counts() -> None:
+    events = with_two_events()
+    assert wire.cut(events) == events
+    assert wire.cut(events + b"\1\2\3") == events
+    assert wire.cut(events[: SIZE + 1]) == events[: SIZE + 1]
+    for last in (0, 255):
+        events[SIZE - 1] = last
+        assert wire.cut(events) == events
+        none = events.copy()
+        none[SIZE] = 0
+        for data in (none, none[:SIZE], none[: SIZE + 1]):
+            assert wire.cut(data) == events[: FIXED_SIZE + 2 * SOCK_SIZE]
+
+
+def test_another_packet_has_the_events_that_go_with_it() -> None:
+    here, peer = other_family(HERE), other_family(PEER)
+    free = Sock(num=PORT, hashed=UDP_HASHED, protocol=IPPROTO_UDP, state=TCP_CLOSE, refcnt=2, family=AF_INET6)
+    connects, leaves = Event(value=PEER_PORT, action=CONNECTS, sk=0), Event(sk=1)
+    case = Scenario(lookup=UDP6, hostile=1, packet=Packet(peer, here, doff=8), socks=(free, free))
+    case = case._replace(events=(leaves, connects, leaves._replace(nth=2)))
+    assert validity.problems(case) == []
+    same = other_packet(case, bytes(FRAME_SIZE))
+    assert same == case
+    assert same.events is case.events  # so the C is told of the packet alone
+    got = other_packet(case, with_byte(bytes(FRAME_SIZE), 6, 255))  # another sender
+    assert got.packet == Packet(PEER, here, doff=8)  # to whom no socket of IPv6 connects
+    assert got == case._replace(packet=got.packet, events=(leaves, leaves._replace(nth=2)))

@@ -325,6 +325,17 @@ def test_a_case_is_kept_with_a_need_that_shows_on_a_kernel_without_two_things():
     assert keep_cases.needed(case, Model()) == case.needs == ("IPV6",)
 
 
+def test_a_race_is_kept_with_what_came_about_and_the_counts_that_it_left():
+    """Of a put that is lost the answer tells nothing."""
+    case = load(CORPUS / "races/unhashed-when-it-was-taken.toml")
+    assert keep_cases.expectation(case, Model()) == {
+        "sk": "listener",
+        "refcounted": False,
+        "fired": [1],
+        "refcnt": {"conn": 1},
+    }
+
+
 def test_what_a_helper_finds_of_udp_is_expected_without_a_count():
     case = Case(Scenario(lookup=UDP4, caller=HELPER, packet=Packet(doff=8, len=8)))
     assert keep_cases.expectation(case, Model()) == {"sk": "none"}

@@ -79,6 +79,11 @@ def expectation(case: Case, model: Model) -> dict[str, Any]:
         found["refcounted"] = bool(outcome.refcounted)
     if outcome.warns:
         found["warns"] = list(outcome.warns)
+    if case.scenario.events:  # one that does not come about tests nothing; and counts are what a race leaves wrong
+        found["fired"] = show(OUTCOME_FIELDS["fired"], outcome.fired, case.socks)
+        counts = zip(case.socks, case.scenario.socks, outcome.refcnt, strict=False)
+        after = {name: count for name, sock, count in counts if count != sock.refcnt}
+        found |= {"refcnt": after} if after else {}
     return found
 
 

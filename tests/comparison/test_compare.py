@@ -3,7 +3,17 @@
 import re
 from pathlib import Path
 
-from skdiff.cases.outcome import COMPARED, CRASHED, ENDED_NAMES, RETURNED, SHOWN_NAMES, STUCK, Outcome
+from skdiff.cases.outcome import (
+    COMPARED,
+    CRASHED,
+    ENDED_NAMES,
+    RETURNED,
+    SHOWN_NAMES,
+    STUCK,
+    UNSEEN,
+    UNSEEN_SHOWN,
+    Outcome,
+)
 from skdiff.comparison.compare import Mismatch, compare
 
 PLAIN = Outcome(
@@ -160,3 +170,8 @@ def test_what_programs_are_shown_is_named_as_the_c_writes_it():
             assert name in [word for part in said for word in (part, *_SAID.get(part, "").split())], name
             at += 2 if address else 1
         assert f"args[{at}]" not in kind
+
+
+def test_what_an_oracle_cannot_see_is_no_value_that_a_program_is_shown():
+    assert UNSEEN < -(1 << 32)  # which an argument of 32 bits is not, with a sign or without
+    assert UNSEEN_SHOWN == ((UNSEEN,),)

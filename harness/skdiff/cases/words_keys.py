@@ -228,7 +228,12 @@ EVENT: dict[str, Key] = {
     "action": Key(What.WORD, "what another CPU does", needed=True, words=_words(*ACTIONS.values())),
     "sk": Key(What.SOCKET, "the socket that it happens to"),
     "other": Key(What.SOCKET, "the socket that takes its place"),
-    "value": Key(What.NUMBER, "a device, a peer's port, a group's number, or 0 and 1, as the action has it", "0"),
+    "value": Key(
+        What.NUMBER,
+        "a device, a peer's port, a group's number, or 0 and 1, as the action has it",
+        "0",
+        range=(0, INT_MAX),
+    ),
     "steps": Key(
         What.NUMBER, "how many of its steps are done, and the others later", "all at once", range=(0, MOST_STEPS)
     ),

@@ -1,11 +1,12 @@
 """Changes of one thing of a case that could give the packet to a socket: of the socket, its order, the host, others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from skdiff.cases.addresses import ANY, MAPPED_ANY, is_ipv6, is_mapped
 from skdiff.cases.case_values import address
 from skdiff.cases.derived import GROUP_KEY, UDP_GROUP_KEY, with_derived
+from skdiff.cases.events import brought
 from skdiff.cases.record import constants
 from skdiff.cases.scenario import (
     AF_INET,
@@ -33,7 +34,6 @@ from skdiff.cases.scenario import (
     Scenario,
     Sock,
 )
-from skdiff.findings.lost_meanwhile import out_of_tables, without_events
 from skdiff.findings.step_words import device_text
 from skdiff.findings.values import WithValue
 from skdiff.oracles.model import Model
@@ -241,6 +241,19 @@ def _of_events(s: Scenario) -> Iterator[Change]:
     """Other CPUs that do one thing less meanwhile."""
     for number in range(len(s.events)):
         yield Change(f"if event {number + 1} did not come about", "others", without_events(s, [number]))
+
+
+def without_events(s: Scenario, gone: Collection[int]) -> Scenario:
+    """The scenario without the events of these numbers: whom they would have brought stays out of all tables."""
+    left = tuple(event for number, event in enumerate(s.events) if number not in gone)
+    never = {*brought([s.events[number] for number in gone])} - {*brought(left)}
+    return s._replace(events=left, socks=tuple(out_of_tables(k) if i in never else k for i, k in enumerate(s.socks)))
+
+
+def out_of_tables(sock: Sock) -> Sock:
+    """The socket as it is in no table and in no group: a full one is closed."""
+    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0)
+    return gone._replace(state=TCP_CLOSE, daddr=0, dport=0) if sock.kind == KIND_FULL else gone
 
 
 def rejoined(s: Scenario, i: int, sock: Sock) -> Scenario:

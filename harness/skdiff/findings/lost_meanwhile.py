@@ -1,13 +1,14 @@
 """What other CPUs did while a lookup ran, that cost a socket the packet."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from skdiff.cases.case_file import Case
 from skdiff.cases.event_text import action_text
 from skdiff.cases.events import brought
-from skdiff.cases.scenario import BOUND, KIND_FULL, NONE, NOWHERE, TCP_CLOSE, Scenario, Sock
+from skdiff.cases.outcome import Outcome
+from skdiff.cases.scenario import Scenario
 from skdiff.comparison.mismatch_text import names_of
+from skdiff.findings.changes import without_events
 from skdiff.oracles.model import Model
 
 
@@ -21,25 +22,12 @@ class Meanwhile:
     scenario: Scenario
 
 
-def without_events(s: Scenario, gone: Collection[int]) -> Scenario:
-    """The scenario without the events of these numbers: whom they would have brought stays out of all tables."""
-    left = tuple(event for number, event in enumerate(s.events) if number not in gone)
-    never = {*brought([s.events[number] for number in gone])} - {*brought(left)}
-    return s._replace(events=left, socks=tuple(out_of_tables(k) if i in never else k for i, k in enumerate(s.socks)))
-
-
-def out_of_tables(sock: Sock) -> Sock:
-    """The socket as it is in no table and in no group: a full one is closed."""
-    gone = sock._replace(hashed=NOWHERE, group=NONE, hash2=BOUND, mc_refuses=0, reuseport_changed=0)
-    return gone._replace(state=TCP_CLOSE, daddr=0, dport=0) if sock.kind == KIND_FULL else gone
-
-
-def lost_meanwhile(case: Case, index: int, model: Model) -> Meanwhile:
-    """Whether events are why a socket that does not get the packet lost it: it gets it if one of them, or all, do not
-    come about, or, if one brings it, if it is in its table from the beginning.
+def lost_meanwhile(case: Case, index: int, outcome: Outcome, model: Model) -> Meanwhile:
+    """Whether events are why a socket that does not get the packet, by the `outcome`, lost it: it gets it if one of
+    them, or all, do not come about, or, if one brings it, if it is in its table from the beginning.
     """
     s = case.scenario
-    fired = [number for number in range(len(s.events)) if model.run(s).fired >> number & 1]
+    fired = [number for number in range(len(s.events)) if outcome.fired >> number & 1]
     names, groups = names_of(case)
 
     def told(number: int) -> str:

@@ -75,14 +75,13 @@ def why_not(case: Case, name: str, model: Model, made: WithValue | None = None) 
     socket.
     """
     index = index_of(case, name)
-    outcome, steps = model.run(case.scenario), model.trace(case.scenario)
+    outcome = model.run(case.scenario)
     if outcome.sk == index:
         raise CannotRun(f"--why-not {name}: {name} gets the packet")
     told = UdpStory if case.scenario.lookup in UDP_LOOKUPS else Story
-    when = lost_meanwhile(case, index, model)
-    if when.scenario is not case.scenario:
-        outcome, steps = model.run(when.scenario), model.trace(when.scenario)
+    when = lost_meanwhile(case, index, outcome, model)
     there = replace(case, scenario=when.scenario)
+    outcome, steps = model.run(there.scenario), model.trace(there.scenario)
     reasons = _Reasons(there, index, outcome, steps, told(there, model.config))
     reason = when.reason or reasons.reason()
     others = Others(names_of(case)[0], devices_of(case), model, made or as_it_stands(case.scenario))

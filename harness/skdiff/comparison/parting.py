@@ -72,8 +72,7 @@ class Parting:
         """The search for the connection, if it never ends by the rules and the kernel is out of it; "" otherwise."""
         if self.outcomes[1].ended != STUCK or self.outcomes[0].ended == STUCK:
             return ""
-        functions = FUNCTIONS[self.scenario.lookup]
-        search = functions.connected if self.scenario.lookup in UDP_LOOKUPS else functions.established
+        search = connection_search(self.scenario.lookup)
         ours, theirs = map(of_kernel, self.traces)
         at = parting(ours, theirs)
         if at is None or any(step.function == search for step in road(ours, at, self.callers)):
@@ -99,6 +98,12 @@ class Parting:
                 return _RUNS[kind]
         trace = of_kernel(self.traces[1] or self.traces[0])
         return trace[-1].function if trace else FUNCTIONS[self.scenario.lookup].lookup_skb
+
+
+def connection_search(lookup: int) -> str:
+    """The kernel function that looks for the packet's own connection."""
+    functions = FUNCTIONS[lookup]
+    return functions.connected if lookup in UDP_LOOKUPS else functions.established
 
 
 def culprit(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from skdiff.cases.case_file import Case
 from skdiff.cases.record import constants
-from skdiff.cases.scenario import NONE, UDP_LOOKUPS
+from skdiff.cases.scenario import NONE
 from skdiff.cases.steps import Step
 from skdiff.comparison.mismatch_text import names_of
+from skdiff.comparison.parting import connection_search
 from skdiff.oracles.model.functions import FUNCTIONS
 
 ROUNDS = 3  # that a part of the steps must come again, to be taken for one that never ends
@@ -37,7 +38,7 @@ def once_round(steps: Sequence[Step]) -> Sequence[Step]:
 def where(case: Case, steps: Sequence[Step]) -> str:
     """Where a lookup with these steps goes round, in a sentence."""
     scenario, functions = case.scenario, FUNCTIONS[case.scenario.lookup]
-    search = functions.connected if scenario.lookup in UDP_LOOKUPS else functions.established
+    search = connection_search(scenario.lookup)
     matched = next((step.values[0] for step in reversed(steps) if step.function == functions.match), NONE)
     if 0 <= matched < len(scenario.socks) and scenario.socks[matched].no_pprev:
         name = names_of(case)[0][matched]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
+LIKE = 0.75  # how much of a known word one has at least that is told of: what is less like it was no slip of the pen
 _LONGEST = 40  # characters of a key that is shown; longer ones are no misspelt key
 _STATES = re.compile(r"TCP_([A-Z_0-9]+)")
 # As `ss` has them.
@@ -41,7 +42,7 @@ def near(word: object, known: Collection[str], meant: Mapping[str, str] | None =
     if (state := _STATES.fullmatch(word.upper())) and state[1] in known:
         return f"; did you mean {state[1]}?"
     folded = {name.lower().replace("-", "_"): name for name in known}
-    close = get_close_matches(word.lower().replace("-", "_"), folded, 1, 0.75)
+    close = get_close_matches(word.lower().replace("-", "_"), folded, 1, LIKE)
     return f"; did you mean {folded[close[0]]}?" if close else ""
 
 

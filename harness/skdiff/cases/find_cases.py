@@ -6,9 +6,9 @@ from pathlib import Path
 
 from skdiff.base.errors import CannotRun
 from skdiff.base.paths import CORPUS
+from skdiff.cases.did_you_mean import LIKE
 
 NEAR = 3  # names that are told for one that is not there
-LIKE = 0.75  # how much of them it has at least: what is less like them was no slip of the pen
 STDIN = Path("-")
 NAMING = (
     "A case of the corpus can also be named as corpus/FOLDER/NAME.toml, or by NAME alone, from wherever you stand; -"

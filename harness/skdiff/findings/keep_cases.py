@@ -100,12 +100,12 @@ def needed(case: Case, model: Model) -> tuple[str, ...]:
             need, rules, config = with_one_changed(word, rules, config)
         return need, bool(unmet(case.expect, case.socks, Model(rules, config).run(case.scenario)))
 
-    found = {word: need for word in WORDS for need, falls in [turned(word)] if falls}
-    for one, other in combinations(WORDS, 2):
-        if not {one, other} & {*found}:
-            need, falls = turned(one, other)
+    found: dict[str, str] = {}
+    for words in (*combinations(WORDS, 1), *combinations(WORDS, 2)):
+        if not {*words} & {*found}:
+            need, falls = turned(*words)
             if falls:
-                found[other] = need
+                found[words[-1]] = need
     return tuple(found.values())
 
 
